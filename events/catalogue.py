@@ -1,0 +1,214 @@
+"""Every fact that `lostfound.log` can hold.
+
+A fact is frozen and its name is in the past tense. Its CloudEvents type is `lostfound.<name>.v<version>`. A fact of the
+backend stands in the stream of its container (`container/SERIAL`) or vendor, a fact of a case in the stream of the case
+(`case/CASE`).
+"""
+
+from typing import ClassVar
+
+from events.terms import (
+    CaseId,
+    Generation,
+    HolderId,
+    Instant,
+    Kind,
+    Lease,
+    LicenceId,
+    Measure,
+    Outcome,
+    ProductId,
+    Reason,
+    Reporter,
+    ReportId,
+    Scope,
+    Serial,
+    Ticket,
+    Value,
+    Verdict,
+)
+
+PREFIX = "lostfound."
+
+
+class Fact(Value):
+    """Something that has happened."""
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+
+    @classmethod
+    def type(cls) -> str:
+        """The CloudEvents type."""
+        return f"{PREFIX}{cls.name}.v{cls.version}"
+
+    @property
+    def trigger(self) -> str:
+        """What the transition table knows this fact by."""
+        return self.name
+
+
+# The backend's facts: it states what it did, through its outbox.
+
+
+class VendorAdded(Fact):
+    """A vendor joined the installation; `issuer` is the `iss` of the licence files that are signed for it."""
+
+    name = "vendor.added"
+    issuer: str
+
+
+class PolicyAdopted(Fact):
+    """A vendor's policy took effect; `policy` is its whole text as JSON."""
+
+    name = "policy.adopted"
+    policy_version: int
+    policy: str
+
+
+class ContainerRegistered(Fact):
+    """The vendor's inventory knows this container."""
+
+    name = "container.registered"
+    serial: Serial
+    kind: Kind
+    holder: HolderId
+
+
+class LicenceIssued(Fact):
+    """This generation of a licence is in this container and effective.
+
+    `case` and `file` (a compact JWS) are there when it is a replacement; an inventory fact from the vendor has neither.
+    """
+
+    name = "licence.issued"
+    licence: LicenceId
+    generation: Generation
+    serial: Serial
+    holder: HolderId
+    product: ProductId
+    ticket: Ticket
+    value_cents: int
+    lease: Lease
+    issued: Instant
+    expires: Instant | None
+    case: CaseId | None = None
+    file: str | None = None
+
+
+class LicenceSuperseded(Fact):
+    """This generation is no longer effective: a later one was issued by `case` in the same transaction."""
+
+    name = "licence.superseded"
+    licence: LicenceId
+    generation: Generation
+    serial: Serial
+    case: CaseId
+
+
+class MeasureOrdered(Fact):
+    """A blocking measure of a case was ordered for a container and takes effect at `effective`."""
+
+    name = "measure.ordered"
+    case: CaseId
+    measure: Measure
+    serial: Serial
+    effective: Instant
+
+
+# The case's facts: it states what was said and decided, by append.
+
+
+class CaseFact(Fact):
+    """A fact in the stream of a case."""
+
+
+class LossReported(CaseFact):
+    """A loss report opened or joined the case. `occurred` is the reporter's claim; `received` is the door's clock."""
+
+    name = "loss.reported"
+    report: ReportId
+    serial: Serial
+    kind: Kind
+    reason: Reason
+    scope: Scope
+    reporter: Reporter
+    door: str
+    occurred: Instant
+    received: Instant
+
+
+class LicenceInScope(Value):
+    """A licence that the loss is about, at the generation that was claimed."""
+
+    licence: LicenceId
+    generation: Generation
+    product: ProductId
+    ticket: Ticket
+    value_cents: int
+
+
+class BackendFacts(Value):
+    """What the backend knew of a container when a report was decided."""
+
+    serial: Serial
+    kind: Kind
+    holder: HolderId
+    last_contact: Instant | None
+    licences: tuple[LicenceInScope, ...]
+
+
+class CaseDecided(CaseFact):
+    """Policy decided on the report; it carries all that the decision rests on."""
+
+    name = "case.decided"
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    policy_version: int
+    facts: BackendFacts
+
+    @property
+    def trigger(self) -> str:
+        return f"{self.name}:{self.verdict}"
+
+
+class ReplacingBegun(CaseFact):
+    """From here on the replacement is being issued and a cancel comes too late."""
+
+    name = "replacing.begun"
+
+
+class TargetAwaited(CaseFact):
+    """The holder has no empty container for the replacement: the tickets are released and the case waits for one."""
+
+    name = "target.awaited"
+    tickets: tuple[Ticket, ...]
+
+
+class TargetOffered(CaseFact):
+    """A container that may take the replacement was registered for the holder."""
+
+    name = "target.offered"
+    serial: Serial
+
+
+class WatchBegun(CaseFact):
+    """The replacement is in `target`; until `until` the case watches for the original."""
+
+    name = "watch.begun"
+    target: Serial
+    until: Instant
+
+
+class CaseClosed(CaseFact):
+    """The case ended."""
+
+    name = "case.closed"
+    outcome: Outcome
+
+
+def _leaves(fact: type[Fact]) -> list[type[Fact]]:
+    return [leaf for child in fact.__subclasses__() for leaf in ([child] if "name" in vars(child) else _leaves(child))]
+
+
+CATALOGUE: dict[str, type[Fact]] = {fact.type(): fact for fact in _leaves(Fact)}

@@ -1,0 +1,120 @@
+"""The envelope of a fact: a CloudEvents 1.0 event in structured JSON, one per record of `lostfound.log`.
+
+Every stream (a case, a container, a vendor) counts its facts from 1 and chains them: `previoushash` is the SHA-256 of the
+bytes of the stream's previous record, empty for the first. The bytes are made once, by whoever states the fact, and kept.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, cast
+from uuid import UUID, uuid5
+
+import orjson
+from pydantic import ValidationError
+
+from events.catalogue import CATALOGUE, CaseFact, Fact
+from events.terms import CaseId, Serial, VendorId
+
+NAMESPACE = UUID("6f2b5f0e-3c0b-5d1e-9a55-10575f0d0001")
+CASES = "/lostfound/cases"
+BACKEND = "/lostfound/backend"
+CONTENT_TYPE = b"application/cloudevents+json; charset=utf-8"
+
+
+class UnreadableRecord(ValueError):
+    """A record of our own log that this version cannot read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a stream stands: the sequence and the hash (hex, empty before the first) of its last fact."""
+
+    sequence: int = 0
+    hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A fact as it stands in the log. `recorded` is our clock; `key` is (vendor, container), the unit of order."""
+
+    vendor: VendorId
+    stream: str
+    sequence: int
+    previous_hash: str
+    hash: str
+    recorded: datetime
+    fact: Fact
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A fact as bytes, ready for the log, and the head that its stream then has."""
+
+    key: bytes
+    value: bytes
+    head: Head
+
+
+def case_stream(case: CaseId) -> str:
+    """The stream of a case."""
+    return f"case/{case}"
+
+
+def container_stream(serial: Serial) -> str:
+    """The stream of a container."""
+    return f"container/{serial}"
+
+
+def case_of(stream: str) -> CaseId:
+    """The case that a case's stream is of."""
+    return CaseId(stream.removeprefix("case/"))
+
+
+def record_key(vendor: VendorId, serial: Serial | None) -> bytes:
+    """The log's key: facts of one container stay in order; those of a vendor itself have no container."""
+    return f"{vendor}/{serial or ''}".encode()
+
+
+def digest(value: bytes) -> str:
+    """The hash that the next record of the stream carries: SHA-256, in hex."""
+    return hashlib.sha256(value).hexdigest()
+
+
+def seal(vendor: VendorId, stream: str, key: bytes, head: Head, recorded: datetime, fact: Fact) -> Sealed:
+    """The bytes of the stream's next record. The same arguments give the same bytes."""
+    sequence = head.sequence + 1
+    value = orjson.dumps(
+        {
+            "specversion": "1.0",
+            "id": str(uuid5(NAMESPACE, f"{vendor}/{stream}/{sequence}")),
+            "source": CASES if isinstance(fact, CaseFact) else BACKEND,
+            "type": fact.type(),
+            "subject": stream,
+            "time": recorded.astimezone(UTC),
+            "datacontenttype": "application/json",
+            "vendor": vendor,
+            "sequence": sequence,
+            "previoushash": head.hash,
+            "data": fact.model_dump(mode="json"),
+        }
+    )
+    return Sealed(key, value, Head(sequence, digest(value)))
+
+
+def unseal(value: bytes) -> Recorded:
+    """Read a record of the log, or raise `UnreadableRecord`."""
+    try:
+        event = cast(dict[str, Any], orjson.loads(value))
+        fact = CATALOGUE[event["type"]].model_validate(event["data"])
+        return Recorded(
+            vendor=event["vendor"],
+            stream=event["subject"],
+            sequence=event["sequence"],
+            previous_hash=event["previoushash"],
+            hash=digest(value),
+            recorded=datetime.fromisoformat(event["time"]),
+            fact=fact,
+        )
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValidationError, ValueError) as error:
+        raise UnreadableRecord(f"{error} in {value[:200]!r}") from error

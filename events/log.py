@@ -1,0 +1,120 @@
+"""Writing and reading `lostfound.log`."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.structs import RecordMetadata
+
+from events.envelope import CONTENT_TYPE, Sealed
+from events.topics import LOG
+
+HEADERS = [("content-type", CONTENT_TYPE)]
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in the log."""
+
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """A record as the broker gave it."""
+
+    position: Position
+    key: bytes
+    value: bytes
+
+
+class LogWriter:
+    """Appends to the log: acknowledged by all replicas, idempotent within a producer's life, no transactions.
+
+    A send is never cancelled and sent again: that is how copies and disorder come about. Whoever is cancelled while it
+    waits leaves the record to the producer.
+    """
+
+    def __init__(self, bootstrap: str) -> None:
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=bootstrap,
+            acks="all",
+            enable_idempotence=True,
+            request_timeout_ms=40_000,
+            retry_backoff_ms=200,
+            max_request_size=4_194_304,
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._producer.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._producer.stop()
+
+    async def append(self, record: Sealed) -> Position:
+        """Append one record and wait until all replicas have it. One call at a time for a key."""
+        sent = await self._producer.send(LOG, key=record.key, value=record.value, headers=HEADERS)
+        metadata: RecordMetadata = await asyncio.shield(sent)
+        return Position(metadata.partition, metadata.offset)
+
+
+class LogReader:
+    """Reads the log from given positions to where it ended when reading began; keeps no group and commits nothing."""
+
+    def __init__(self, bootstrap: str, batch_records: int = 5000) -> None:
+        self._bootstrap = bootstrap
+        self._batch_records = batch_records
+
+    async def ends(self) -> dict[int, int]:
+        """For each partition the offset that the next record will have."""
+        async with self._consumer() as consumer:
+            partitions = await self._partitions(consumer)
+            return {tp.partition: end for tp, end in (await consumer.end_offsets(partitions)).items()}
+
+    async def batches(self, starts: Mapping[int, int] | None = None) -> AsyncIterator[Sequence[LogRecord]]:
+        """Batches of one partition each, in the partition's order; `starts` gives first offsets (default: the beginning)."""
+        starts = starts or {}
+        async with self._consumer() as consumer:
+            partitions = await self._partitions(consumer)
+            consumer.assign(partitions)
+            ends = await consumer.end_offsets(partitions)
+            firsts = await consumer.beginning_offsets(partitions)
+            left: set[TopicPartition] = set()
+            for tp in partitions:
+                start = max(starts.get(tp.partition, 0), firsts[tp])
+                consumer.seek(tp, start)
+                if start < ends[tp]:
+                    left.add(tp)
+                else:
+                    consumer.pause(tp)
+            while left:
+                fetched = await consumer.getmany(timeout_ms=1000, max_records=self._batch_records)
+                for tp, records in fetched.items():
+                    wanted = [r for r in records if r.offset < ends[tp]]
+                    if wanted:
+                        yield [LogRecord(Position(tp.partition, r.offset), r.key, r.value) for r in wanted]
+                    if tp in left and await consumer.position(tp) >= ends[tp]:
+                        left.discard(tp)
+                        consumer.pause(tp)
+
+    def _consumer(self) -> AIOKafkaConsumer:
+        return AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_bytes=16_777_216,
+            max_partition_fetch_bytes=4_194_304,
+        )
+
+    @staticmethod
+    async def _partitions(consumer: AIOKafkaConsumer) -> list[TopicPartition]:
+        await consumer.topics()
+        partitions = consumer.partitions_for_topic(LOG)
+        if not partitions:
+            raise LookupError(f"the topic {LOG} does not exist; `lostfound up` or `lostfound setup` makes it")
+        return [TopicPartition(LOG, partition) for partition in sorted(partitions)]
