@@ -1,0 +1,1 @@
+"""The deeds: the licensing backend, signing, and the append to the log."""

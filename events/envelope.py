@@ -1,7 +1,7 @@
 """The envelope of a fact: a CloudEvents 1.0 event in structured JSON, one per record of `lostfound.log`.
 
-Every stream (a case, a container, a vendor) counts its facts from 1 and chains them: `previoushash` is the SHA-256 of the
-bytes of the stream's previous record, empty for the first. The bytes are made once, by whoever states the fact, and kept.
+Every stream (a case, a container, a vendor) counts its facts from 1 and chains them: `previoushash` is the SHA-256 of
+the bytes of the stream's previous record, empty for the first. Whoever states the fact makes the bytes, once.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ BACKEND = "/lostfound/backend"
 CONTENT_TYPE = b"application/cloudevents+json; charset=utf-8"
 
 
-class UnreadableRecord(ValueError):
+class UnreadableRecordError(ValueError):
     """A record of our own log that this version cannot read."""
 
 
@@ -103,7 +103,7 @@ def seal(vendor: VendorId, stream: str, key: bytes, head: Head, recorded: dateti
 
 
 def unseal(value: bytes) -> Recorded:
-    """Read a record of the log, or raise `UnreadableRecord`."""
+    """Read a record of the log, or raise `UnreadableRecordError`."""
     try:
         event = cast(dict[str, Any], orjson.loads(value))
         fact = CATALOGUE[event["type"]].model_validate(event["data"])
@@ -117,4 +117,4 @@ def unseal(value: bytes) -> Recorded:
             fact=fact,
         )
     except (orjson.JSONDecodeError, KeyError, TypeError, ValidationError, ValueError) as error:
-        raise UnreadableRecord(f"{error} in {value[:200]!r}") from error
+        raise UnreadableRecordError(f"{error} in {value[:200]!r}") from error

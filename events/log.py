@@ -1,11 +1,13 @@
 """Writing and reading `lostfound.log`."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 
 from events.envelope import CONTENT_TYPE, Sealed
@@ -35,31 +37,61 @@ class LogWriter:
     """Appends to the log: acknowledged by all replicas, idempotent within a producer's life, no transactions.
 
     A send is never cancelled and sent again: that is how copies and disorder come about. Whoever is cancelled while it
-    waits leaves the record to the producer.
+    waits leaves the record to the producer. A producer that failed is replaced before the next append.
     """
 
     def __init__(self, bootstrap: str) -> None:
-        self._producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap,
-            acks="all",
-            enable_idempotence=True,
-            request_timeout_ms=40_000,
-            retry_backoff_ms=200,
-            max_request_size=4_194_304,
-        )
+        self._bootstrap = bootstrap
+        self._producer: AIOKafkaProducer | None = None
+        self._replacing = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
-        await self._producer.start()
+        await self._started()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._producer.stop()
+        if self._producer is not None:
+            await self._producer.stop()
 
     async def append(self, record: Sealed) -> Position:
-        """Append one record and wait until all replicas have it. One call at a time for a key."""
-        sent = await self._producer.send(LOG, key=record.key, value=record.value, headers=HEADERS)
-        metadata: RecordMetadata = await asyncio.shield(sent)
+        """Append one record and wait until all replicas have it. One call at a time for a key.
+
+        Raises `aiokafka.errors.KafkaError`; the record may be in the log all the same.
+        """
+        producer = await self._started()
+        try:
+            sent = await producer.send(LOG, key=record.key, value=record.value, headers=HEADERS)
+            metadata: RecordMetadata = await asyncio.shield(sent)
+        except KafkaError:
+            await self._discard(producer)
+            raise
         return Position(metadata.partition, metadata.offset)
+
+    async def _started(self) -> AIOKafkaProducer:
+        async with self._replacing:
+            if self._producer is None:
+                producer = AIOKafkaProducer(
+                    bootstrap_servers=self._bootstrap,
+                    acks="all",
+                    enable_idempotence=True,
+                    request_timeout_ms=40_000,
+                    retry_backoff_ms=200,
+                    max_request_size=4_194_304,
+                )
+                try:
+                    await producer.start()
+                except BaseException:
+                    await producer.stop()
+                    raise
+                self._producer = producer
+            return self._producer
+
+    async def _discard(self, broken: AIOKafkaProducer) -> None:
+        async with self._replacing:
+            if self._producer is broken:
+                self._producer = None
+                with contextlib.suppress(KafkaError):
+                    await broken.stop()
 
 
 class LogReader:
@@ -76,7 +108,7 @@ class LogReader:
             return {tp.partition: end for tp, end in (await consumer.end_offsets(partitions)).items()}
 
     async def batches(self, starts: Mapping[int, int] | None = None) -> AsyncIterator[Sequence[LogRecord]]:
-        """Batches of one partition each, in the partition's order; `starts` gives first offsets (default: the beginning)."""
+        """Batches of one partition each, in its order; `starts` gives first offsets (default: the beginning)."""
         starts = starts or {}
         async with self._consumer() as consumer:
             partitions = await self._partitions(consumer)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, NewType, Self
+from typing import Annotated, NewType
 
 from dateutil.relativedelta import relativedelta
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
@@ -106,7 +106,15 @@ class Interval(Value):
 
     def after(self, start: datetime) -> datetime:
         """The instant that lies this interval after `start`."""
-        return start + relativedelta(**{f"{self.unit}s": self.count})
+        match self.unit:
+            case Unit.DAY:
+                return start + relativedelta(days=self.count)
+            case Unit.WEEK:
+                return start + relativedelta(weeks=self.count)
+            case Unit.MONTH:
+                return start + relativedelta(months=self.count)
+            case Unit.YEAR:
+                return start + relativedelta(years=self.count)
 
 
 class Reporter(Value):
@@ -141,7 +149,7 @@ class Loss:
     watch: bool
 
     @classmethod
-    def of(cls, kind: Kind, reason: Reason) -> Self | None:
+    def of(cls, kind: Kind, reason: Reason) -> "Loss | None":
         """The row for this pair, or None where the pair makes no sense."""
         return next((row for row in LOSSES if (row.kind, row.reason) == (kind, reason)), None)
 

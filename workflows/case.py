@@ -9,6 +9,7 @@ from events.catalogue import (
     CaseClosed,
     CaseDecided,
     CaseFact,
+    LicenceInScope,
     LossReported,
     ReplacingBegun,
     TargetAwaited,
@@ -29,7 +30,7 @@ from events.terms import (
 from workflows.policy import Policy, decide_report
 
 
-class UnexpectedFact(Exception):
+class UnexpectedFactError(Exception):
     """A fact that the transition table does not know in this state: a bug or a damaged log, never input."""
 
 
@@ -56,6 +57,7 @@ class CaseState(Value):
     report: LossReported
     reports: tuple[ReportId, ...]
     holder: HolderId | None = None
+    licences: tuple[LicenceInScope, ...] = ()
     verdict: Verdict | None = None
     reasons: tuple[str, ...] = ()
     policy_version: int | None = None
@@ -150,7 +152,7 @@ def fold(state: CaseState | None, fact: CaseFact) -> CaseState:
         return state.model_copy(update={"reports": (*state.reports, fact.report)})
     status = TRANSITIONS.get((state.status if state else None, fact.trigger))
     if status is None:
-        raise UnexpectedFact(f"{fact.trigger} in {state.status if state else 'a case that does not exist'}")
+        raise UnexpectedFactError(f"{fact.trigger} in {state.status if state else 'a case that does not exist'}")
     if state is None:
         assert isinstance(fact, LossReported)
         return CaseState(status=status, report=fact, reports=(fact.report,))
@@ -172,6 +174,7 @@ def _learnt(fact: CaseFact) -> dict[str, object]:
                 "reasons": fact.reasons,
                 "policy_version": fact.policy_version,
                 "holder": fact.facts.holder,
+                "licences": fact.facts.licences,
             }
         case WatchBegun():
             return {"target": fact.target, "watch_until": fact.until}

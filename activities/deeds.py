@@ -1,0 +1,95 @@
+"""What the workflow has done, as Temporal activities over the backend and the log."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from events import ports
+from events.catalogue import CATALOGUE
+from events.envelope import Head, case_stream, record_key, seal
+from events.errors import RefusalError
+from events.log import LogWriter
+from events.ports import (
+    Appended,
+    AppendOrder,
+    Assessment,
+    BlockOrder,
+    CaseKey,
+    Done,
+    IssueAnswer,
+    IssueOrder,
+    LicensingBackend,
+)
+
+Answer = TypeVar("Answer")
+BEAT_SECONDS = 4.0
+
+
+class Deeds(ports.Deeds):
+    """Each deed may run any number of times: the backend knows what it did, and the log takes copies."""
+
+    def __init__(self, backend: LicensingBackend, writer: LogWriter) -> None:
+        self._backend = backend
+        self._writer = writer
+
+    @activity.defn(name="assess")
+    async def assess(self, key: CaseKey) -> Assessment:
+        return await _deed(self._backend.assess(key))
+
+    @activity.defn(name="block")
+    async def block(self, order: BlockOrder) -> Done:
+        return await _deed(self._backend.block(order))
+
+    @activity.defn(name="issue")
+    async def issue(self, order: IssueOrder) -> IssueAnswer:
+        return await _deed(self._backend.issue(order))
+
+    @activity.defn(name="release")
+    async def release(self, key: CaseKey) -> Done:
+        return await _deed(self._backend.release(key))
+
+    @activity.defn(name="append")
+    async def append(self, order: AppendOrder) -> Appended:
+        return await _deed(self._append(order))
+
+    async def _append(self, order: AppendOrder) -> Appended:
+        key = order.key
+        head = Head(order.sequence, order.hash)
+        position = None
+        for type_, data in order.facts:
+            fact = CATALOGUE[type_].model_validate(data)
+            sealed = seal(
+                key.vendor, case_stream(key.case), record_key(key.vendor, key.serial), head, order.recorded, fact
+            )
+            position = await self._writer.append(sealed)
+            head = sealed.head
+        if position is None:
+            raise ApplicationError("an append needs at least one fact", type="empty_append", non_retryable=True)
+        return Appended(sequence=head.sequence, hash=head.hash, partition=position.partition, offset=position.offset)
+
+
+async def _deed(done: Awaitable[Answer]) -> Answer:
+    """Do it under heartbeats; a refusal is final, every other failure is for Temporal to retry."""
+    async with _heartbeats():
+        try:
+            return await done
+        except RefusalError as refusal:
+            raise ApplicationError(refusal.sentence, type=refusal.code, non_retryable=True) from refusal
+
+
+@asynccontextmanager
+async def _heartbeats() -> AsyncIterator[None]:
+    async def beat() -> None:
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            activity.heartbeat()
+
+    beating = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        beating.cancel()

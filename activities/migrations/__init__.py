@@ -1,0 +1,1 @@
+"""The schema of the embedded licensing backend, as Alembic revisions."""

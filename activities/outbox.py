@@ -1,0 +1,99 @@
+"""The backend's outbox: facts written in the transaction that made them true, relayed to the log in their order."""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import structlog
+from aiokafka.errors import KafkaError
+from psycopg import AsyncConnection, OperationalError
+from psycopg.rows import TupleRow
+
+from events.catalogue import Fact
+from events.envelope import Head, Sealed, container_stream, record_key, seal
+from events.log import LogWriter
+from events.terms import Serial, VendorId
+
+log = structlog.get_logger()
+
+CHANNEL = "backend_outbox"
+LOCK = 7_215_902
+BATCH_FACTS = 500
+POLL_SECONDS = 2.0
+RETRY_SECONDS = 0.5
+
+Connection = AsyncConnection[TupleRow]
+
+
+async def state(
+    connection: Connection, vendor: VendorId, serial: Serial | None, at: datetime, facts: Iterable[Fact]
+) -> None:
+    """State facts about a container, or about the vendor itself. The caller holds the lock on it."""
+    stream = container_stream(serial) if serial else "vendor"
+    cursor = await connection.execute(
+        "select sequence, hash from backend.streams where vendor = %s and stream = %s", (vendor, stream)
+    )
+    head = Head(*(await cursor.fetchone() or (0, "")))
+    rows: list[tuple[bytes, bytes]] = []
+    for fact in facts:
+        sealed = seal(vendor, stream, record_key(vendor, serial), head, at, fact)
+        rows.append((sealed.key, sealed.value))
+        head = sealed.head
+    async with connection.cursor() as many:
+        await many.executemany("insert into backend.outbox (key, value) values (%s, %s)", rows)
+    await connection.execute(
+        "insert into backend.streams values (%s, %s, %s, %s) on conflict (vendor, stream)"
+        " do update set sequence = excluded.sequence, hash = excluded.hash",
+        (vendor, stream, head.sequence, head.hash),
+    )
+    await connection.execute(f"notify {CHANNEL}")
+
+
+class Relay:
+    """Carries the outbox to the log. Of many relays one works: it holds a lock of the database for as long as it lives.
+
+    Facts of one key go one after the other, each acknowledged before the next is sent; facts of different keys go
+    together. A fact is removed once acknowledged, so a crash in between appends it again, with the same bytes.
+    """
+
+    def __init__(self, dsn: str, writer: LogWriter) -> None:
+        self._dsn = dsn
+        self._writer = writer
+
+    async def run(self) -> None:
+        """Relay until cancelled; a service that is away is waited for."""
+        while True:
+            try:
+                await self._relay()
+            except (OperationalError, KafkaError) as error:
+                log.warning("the relay waits for PostgreSQL or Kafka", error=str(error))
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _relay(self) -> None:
+        async with await AsyncConnection.connect(self._dsn, autocommit=True) as connection:
+            await connection.execute("select pg_advisory_lock(%s)", (LOCK,))
+            await connection.execute(f"listen {CHANNEL}")
+            while True:
+                while await self._batch(connection):
+                    pass
+                async for _ in connection.notifies(timeout=POLL_SECONDS, stop_after=1):
+                    pass
+
+    async def _batch(self, connection: AsyncConnection[Any]) -> int:
+        cursor = await connection.execute(
+            "select id, key, value from backend.outbox order by id limit %s", (BATCH_FACTS,)
+        )
+        queues: dict[bytes, list[tuple[int, Sealed]]] = {}
+        for number, key, value in await cursor.fetchall():
+            queues.setdefault(key, []).append((number, Sealed(key, value, Head())))
+        relayed = 0
+        while queues:
+            firsts = [queue.pop(0) for queue in queues.values()]
+            queues = {key: queue for key, queue in queues.items() if queue}
+            await asyncio.gather(*(self._writer.append(fact) for _, fact in firsts))
+            await connection.execute(
+                "delete from backend.outbox where id = any(%s)", ([number for number, _ in firsts],)
+            )
+            relayed += len(firsts)
+        return relayed

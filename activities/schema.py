@@ -1,0 +1,25 @@
+"""Brings the backend's schema to the version that this code needs."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from psycopg import Connection
+from psycopg.conninfo import make_conninfo
+from sqlalchemy import create_engine, text
+
+LOCK = 7_215_901
+
+
+def migrate(dsn: str) -> None:
+    """Upgrade the schema `backend` in the database at `dsn`; processes that do so at once wait for each other."""
+    conninfo = make_conninfo(dsn)
+    engine = create_engine("postgresql+psycopg://", creator=lambda: Connection.connect(conninfo))
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with engine.begin() as connection:
+        connection.execute(text(f"select pg_advisory_xact_lock({LOCK})"))
+        connection.execute(text("create schema if not exists backend"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    engine.dispose()

@@ -1,0 +1,42 @@
+"""What the product says when it cannot do what was asked: a stable code, and a sentence with what to do next."""
+
+from enum import StrEnum
+
+
+class Code(StrEnum):
+    """The stable codes of refusals; clients may rely on them."""
+
+    NOT_JSON = "not_json"
+    NOT_CLOUDEVENT = "not_cloudevent"
+    TOMBSTONE = "tombstone"
+    NO_KEY = "no_key"
+    TOO_LARGE = "too_large"
+    UNKNOWN_TYPE = "unknown_type"
+    INVALID_DATA = "invalid_data"
+    INVALID_LOSS = "invalid_loss"
+    KIND_MISMATCH = "kind_mismatch"
+    UNKNOWN_VENDOR = "unknown_vendor"
+    UNKNOWN_CONTAINER = "unknown_container"
+    UNKNOWN_CASE = "unknown_case"
+    UNKNOWN_LICENCE = "unknown_licence"
+    CONTRADICTS_INVENTORY = "contradicts_inventory"
+    REPORT_ID_TAKEN = "report_id_taken"
+    GENERATION_CONFLICT = "generation_conflict"
+    NOT_BLOCKED = "not_blocked"
+    BAD_SIGNATURE = "bad_signature"
+
+
+class RefusalError(Exception):
+    """A refusal that is final for this input. `str()` is the sentence."""
+
+    def __init__(self, code: Code, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+        self.sentence = sentence
+
+    def __reduce__(self) -> tuple[type["RefusalError"], tuple[Code, str]]:
+        return type(self), (self.code, self.sentence)
+
+
+class NotYetKnownError(RefusalError):
+    """A refusal that a fact still under way may turn around: hold the input for a while and ask again."""
