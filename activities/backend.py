@@ -188,7 +188,7 @@ class EmbeddedBackend:
                 return await self._repeated(tx, vendor, stated, digest)
             key = CaseKey(vendor=vendor, case=claimed or case, serial=stated.serial)
             if claimed:
-                return Claim(key=key, answer="joined")
+                return Claim(key=key, received=received, answer="joined")
             await tx.execute(
                 "insert into backend.cases (vendor, case_id, serial, holder) values (%s, %s, %s, %s)",
                 (vendor, case, stated.serial, container.holder),
@@ -199,7 +199,7 @@ class EmbeddedBackend:
                 " where vendor = %s and serial = %s",
                 (case, vendor, stated.serial),
             )
-            return Claim(key=key, answer="opened")
+            return Claim(key=key, received=received, answer="opened")
 
     async def waiting_for_target(self, vendor: VendorId, holder: HolderId) -> Sequence[CaseKey]:
         """The cases that wait for an empty container of this holder."""
@@ -357,17 +357,18 @@ class EmbeddedBackend:
     @staticmethod
     async def _repeated(tx: AsyncConnection[Any], vendor: VendorId, stated: LossStatement, digest: str) -> Claim:
         cursor = await tx.execute(
-            "select r.digest, r.case_id, c.serial from backend.reports r join backend.cases c"
+            "select r.digest, r.case_id, c.serial, r.received from backend.reports r join backend.cases c"
             " on (c.vendor, c.case_id) = (r.vendor, r.case_id) where r.vendor = %s and r.report = %s",
             (vendor, stated.report),
         )
-        known, case, serial = cast(tuple[str, CaseId, Serial], await cursor.fetchone())
+        known, case, serial, received = cast(tuple[str, CaseId, Serial, datetime], await cursor.fetchone())
         if known != digest:
             raise RefusalError(
                 Code.REPORT_ID_TAKEN,
                 f"report {stated.report} was made before and said something else; give a new statement a new number",
             )
-        return Claim(key=CaseKey(vendor=vendor, case=case, serial=serial), answer="repeated")
+        key = CaseKey(vendor=vendor, case=case, serial=serial)
+        return Claim(key=key, received=received, answer="repeated")
 
     @staticmethod
     async def _must_be_blocked(tx: AsyncConnection[Any], order: IssueOrder) -> None:

@@ -44,6 +44,7 @@ class LogWriter:
         self._bootstrap = bootstrap
         self._producer: AIOKafkaProducer | None = None
         self._replacing = asyncio.Lock()
+        self._stopping: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         await self._started()
@@ -52,6 +53,8 @@ class LogWriter:
     async def __aexit__(self, *_: object) -> None:
         if self._producer is not None:
             await self._producer.stop()
+        if self._stopping is not None:
+            await self._stopping
 
     async def append(self, record: Sealed) -> Position:
         """Append one record and wait until all replicas have it. One call at a time for a key.
@@ -90,8 +93,12 @@ class LogWriter:
         async with self._replacing:
             if self._producer is broken:
                 self._producer = None
-                with contextlib.suppress(KafkaError):
-                    await broken.stop()
+                self._stopping = asyncio.create_task(_stop(broken))
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    with contextlib.suppress(KafkaError):
+        await producer.stop()
 
 
 class LogReader:

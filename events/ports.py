@@ -33,9 +33,13 @@ class CaseKey(Value):
 
 
 class Claim(Value):
-    """The backend's answer to a report: the case that it opened, joined or, said again, has belonged to since."""
+    """The backend's answer to a report: the case that it opened, joined or, said again, has belonged to since.
+
+    `received` is when the report was first received.
+    """
 
     key: CaseKey
+    received: Instant
     answer: Literal["opened", "joined", "repeated"]
 
 

@@ -33,6 +33,10 @@ class Settings(BaseSettings):
 
     log_partitions: int = Field(6, ge=1, le=512, description="Partitions of `lostfound.log`, set when it is created.")
     replication_factor: int = Field(1, ge=1, le=9, description="Copies of each topic, set when it is created.")
+    hold_seconds: float = Field(30, ge=0, description="How long an inbox record waits for a fact that it needs.")
+    status_base: str = Field(
+        "http://127.0.0.1:8080/status-lists", description="Where licence files say that the status lists are published."
+    )
     vendor: str = Field("acme", description="The first vendor, added at the first start.")
 
     @property

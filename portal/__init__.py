@@ -1,0 +1,1 @@
+"""The doors: how statements come in and how people ask."""

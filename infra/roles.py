@@ -1,0 +1,72 @@
+"""The processes of the product, each a role: what it opens, runs and, at the end, closes."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.deeds import Deeds
+from activities.outbox import Relay
+from events.log import LogWriter
+from infra.settings import Settings
+from infra.wiring import open_backend, open_temporal
+from portal.cases import TemporalCases
+from portal.commands import Doors
+from portal.inbox import Inbox
+from workflows.loss_case import LossCase
+
+Ready = Callable[[], None]
+Role = Callable[[Settings, Ready], Coroutine[Any, Any, None]]
+
+PASSED_THROUGH = ("events", "workflows", "pydantic", "pydantic_core", "orjson", "dateutil", "aiokafka")
+SHUTDOWN = timedelta(seconds=5)
+
+
+async def worker(settings: Settings, ready: Ready) -> None:
+    """Runs the loss cases and their deeds, and relays the backend's outbox."""
+    client = await open_temporal(settings)
+    async with open_backend(settings) as backend, LogWriter(settings.bootstrap) as writer:
+        deeds = Deeds(backend, writer)
+        cases = Worker(
+            client,
+            task_queue=settings.task_queue,
+            workflows=[LossCase],
+            activities=[deeds.assess, deeds.block, deeds.issue, deeds.release, deeds.append],
+            workflow_runner=SandboxedWorkflowRunner(
+                restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
+            ),
+            graceful_shutdown_timeout=SHUTDOWN,
+        )
+        async with cases, asyncio.TaskGroup() as tasks:
+            tasks.create_task(Relay(settings.dsn, writer).run())
+            ready()
+
+
+async def inbox(settings: Settings, ready: Ready) -> None:
+    """Takes the vendors' statements in."""
+    client = await open_temporal(settings)
+    async with open_backend(settings) as backend:
+        doors = Doors(backend, TemporalCases(client, settings.task_queue))
+        await Inbox(settings.bootstrap, doors, settings.hold_seconds).run(ready)
+
+
+ROLES: dict[str, Role] = {"worker": worker, "inbox": inbox}
+
+
+def serve(name: str, settings: Settings, ready: Ready) -> None:
+    """Run a role until SIGTERM or SIGINT."""
+    asyncio.run(_until_signal(ROLES[name](settings, ready)))
+
+
+async def _until_signal(role: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.create_task(role)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    with suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,89 @@
+"""Puts the rooms together: what each process opens, and what must exist before any of them starts."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError, for_code
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from activities.backend import EmbeddedBackend
+from activities.schema import migrate
+from activities.signing import SigningKeys
+from events.terms import VendorId
+from events.topics import TopicSpec, log_spec, vendor_specs
+from infra.settings import Settings
+from workflows.policy import Policy
+
+CONNECT_SECONDS = 60.0
+POOL_CONNECTIONS = 8
+
+
+async def prepare(settings: Settings, say: Callable[[str], None]) -> None:
+    """Make what every process needs: topics, schema, the first vendor. May be repeated, and done by several at once."""
+    say("topics")
+    await make_topics(settings, [log_spec(settings.log_partitions)])
+    say("schema")
+    await asyncio.to_thread(migrate, settings.dsn)
+    say(f"vendor {settings.vendor}")
+    await add_vendor(settings, VendorId(settings.vendor), Policy())
+
+
+async def add_vendor(settings: Settings, vendor: VendorId, policy: Policy) -> bool:
+    """A vendor's topics, signing key and first policy; False when it was there already. May be repeated."""
+    keys(settings).create(vendor)
+    await make_topics(settings, vendor_specs(vendor))
+    async with open_backend(settings) as backend:
+        return await backend.add_vendor(vendor, policy.model_dump(mode="json"), datetime.now(UTC))
+
+
+async def make_topics(settings: Settings, specs: list[TopicSpec]) -> None:
+    """Create the topics that do not exist yet."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    await admin.start()
+    try:
+        for spec in specs:
+            topic = NewTopic(spec.name, spec.partitions, settings.replication_factor, topic_configs=spec.config)
+            answer = await admin.create_topics([topic])
+            for _name, code, *_rest in answer.topic_errors:
+                if code not in (0, TopicAlreadyExistsError.errno):
+                    raise for_code(code)(f"topic {spec.name}")
+    finally:
+        await admin.close()
+
+
+def keys(settings: Settings) -> SigningKeys:
+    """The vendors' signing keys."""
+    return SigningKeys(settings.data_dir / "keys")
+
+
+@asynccontextmanager
+async def open_backend(settings: Settings) -> AsyncIterator[EmbeddedBackend]:
+    """The licensing backend, on a pool of its own."""
+    pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
+        settings.dsn,
+        min_size=1,
+        max_size=POOL_CONNECTIONS,
+        open=False,
+        timeout=CONNECT_SECONDS,
+    )
+    async with pool:
+        yield EmbeddedBackend(pool, keys(settings), settings.status_base)
+
+
+async def open_temporal(settings: Settings) -> Client:
+    """A Temporal client; a server that does not answer yet is waited for."""
+    async with asyncio.timeout(CONNECT_SECONDS):
+        while True:
+            try:
+                return await Client.connect(
+                    settings.temporal, namespace=settings.temporal_namespace, data_converter=pydantic_data_converter
+                )
+            except RuntimeError:
+                await asyncio.sleep(0.2)

@@ -1,0 +1,49 @@
+"""The one layer under all doors: an authenticated, validated statement becomes what it asks for."""
+
+from datetime import datetime
+
+from events.catalogue import LossReported
+from events.inbox import ContainerStatement, LicenceStatement, LossStatement, Statement
+from events.ports import Cases, LicensingBackend
+from events.terms import VendorId
+
+
+class Doors:
+    """Takes statements of one vendor at a time. Everything may be said again; it is done once.
+
+    Raises `events.errors.RefusalError` for what cannot be done and `NotYetKnownError` for what may be possible once a
+    fact under way has arrived; whatever else is raised means that a service is away: say it again.
+    """
+
+    def __init__(self, backend: LicensingBackend, cases: Cases) -> None:
+        self._backend = backend
+        self._cases = cases
+
+    async def take(self, vendor: VendorId, stated: Statement, door: str, received: datetime) -> None:
+        """Do what a statement asks. `door` names the way it came in, `received` is the clock at that door."""
+        match stated:
+            case ContainerStatement():
+                await self._backend.register_container(vendor, stated, received)
+                for key in await self._backend.waiting_for_target(vendor, stated.holder):
+                    await self._cases.offer(key, stated.serial)
+            case LicenceStatement():
+                await self._backend.register_licence(vendor, stated, received)
+            case LossStatement():
+                await self._report(vendor, stated, door, received)
+            case _:
+                raise AssertionError(f"no door takes {stated.type()}")
+
+    async def _report(self, vendor: VendorId, stated: LossStatement, door: str, received: datetime) -> None:
+        claim = await self._backend.claim(vendor, stated, door, received)
+        reported = LossReported(
+            report=stated.report,
+            serial=stated.serial,
+            kind=stated.kind,
+            reason=stated.reason,
+            scope=stated.scope,
+            reporter=stated.reporter,
+            door=door,
+            occurred=stated.occurred,
+            received=claim.received,
+        )
+        await self._cases.report(claim.key, reported)

@@ -1,0 +1,65 @@
+"""Reading a record of an inbox: from bytes and headers to a statement, or to a refusal that says what is wrong."""
+
+from collections.abc import Mapping
+
+import orjson
+from cloudevents.core.base import BaseCloudEvent
+from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka
+from cloudevents.core.formats.json import JSONFormat
+from cloudevents.core.v1.event import CloudEvent
+from pydantic import ValidationError
+
+from events.errors import Code, RefusalError
+from events.inbox import STATEMENTS, Statement
+
+LIMIT_BYTES = 65_536
+
+
+def read_statement(key: bytes | None, value: bytes | None, headers: Mapping[str, bytes]) -> Statement:
+    """The statement in a record, CloudEvents 1.0 in structured or binary mode; else `RefusalError`."""
+    if value is None:
+        raise RefusalError(Code.TOMBSTONE, "the record has no value; send a CloudEvent, nothing is deleted here")
+    if len(value) > LIMIT_BYTES:
+        raise RefusalError(Code.TOO_LARGE, f"the record has {len(value)} bytes; the limit is {LIMIT_BYTES}")
+    if not key:
+        raise RefusalError(
+            Code.NO_KEY, "the record has no key; use the container's serial, which keeps its facts in order"
+        )
+    event = _cloudevent(value, headers)
+    statement = STATEMENTS.get(event.get_type())
+    if statement is None:
+        known = ", ".join(STATEMENTS)
+        raise RefusalError(Code.UNKNOWN_TYPE, f"type {event.get_type()[:80]} is not taken here; valid: {known}")
+    data = event.get_data()
+    try:
+        return statement.model_validate_json(orjson.dumps(data) if not isinstance(data, bytes | str) else data)
+    except ValidationError as error:
+        raise _invalid(error) from None
+
+
+def _cloudevent(value: bytes, headers: Mapping[str, bytes]) -> BaseCloudEvent:
+    try:
+        parsed = orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        raise RefusalError(Code.NOT_JSON, f"the value is not JSON: {_short(error)}") from None
+    if not isinstance(parsed, dict):
+        raise RefusalError(
+            Code.NOT_CLOUDEVENT, f"the value is a JSON {type(parsed).__name__}; a CloudEvent is an object"
+        )
+    try:
+        return from_kafka(KafkaMessage(headers=dict(headers), key=None, value=value), JSONFormat(), CloudEvent)
+    except Exception as error:  # the library lets whatever its parsers raise pass through
+        raise RefusalError(Code.NOT_CLOUDEVENT, f"this is not a CloudEvent 1.0: {_short(error)}") from None
+
+
+def _invalid(error: ValidationError) -> RefusalError:
+    problems = error.errors(include_url=False, include_context=False)
+    loss = next((p["msg"] for p in problems if "is no loss" in p["msg"]), None)
+    if loss:
+        return RefusalError(Code.INVALID_LOSS, loss.removeprefix("Value error, "))
+    told = "; ".join(f"{'.'.join(map(str, p['loc'])) or 'data'}: {p['msg']}" for p in problems[:5])
+    return RefusalError(Code.INVALID_DATA, told)
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
