@@ -5,15 +5,18 @@ RFC 7515 (JWS), RFC 7517 (JWK), RFC 8037 (Ed25519 in JOSE), IETF Token Status Li
 
 import json
 import os
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from joserfc import jws
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet, OKPKey
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from jwt import PyJWK, PyJWKSet
+from jwt.algorithms import OKPAlgorithm
 
 from events.errors import Code, RefusalError
 from events.terms import Generation, LicenceId, ProductId, Serial, Ticket, VendorId
@@ -61,7 +64,7 @@ class SigningKeys:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._loaded: dict[VendorId, OKPKey] = {}
+        self._loaded: dict[VendorId, PyJWK] = {}
 
     def create(self, vendor: VendorId) -> None:
         """Make a vendor's key, unless it has one; of two made at once, one stays."""
@@ -69,15 +72,16 @@ class SigningKeys:
         path = self._path(vendor)
         if path.exists():
             return
-        key = OKPKey.generate_key("Ed25519", auto_kid=True)
+        private = OKPAlgorithm.to_jwk(Ed25519PrivateKey.generate(), as_dict=True)
+        jwk = {**private, "kid": _thumbprint(private), "use": "sig", "alg": ALGORITHM}
         draft = path.with_name(f".{path.name}.{os.getpid()}")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
-            json.dump(key.as_dict(private=True), file)
+            json.dump(jwk, file)
             file.flush()
             os.fsync(file.fileno())
         try:
-            os.link(draft, path)
+            path.hardlink_to(draft)
         except FileExistsError:
             pass
         finally:
@@ -85,42 +89,56 @@ class SigningKeys:
 
     def jwks(self, vendor: VendorId) -> dict[str, list[dict[str, Any]]]:
         """The public half, as a JWKS."""
-        public = dict(self._key(vendor).as_dict(private=False))
-        return {"keys": [{**public, "use": "sig", "alg": ALGORITHM}]}
+        private = self._jwk(vendor)
+        return {"keys": [{name: value for name, value in private.items() if name != "d"}]}
 
     def sign(self, vendor: VendorId, file: LicenceFile) -> str:
         """The licence file as a compact JWS."""
         key = self._key(vendor)
-        header = {"alg": ALGORITHM, "typ": TYPE, "kid": key.kid}
-        payload = json.dumps(file.claims(), separators=(",", ":"), sort_keys=True)
-        return jws.serialize_compact(header, payload.encode(), key, algorithms=[ALGORITHM])
+        return jwt.encode(file.claims(), key, algorithm=ALGORITHM, headers={"typ": TYPE, "kid": key.key_id})
 
-    def _key(self, vendor: VendorId) -> OKPKey:
+    def _key(self, vendor: VendorId) -> PyJWK:
         if vendor not in self._loaded:
-            try:
-                self._loaded[vendor] = OKPKey.import_key(json.loads(self._path(vendor).read_text()))
-            except FileNotFoundError:
-                raise RefusalError(
-                    Code.UNKNOWN_VENDOR,
-                    f"vendor {vendor} has no signing key; add it with `lostfound vendor add {vendor}`",
-                ) from None
+            self._loaded[vendor] = PyJWK(self._jwk(vendor))
         return self._loaded[vendor]
+
+    def _jwk(self, vendor: VendorId) -> dict[str, Any]:
+        try:
+            jwk: dict[str, Any] = json.loads(self._path(vendor).read_text())
+        except FileNotFoundError:
+            add = f"`lostfound vendor add {vendor}`"
+            raise RefusalError(Code.UNKNOWN_VENDOR, f"vendor {vendor} has no signing key; add it with {add}") from None
+        return jwk
 
     def _path(self, vendor: VendorId) -> Path:
         return self._folder / f"{vendor}.json"
 
 
-def verify(file: str, jwks: Mapping[str, Any]) -> dict[str, Any]:
-    """The claims of a licence file whose signature one of these keys made; else `RefusalError`. Needs no network."""
+def verify(file: str, jwks: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """The claims of a licence file that one of these keys signed and that still runs at `now`; else `RefusalError`.
+
+    Needs no network. That the file was not superseded or blacklisted since is for the status list to say.
+    """
     try:
-        keys = KeySet.import_key_set(dict(jwks))  # type: ignore[arg-type]
-        verified = jws.deserialize_compact(file.strip().encode(), keys, algorithms=[ALGORITHM])
-        if verified.headers().get("typ") != TYPE:
-            raise RefusalError(Code.BAD_SIGNATURE, f"this is a signed text, but not a licence file (typ is not {TYPE})")
-        claims: dict[str, Any] = json.loads(verified.payload or b"")
-    except (JoseError, ValueError) as error:
+        header = jwt.get_unverified_header(file)
+        if header.get("typ") != TYPE:
+            raise RefusalError(Code.BAD_SIGNATURE, f"this is no licence file: its typ is not {TYPE}")
+        key = next((key for key in PyJWKSet.from_dict(dict(jwks)).keys if key.key_id == header.get("kid")), None)
+        if key is None:
+            raise RefusalError(Code.BAD_SIGNATURE, f"this vendor has no key {header.get('kid')}; take its JWKS anew")
+        claims: dict[str, Any] = jwt.decode(file, key, algorithms=[ALGORITHM], options={"verify_exp": False})
+    except (jwt.PyJWTError, ValueError) as error:
         raise RefusalError(
             Code.BAD_SIGNATURE,
             f"no key of this vendor signed this file as it is ({error}); ask the vendor for it again",
         ) from error
+    if "exp" in claims and claims["exp"] <= now.timestamp():
+        ended = datetime.fromtimestamp(claims["exp"], UTC)
+        raise RefusalError(Code.EXPIRED, f"this file ran until {ended:%Y-%m-%d %H:%M} UTC; let the container check in")
     return claims
+
+
+def _thumbprint(jwk: Mapping[str, Any]) -> str:
+    """The key's name by RFC 7638: the SHA-256 of its required members."""
+    required = json.dumps({name: jwk[name] for name in ("crv", "kty", "x")}, separators=(",", ":"), sort_keys=True)
+    return urlsafe_b64encode(sha256(required.encode()).digest()).rstrip(b"=").decode()

@@ -24,6 +24,7 @@ class Code(StrEnum):
     GENERATION_CONFLICT = "generation_conflict"
     NOT_BLOCKED = "not_blocked"
     BAD_SIGNATURE = "bad_signature"
+    EXPIRED = "expired"
 
 
 class RefusalError(Exception):

@@ -111,15 +111,14 @@ class LogReader:
     async def ends(self) -> dict[int, int]:
         """For each partition the offset that the next record will have."""
         async with self._consumer() as consumer:
-            partitions = await self._partitions(consumer)
+            partitions = _assigned(consumer)
             return {tp.partition: end for tp, end in (await consumer.end_offsets(partitions)).items()}
 
     async def batches(self, starts: Mapping[int, int] | None = None) -> AsyncIterator[Sequence[LogRecord]]:
         """Batches of one partition each, in its order; `starts` gives first offsets (default: the beginning)."""
         starts = starts or {}
         async with self._consumer() as consumer:
-            partitions = await self._partitions(consumer)
-            consumer.assign(partitions)
+            partitions = _assigned(consumer)
             ends = await consumer.end_offsets(partitions)
             firsts = await consumer.beginning_offsets(partitions)
             left: set[TopicPartition] = set()
@@ -142,6 +141,7 @@ class LogReader:
 
     def _consumer(self) -> AIOKafkaConsumer:
         return AIOKafkaConsumer(
+            LOG,
             bootstrap_servers=self._bootstrap,
             group_id=None,
             enable_auto_commit=False,
@@ -150,10 +150,7 @@ class LogReader:
             max_partition_fetch_bytes=4_194_304,
         )
 
-    @staticmethod
-    async def _partitions(consumer: AIOKafkaConsumer) -> list[TopicPartition]:
-        await consumer.topics()
-        partitions = consumer.partitions_for_topic(LOG)
-        if not partitions:
-            raise LookupError(f"the topic {LOG} does not exist; `lostfound up` or `lostfound setup` makes it")
-        return [TopicPartition(LOG, partition) for partition in sorted(partitions)]
+
+def _assigned(consumer: AIOKafkaConsumer) -> list[TopicPartition]:
+    """All partitions: a consumer without a group has them from its start."""
+    return sorted(consumer.assignment(), key=lambda tp: tp.partition)
