@@ -13,6 +13,8 @@ from events.errors import Code, RefusalError
 from events.inbox import STATEMENTS, Statement
 
 LIMIT_BYTES = 65_536
+REQUIRED = {"specversion", "id", "source", "type"}
+"""The library fills some of these in where they are missing; CloudEvents 1.0 requires them."""
 
 
 def read_statement(key: bytes | None, value: bytes | None, headers: Mapping[str, bytes]) -> Statement:
@@ -46,6 +48,11 @@ def _cloudevent(value: bytes, headers: Mapping[str, bytes]) -> BaseCloudEvent:
         raise RefusalError(
             Code.NOT_CLOUDEVENT, f"the value is a JSON {type(parsed).__name__}; a CloudEvent is an object"
         )
+    binary = {name.lower().removeprefix("ce_") for name in headers if name.lower().startswith("ce_")}
+    missing = REQUIRED - (binary or parsed.keys())
+    if missing:
+        told = ", ".join(sorted(missing))
+        raise RefusalError(Code.NOT_CLOUDEVENT, f"this is not a CloudEvent 1.0: it lacks {told}")
     try:
         return from_kafka(KafkaMessage(headers=dict(headers), key=None, value=value), JSONFormat(), CloudEvent)
     except Exception as error:  # the library lets whatever its parsers raise pass through

@@ -1,0 +1,99 @@
+"""Valid facts and statements, drawn by Hypothesis."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import strategies as st
+
+from events.catalogue import BackendFacts, Fact, LicenceInScope, LossReported
+from events.terms import Kind, Lease, Reporter, Role, Scope
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def report(**changes: Any) -> LossReported:
+    """A loss report, with changes."""
+    return LossReported(
+        **{
+            "report": "R-1",
+            "serial": "3-1",
+            "kind": "dongle",
+            "reason": "lost",
+            "scope": Scope.CONTAINER,
+            "reporter": Reporter(role=Role.BACK_OFFICE, name="crm"),
+            "door": "lostfound.acme.inbox",
+            "occurred": NOW - timedelta(days=1),
+            "received": NOW,
+            **changes,
+        }
+    )
+
+
+def licence(number: int = 1, **changes: Any) -> LicenceInScope:
+    """A licence in the scope of a loss."""
+    return LicenceInScope(
+        **{
+            "licence": f"L-{number}",
+            "generation": 1,
+            "product": "cad",
+            "ticket": f"T-{number}",
+            "value_cents": 10_000,
+            **changes,
+        }
+    )
+
+
+def facts(*licences: LicenceInScope, **changes: Any) -> BackendFacts:
+    """What a backend knows of a container with these licences."""
+    return BackendFacts(
+        **{"serial": "3-1", "kind": "dongle", "holder": "h-1", "last_contact": None, "licences": licences, **changes}
+    )
+
+
+names = st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._:@+-]{0,20}\Z")
+instants = st.datetimes(min_value=datetime(2000, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC))
+generations = st.integers(1, 100)
+
+st.register_type_strategy(datetime, instants)
+
+
+def fact_of(kind: type[Fact]) -> st.SearchStrategy[Fact]:
+    """Any valid fact of a type."""
+    by_name: dict[str, st.SearchStrategy[Any]] = {
+        "generation": generations,
+        "policy_version": generations,
+        "value_cents": st.integers(0, 10**12),
+        "lease": st.just(Lease()),
+        "reporter": st.builds(Reporter, role=st.sampled_from(Role), name=names),
+        "reasons": st.lists(st.text(max_size=40), max_size=3).map(tuple),
+        "tickets": st.lists(names, max_size=3).map(tuple),
+        "facts": st.builds(
+            BackendFacts,
+            serial=names,
+            kind=st.sampled_from(Kind),
+            holder=names,
+            last_contact=st.none() | instants,
+            licences=st.lists(
+                st.builds(
+                    LicenceInScope,
+                    licence=names,
+                    generation=generations,
+                    product=names,
+                    ticket=names,
+                    value_cents=st.integers(0, 10**12),
+                ),
+                max_size=3,
+            ).map(tuple),
+        ),
+    }
+    drawn: dict[str, st.SearchStrategy[Any]] = {}
+    for name, field in kind.model_fields.items():
+        if name in by_name:
+            drawn[name] = by_name[name]
+        elif "datetime" in str(field.annotation).lower():
+            drawn[name] = st.none() | instants if "None" in str(field.annotation) else instants
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, str) and field.annotation is not str:
+            drawn[name] = st.sampled_from(list(field.annotation))  # type: ignore[call-overload]
+        else:
+            drawn[name] = names
+    return st.builds(kind, **drawn)

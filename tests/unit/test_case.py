@@ -1,0 +1,154 @@
+"""The loss case: decided and folded by one table."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from events.catalogue import CaseFact, LossReported, TargetOffered, WatchBegun
+from events.terms import Outcome, Status, Verdict
+from tests.unit.facts import NOW, facts, licence, names, report
+from workflows.case import (
+    TRANSITIONS,
+    Assessed,
+    Blocked,
+    CaseState,
+    Command,
+    NoTarget,
+    Offered,
+    Replaced,
+    Report,
+    UnexpectedFactError,
+    WatchOver,
+    decide,
+    fold,
+    fold_all,
+)
+from workflows.policy import Policy
+
+POLICY = Policy(policy_version=7, watch_days=30)
+
+
+def after(*commands: Command) -> tuple[CaseState, list[CaseFact]]:
+    state: CaseState | None = None
+    written: list[CaseFact] = []
+    for command in commands:
+        made = decide(state, command)
+        state = fold_all(made, state)
+        written += made
+    assert state is not None
+    return state, written
+
+
+REPORTED = Report(report=report())
+ASSESSED = Assessed(at=NOW, facts=facts(licence()), policy=POLICY)
+BLOCKED = Blocked(at=NOW)
+REPLACED = Replaced(at=NOW, target="3-2", watch_days=30)
+NO_TARGET = NoTarget(at=NOW, tickets=("T-1",))
+OFFERED = Offered(at=NOW, serial="3-2")
+
+
+def test_a_lost_dongle_is_replaced_at_once_and_watched_for_as_long_as_policy_says() -> None:
+    state, _ = after(REPORTED, ASSESSED, BLOCKED, REPLACED)
+
+    assert state.status is Status.WATCHING
+    assert state.target == "3-2"
+    assert state.watch_until == NOW + timedelta(days=30)
+
+
+def test_the_end_of_the_watch_closes_the_case_as_lost_for_ever() -> None:
+    state, _ = after(REPORTED, ASSESSED, BLOCKED, REPLACED, WatchOver(at=NOW))
+
+    assert (state.status, state.outcome) == (Status.CLOSED, Outcome.LOST_FOR_EVER)
+
+
+def test_without_an_empty_container_the_case_waits_and_an_offer_resumes_it() -> None:
+    waiting, _ = after(REPORTED, ASSESSED, BLOCKED, NO_TARGET)
+    again, _ = after(REPORTED, ASSESSED, BLOCKED, NO_TARGET, OFFERED, NO_TARGET)
+    resumed, written = after(REPORTED, ASSESSED, BLOCKED, NO_TARGET, OFFERED, REPLACED)
+
+    assert waiting.status is again.status is Status.AWAITING_TARGET
+    assert resumed.status is Status.WATCHING
+    assert sum(isinstance(fact, TargetOffered) for fact in written) == 1
+
+
+def test_an_offer_to_a_case_that_does_not_wait_changes_nothing() -> None:
+    state, _ = after(REPORTED, ASSESSED, BLOCKED)
+
+    assert decide(state, OFFERED) == []
+
+
+def test_an_empty_container_is_refused_with_the_reason_in_words() -> None:
+    state, _ = after(REPORTED, Assessed(at=NOW, facts=facts(), policy=POLICY))
+
+    assert (state.status, state.outcome, state.verdict) == (Status.CLOSED, Outcome.REFUSED, Verdict.REFUSED)
+    assert state.reasons == ("container 3-1 holds no licence that could be replaced",)
+
+
+def test_the_decision_keeps_the_policy_version_and_the_facts_that_it_rests_on() -> None:
+    _, written = after(REPORTED, ASSESSED)
+
+    decided = written[-1].model_dump()
+    assert decided["policy_version"] == 7
+    assert decided["facts"] == facts(licence()).model_dump()
+
+
+@given(st.lists(names, min_size=1, max_size=8))
+def test_a_report_counts_once_however_often_it_comes(ids: list[str]) -> None:
+    state, written = after(*(Report(report=report(report=name)) for name in ids))
+
+    assert state.reports == tuple(dict.fromkeys(ids))
+    assert len(written) == len(set(ids))
+
+
+@given(st.integers(0, 4))
+def test_a_further_report_joins_an_open_case_and_leaves_it_where_it_is(steps: int) -> None:
+    path: list[Command] = [ASSESSED, BLOCKED, NO_TARGET, OFFERED, REPLACED]
+    before, _ = after(REPORTED, *path[:steps])
+
+    joined = fold_all(decide(before, Report(report=report(report="R-2"))), before)
+
+    assert joined is not None
+    assert joined.status is before.status
+    assert joined.reports == ("R-1", "R-2")
+
+
+def test_a_closed_case_learns_nothing_more() -> None:
+    closed, _ = after(REPORTED, ASSESSED, BLOCKED, REPLACED, WatchOver(at=NOW))
+
+    assert decide(closed, Report(report=report(report="R-2"))) == []
+
+
+def test_every_transition_of_the_table_is_taken_by_some_journey() -> None:
+    journeys: list[list[Command]] = [
+        [REPORTED, Assessed(at=NOW, facts=facts(), policy=POLICY)],
+        [REPORTED, ASSESSED, BLOCKED, NO_TARGET, OFFERED, REPLACED, WatchOver(at=NOW)],
+    ]
+    taken = set()
+    for journey in journeys:
+        state: CaseState | None = None
+        for command in journey:
+            for fact in decide(state, command):
+                taken.add((state.status if state else None, fact.trigger))
+                state = fold(state, fact)
+
+    assert taken == set(TRANSITIONS)
+
+
+@given(status=st.sampled_from([None, *Status]), data=st.data())
+def test_a_fact_that_the_table_does_not_know_is_an_error(status: Status | None, data: st.DataObject) -> None:
+    made: dict[str, CaseFact] = {
+        "loss.reported": LossReported(**report(report="R-9").model_dump()),
+        "watch.begun": WatchBegun(target="3-2", until=NOW),
+        "target.offered": TargetOffered(serial="3-2"),
+    }
+    fact = made[data.draw(st.sampled_from(sorted(made)))]
+    state = None if status is None else CaseState(status=status, report=report(), reports=("R-1",))
+    joins = isinstance(fact, LossReported) and status is not None and status is not Status.CLOSED
+
+    if joins or (status, fact.trigger) in TRANSITIONS:
+        assert fold(state, fact)
+    else:
+        with pytest.raises(UnexpectedFactError):
+            fold(state, fact)
