@@ -1,0 +1,279 @@
+"""The licensing backend on a real PostgreSQL: claims, measures and generations under races and repetition."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+from psycopg import AsyncConnection
+
+from activities.backend import EmbeddedBackend
+from events.catalogue import LicenceInScope, LicenceIssued, LicenceSuperseded, MeasureOrdered
+from events.envelope import Recorded, unseal
+from events.errors import Code, NotYetKnownError, RefusalError
+from events.inbox import ContainerStatement, LicenceStatement, LossStatement
+from events.ports import BlockOrder, CaseKey, Issued, IssueOrder, NoTargetFound
+from events.terms import Kind, Measure, Reason, Reporter, Role, VendorId
+from infra.settings import Settings
+from infra.wiring import keys, open_backend
+from workflows.policy import Policy
+
+pytestmark = pytest.mark.integration
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+DOOR = "a test"
+
+
+@pytest.fixture
+async def backend(settings: Settings, vendor: VendorId) -> AsyncIterator[EmbeddedBackend]:
+    keys(settings).create(vendor)
+    async with open_backend(settings) as backend:
+        await backend.add_vendor(vendor, Policy().model_dump(mode="json"), NOW)
+        yield backend
+
+
+def container(serial: str, holder: str = "h-1") -> ContainerStatement:
+    return ContainerStatement(serial=serial, kind=Kind.DONGLE, holder=holder)
+
+
+def licence(number: int, serial: str) -> LicenceStatement:
+    return LicenceStatement(licence=f"L-{number}", serial=serial, product="cad", ticket=f"T-{number}", issued=NOW)
+
+
+def loss(report: str, serial: str = "lost", reason: Reason = Reason.LOST) -> LossStatement:
+    return LossStatement(
+        report=report,
+        serial=serial,
+        kind=Kind.DONGLE,
+        reason=reason,
+        reporter=Reporter(role=Role.BACK_OFFICE, name="crm"),
+        occurred=NOW,
+    )
+
+
+async def stocked(backend: EmbeddedBackend, vendor: VendorId, licences: int = 2, spare: bool = True) -> None:
+    await backend.register_container(vendor, container("lost"), NOW)
+    for number in range(1, licences + 1):
+        await backend.register_licence(vendor, licence(number, "lost"), NOW)
+    if spare:
+        await backend.register_container(vendor, container("spare"), NOW)
+
+
+async def scope(backend: EmbeddedBackend, key: CaseKey) -> tuple[LicenceInScope, ...]:
+    return (await backend.assess(key)).facts.licences
+
+
+async def blocked(backend: EmbeddedBackend, vendor: VendorId, report: str = "R-1") -> IssueOrder:
+    key = (await backend.claim(vendor, loss(report), DOOR, NOW)).key
+    measures = (Measure.BLACKLISTING,)
+    await backend.block(BlockOrder(key=key, measures=measures))
+    return IssueOrder(key=key, licences=await scope(backend, key), measures=measures)
+
+
+async def stated(settings: Settings, vendor: VendorId) -> list[Recorded]:
+    """The vendor's facts in the outbox, in their order; no relay runs in these tests."""
+    async with await AsyncConnection.connect(settings.dsn) as connection:
+        cursor = await connection.execute("select value from backend.outbox order by id")
+        facts = [unseal(row[0]) for row in await cursor.fetchall()]
+    return [fact for fact in facts if fact.vendor == vendor]
+
+
+async def test_the_same_report_five_times_at_once_is_one_case(backend: EmbeddedBackend, vendor: VendorId) -> None:
+    await stocked(backend, vendor)
+
+    claims = await asyncio.gather(*(backend.claim(vendor, loss("R-1"), DOOR, NOW) for _ in range(5)))
+
+    assert len({claim.key for claim in claims}) == 1
+    assert Counter(claim.answer for claim in claims) == {"opened": 1, "repeated": 4}
+
+
+async def test_two_reports_of_one_container_at_once_are_one_case(backend: EmbeddedBackend, vendor: VendorId) -> None:
+    await stocked(backend, vendor)
+
+    claims = await asyncio.gather(
+        *(backend.claim(vendor, loss(f"R-{number}"), DOOR, NOW) for number in range(10)),
+    )
+
+    assert len({claim.key for claim in claims}) == 1
+    assert Counter(claim.answer for claim in claims) == {"opened": 1, "joined": 9}
+
+
+async def test_a_report_after_the_replacement_joins_the_case_that_recovered_the_licence(
+    backend: EmbeddedBackend, vendor: VendorId
+) -> None:
+    await stocked(backend, vendor)
+    order = await blocked(backend, vendor)
+    await backend.issue(order)
+
+    late = await backend.claim(vendor, loss("R-late"), DOOR, NOW)
+
+    assert (late.key, late.answer) == (order.key, "joined")
+
+
+async def test_a_report_of_the_replacement_opens_a_case_of_its_own(backend: EmbeddedBackend, vendor: VendorId) -> None:
+    await stocked(backend, vendor)
+    order = await blocked(backend, vendor)
+    await backend.issue(order)
+
+    second = await backend.claim(vendor, loss("R-2", serial="spare"), DOOR, NOW)
+
+    assert second.answer == "opened"
+    assert second.key.case != order.key.case
+    assert [item.generation for item in await scope(backend, second.key)] == [2, 2]
+
+
+async def test_a_released_case_frees_its_claims(backend: EmbeddedBackend, vendor: VendorId) -> None:
+    await stocked(backend, vendor)
+    first = await backend.claim(vendor, loss("R-1"), DOOR, NOW)
+
+    once = await backend.release(first.key)
+    again = await backend.release(first.key)
+    second = await backend.claim(vendor, loss("R-2"), DOOR, NOW)
+
+    assert once == again
+    assert second.answer == "opened"
+    assert (await backend.claim(vendor, loss("R-1"), DOOR, NOW)).key == first.key
+
+
+async def test_a_report_number_that_said_something_else_is_refused(backend: EmbeddedBackend, vendor: VendorId) -> None:
+    await stocked(backend, vendor)
+    await backend.claim(vendor, loss("R-1"), DOOR, NOW)
+
+    with pytest.raises(RefusalError, match="new number") as refusal:
+        await backend.claim(vendor, loss("R-1", reason=Reason.STOLEN), DOOR, NOW)
+    assert refusal.value.code is Code.REPORT_ID_TAKEN
+
+
+async def test_another_vendors_container_is_an_unknown_one(
+    backend: EmbeddedBackend, settings: Settings, vendor: VendorId
+) -> None:
+    await stocked(backend, vendor)
+    other = VendorId(f"{vendor}-x")
+    await backend.add_vendor(other, Policy().model_dump(mode="json"), NOW)
+
+    with pytest.raises(NotYetKnownError, match="no container lost") as refusal:
+        await backend.claim(other, loss("R-1"), DOOR, NOW)
+    assert refusal.value.code is Code.UNKNOWN_CONTAINER
+
+
+async def test_nothing_is_issued_before_its_measures_are_ordered(backend: EmbeddedBackend, vendor: VendorId) -> None:
+    await stocked(backend, vendor)
+    key = (await backend.claim(vendor, loss("R-1"), DOOR, NOW)).key
+    order = IssueOrder(key=key, licences=await scope(backend, key), measures=(Measure.BLACKLISTING,))
+
+    with pytest.raises(RefusalError) as refusal:
+        await backend.issue(order)
+    assert refusal.value.code is Code.NOT_BLOCKED
+
+
+async def test_a_replacement_is_issued_once_however_often_it_is_asked_for(
+    backend: EmbeddedBackend, settings: Settings, vendor: VendorId
+) -> None:
+    await stocked(backend, vendor, licences=3)
+    order = await blocked(backend, vendor)
+
+    answers = await asyncio.gather(*(backend.issue(order) for _ in range(8)))
+
+    assert isinstance(answers[0], Issued)
+    assert all(answer == answers[0] for answer in answers)
+    assert [(item.licence, item.generation) for item in answers[0].licences] == [("L-1", 2), ("L-2", 2), ("L-3", 2)]
+    facts = [recorded.fact for recorded in await stated(settings, vendor)]
+    replaced = [fact for fact in facts if isinstance(fact, LicenceIssued) and fact.case]
+    assert len(replaced) == sum(isinstance(fact, LicenceSuperseded) for fact in facts) == 3
+    assert {fact.serial for fact in replaced} == {"spare"}
+    assert all(fact.file for fact in replaced)
+
+
+async def test_a_generation_that_moved_on_is_not_superseded_again(
+    backend: EmbeddedBackend, settings: Settings, vendor: VendorId
+) -> None:
+    await stocked(backend, vendor)
+    order = await blocked(backend, vendor)
+    stale = order.model_copy(
+        update={"licences": (order.licences[0].model_copy(update={"generation": 9}), *order.licences[1:])}
+    )
+
+    with pytest.raises(RefusalError) as refusal:
+        await backend.issue(stale)
+
+    assert refusal.value.code is Code.GENERATION_CONFLICT
+    assert not any(isinstance(recorded.fact, LicenceSuperseded) for recorded in await stated(settings, vendor))
+
+
+async def test_measures_are_stated_once_and_before_the_issue(
+    backend: EmbeddedBackend, settings: Settings, vendor: VendorId
+) -> None:
+    await stocked(backend, vendor)
+    order = await blocked(backend, vendor)
+    await backend.block(BlockOrder(key=order.key, measures=order.measures))
+    await backend.issue(order)
+
+    names = [recorded.fact.name for recorded in await stated(settings, vendor)]
+
+    assert names.count(MeasureOrdered.name) == 1
+    assert names.index(MeasureOrdered.name) < names.index(LicenceSuperseded.name)
+
+
+async def test_a_target_registered_during_the_search_is_found_or_told_of(
+    backend: EmbeddedBackend, vendor: VendorId
+) -> None:
+    for attempt in range(30):
+        holder, lost, spare = f"h{attempt}", f"lost{attempt}", f"spare{attempt}"
+        await backend.register_container(vendor, container(lost, holder), NOW)
+        await backend.register_licence(vendor, licence(attempt, lost), NOW)
+        key = (await backend.claim(vendor, loss(f"R-{attempt}", lost), DOOR, NOW)).key
+        await backend.block(BlockOrder(key=key, measures=(Measure.BLACKLISTING,)))
+        order = IssueOrder(key=key, licences=await scope(backend, key), measures=(Measure.BLACKLISTING,))
+
+        async def register(serial: str = spare, holder: str = holder) -> list[CaseKey]:
+            await backend.register_container(vendor, container(serial, holder), NOW)
+            return list(await backend.waiting_for_target(vendor, container(serial, holder).holder))
+
+        answer, told = await asyncio.gather(backend.issue(order), register())
+
+        assert isinstance(answer, Issued) or told == [key]
+
+
+async def test_two_cases_of_one_holder_never_share_a_target(backend: EmbeddedBackend, vendor: VendorId) -> None:
+    orders = []
+    for number in (1, 2):
+        serial = f"lost{number}"
+        await backend.register_container(vendor, container(serial), NOW)
+        await backend.register_licence(vendor, licence(number, serial), NOW)
+        key = (await backend.claim(vendor, loss(f"R-{number}", serial), DOOR, NOW)).key
+        await backend.block(BlockOrder(key=key, measures=(Measure.BLACKLISTING,)))
+        orders.append(IssueOrder(key=key, licences=await scope(backend, key), measures=(Measure.BLACKLISTING,)))
+    await backend.register_container(vendor, container("spare"), NOW)
+
+    answers = await asyncio.gather(*(backend.issue(order) for order in orders))
+
+    assert {type(answer) for answer in answers} == {Issued, NoTargetFound}
+
+
+async def test_every_stream_of_the_outbox_counts_and_chains(
+    backend: EmbeddedBackend, settings: Settings, vendor: VendorId
+) -> None:
+    await stocked(backend, vendor, licences=3)
+    await backend.issue(await blocked(backend, vendor))
+
+    heads: dict[str, tuple[int, str]] = {}
+    for recorded in await stated(settings, vendor):
+        sequence, digest = heads.get(recorded.stream, (0, ""))
+        assert (recorded.sequence, recorded.previous_hash) == (sequence + 1, digest)
+        heads[recorded.stream] = (recorded.sequence, recorded.hash)
+    assert set(heads) == {"vendor", "container/lost", "container/spare"}
+
+
+async def test_inventory_said_again_changes_nothing_and_a_contradiction_is_refused(
+    backend: EmbeddedBackend, settings: Settings, vendor: VendorId
+) -> None:
+    await stocked(backend, vendor)
+    before = await stated(settings, vendor)
+
+    await stocked(backend, vendor)
+
+    assert await stated(settings, vendor) == before
+    with pytest.raises(RefusalError) as refusal:
+        await backend.register_container(vendor, container("lost", holder="h-2"), NOW)
+    assert refusal.value.code is Code.CONTRADICTS_INVENTORY
