@@ -1,7 +1,6 @@
 """The state of a loss case: how it is decided on and how its facts fold. Pure; time comes in with the command."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import assert_never
 
 from events.catalogue import (
@@ -66,7 +65,7 @@ class CaseState(Value):
     outcome: Outcome | None = None
 
 
-# Commands: what can be asked of a case. Each names the instant at which it was.
+# Commands: what can be asked of a case.
 
 
 class Report(Value):
@@ -78,7 +77,6 @@ class Report(Value):
 class Assessed(Value):
     """The backend said what it knows, and which policy the vendor has."""
 
-    at: Instant
     facts: BackendFacts
     policy: Policy
 
@@ -86,35 +84,28 @@ class Assessed(Value):
 class Blocked(Value):
     """The measures that the policy asks for are ordered."""
 
-    at: Instant
-
 
 class NoTarget(Value):
     """The backend found no container that may take the replacement."""
 
-    at: Instant
     tickets: tuple[Ticket, ...]
 
 
 class Offered(Value):
     """A container was registered for the holder."""
 
-    at: Instant
     serial: Serial
 
 
 class Replaced(Value):
     """The backend issued the replacement into `target`."""
 
-    at: Instant
     target: Serial
-    watch_days: int
+    watch_until: Instant
 
 
 class WatchOver(Value):
     """The watch's time ran out."""
-
-    at: Instant
 
 
 Command = Report | Assessed | Blocked | NoTarget | Offered | Replaced | WatchOver
@@ -139,7 +130,7 @@ def decide(state: CaseState | None, command: Command) -> list[CaseFact]:
             waits = state is not None and state.status is Status.AWAITING_TARGET
             return [TargetOffered(serial=command.serial)] if waits else []
         case Replaced():
-            return [WatchBegun(target=command.target, until=command.at + timedelta(days=command.watch_days))]
+            return [WatchBegun(target=command.target, until=command.watch_until)]
         case WatchOver():
             return [CaseClosed(outcome=Outcome.LOST_FOR_EVER)]
         case _:

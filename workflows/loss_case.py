@@ -1,17 +1,22 @@
 """The durable loss case: from the report to the end of the watch."""
 
 import asyncio
-from datetime import timedelta
-from typing import Any, Final
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from events.catalogue import LossReported
+    from events.catalogue import CaseFact, LossReported
     from events.ports import (
         WORKFLOW,
         Acknowledged,
+        Appended,
         AppendOrder,
         BlockOrder,
         CaseKey,
@@ -31,7 +36,7 @@ with workflow.unsafe.imports_passed_through():
         Report,
         WatchOver,
         decide,
-        fold,
+        fold_all,
     )
     from workflows.policy import Policy
 
@@ -42,29 +47,51 @@ DEED: Final[dict[str, Any]] = {
 }
 """Deeds are retried without end: a service that is down is waited for. The heartbeat finds a dead worker sooner."""
 
+QUICK: Final[dict[str, Any]] = {
+    "schedule_to_close_timeout": timedelta(seconds=5),
+    "retry_policy": RetryPolicy(maximum_attempts=1),
+}
+"""A deed as a local activity has one short attempt; what it cannot do so is done as a regular one."""
+
+Order = TypeVar("Order")
+Answer = TypeVar("Answer")
+
+
+@dataclass
+class Letter:
+    """A command that arrived, and whether it was taken."""
+
+    command: Command
+    taken: bool = False
+
 
 @workflow.defn(name=WORKFLOW)
 class LossCase:
-    """One loss. Commands are taken one at a time: decide, append, fold."""
+    """One loss. `run` alone takes commands, one at a time: decide, append, fold. Handlers only put them in the mail.
+
+    A worker that dies in a workflow task does its local activities again, and whatever has arrived meanwhile then comes
+    first. So mail is opened only where the case rests, and a local append depends on nothing but what is in history or
+    what the backend keeps and answers again.
+    """
 
     @workflow.init
     def __init__(self, key: CaseKey) -> None:
         self._key = key
         self._state: CaseState | None = None
         self._sequence, self._hash = 0, ""
+        self._mail: list[Letter] = []
         self._offers: list[Serial] = []
-        self._one_at_a_time = asyncio.Lock()
 
     @workflow.run
     async def run(self, key: CaseKey) -> Outcome:
-        await workflow.wait_condition(lambda: self._state is not None)
-        policy = await self._assess()
+        policy = await self._open()
         if self.state.verdict is Verdict.REFUSED:
-            await workflow.execute_activity_method(Deeds.release, key, **DEED)
+            await self._do(Deeds.release, key)
         else:
             await self._block(policy)
             await self._replace(policy)
             await self._watch()
+        await self._open_mail()
         await workflow.wait_condition(workflow.all_handlers_finished)
         assert self.state.outcome is not None
         return self.state.outcome
@@ -72,7 +99,9 @@ class LossCase:
     @workflow.update
     async def report(self, report: LossReported) -> Acknowledged:
         """A report opens the case or joins it."""
-        await self._take(Report(report=report))
+        letter = Letter(Report(report=report))
+        self._mail.append(letter)
+        await workflow.wait_condition(lambda: letter.taken)
         return Acknowledged(case=self._key.case, report=report.report)
 
     @workflow.signal
@@ -91,45 +120,81 @@ class LossCase:
         assert self._state is not None
         return self._state
 
-    async def _assess(self) -> Policy:
-        assessment = await workflow.execute_activity_method(Deeds.assess, self._key, **DEED)
+    async def _open(self) -> Policy:
+        await workflow.wait_condition(lambda: bool(self._mail))
+        opening = self._mail.pop(0)
+        assessment, _ = await asyncio.gather(self._do_surely(Deeds.assess, self._key), self._take(opening.command))
+        opening.taken = True
         policy = Policy.model_validate(assessment.policy)
-        await self._take(Assessed(at=assessment.at, facts=assessment.facts, policy=policy))
+        await self._take_quickly(Assessed(facts=assessment.facts, policy=policy), assessment.at)
         return policy
 
     async def _block(self, policy: Policy) -> None:
-        order = BlockOrder(key=self._key, measures=policy.measures)
-        done = await workflow.execute_activity_method(Deeds.block, order, **DEED)
-        await self._take(Blocked(at=done.at))
+        done = await self._do(Deeds.block, BlockOrder(key=self._key, measures=policy.measures))
+        await self._take_quickly(Blocked(), done.at)
 
     async def _replace(self, policy: Policy) -> None:
         order = IssueOrder(key=self._key, licences=self.state.licences, measures=policy.measures)
-        answer = await workflow.execute_activity_method(Deeds.issue, order, **DEED)
+        answer = await self._do(Deeds.issue, order)
         while isinstance(answer, NoTargetFound):
-            await self._take(NoTarget(at=answer.at, tickets=answer.tickets))
-            await workflow.wait_condition(lambda: bool(self._offers))
-            await self._take(Offered(at=workflow.now(), serial=self._offers.pop(0)))
-            answer = await workflow.execute_activity_method(Deeds.issue, order, **DEED)
-        await self._take(Replaced(at=answer.at, target=answer.target, watch_days=policy.watch_days))
+            await self._take(NoTarget(tickets=answer.tickets))
+            await self._rest(lambda: bool(self._offers))
+            await self._take(Offered(serial=self._offers.pop(0)))
+            answer = await self._do(Deeds.issue, order)
+        until = answer.at + timedelta(days=policy.watch_days)
+        await self._take_quickly(Replaced(target=answer.target, watch_until=until), answer.at)
 
     async def _watch(self) -> None:
-        assert self.state.watch_until is not None
-        await workflow.sleep(max(timedelta(0), self.state.watch_until - workflow.now()))
-        await self._take(WatchOver(at=workflow.now()))
+        until = self.state.watch_until
+        assert until is not None
+        await self._rest(lambda: workflow.now() >= until, until)
+        await self._take(WatchOver())
+
+    async def _rest(self, ended: Callable[[], bool], alarm: datetime | None = None) -> None:
+        """Let arriving commands be taken until this has ended; `alarm` is when to look though nothing arrives."""
+        while not ended():
+            timeout = None if alarm is None else max(timedelta(0), alarm - workflow.now())
+            with contextlib.suppress(asyncio.TimeoutError):
+                await workflow.wait_condition(lambda: bool(self._mail) or ended(), timeout=timeout)
+            await self._open_mail()
+
+    async def _open_mail(self) -> None:
+        while self._mail:
+            letter = self._mail.pop(0)
+            await self._take(letter.command)
+            letter.taken = True
 
     async def _take(self, command: Command) -> None:
-        async with self._one_at_a_time:
-            facts = decide(self._state, command)
-            if not facts:
-                return
-            order = AppendOrder(
-                key=self._key,
-                sequence=self._sequence,
-                hash=self._hash,
-                recorded=workflow.now(),
-                facts=tuple((fact.type(), fact.model_dump(mode="json")) for fact in facts),
-            )
-            appended = await workflow.execute_activity_method(Deeds.append, order, **DEED)
-            for fact in facts:
-                self._state = fold(self._state, fact)
-            self._sequence, self._hash = appended.sequence, appended.hash
+        """Decide, append, fold; the append's input is in history before it runs."""
+        if facts := decide(self._state, command):
+            self._fold(facts, await self._do_surely(Deeds.append, self._append(facts, workflow.now())))
+
+    async def _take_quickly(self, command: Command, at: datetime) -> None:
+        """The same within this workflow task. `at` must be the same however often the task is done again."""
+        if facts := decide(self._state, command):
+            self._fold(facts, await self._do(Deeds.append, self._append(facts, at)))
+
+    def _append(self, facts: list[CaseFact], at: datetime) -> AppendOrder:
+        return AppendOrder(
+            key=self._key,
+            sequence=self._sequence,
+            hash=self._hash,
+            recorded=at,
+            facts=tuple((fact.type(), fact.model_dump(mode="json")) for fact in facts),
+        )
+
+    def _fold(self, facts: list[CaseFact], appended: Appended) -> None:
+        self._state = fold_all(facts, self._state)
+        self._sequence, self._hash = appended.sequence, appended.hash
+
+    async def _do(self, deed: Callable[[Deeds, Order], Awaitable[Answer]], order: Order) -> Answer:
+        """Do it in this workflow task if it can be done at once, else as a regular activity."""
+        try:
+            return await workflow.execute_local_activity_method(deed, order, **QUICK)
+        except ActivityError as error:
+            if isinstance(error.cause, ApplicationError) and error.cause.non_retryable:
+                raise
+        return await self._do_surely(deed, order)
+
+    async def _do_surely(self, deed: Callable[[Deeds, Order], Awaitable[Answer]], order: Order) -> Answer:
+        return await workflow.execute_activity_method(deed, order, **DEED)

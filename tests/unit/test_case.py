@@ -41,12 +41,13 @@ def after(*commands: Command) -> tuple[CaseState, list[CaseFact]]:
     return state, written
 
 
+UNTIL = NOW + timedelta(days=30)
 REPORTED = Report(report=report())
-ASSESSED = Assessed(at=NOW, facts=facts(licence()), policy=POLICY)
-BLOCKED = Blocked(at=NOW)
-REPLACED = Replaced(at=NOW, target="3-2", watch_days=30)
-NO_TARGET = NoTarget(at=NOW, tickets=("T-1",))
-OFFERED = Offered(at=NOW, serial="3-2")
+ASSESSED = Assessed(facts=facts(licence()), policy=POLICY)
+BLOCKED = Blocked()
+REPLACED = Replaced(target="3-2", watch_until=UNTIL)
+NO_TARGET = NoTarget(tickets=("T-1",))
+OFFERED = Offered(serial="3-2")
 
 
 def test_a_lost_dongle_is_replaced_at_once_and_watched_for_as_long_as_policy_says() -> None:
@@ -54,11 +55,11 @@ def test_a_lost_dongle_is_replaced_at_once_and_watched_for_as_long_as_policy_say
 
     assert state.status is Status.WATCHING
     assert state.target == "3-2"
-    assert state.watch_until == NOW + timedelta(days=30)
+    assert state.watch_until == UNTIL
 
 
 def test_the_end_of_the_watch_closes_the_case_as_lost_for_ever() -> None:
-    state, _ = after(REPORTED, ASSESSED, BLOCKED, REPLACED, WatchOver(at=NOW))
+    state, _ = after(REPORTED, ASSESSED, BLOCKED, REPLACED, WatchOver())
 
     assert (state.status, state.outcome) == (Status.CLOSED, Outcome.LOST_FOR_EVER)
 
@@ -80,7 +81,7 @@ def test_an_offer_to_a_case_that_does_not_wait_changes_nothing() -> None:
 
 
 def test_an_empty_container_is_refused_with_the_reason_in_words() -> None:
-    state, _ = after(REPORTED, Assessed(at=NOW, facts=facts(), policy=POLICY))
+    state, _ = after(REPORTED, Assessed(facts=facts(), policy=POLICY))
 
     assert (state.status, state.outcome, state.verdict) == (Status.CLOSED, Outcome.REFUSED, Verdict.REFUSED)
     assert state.reasons == ("container 3-1 holds no licence that could be replaced",)
@@ -115,15 +116,15 @@ def test_a_further_report_joins_an_open_case_and_leaves_it_where_it_is(steps: in
 
 
 def test_a_closed_case_learns_nothing_more() -> None:
-    closed, _ = after(REPORTED, ASSESSED, BLOCKED, REPLACED, WatchOver(at=NOW))
+    closed, _ = after(REPORTED, ASSESSED, BLOCKED, REPLACED, WatchOver())
 
     assert decide(closed, Report(report=report(report="R-2"))) == []
 
 
 def test_every_transition_of_the_table_is_taken_by_some_journey() -> None:
     journeys: list[list[Command]] = [
-        [REPORTED, Assessed(at=NOW, facts=facts(), policy=POLICY)],
-        [REPORTED, ASSESSED, BLOCKED, NO_TARGET, OFFERED, REPLACED, WatchOver(at=NOW)],
+        [REPORTED, Assessed(facts=facts(), policy=POLICY)],
+        [REPORTED, ASSESSED, BLOCKED, NO_TARGET, OFFERED, REPLACED, WatchOver()],
     ]
     taken = set()
     for journey in journeys:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -120,7 +121,9 @@ class Bench:
         if os.environ.get("LOSTFOUND_SAVE_HISTORIES"):
             history = await self.handle(key).fetch_history()
             HISTORIES.mkdir(exist_ok=True)
-            (HISTORIES / f"{name}.json").write_text(history.to_json() + "\n")
+            (HISTORIES / f"{name}.json").write_text(
+                re.sub(r'"identity": "[^"]*"', '"identity": "worker"', history.to_json()) + "\n"
+            )
 
 
 async def eventually(check: Callable[[], Awaitable[Found | None]], seconds: float = 30) -> Found:
@@ -269,7 +272,7 @@ class TestWhenEveryAppendIsDoneTwice:
 
         distinct = dict.fromkeys((recorded.sequence, recorded.hash) for recorded in facts)
         assert [sequence for sequence, _ in distinct] == [1, 2, 3, 4]
-        assert len(facts) == 8
+        assert len(facts) == 2 + 3 * 3, "the first append is regular, the others are tried locally before"
 
 
 async def test_a_replacement_is_a_signed_file_in_the_target(bench: Bench) -> None:
