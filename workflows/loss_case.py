@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from events.catalogue import CaseFact, LossReported
@@ -191,8 +191,9 @@ class LossCase:
         """Do it in this workflow task if it can be done at once, else as a regular activity."""
         try:
             return await workflow.execute_local_activity_method(deed, order, **QUICK)
-        except ActivityError as error:
-            if isinstance(error.cause, ApplicationError) and error.cause.non_retryable:
+        except FailureError as error:
+            cause = error.cause if isinstance(error, ActivityError) else error
+            if is_cancelled_exception(error) or (isinstance(cause, ApplicationError) and cause.non_retryable):
                 raise
         return await self._do_surely(deed, order)
 
