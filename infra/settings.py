@@ -5,11 +5,19 @@ Each is read from an environment variable `LOSTFOUND_<NAME>`. Without any, every
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
+import platformdirs
+from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from infra.embedded.socket_path import postgres_dsn
+
 ROOT = Path(__file__).resolve().parent.parent
+
+
+# Absolute, because the processes that share these settings do not share a working folder.
+Folder = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 
 
 class Settings(BaseSettings):
@@ -17,7 +25,11 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="LOSTFOUND_", frozen=True, extra="ignore")
 
-    data_dir: Path = Field(ROOT / ".lostfound", description="The folder that holds all data, logs and keys.")
+    data_dir: Folder = Field(ROOT / ".lostfound", description="The folder that holds all data, logs and keys.")
+    cache_dir: Folder = Field(
+        platformdirs.user_cache_path("lostfound"),
+        description="The folder that keeps downloads; may be shared and deleted.",
+    )
     host: str = Field("127.0.0.1", description="The address that the embedded services listen on.")
 
     kafka_port: int = Field(9092, description="Port of the embedded Kafka broker.")
@@ -48,6 +60,15 @@ class Settings(BaseSettings):
     def temporal(self) -> str:
         """The Temporal frontend that clients connect to."""
         return self.temporal_address or f"{self.host}:{self.temporal_port}"
+
+    @property
+    def dsn(self) -> str:
+        """The PostgreSQL database that clients connect to, a libpq URI."""
+        return self.postgres_dsn or postgres_dsn(self.data_dir)
+
+    def environment(self) -> dict[str, str]:
+        """The variables that give another process exactly these settings."""
+        return {f"LOSTFOUND_{name.upper()}": str(value) for name, value in self if value is not None}
 
 
 @lru_cache(maxsize=1)

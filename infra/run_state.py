@@ -1,0 +1,90 @@
+"""What runs on a data folder: a lock that at most one supervisor holds, and its record of what it started."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ValidationError
+
+from infra.embedded.process import Identity
+from infra.errors import Problem
+
+Phase = Literal["starting", "ready", "stopping"]
+Condition = Literal["starting", "ready", "restarting", "stopped"]
+
+
+class Record(BaseModel):
+    """A process: its id, and its birth so that nobody else's is meant."""
+
+    pid: int
+    create_time: float
+
+    @property
+    def identity(self) -> Identity:
+        """What tells it from every other process."""
+        return Identity(self.pid, self.create_time)
+
+
+class ServiceRecord(Record):
+    """A service or role. `since` is when it came into its state, in seconds since 1970."""
+
+    state: Condition
+    restarts: int
+    since: float
+    log: str
+
+
+class RunState(BaseModel):
+    """All that runs. `state` is ready when every service is."""
+
+    supervisor: Record
+    state: Phase
+    services: dict[str, ServiceRecord]
+    endpoints: dict[str, str]
+
+    def write(self, data_dir: Path) -> None:
+        """Replace the record at once, so that a reader never sees half of one."""
+        path = state_file(data_dir)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name(f"{path.name}.{os.getpid()}")
+        fresh.write_text(self.model_dump_json(indent=1))
+        fresh.replace(path)
+
+
+def state_file(data_dir: Path) -> Path:
+    """Where the record is."""
+    return data_dir / "run" / "state.json"
+
+
+def read_state(data_dir: Path) -> RunState | None:
+    """The record of the last start; None when there is none, or it cannot be read."""
+    with suppress(OSError, ValidationError, json.JSONDecodeError):
+        return RunState.model_validate_json(state_file(data_dir).read_bytes())
+    return None
+
+
+def forget(data_dir: Path) -> None:
+    """Nothing runs any more."""
+    state_file(data_dir).unlink(missing_ok=True)
+
+
+@contextmanager
+def held(data_dir: Path) -> Iterator[None]:
+    """Hold the data folder; the system frees it however the process ends. Raises Problem when it is taken."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock = (data_dir / "lock").open("a")
+    except OSError as error:
+        sentence = f"{data_dir} cannot be used ({error.strerror}): set LOSTFOUND_DATA_DIR to a folder of yours."
+        raise Problem("data-folder", sentence) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            sentence = f"lostfound runs already on {data_dir}: see `lostfound status`, stop it with `lostfound down`."
+            raise Problem("already-running", sentence) from error
+        yield
