@@ -191,7 +191,10 @@ def _status(settings: Settings, as_json: bool) -> int:
             document["state"] = "starting"
         typer.echo(json.dumps(document))
     else:
-        Console().print(_table(state, alive))
+        console = Console()
+        console.print(_table(state, alive))
+        for name, endpoint in state.endpoints.items():
+            console.print(f"{name}: {endpoint}", highlight=False, markup=False, soft_wrap=True)
     return 0 if ready else NOT_READY
 
 
@@ -201,8 +204,6 @@ def _table(state: RunState, alive: dict[str, bool]) -> Table:
         condition = record.state if alive[name] or record.state != "ready" else "ended"
         seconds = f"{time.time() - record.since:.0f} s"
         table.add_row(name, condition, seconds, str(record.restarts), str(record.pid))
-    for name, endpoint in state.endpoints.items():
-        table.caption = f"{table.caption}\n{name}: {endpoint}" if table.caption else f"{name}: {endpoint}"
     return table
 
 

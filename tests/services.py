@@ -78,7 +78,7 @@ class Services:
         await self.stop()
 
     async def start(self, *names: str) -> None:
-        """Start services or roles side by side; return when all are ready. Raises Problem when one does not get there."""
+        """Start services or roles side by side; return when all are ready. Raises Problem when one fails to."""
         for name in names:
             service = self._running[name].service
             await asyncio.to_thread(service.fetch, lambda *_: None)
