@@ -26,11 +26,18 @@ async def prepare(settings: Settings, say: Callable[[str], None]) -> None:
 
 
 def role(name: str) -> None:
-    """Be ready at once and wait; the data folder's file `fail-NAME` makes it end instead."""
+    """Be ready at once and wait; files in the data folder change that.
+
+    `fail-NAME` makes it end at once, `deaf-NAME` makes it ignore being told to.
+    """
     if (Settings().data_dir / f"fail-{name}").exists():
         sys.exit(f"{name} was told to fail")
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     Path(os.environ["LOSTFOUND_READY_FILE"]).touch()
-    signal.sigwait({signal.SIGTERM})
+    while True:
+        signal.sigwait({signal.SIGTERM})
+        if not (Settings().data_dir / f"deaf-{name}").exists():
+            return
 
 
 def plan() -> Plan:
@@ -40,7 +47,6 @@ def plan() -> Plan:
 
 def main() -> None:
     """The program."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     app = typer.Typer(add_completion=False)
     register(app, plan)
     app.command()(role)

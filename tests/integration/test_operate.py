@@ -17,6 +17,7 @@ import pytest
 from infra.embedded.process import Identity, family, kill
 from infra.run_state import Record, RunState, ServiceRecord, read_state
 from infra.settings import Settings
+from infra.supervisor import Role
 from tests.integration import bare
 from tests.services import own_settings
 
@@ -124,6 +125,23 @@ def test_a_signal_to_the_terminals_processes_stops_all_in_order(light: Instance,
     assert (started.returncode, said) == (0, "")
     assert [process for process in processes if process.alive] == []
     assert "database system is shut down" in (light.settings.data_dir / "logs" / "postgres.log").read_text()
+
+
+def test_a_second_ctrl_c_ends_at_once_what_does_not_end(light: Instance) -> None:
+    light.settings.data_dir.mkdir(parents=True)
+    (light.settings.data_dir / "deaf-worker").touch()
+    started = light.start()
+    processes = light.processes()
+    began = time.monotonic()
+
+    os.killpg(started.pid, signal.SIGINT)
+    light.wait(lambda state: state["state"] == "stopping")
+    os.killpg(started.pid, signal.SIGINT)
+    started.communicate(timeout=SECONDS)
+
+    assert time.monotonic() - began < Role.stop_seconds
+    assert started.returncode == 0
+    assert [process for process in processes if process.alive] == []
 
 
 def test_a_killed_supervisor_leaves_nothing_and_the_next_start_recovers(whole: Instance) -> None:
