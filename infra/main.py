@@ -2,13 +2,17 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import structlog
 import typer
 
 from infra import operate
 from infra.settings import Settings
+from portal import cli
+
+if TYPE_CHECKING:
+    from infra.ground import LocalGround
 
 app = typer.Typer(
     add_completion=False,
@@ -17,6 +21,7 @@ app = typer.Typer(
     help="Replaces lost licence containers, and keeps watch for the originals.",
 )
 operate.register(app)
+cli.register(app, lambda: _ground())
 
 
 @app.command()
@@ -40,6 +45,12 @@ def setup() -> None:
 
     with operate.told():
         asyncio.run(prepare(Settings(), lambda step: typer.echo(step)))
+
+
+def _ground() -> "LocalGround":
+    from infra.ground import LocalGround
+
+    return LocalGround(Settings())
 
 
 def main() -> None:
