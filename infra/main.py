@@ -1,12 +1,15 @@
 """The command `lostfound`: everything that can be typed, from starting it all to asking after one case."""
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import structlog
 import typer
+from rich.console import Console
 
+from events.errors import Code, RefusalError
 from infra import operate
 from infra.settings import Settings
 from portal import cli
@@ -22,6 +25,8 @@ app = typer.Typer(
 )
 operate.register(app)
 cli.register(app, lambda: _ground())
+views = typer.Typer(no_args_is_help=True, help="The views that commands ask.")
+app.add_typer(views, name="views")
 
 
 @app.command()
@@ -45,6 +50,40 @@ def setup() -> None:
 
     with operate.told():
         asyncio.run(prepare(Settings(), lambda step: typer.echo(step)))
+
+
+@views.command("rebuild")
+def rebuild(as_json: cli.AsJson = False) -> None:
+    """Fold the whole log anew beside the views in use, compare the two, and switch. Exit code 1 when they differ."""
+    import asyncio
+    from dataclasses import asdict
+
+    from rich.progress import Progress
+    from rich.table import Table
+
+    from projections.damage import LogDamagedError
+    from projections.replay import rebuild
+
+    settings = Settings()
+    with cli.refusals(), Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("folding the log", total=None)
+        try:
+            report = asyncio.run(
+                rebuild(settings.bootstrap, settings.dsn, lambda done, of: bar.update(task, completed=done, total=of))
+            )
+        except LogDamagedError as damage:
+            raise RefusalError(Code.LOG_DAMAGED, str(damage)) from damage
+    if as_json:
+        tables = {name: asdict(table) | {"equal": table.equal} for name, table in report.tables.items()}
+        told = {"equal": report.equal, "records": report.records, "schema": report.schema, "tables": tables}
+        typer.echo(json.dumps(told, indent=2))
+    else:
+        table = Table("table", "rows", "digest", "equal")
+        for name, one in report.tables.items():
+            table.add_row(name, str(one.rebuilt.rows), one.rebuilt.sha256[:16], "yes" if one.equal else "NO")
+        Console().print(table)
+        typer.echo(f"{report.records} records folded; the views are {'equal' if report.equal else 'NOT equal'}.")
+    raise typer.Exit(0 if report.equal else cli.REFUSED)
 
 
 def _ground() -> "LocalGround":
