@@ -116,10 +116,11 @@ class FaustDriver:
             partitions = {tp.partition for tp in self.app.consumer.assignment() if tp.topic == LOG}
             positions = await self._projector.positions()
             not_beyond(positions, await self._ends.of(partitions))
+            offsets = {TP(LOG, partition): positions.get(partition, 0) for partition in partitions}
             # Private, because Faust's commit() is for what it has acknowledged itself.
-            await self.app.consumer._commit(
-                {TP(LOG, partition): positions.get(partition, 0) for partition in partitions}
-            )
+            await self.app.consumer._commit(offsets)
+            # Nobody seeks to a committed offset of 0: neither Faust nor aiokafka tells it from none.
+            await self.app.consumer.seek_wait({tp: offset for tp, offset in offsets.items() if offset == 0})
             self.assigned = partitions
         except Exception as error:
             self._fail(error)
@@ -141,6 +142,7 @@ def _app(bootstrap: str, group: str, data_dir: Path) -> Any:
         web_enabled=False,
         topic_allow_declare=False,
         topic_disable_leader=True,
+        table_standby_replicas=0,  # else Faust's own assignor, which shares a group with no other consumer
         consumer_auto_offset_reset="earliest",
         broker_session_timeout=SESSION_SECONDS,
         broker_heartbeat_interval=HEARTBEAT_SECONDS,

@@ -19,7 +19,8 @@ from projections.steady import SteadyProjector
 log = structlog.get_logger()
 
 STALL_SECONDS = 30.0
-"""How long a partition with lag may stand still. Faust can stop fetching after a rebalance; a new process fetches."""
+"""How long a partition with lag may stand still; longer than a lost request takes. Faust can stop fetching after a
+rebalance; a new process fetches."""
 
 CATCHING_UP_SECONDS = 0.1
 WATCHING_SECONDS = 1.0

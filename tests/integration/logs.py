@@ -212,7 +212,7 @@ async def _main(driver: str, bootstrap: str, dsn: str, group: str, folder: Path)
     def ready() -> None:
         (folder / "ready").write_text(json.dumps(os.getpid()))
 
-    limits = {"outage_seconds": 20.0, "stall_seconds": 8.0}
+    limits = {"outage_seconds": 20.0, "stall_seconds": 25.0}
     if driver == "faust":
         live = run_live(bootstrap, dsn, ready, folder, group=group, **limits)
     else:
