@@ -1,6 +1,7 @@
 """The command `lostfound`: everything that can be typed, from starting it all to asking after one case."""
 
 import json
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -64,6 +65,7 @@ def rebuild(as_json: cli.AsJson = False) -> None:
     from projections.damage import LogDamagedError
     from projections.replay import rebuild
 
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     settings = Settings()
     with cli.refusals(), Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("folding the log", total=None)

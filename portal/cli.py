@@ -16,6 +16,7 @@ import typer
 from aiokafka.errors import KafkaError
 from psycopg import OperationalError
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -81,7 +82,7 @@ def _cases(ground: Callable[[], Ground]) -> typer.Typer:
             if as_json:
                 _print_json(found)
                 return
-            table = Table("case", "received", "container", "loss", "status", "replacement in")
+            table = _table("case", "received", "container", "loss", "status", "replacement in")
             for case in found:
                 stands = f"{case.status}: {case.outcome}" if case.outcome else case.status
                 told = (case.case_id, _time(case.received), case.serial, f"{case.reason} {case.kind}", stands)
@@ -197,7 +198,7 @@ def _vendors(ground: Callable[[], Ground]) -> typer.Typer:
             if as_json:
                 _print_json(found)
                 return
-            table = Table("vendor", "issuer", "added", "policy version")
+            table = _table("vendor", "issuer", "added", "policy version")
             for vendor in found:
                 table.add_row(vendor.vendor, vendor.issuer, _time(vendor.added), str(vendor.policy_version or ""))
             _show(table)
@@ -279,6 +280,19 @@ def _time(instant: datetime | None) -> str:
     return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if instant else ""
 
 
+def _day(instant: datetime | None) -> str:
+    return f"{instant.astimezone(UTC):%Y-%m-%d}" if instant else ""
+
+
+def _table(first: str, *others: str) -> Table:
+    """A table whose first column, which names the row, is never cut."""
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column(first, no_wrap=True, min_width=36 if first == "case" else None)
+    for name in others:
+        table.add_column(name, overflow="fold")
+    return table
+
+
 def _show(*tables: Table | str) -> None:
     console = Console()
     for table in tables:
@@ -286,16 +300,15 @@ def _show(*tables: Table | str) -> None:
 
 
 def _licence_table(licences: Sequence[LicenceView]) -> Table:
-    table = Table("licence", "generation", "effective", "container", "product", "issued", "runs until", "case")
+    table = _table("licence", "no.", "effective", "container", "product", "issued", "runs until")
     for one in licences:
-        runs = _time(one.expires) or "for ever"
         told = (one.licence, str(one.generation), "yes" if one.effective else "no", one.serial, one.product)
-        table.add_row(*told, _time(one.issued), runs, one.case_id or "")
+        table.add_row(*told, _day(one.issued), _day(one.expires) or "for ever")
     return table
 
 
 def _measure_table(measures: Sequence[MeasureView]) -> Table:
-    table = Table("container", "measure", "effective", "case")
+    table = _table("container", "measure", "effective", "case")
     for measure in measures:
         table.add_row(measure.serial, measure.measure, _time(measure.effective), measure.case_id)
     return table
@@ -310,10 +323,11 @@ def _show_container(found: ContainerView) -> None:
 def _show_case(found: CaseView) -> None:
     stands = f"{found.status}: {found.outcome}" if found.outcome else found.status
     _show(f"case {found.case_id}: {found.reason} {found.kind} {found.serial} of {found.holder or '?'}, {stands}")
-    history = Table("", "recorded", "fact", "what it says")
+    history = _table("", "recorded", "fact", "what it says")
     for fact in found.history:
         told = ", ".join(f"{name} {_word(value)}" for name, value in fact.data.items() if not isinstance(value, dict))
-        history.add_row(str(fact.sequence), _time(fact.recorded), fact.type, told)
+        name = fact.type.removeprefix("lostfound.").rpartition(".")[0]
+        history.add_row(str(fact.sequence), _time(fact.recorded), name, told)
     _show(history)
     if found.measures:
         _show(_measure_table(found.measures))

@@ -21,7 +21,7 @@ class BackOffice:
     """A vendor's back-office system, which sends CloudEvents to its inbox."""
 
     def __init__(self, bootstrap: str, vendor: str) -> None:
-        self._producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True})
+        self._producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "log_level": 0})
         self._topic = f"lostfound.{vendor}.inbox"
 
     def state(self, name: str, key: str, **data: Any) -> None:
@@ -76,18 +76,16 @@ class Reader:
 
     def __init__(self, bootstrap: str, topic: str) -> None:
         self._consumer = Consumer(
-            {"bootstrap.servers": bootstrap, "group.id": f"test-{uuid4()}", "enable.auto.commit": False}
+            {"bootstrap.servers": bootstrap, "group.id": f"test-{uuid4()}", "enable.auto.commit": False, "log_level": 0}
         )
         partitions = self._consumer.list_topics(topic, timeout=30).topics[topic].partitions
         self._consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
 
     def read(self) -> Iterator[tuple[int, int, bytes | None, dict[str, bytes]]]:
-        """What is there and was not read yet: partition, offset, value, headers."""
-        while messages := self._consumer.consume(500, timeout=0.3):
-            for message in messages:
-                if message.error() is None:
-                    headers = dict(message.headers() or [])
-                    yield message.partition(), message.offset(), message.value(), headers
+        """Some of what is there and was not read yet: partition, offset, value, headers."""
+        for message in self._consumer.consume(500, timeout=0.02):
+            if message.error() is None:
+                yield message.partition(), message.offset(), message.value(), dict(message.headers() or [])
 
     def until(self, count: int, seconds: float = 30) -> list[tuple[int, int, bytes | None, dict[str, bytes]]]:
         """The first `count` records, waited for."""

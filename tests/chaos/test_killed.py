@@ -52,7 +52,8 @@ async def test_exact_totals_after_every_process_was_killed_again_and_again(tmp_p
     print(f"LOSTFOUND_SEED={seed}")
     chance = random.Random(seed)
     victims = chance.sample(VICTIMS, len(VICTIMS))
-    moments = sorted(chance.sample(range(REPORTS - 20), len(victims)))
+    numbers = chance.sample(range(REPORTS), REPORTS)
+    waves = [numbers[start :: len(victims)] for start in range(len(victims))]
     deadline = time.monotonic() + SECONDS
 
     async with Services(tmp_path) as services:
@@ -61,19 +62,20 @@ async def test_exact_totals_after_every_process_was_killed_again_and_again(tmp_p
         office = BackOffice(services.settings.bootstrap, "acme")
         for number in range(REPORTS):
             office.stock(f"3-{number}", f"h-{number}")
-        sent = [f"{number}" for number in range(REPORTS) for _ in range(chance.choice((1, 1, 1, 2)))]
-        chance.shuffle(sent)
-        for number in sent:
-            office.report(f"R-{number}", f"3-{number}")
         office.flush()
-
         story = Story(services.settings.bootstrap)
+        sent = 0
         kills: Counter[str] = Counter()
-        for moment, victim in zip(moments, victims, strict=True):
-            await story.until(moment, deadline)
+        for wave, victim in zip(waves, victims, strict=True):
+            for number in wave:
+                for _ in range(chance.choice((1, 1, 2))):
+                    office.report(f"R-{number}", f"3-{number}")
+            office.flush()
+            await story.until(sent + chance.randrange(len(wave) // 2), deadline)
+            sent += len(wave)
             await services.kill(victim)
             await asyncio.to_thread(story.read_on)
-            assert story.finished < REPORTS, f"{victim} was killed when nothing was under way any more"
+            assert story.finished < sent, f"{victim} was killed when nothing was under way any more"
             kills[victim] += 1
             await services.start(victim)
         await story.until(REPORTS, deadline)
