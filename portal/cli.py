@@ -28,6 +28,7 @@ Answer = TypeVar("Answer")
 
 REFUSED = 1
 NOT_RUNNING = 3
+PIPED_WIDTH = 160
 
 
 class Ground(Protocol):
@@ -82,11 +83,10 @@ def _cases(ground: Callable[[], Ground]) -> typer.Typer:
             if as_json:
                 _print_json(found)
                 return
-            table = _table("case", "received", "container", "loss", "status", "replacement in")
+            table = _table("case", "received", "container", "status", "target")
             for case in found:
                 stands = f"{case.status}: {case.outcome}" if case.outcome else case.status
-                told = (case.case_id, _time(case.received), case.serial, f"{case.reason} {case.kind}", stands)
-                table.add_row(*told, case.target or "")
+                table.add_row(case.case_id, _time(case.received), case.serial, stands, case.target or "")
             _show(table)
 
     @app.command("show")
@@ -277,7 +277,7 @@ def _print_json(found: Any) -> None:
 
 
 def _time(instant: datetime | None) -> str:
-    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if instant else ""
+    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M}" if instant else ""
 
 
 def _day(instant: datetime | None) -> str:
@@ -287,7 +287,7 @@ def _day(instant: datetime | None) -> str:
 def _table(first: str, *others: str) -> Table:
     """A table whose first column, which names the row, is never cut."""
     table = Table(box=SIMPLE_HEAD)
-    table.add_column(first, no_wrap=True, min_width=36 if first == "case" else None)
+    table.add_column(first, no_wrap=True, overflow="fold")
     for name in others:
         table.add_column(name, overflow="fold")
     return table
@@ -295,6 +295,8 @@ def _table(first: str, *others: str) -> Table:
 
 def _show(*tables: Table | str) -> None:
     console = Console()
+    if not console.is_terminal:
+        console.width = PIPED_WIDTH
     for table in tables:
         console.print(table)
 
