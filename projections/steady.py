@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 import structlog
@@ -22,8 +23,8 @@ OUTAGE_SECONDS = 60.0
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 
-# A frozen process must not hold a partition, and a lost server must not hold a process.
-OPTIONS = "-c statement_timeout=60s -c lock_timeout=45s -c idle_in_transaction_session_timeout=10s"
+# A frozen process must not hold its partition for longer. Within a COPY it is not idle: its statement takes long.
+OPTIONS = "-c statement_timeout=12s -c idle_in_transaction_session_timeout=12s"
 
 Answer = TypeVar("Answer")
 
@@ -61,8 +62,9 @@ class SteadyProjector:
 
     async def _after_gap(self, batch: Batch, gap: PositionGapError) -> int:
         partition, end = batch.partition, gap.offered
-        async for missed in batches(self._reader, {partition: gap.position.offset}, {partition: end}):
-            await self._fold(missed)
+        async with aclosing(batches(self._reader, {partition: gap.position.offset}, {partition: end})) as read:
+            async for missed in read:
+                await self._fold(missed)
         # All that there is before `end` is folded now, so nothing is left out when the batch is said to begin earlier.
         return await self._fold(Batch(partition, gap.position.offset, batch.records))
 
