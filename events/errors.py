@@ -29,6 +29,8 @@ class Code(StrEnum):
     NOT_BLOCKED = "not_blocked"
     BAD_SIGNATURE = "bad_signature"
     EXPIRED = "expired"
+    LOG_DAMAGED = "log_damaged"
+    UNREADABLE_FILE = "unreadable_file"
 
 
 class RefusalError(Exception):

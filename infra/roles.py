@@ -14,11 +14,12 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from activities.deeds import Deeds
 from activities.outbox import Relay
 from events.log import LogWriter
-from infra.settings import Settings
+from infra.settings import Driver, Settings
 from infra.wiring import open_backend, open_temporal
 from portal.cases import TemporalCases
 from portal.commands import Doors
 from portal.inbox import Inbox
+from projections.plain import run_plain
 from workflows.loss_case import LossCase
 
 Ready = Callable[[], None]
@@ -71,7 +72,17 @@ async def inbox(settings: Settings, ready: Ready) -> None:
         await Inbox(settings.bootstrap, doors, settings.hold_seconds).run(ready)
 
 
-ROLES: dict[str, Role] = {"worker": worker, "inbox": inbox}
+async def projector(settings: Settings, ready: Ready) -> None:
+    """Folds the log into the views."""
+    if settings.projector is Driver.PLAIN:
+        await run_plain(settings.bootstrap, settings.dsn, ready)
+        return
+    from projections.live import run_live  # here, because importing Faust costs the other roles half a second
+
+    await run_live(settings.bootstrap, settings.dsn, ready, settings.data_dir)
+
+
+ROLES: dict[str, Role] = {"worker": worker, "projector": projector, "inbox": inbox}
 
 
 def serve(name: str, settings: Settings, ready: Ready) -> None:

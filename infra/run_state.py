@@ -76,7 +76,7 @@ def forget(data_dir: Path) -> None:
 def held(data_dir: Path) -> Iterator[None]:
     """Hold the data folder; the system frees it however the process ends. Raises Problem when it is taken."""
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds keys
         lock = (data_dir / "lock").open("a")
     except OSError as error:
         sentence = f"{data_dir} cannot be used ({error.strerror}): set LOSTFOUND_DATA_DIR to a folder of yours."

@@ -3,6 +3,7 @@
 Each is read from an environment variable `LOSTFOUND_<NAME>`. Without any, everything runs embedded on this machine.
 """
 
+from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +19,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Absolute, because the processes that share these settings do not share a working folder.
 Folder = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+
+
+class Driver(StrEnum):
+    """What drives the projector."""
+
+    FAUST = "faust"
+    PLAIN = "plain"
 
 
 class Settings(BaseSettings):
@@ -45,6 +53,7 @@ class Settings(BaseSettings):
 
     log_partitions: int = Field(6, ge=1, le=512, description="Partitions of `lostfound.log`, set when it is created.")
     replication_factor: int = Field(1, ge=1, le=9, description="Copies of each topic, set when it is created.")
+    projector: Driver = Field(Driver.FAUST, description="What drives the projector: faust, or a plain consumer.")
     hold_seconds: float = Field(30, ge=0, description="How long an inbox record waits for a fact that it needs.")
     status_base: str = Field(
         "http://127.0.0.1:8080/status-lists", description="Where licence files say that the status lists are published."

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from threading import Lock
 
 import requests
+import truststore
 from jgo.config import GlobalSettings
 from jgo.constants import MAVEN_CENTRAL_URL
 from jgo.maven import MavenContext, PythonResolver
@@ -85,7 +86,7 @@ def fetch(cache_dir: Path, fetched: Fetched) -> None:
     if not missing:
         return
     try:
-        with _staging(cache_dir) as staging:
+        with _system_trust(), _staging(cache_dir) as staging:
             _download(missing, staging, repository(cache_dir), fetched, len(jars) - len(missing), len(jars))
     except OSError as error:
         sentence = (
@@ -159,6 +160,16 @@ def _fetch_one(jar: Jar, staging: Path, target: Path, count: Count) -> None:
         f"{jar.path.name} arrived twice with another content than the manifest states: it was not kept; "
         "check the mirror or proxy between this machine and the Maven registry, then try again.",
     )
+
+
+@contextmanager
+def _system_trust() -> Iterator[None]:
+    """Trust whom the system trusts, as pip does: a company's proxy shows a certificate of that company."""
+    truststore.inject_into_ssl()
+    try:
+        yield
+    finally:
+        truststore.extract_from_ssl()
 
 
 @contextmanager

@@ -1,0 +1,103 @@
+"""The command `lostfound`: everything that can be typed, from starting it all to asking after one case."""
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import structlog
+import typer
+from rich.console import Console
+
+from events.errors import Code, RefusalError
+from infra import operate
+from infra.settings import Settings
+from portal import cli
+
+if TYPE_CHECKING:
+    from infra.ground import LocalGround
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Replaces lost licence containers, and keeps watch for the originals.",
+)
+operate.register(app)
+cli.register(app, lambda: _ground())
+views = typer.Typer(no_args_is_help=True, help="The views that commands ask.")
+app.add_typer(views, name="views")
+
+
+@app.command()
+def serve(role: Annotated[str, typer.Argument(help="worker, projector or inbox")]) -> None:
+    """Run one process of the product, as `up` does for each; for an installation with services of its own."""
+    from infra import roles  # here, because the other commands need none of what it imports
+
+    if role not in roles.ROLES:
+        raise typer.BadParameter(f"there is no role {role}; valid: {', '.join(roles.ROLES)}")
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], structlog.processors.JSONRenderer()])
+    ready_file = os.environ.get("LOSTFOUND_READY_FILE")
+    roles.serve(role, Settings(), lambda: Path(ready_file).touch() if ready_file else None)
+
+
+@app.command()
+def setup() -> None:
+    """Make topics, schema and the first vendor, as `up` does; for an installation with services of its own."""
+    import asyncio
+
+    from infra.wiring import prepare
+
+    with operate.told():
+        asyncio.run(prepare(Settings(), lambda step: typer.echo(step)))
+
+
+@views.command("rebuild")
+def rebuild(as_json: cli.AsJson = False) -> None:
+    """Fold the whole log anew beside the views in use, compare the two, and switch. Exit code 1 when they differ."""
+    import asyncio
+    from dataclasses import asdict
+
+    from rich.progress import Progress
+    from rich.table import Table
+
+    from projections.damage import LogDamagedError
+    from projections.replay import rebuild
+
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    settings = Settings()
+    with cli.refusals(), Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("folding the log", total=None)
+        try:
+            report = asyncio.run(
+                rebuild(settings.bootstrap, settings.dsn, lambda done, of: bar.update(task, completed=done, total=of))
+            )
+        except LogDamagedError as damage:
+            raise RefusalError(Code.LOG_DAMAGED, str(damage)) from damage
+    if as_json:
+        tables = {name: asdict(table) | {"equal": table.equal} for name, table in report.tables.items()}
+        told = {"equal": report.equal, "records": report.records, "schema": report.schema, "tables": tables}
+        typer.echo(json.dumps(told, indent=2))
+    else:
+        table = Table("table", "rows", "digest", "equal")
+        for name, one in report.tables.items():
+            table.add_row(name, str(one.rebuilt.rows), one.rebuilt.sha256[:16], "yes" if one.equal else "NO")
+        Console().print(table)
+        typer.echo(f"{report.records} records folded; the views are {'equal' if report.equal else 'NOT equal'}.")
+    raise typer.Exit(0 if report.equal else cli.REFUSED)
+
+
+def _ground() -> "LocalGround":
+    from infra.ground import LocalGround
+
+    return LocalGround(Settings())
+
+
+def main() -> None:
+    """Run the command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

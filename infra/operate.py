@@ -1,0 +1,246 @@
+"""The commands that start, stop and show what runs on this machine."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from infra.embedded.process import end, last_words, rotate
+from infra.errors import NOT_READY, NOT_RUNNING, Problem
+from infra.progress import StartProgress, welcome
+from infra.run_state import RunState, held, read_state
+from infra.settings import Settings
+from infra.supervisor import Plan, Supervisor, end_leftovers
+
+DETACHED_SECONDS = 300.0
+DOWN_SECONDS = 90.0
+POLL_SECONDS = 0.1
+FOLLOW_SECONDS = 0.3
+PROBLEM_FILE = "LOSTFOUND_PROBLEM_FILE"
+ROLES = ("worker", "projector", "inbox")
+
+
+def product() -> Plan:
+    """What is run beside the embedded services."""
+    from infra.wiring import prepare  # here, because the other commands need none of what it imports
+
+    return Plan(prepare, {name: (sys.executable, "-m", "infra.main", "serve", name) for name in ROLES})
+
+
+def register(app: typer.Typer, plan: Callable[[], Plan] = product) -> None:
+    """Add the commands to the program's."""
+
+    @app.command()
+    def up(detach: Annotated[bool, typer.Option("--detach", help="Return once everything is ready.")] = False) -> None:
+        """Start everything on this machine and serve until Ctrl-C."""
+        with told():
+            (_up_detached if detach else _up)(Settings(), plan())
+
+    @app.command()
+    def down() -> None:
+        """Stop what `up` started, also what a killed one left behind."""
+        with told():
+            typer.echo(_down(Settings()))
+
+    @app.command()
+    def status(as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
+        """Show what runs. Exit code 0: all ready, 3: not running, 4: not all ready."""
+        with told():
+            raise typer.Exit(_status(Settings(), as_json))
+
+    @app.command()
+    def logs(
+        service: Annotated[str, typer.Argument(help="A name that `status` shows, or supervisor.")],
+        follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as it grows.")] = False,
+        lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines.")] = 50,
+    ) -> None:
+        """Show what a service or role wrote."""
+        with told():
+            _logs(Settings(), service, lines, follow)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Tell a problem as one sentence and end with its exit code, instead of a traceback."""
+    try:
+        yield
+    except Problem as problem:
+        typer.echo(problem.sentence, err=True)
+        if (path := os.environ.get(PROBLEM_FILE)) is not None:
+            Path(path).write_text(json.dumps({"code": problem.code, "sentence": problem.sentence}))
+        raise typer.Exit(problem.exit_code) from None
+
+
+def _up(settings: Settings, plan: Plan) -> None:
+    progress = StartProgress(Console())
+    supervisor = Supervisor(settings, plan, progress)
+    with held(settings.data_dir):
+        try:
+            with progress:
+                supervisor.fetch(progress.fetched)
+                asyncio.run(supervisor.run(ready=lambda: progress.finish(welcome(settings, plan.roles))))
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None  # during a download: nothing was started yet
+        except Problem:
+            raise
+        except Exception as error:
+            _unexpected(settings, error)
+
+
+def _unexpected(settings: Settings, error: Exception) -> NoReturn:
+    log = settings.data_dir / "logs" / "supervisor.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a") as file:
+        traceback.print_exception(error, file=file)
+    sentence = (
+        f"The supervisor stopped unexpectedly ({type(error).__name__}): read {log}, then try `lostfound up` again."
+    )
+    raise Problem("internal", sentence) from error
+
+
+def _up_detached(settings: Settings, plan: Plan) -> None:
+    state = _live(settings)
+    if state is not None:
+        typer.echo(f"lostfound runs already on {settings.data_dir}.")
+        return
+    progress = StartProgress(Console())
+    with progress:  # here, where someone sees it
+        Supervisor(settings, plan, progress).fetch(progress.fetched)
+    log, problem = settings.data_dir / "logs" / "supervisor.log", settings.data_dir / "run" / "problem.json"
+    for path in (log, problem):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    problem.unlink(missing_ok=True)
+    rotate(log)
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            [*plan.program, "up"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=os.environ | settings.environment() | {PROBLEM_FILE: str(problem)},
+            cwd=problem.parent,
+            start_new_session=True,
+        )
+    _wait_until_ready(settings, child, problem, log)
+    typer.echo(welcome(settings, plan.roles).plain())
+
+
+def _wait_until_ready(settings: Settings, child: "subprocess.Popen[bytes]", problem: Path, log: Path) -> None:
+    deadline = time.monotonic() + DETACHED_SECONDS
+    while child.poll() is None:
+        state = read_state(settings.data_dir)
+        if state is not None and state.supervisor.pid == child.pid and state.state == "ready":
+            child.returncode = 0  # it goes on without us, and is nobody's zombie
+            return
+        if time.monotonic() > deadline:
+            child.terminate()
+            raise Problem("not-ready", f"Not ready within {DETACHED_SECONDS:.0f} s: read the logs in {log.parent}.")
+        time.sleep(POLL_SECONDS)
+    if problem.exists():
+        raise Problem(**json.loads(problem.read_text()))
+    raise Problem("failed", f"The start ended with exit code {child.returncode} ({last_words(log)}): read {log}.")
+
+
+def _live(settings: Settings) -> RunState | None:
+    state = read_state(settings.data_dir)
+    return state if state is not None and state.supervisor.identity.alive else None
+
+
+def _down(settings: Settings) -> str:
+    state = _live(settings)
+    if state is not None:
+        asyncio.run(end(state.supervisor.identity, signal.SIGTERM, DOWN_SECONDS))
+    elif not settings.data_dir.exists():
+        return "Nothing runs."
+    with held(settings.data_dir):
+        left = asyncio.run(end_leftovers(settings))
+    if state is not None:
+        return "Stopped."
+    return f"Ended what a killed start had left: {', '.join(left)}." if left else "Nothing runs."
+
+
+def _status(settings: Settings, as_json: bool) -> int:
+    state = _live(settings)
+    if state is None:
+        left = read_state(settings.data_dir)
+        shown: dict[str, object] = {"state": "stopped", "data_dir": str(settings.data_dir), "services": {}}
+        sentence = "Not running; start with `lostfound up`."
+        if left is not None:
+            sentence = "Not running: the last start was killed; `lostfound up` recovers, `lostfound down` cleans up."
+        typer.echo(json.dumps(shown) if as_json else sentence)
+        return NOT_RUNNING
+    alive = {name: record.identity.alive for name, record in state.services.items()}
+    ready = state.state == "ready" and all(alive.values())
+    if as_json:
+        document = state.model_dump() | {"data_dir": str(settings.data_dir)}
+        for name, record in document["services"].items():
+            record["alive"] = alive[name]
+        if state.state == "ready" and not ready:
+            document["state"] = "starting"
+        typer.echo(json.dumps(document))
+    else:
+        console = Console()
+        console.print(_table(state, alive))
+        for name, endpoint in state.endpoints.items():
+            console.print(f"{name}: {endpoint}", highlight=False, markup=False, soft_wrap=True)
+    return 0 if ready else NOT_READY
+
+
+def _table(state: RunState, alive: dict[str, bool]) -> Table:
+    table = Table("service", "state", "for", "restarts", "process", title=f"lostfound: {state.state}")
+    for name, record in state.services.items():
+        condition = record.state if alive[name] or record.state != "ready" else "ended"
+        seconds = f"{time.time() - record.since:.0f} s"
+        table.add_row(name, condition, seconds, str(record.restarts), str(record.pid))
+    return table
+
+
+def _logs(settings: Settings, service: str, lines: int, follow: bool) -> None:
+    folder = settings.data_dir / "logs"
+    log = folder / f"{service}.log"
+    known = sorted(path.stem for path in folder.glob("*.log"))
+    if service not in known:
+        names = ", ".join(known) or "none yet: start with `lostfound up`"
+        raise Problem("unknown-service", f"There is no log of {service!r}; there are: {names}.")
+    try:
+        _show(log, lines, follow)
+    except (KeyboardInterrupt, BrokenPipeError):
+        raise typer.Exit(0) from None
+
+
+def _show(log: Path, lines: int, follow: bool) -> None:
+    file = log.open("rb")
+    tail = file.read().decode(errors="replace").splitlines()
+    typer.echo("\n".join(tail[len(tail) - min(lines, len(tail)) :]))
+    while follow:
+        if more := file.read():
+            typer.echo(more.decode(errors="replace"), nl=False)
+            continue
+        if log.exists() and log.stat().st_ino != os.fstat(file.fileno()).st_ino:  # it was rotated
+            file.close()
+            file = log.open("rb")
+        time.sleep(FOLLOW_SECONDS)
+    file.close()
+
+
+def main() -> None:
+    """These commands alone."""
+    app = typer.Typer(add_completion=False)
+    register(app)
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,255 @@
+"""What doors read from the views. Every query names its vendor; none of them grants anything: views lag."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from psycopg import AsyncConnection
+from psycopg.rows import class_row
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from events.log import Position
+from events.terms import CaseId, LicenceId, Serial, VendorId
+from projections.schema import current, use
+
+CASES_LIMIT = 1_000
+LOOK_SECONDS = 0.02
+
+
+class View(BaseModel):
+    """A row as doors show it."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class VendorView(View):
+    """A vendor, and the version of its policy that is in force."""
+
+    vendor: str
+    issuer: str
+    added: datetime
+    policy_version: int | None
+
+
+class LicenceView(View):
+    """A generation of a licence. `effective`: the backend would activate or renew it, as far as the views know."""
+
+    licence: str
+    generation: int
+    effective: bool
+    serial: str
+    holder: str
+    product: str
+    ticket: str
+    value_cents: int
+    issued: datetime
+    expires: datetime | None
+    case_id: str | None
+    superseded_by: str | None
+    file: str | None
+
+
+class MeasureView(View):
+    """A blocking measure against a container; in the blacklist from `effective` on."""
+
+    serial: str
+    case_id: str
+    measure: str
+    ordered: datetime
+    effective: datetime
+
+
+class ContainerView(View):
+    """A container with the licences that were ever in it and the measures against it."""
+
+    serial: str
+    kind: str
+    holder: str
+    status: str
+    registered: datetime
+    licences: list[LicenceView]
+    measures: list[MeasureView]
+
+
+class CaseLine(View):
+    """A case in a list."""
+
+    case_id: str
+    status: str
+    outcome: str | None
+    serial: str
+    kind: str
+    reason: str
+    holder: str | None
+    received: datetime
+    target: str | None
+    watch_until: datetime | None
+
+
+class FactView(View):
+    """A fact in a case's history."""
+
+    sequence: int
+    type: str
+    recorded: datetime
+    hash: str
+    data: dict[str, JsonValue]
+
+
+class CaseView(CaseLine):
+    """A case with all that is known of it. `state` is the state that the case itself is in."""
+
+    state: dict[str, JsonValue]
+    measures: list[MeasureView]
+    replacements: list[LicenceView]
+    history: list[FactView]
+
+
+class CaseCount(View):
+    """How many cases stand there."""
+
+    status: str
+    outcome: str | None
+    cases: int
+
+
+Row = TypeVar("Row", bound=View)
+
+LINE = "case_id, status, outcome, serial, kind, reason, holder, received, target, watch_until"
+LICENCE = """
+    select licence, generation, serial, holder, product, ticket, value_cents, issued, expires, case_id, superseded_by,
+        file, superseded_by is null and generation = max(generation) over (partition by licence) as effective
+    from licences where vendor = %s and licence in (select licence from licences where vendor = %s and {which})
+    order by licence, generation
+"""
+MEASURE = "select serial, case_id, measure, ordered, effective from blacklist where vendor = %s"
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Reads the views in use, all of one transaction from one state of them."""
+
+    connection: AsyncConnection[Any]
+
+    async def vendors(self) -> list[VendorView]:
+        """All vendors of the installation; for its administrator only."""
+        return await self._all(
+            VendorView,
+            "select vendor, issuer, added, (select max(policy_version) from policies p where p.vendor = v.vendor)"
+            " as policy_version from vendors v order by vendor",
+        )
+
+    async def cases(
+        self, vendor: VendorId, status: str | None = None, limit: int = CASES_LIMIT, after: CaseId | None = None
+    ) -> list[CaseLine]:
+        """The vendor's cases, the latest received first; `after` is the last case of the page before."""
+        return await self._all(
+            CaseLine,
+            f"select {LINE} from cases where vendor = %(vendor)s and (%(status)s::text is null or status = %(status)s)"
+            " and (%(after)s::text is null or (received, case_id) <"
+            " (select received, case_id from cases where vendor = %(vendor)s and case_id = %(after)s))"
+            " order by received desc, case_id desc limit %(limit)s",
+            {"vendor": vendor, "status": status, "after": after, "limit": limit},
+        )
+
+    async def case_counts(self, vendor: VendorId) -> list[CaseCount]:
+        """How many of the vendor's cases stand where."""
+        return await self._all(
+            CaseCount,
+            "select status, outcome, count(*) as cases from cases where vendor = %s group by 1, 2 order by 1, 2",
+            (vendor,),
+        )
+
+    async def case(self, vendor: VendorId, case: CaseId) -> CaseView | None:
+        """One case with its measures, its replacements and its history, or None."""
+        cursor = self.connection.cursor()
+        found = await cursor.execute(
+            f"select {LINE}, state from cases where vendor = %s and case_id = %s", (vendor, case)
+        )
+        row = await found.fetchone()
+        if row is None:
+            return None
+        history = await self._all(
+            FactView,
+            "select sequence, type, recorded, encode(hash, 'hex') as hash, data from history"
+            " where vendor = %s and case_id = %s order by sequence",
+            (vendor, case),
+        )
+        licences = await self._licences(vendor, "case_id = %s", case)
+        named = dict(zip((*LINE.split(", "), "state"), row, strict=True))
+        return CaseView(
+            **named,
+            measures=await self._all(
+                MeasureView, f"{MEASURE} and case_id = %s order by ordered, measure", (vendor, case)
+            ),
+            replacements=[licence for licence in licences if licence.case_id == case],
+            history=history,
+        )
+
+    async def licence(self, vendor: VendorId, licence: LicenceId) -> list[LicenceView]:
+        """All generations of a licence, the first first; empty when there is none."""
+        return await self._licences(vendor, "licence = %s", licence)
+
+    async def container(self, vendor: VendorId, serial: Serial) -> ContainerView | None:
+        """A container, or None."""
+        cursor = await self.connection.execute(
+            "select serial, kind, holder, status, registered from containers where vendor = %s and serial = %s",
+            (vendor, serial),
+        )
+        row = await cursor.fetchone()
+        if row is None:
+            return None
+        licences = await self._licences(vendor, "serial = %s", serial)
+        return ContainerView(
+            **dict(zip(("serial", "kind", "holder", "status", "registered"), row, strict=True)),
+            licences=[licence for licence in licences if licence.serial == serial],
+            measures=await self._all(MeasureView, f"{MEASURE} and serial = %s order by ordered", (vendor, serial)),
+        )
+
+    async def blacklist(self, vendor: VendorId, at: datetime) -> list[MeasureView]:
+        """What the vendor's blacklist holds at an instant."""
+        return await self._all(MeasureView, f"{MEASURE} and effective <= %s order by serial, case_id", (vendor, at))
+
+    async def positions(self) -> dict[int, int]:
+        """For each partition of the log the offset of the next record to be folded."""
+        cursor = await self.connection.execute("select partition, next_offset from positions order by partition")
+        return dict(await cursor.fetchall())
+
+    async def _licences(self, vendor: VendorId, which: str, value: str) -> list[LicenceView]:
+        return await self._all(LicenceView, LICENCE.format(which=which), (vendor, vendor, value))
+
+    async def _all(self, view: type[Row], query: str, values: Any = ()) -> list[Row]:
+        cursor = self.connection.cursor(row_factory=class_row(view))
+        await cursor.execute(query, values)
+        return await cursor.fetchall()
+
+
+@asynccontextmanager
+async def open_queries(dsn: str) -> AsyncIterator[Queries]:
+    """Queries over one snapshot of the views in use. Raises `LookupError` where there are no views yet."""
+    async with await AsyncConnection.connect(dsn, autocommit=True) as connection, connection.transaction():
+        await connection.execute("set transaction isolation level repeatable read, read only")
+        schema = await current(connection)
+        if schema is None:
+            raise LookupError("there are no views yet; `lostfound up` or `lostfound setup` makes them")
+        await use(connection, schema)
+        yield Queries(connection)
+
+
+async def wait_for(dsn: str, position: Position, timeout_seconds: float) -> bool:
+    """Wait until the views hold the record at `position`; False when they do not after `timeout_seconds`.
+
+    For a door that reads what it has just written. Raises `LookupError` where there are no views yet.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    while True:
+        async with open_queries(dsn) as queries:
+            if (await queries.positions()).get(position.partition, 0) > position.offset:
+                return True
+        if time.monotonic() >= deadline:
+            return False
+        await asyncio.sleep(LOOK_SECONDS)

@@ -1,0 +1,69 @@
+"""The rows that one batch of facts works on, in memory."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from projections.tables import CASES, FOLDED, CaseRow, Json, Key, R, Table
+from workflows.case import CaseState
+
+
+def _by_table() -> dict[Table[Any], dict[Key, Any]]:
+    return {table: {} for table in FOLDED}
+
+
+@dataclass
+class Rows:
+    """Rows by table and key: `loaded` as the store had them, `fresh` of streams that the store does not know, and
+    `changed` of streams that it knows.
+
+    Rows of a stream that the store does not know cannot be in the store either: they are written without a look.
+    """
+
+    loaded: dict[Table[Any], dict[Key, Any]] = field(default_factory=_by_table)
+    fresh: dict[Table[Any], dict[Key, Any]] = field(default_factory=_by_table)
+    changed: dict[Table[Any], dict[Key, Any]] = field(default_factory=_by_table)
+    _cases: dict[Key, tuple[CaseState, bool]] = field(default_factory=dict)
+
+    def get(self, table: Table[R], key: Key) -> R | None:
+        """The row, or None."""
+        found: R | None = self.fresh[table].get(key) or self.changed[table].get(key) or self.loaded[table].get(key)
+        return found
+
+    def put(self, table: Table[R], row: R, fresh: bool) -> None:
+        """Set a row of a stream; `fresh` says that the store does not know the stream."""
+        (self.fresh if fresh else self.changed)[table][table.key_of(row)] = row
+
+    def case(self, key: Key) -> CaseState | None:
+        """The state of the case (vendor, case), or None."""
+        if known := self._cases.get(key):
+            return known[0]
+        row = self.get(CASES, key)
+        return None if row is None else CaseState.model_validate_json(row.state)
+
+    def put_case(self, key: Key, state: CaseState, fresh: bool) -> None:
+        """Set the state of a case. Its row is made once, by `finish`, however many facts the batch has of it."""
+        self._cases[key] = (state, fresh)
+
+    def finish(self) -> None:
+        """Make the rows of the cases."""
+        for key, (state, fresh) in self._cases.items():
+            self.put(CASES, _case_row(key, state), fresh)
+        self._cases.clear()
+
+
+def _case_row(key: Key, state: CaseState) -> CaseRow:
+    report = state.report
+    return CaseRow(
+        vendor=key[0],
+        case_id=key[1],
+        status=state.status,
+        outcome=state.outcome,
+        serial=report.serial,
+        kind=report.kind,
+        reason=report.reason,
+        holder=state.holder,
+        received=report.received,
+        target=state.target,
+        watch_until=state.watch_until,
+        state=Json(state.model_dump_json()),
+    )

@@ -1,0 +1,74 @@
+"""Brings rows from PostgreSQL and back, a whole batch at a time."""
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from events.envelope import Recorded
+from projections.folds import needs
+from projections.rows import Rows
+from projections.tables import FOLDED, STREAMS, Key, Table
+
+Connection = AsyncConnection[Any]
+
+
+async def load(connection: Connection, facts: Sequence[Recorded]) -> Rows:
+    """The rows that these facts may change."""
+    rows = Rows()
+    await _load(connection, rows, STREAMS, {(fact.vendor, fact.stream) for fact in facts})
+    known = rows.loaded[STREAMS]
+    wanted: dict[Table[Any], set[Key]] = {}
+    for fact in facts:
+        if (fact.vendor, fact.stream) in known and (need := needs(fact)):
+            wanted.setdefault(need[0], set()).add(need[1])
+    for table, keys in wanted.items():
+        await _load(connection, rows, table, keys)
+    return rows
+
+
+async def write(connection: Connection, rows: Rows) -> None:
+    """Write what the facts made of the rows."""
+    rows.finish()
+    for table in FOLDED:
+        if fresh := rows.fresh[table]:
+            await _insert(connection, table, fresh.values())
+        if changed := rows.changed[table]:
+            await connection.execute(_upsert(table), [list(column) for column in zip(*changed.values(), strict=True)])
+
+
+async def _load(connection: Connection, rows: Rows, table: Table[Any], keys: set[Key]) -> None:
+    cursor = await connection.execute(_select(table), [list(column) for column in zip(*keys, strict=True)])
+    make = table.row._make
+    rows.loaded[table] = {row[: table.keys]: make(row) for row in await cursor.fetchall()}
+
+
+async def _insert(connection: Connection, table: Table[Any], rows: Iterable[tuple[Any, ...]]) -> None:
+    cursor = connection.cursor()
+    async with cursor.copy(f"copy {table.name} from stdin") as copy:
+        for row in rows:
+            await copy.write_row(row)
+
+
+@cache
+def _select(table: Table[Any]) -> str:
+    keys = ", ".join(table.columns[: table.keys])
+    columns = ", ".join(
+        f"{name}::text" if type_ == "jsonb" else name for name, type_ in zip(table.columns, table.types, strict=True)
+    )
+    return f"select {columns} from {table.name} where ({keys}) in (select * from {_unnest(table.types[: table.keys])})"
+
+
+@cache
+def _upsert(table: Table[Any]) -> str:
+    keys = ", ".join(table.columns[: table.keys])
+    rest = ", ".join(f"{name} = excluded.{name}" for name in table.columns[table.keys :])
+    return (
+        f"insert into {table.name} select * from {_unnest(table.types)} on conflict ({keys})"
+        f" do {f'update set {rest}' if rest else 'nothing'}"
+    )
+
+
+def _unnest(types: Iterable[str]) -> str:
+    return f"unnest({', '.join(f'%s::{type_}[]' for type_ in types)})"

@@ -1,0 +1,186 @@
+"""The tables of the views: each row is a tuple that is written by the facts of one stream only.
+
+A stream lives in one partition, so no two partitions ever write the same row, and every interleaving of them gives the
+same rows. The first columns are the key, and every key of a fact's row starts with the vendor. `recorded` and the like
+are the log's own times: no column holds the time of folding.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, NamedTuple, NewType, TypeVar, get_args, get_type_hints
+
+VERSION = 1
+"""The version of the views: raised whenever the same log would give other tables or rows."""
+
+Json = NewType("Json", str)
+
+Key = tuple[Any, ...]
+R = TypeVar("R", bound=tuple[Any, ...])
+
+
+class VendorRow(NamedTuple):
+    """A vendor, from its own stream."""
+
+    vendor: str
+    issuer: str
+    added: datetime
+
+
+class PolicyRow(NamedTuple):
+    """A version of a vendor's policy, from the vendor's stream."""
+
+    vendor: str
+    policy_version: int
+    policy: Json
+    adopted: datetime
+
+
+class ContainerRow(NamedTuple):
+    """A container, from its own stream; `status` is `good`, or `blocked` while a measure stands."""
+
+    vendor: str
+    serial: str
+    kind: str
+    holder: str
+    status: str
+    registered: datetime
+
+
+class LicenceRow(NamedTuple):
+    """A generation of a licence, from the stream of the container that it was issued into.
+
+    The serial is in the key, so two containers that claimed one generation would be two rows and not a race.
+    """
+
+    vendor: str
+    licence: str
+    generation: int
+    serial: str
+    holder: str
+    product: str
+    ticket: str
+    value_cents: int
+    lease: Json
+    issued: datetime
+    expires: datetime | None
+    case_id: str | None
+    file: str | None
+    superseded_by: str | None
+
+
+class BlacklistRow(NamedTuple):
+    """A measure of a case against a container, from the container's stream."""
+
+    vendor: str
+    serial: str
+    case_id: str
+    measure: str
+    ordered: datetime
+    effective: datetime
+
+
+class CaseRow(NamedTuple):
+    """A case, from its own stream; `state` is the whole of it."""
+
+    vendor: str
+    case_id: str
+    status: str
+    outcome: str | None
+    serial: str
+    kind: str
+    reason: str
+    holder: str | None
+    received: datetime
+    target: str | None
+    watch_until: datetime | None
+    state: Json
+
+
+class HistoryRow(NamedTuple):
+    """A fact of a case, as the log has it."""
+
+    vendor: str
+    case_id: str
+    sequence: int
+    type: str
+    recorded: datetime
+    hash: bytes
+    data: Json
+
+
+class StreamRow(NamedTuple):
+    """Where a stream stands; `hashes` are the SHA-256 of its last facts, 32 bytes each, the newest last."""
+
+    vendor: str
+    stream: str
+    partition: int
+    sequence: int
+    hashes: bytes
+
+
+class PositionRow(NamedTuple):
+    """How far a partition is folded: the offset of the next record."""
+
+    partition: int
+    next_offset: int
+
+
+@dataclass(frozen=True, eq=False)
+class Table(Generic[R]):
+    """A table: its rows' type and how many of the first columns are the key."""
+
+    name: str
+    row: type[R]
+    keys: int
+    indexes: tuple[str, ...] = ()
+
+    def key_of(self, row: R) -> Key:
+        """The key of a row."""
+        return row[: self.keys]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns."""
+        return tuple(get_type_hints(self.row))
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """PostgreSQL's types of the columns."""
+        return tuple(_type(hint)[0] for hint in get_type_hints(self.row).values())
+
+    def ddl(self) -> str:
+        """The statement that makes the table, in the schema that comes first on the search path."""
+        hints = [_type(hint) for hint in get_type_hints(self.row).values()]
+        columns = [
+            name + " " + type_ + (' collate "C"' if type_ == "text" else "") + ("" if nullable else " not null")
+            for name, (type_, nullable) in zip(self.columns, hints, strict=True)
+        ]
+        key = ", ".join(self.columns[: self.keys])
+        return f"create table {self.name} ({', '.join(columns)}, primary key ({key}))"
+
+    def index_ddl(self) -> list[str]:
+        """The statements that make the further indexes."""
+        return [f"create index on {self.name} ({columns})" for columns in self.indexes]
+
+
+TYPES: dict[Any, str] = {str: "text", int: "bigint", datetime: "timestamptz", bytes: "bytea", Json: "jsonb"}
+
+
+def _type(hint: Any) -> tuple[str, bool]:
+    nullable = type(None) in get_args(hint)
+    plain = next(arg for arg in get_args(hint) if arg is not type(None)) if nullable else hint
+    return TYPES[plain], nullable
+
+
+VENDORS = Table("vendors", VendorRow, 1)
+POLICIES = Table("policies", PolicyRow, 2)
+CONTAINERS = Table("containers", ContainerRow, 2)
+LICENCES = Table("licences", LicenceRow, 4, ("vendor, serial", "vendor, case_id"))
+BLACKLIST = Table("blacklist", BlacklistRow, 4, ("vendor, case_id",))
+CASES = Table("cases", CaseRow, 2, ("vendor, received desc, case_id desc", "vendor, serial"))
+HISTORY = Table("history", HistoryRow, 3)
+STREAMS = Table("streams", StreamRow, 2)
+POSITIONS = Table("positions", PositionRow, 1)
+
+FOLDED: tuple[Table[Any], ...] = (VENDORS, POLICIES, CONTAINERS, LICENCES, BLACKLIST, CASES, HISTORY, STREAMS)
+TABLES: tuple[Table[Any], ...] = (*FOLDED, POSITIONS)

@@ -1,0 +1,227 @@
+"""A log and views of a test's own, on services that its module shares."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from psycopg import AsyncConnection, sql
+
+from events.envelope import Sealed
+from events.log import LogReader, LogRecord
+from events.topics import LOG, log_spec
+from infra.settings import Settings
+from projections.schema import current, prepare_views, use
+from projections.tables import FOLDED
+from tests.oracle import Tables, in_order
+from tests.worlds import partition_of
+
+PARTITIONS = 3
+LIMIT_SECONDS = 60.0
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class Log:
+    """An empty log with empty views, and the projectors of this test."""
+
+    bootstrap: str
+    dsn: str
+    folder: Path
+    group: str
+
+    async def write(self, records: Iterable[Sealed], pause_seconds: float = 0.0) -> None:
+        """Append records in this order, `pause_seconds` after every hundredth."""
+        producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap, acks="all", enable_idempotence=True)
+        await producer.start()
+        try:
+            waiting = []
+            for number, record in enumerate(records, 1):
+                partition = partition_of(record.key, PARTITIONS)
+                waiting.append(await producer.send(LOG, record.value, record.key, partition))
+                if pause_seconds and number % 100 == 0:
+                    await asyncio.sleep(pause_seconds)
+            await asyncio.gather(*waiting)
+        finally:
+            await producer.stop()
+
+    async def read(self) -> list[LogRecord]:
+        """The whole log."""
+        return [record async for batch in LogReader(self.bootstrap).batches() for record in batch]
+
+    async def positions(self) -> dict[int, int]:
+        """The positions in the views in use."""
+        async with self.views() as connection:
+            cursor = await connection.execute("select partition, next_offset from positions")
+            return dict(await cursor.fetchall())
+
+    async def rows(self) -> Tables:
+        """The rows of the views in use, but positions."""
+        async with self.views() as connection:
+            tables = {}
+            for table in FOLDED:
+                cursor = await connection.execute(f"select * from {table.name}")
+                tables[table.name] = in_order(await cursor.fetchall())
+            return tables
+
+    @asynccontextmanager
+    async def views(self) -> AsyncIterator[AsyncConnection[Any]]:
+        """A transaction in the views in use."""
+        async with await AsyncConnection.connect(self.dsn) as connection:
+            await connection.execute("set time zone 'UTC'")
+            schema = await current(connection)
+            assert schema is not None
+            await use(connection, schema)
+            yield connection
+
+    async def folded(self, *projectors: "Projector") -> None:
+        """Wait, bounded, until all that the log holds now is folded; one of these projectors must live."""
+        ends = await LogReader(self.bootstrap).ends()
+        deadline = time.monotonic() + LIMIT_SECONDS
+        while (positions := await self.positions()) != {p: end for p, end in ends.items() if end}:
+            assert time.monotonic() < deadline, f"{positions} of {ends}\n" + "\n".join(p.said() for p in projectors)
+            assert not projectors or any(p.alive for p in projectors), "\n".join(p.said() for p in projectors)
+            await asyncio.sleep(0.05)
+
+    async def reset(self) -> None:
+        """Make the topic and the views anew."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+        await admin.start()
+        try:
+            await admin.delete_topics([LOG])
+            deadline = time.monotonic() + LIMIT_SECONDS
+            while LOG in await admin.list_topics():
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.05)
+            spec = log_spec(PARTITIONS)
+            await admin.create_topics([NewTopic(spec.name, spec.partitions, 1, topic_configs=spec.config)])
+        finally:
+            await admin.close()
+        async with await AsyncConnection.connect(self.dsn, autocommit=True) as connection:
+            cursor = await connection.execute("select nspname from pg_namespace where nspname ~ '^views(_|$)'")
+            for (schema,) in await cursor.fetchall():
+                await connection.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(schema)))
+        await prepare_views(self.dsn)
+
+
+@asynccontextmanager
+async def own_log(settings: Settings, folder: Path) -> AsyncIterator[Log]:
+    """An empty log and empty views; nothing else may use the log of these services meanwhile."""
+    log = Log(settings.bootstrap, settings.dsn, folder, f"projector-{uuid4().hex[:8]}")
+    await log.reset()
+    yield log
+
+
+class Projector:
+    """A live projector in a process of its own."""
+
+    def __init__(self, log: Log, driver: str, name: str) -> None:
+        self._log = log
+        self._driver = driver
+        self.folder = log.folder / name
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start it; returns when the process exists."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "ready").unlink(missing_ok=True)
+        with (self.folder / "log").open("ab") as output:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-W", "error", "-m", "tests.integration.logs", self._driver, self._log.bootstrap),
+                *(self._log.dsn, self._log.group, str(self.folder)),
+                cwd=ROOT,
+                stdout=output,
+                stderr=output,
+            )
+
+    @property
+    def pid(self) -> int:
+        """Of the process started last."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None and self._process.returncode is None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it said that it is ready."""
+        return (self.folder / "ready").exists()
+
+    async def ready(self) -> None:
+        """Wait, bounded, until it is ready."""
+        deadline = time.monotonic() + LIMIT_SECONDS
+        while not self.is_ready:
+            assert self.alive, self.said()
+            assert time.monotonic() < deadline, self.said()
+            await asyncio.sleep(0.05)
+
+    async def ended(self) -> int:
+        """Wait, bounded, for its end; returns its exit code."""
+        assert self._process is not None
+        async with asyncio.timeout(LIMIT_SECONDS):
+            return await self._process.wait()
+
+    async def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    async def kill(self) -> None:
+        """End it at once."""
+        assert self._process is not None
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        await self.ended()
+
+    def said(self) -> str:
+        """Its output."""
+        return (self.folder / "log").read_text(errors="replace")
+
+
+@asynccontextmanager
+async def projectors(log: Log, driver: str, count: int = 1) -> AsyncIterator[Sequence[Projector]]:
+    """So many projectors, started; killed at the end."""
+    made = [Projector(log, driver, f"{driver}-{number}") for number in range(count)]
+    try:
+        for projector in made:
+            await projector.start()
+        yield made
+    finally:
+        for projector in made:
+            if projector.alive:
+                await projector.kill()
+
+
+async def _main(driver: str, bootstrap: str, dsn: str, group: str, folder: Path) -> None:
+    from projections.live import run_live
+    from projections.plain import run_plain
+
+    def ready() -> None:
+        (folder / "ready").write_text(json.dumps(os.getpid()))
+
+    limits = {"outage_seconds": 20.0, "stall_seconds": 25.0}
+    if driver == "faust":
+        live = run_live(bootstrap, dsn, ready, folder, group=group, **limits)
+    else:
+        live = run_plain(bootstrap, dsn, ready, group=group, **limits)
+    task = asyncio.create_task(live)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(*sys.argv[1:5], Path(sys.argv[5])))  # type: ignore[call-arg]

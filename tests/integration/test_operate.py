@@ -1,0 +1,257 @@
+"""`up`, `status`, `logs` and `down`: what they start is ready, comes back when it dies, and is gone at the end."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from infra.embedded.process import Identity, family, kill
+from infra.run_state import Record, RunState, ServiceRecord, read_state
+from infra.settings import Settings
+from infra.supervisor import Role
+from tests.integration import bare
+from tests.services import own_settings
+
+pytestmark = pytest.mark.integration
+
+SECONDS = 120.0
+
+
+class Instance:
+    """One data folder and the commands on it, as a person would type them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.env = os.environ | settings.environment()
+        self.foreground: list[subprocess.Popen[str]] = []
+
+    def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [*bare.PROGRAM, *words], env=self.env, capture_output=True, text=True, timeout=SECONDS, check=False
+        )
+
+    def start(self) -> "subprocess.Popen[str]":
+        """`up` in the foreground, ready."""
+        started = subprocess.Popen(
+            [*bare.PROGRAM, "up"],
+            env=self.env,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.foreground.append(started)
+        self.wait(lambda state: state["state"] == "ready" and state["supervisor"]["pid"] == started.pid)
+        return started
+
+    def status(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(self.run("status", "--json").stdout)
+        return document
+
+    def wait(self, holds: Any) -> dict[str, Any]:
+        deadline = time.monotonic() + SECONDS
+        while not (state := self.status()).get("supervisor") or not holds(state):
+            assert time.monotonic() < deadline, state
+        return state
+
+    def processes(self) -> list[Identity]:
+        """All that runs now: supervisor, services, roles and what descends from them."""
+        state = read_state(self.settings.data_dir)
+        assert state is not None
+        roots = [state.supervisor.identity, *(record.identity for record in state.services.values())]
+        return [Identity.of(process.pid) for root in roots for process in family(root)]
+
+    def close(self) -> None:
+        self.run("down")
+        for started in self.foreground:
+            kill(family(Identity.of(started.pid)))
+            started.communicate(timeout=SECONDS)
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Iterator[Instance]:
+    """With all services."""
+    instance = Instance(own_settings(tmp_path / "data"))
+    yield instance
+    instance.close()
+
+
+@pytest.fixture
+def light(tmp_path: Path) -> Iterator[Instance]:
+    """Without Kafka, which takes longest to start; the bare roles do not need it."""
+    instance = Instance(own_settings(tmp_path / "data", kafka_bootstrap="127.0.0.1:1"))
+    yield instance
+    instance.close()
+
+
+def test_up_makes_all_ready_and_down_leaves_no_process(whole: Instance) -> None:
+    up = whole.run("up", "--detach")
+    assert up.returncode == 0, up.stderr
+    state = whole.status()
+    processes = whole.processes()
+
+    assert (whole.settings.data_dir / "prepared").exists()
+    assert state["state"] == "ready"
+    assert set(state["services"]) == {"postgres", "kafka", "temporal", *bare.ROLES}
+    assert all(record["state"] == "ready" and record["alive"] for record in state["services"].values())
+    assert state["endpoints"]["kafka"] == whole.settings.bootstrap
+    again = whole.run("up", "--detach")
+    assert (again.returncode, again.stdout) == (0, f"lostfound runs already on {whole.settings.data_dir}.\n")
+    assert whole.run("up").returncode == 5
+
+    assert whole.run("down").returncode == 0
+    assert [process for process in processes if process.alive] == []
+    assert whole.run("status", "--json").returncode == 3
+    assert whole.run("down").stdout == "Nothing runs.\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_to_the_terminals_processes_stops_all_in_order(light: Instance, number: signal.Signals) -> None:
+    started = light.start()
+    processes = light.processes()
+
+    os.killpg(started.pid, number)
+    _, said = started.communicate(timeout=SECONDS)
+
+    assert (started.returncode, said) == (0, "")
+    assert [process for process in processes if process.alive] == []
+    assert "database system is shut down" in (light.settings.data_dir / "logs" / "postgres.log").read_text()
+
+
+def test_a_second_ctrl_c_ends_at_once_what_does_not_end(light: Instance) -> None:
+    light.settings.data_dir.mkdir(parents=True)
+    (light.settings.data_dir / "deaf-worker").touch()
+    started = light.start()
+    processes = light.processes()
+    began = time.monotonic()
+
+    os.killpg(started.pid, signal.SIGINT)
+    light.wait(lambda state: state["state"] == "stopping")
+    os.killpg(started.pid, signal.SIGINT)
+    started.communicate(timeout=SECONDS)
+
+    assert time.monotonic() - began < Role.stop_seconds
+    assert started.returncode == 0
+    assert [process for process in processes if process.alive] == []
+
+
+def test_a_killed_supervisor_leaves_nothing_and_the_next_start_recovers(whole: Instance) -> None:
+    started = whole.start()
+    with psycopg.connect(whole.settings.dsn) as session:
+        session.execute("CREATE TABLE kept (id int)")
+    processes = whole.processes()
+    started.kill()
+    started.wait(SECONDS)
+
+    assert whole.run("status", "--json").returncode == 3
+    whole.start()
+
+    assert [process for process in processes if process.alive] == []
+    with psycopg.connect(whole.settings.dsn) as session:
+        assert session.execute("SELECT count(*) FROM kept").fetchone() == (0,)
+
+
+def test_a_child_that_dies_is_started_again_and_the_restart_is_noted(light: Instance) -> None:
+    light.start()
+    before = light.status()["services"]
+    for name in ("postgres", "temporal", "worker"):
+        kill(family(Identity.of(before[name]["pid"])))
+
+    def back(state: dict[str, Any]) -> bool:
+        services = state["services"]
+        return state["state"] == "ready" and all(
+            services[name]["restarts"] == 1 for name in ("postgres", "temporal", "worker")
+        )
+
+    after = light.wait(back)["services"]
+    assert after["worker"]["pid"] != before["worker"]["pid"]
+    assert after["inbox"] == before["inbox"]
+
+
+def test_what_a_supervisor_left_is_ended_by_its_record_and_strangers_are_not(light: Instance) -> None:
+    left = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    stranger = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    try:
+        born = Identity.of(left.pid).create_time
+        services = {
+            name: ServiceRecord(pid=pid, create_time=time_, state="ready", restarts=0, since=0, log="")
+            for name, pid, time_ in [("worker", left.pid, born), ("inbox", stranger.pid, born - 1000)]
+        }
+        supervisor = Record(pid=left.pid, create_time=1.0)
+        RunState(supervisor=supervisor, state="ready", services=services, endpoints={}).write(light.settings.data_dir)
+
+        down = light.run("down")
+
+        assert down.stdout == "Ended what a killed start had left: worker.\n"
+        assert left.wait(SECONDS) == -signal.SIGTERM
+        assert stranger.poll() is None
+    finally:
+        for process in (left, stranger):
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.parametrize("words", [("up",), ("up", "--detach")])
+def test_a_taken_port_is_told_in_one_sentence_that_names_the_setting(light: Instance, words: tuple[str, ...]) -> None:
+    with socket.create_server((light.settings.host, light.settings.temporal_port)):
+        up = light.run(*words)
+
+    assert up.returncode == 6
+    port = light.settings.temporal_port
+    expected = rf"Port {port} on 127.0.0.1 is taken by .+ \(process {os.getpid()}\): stop it, or set .+\n"
+    assert re.fullmatch(expected, up.stderr), up.stderr
+    assert "LOSTFOUND_TEMPORAL_PORT" in up.stderr
+    assert light.run("status", "--json").returncode == 3
+
+
+def test_a_port_taken_by_another_instance_is_told_with_the_command_that_stops_it(light: Instance) -> None:
+    light.start()
+    other = light.settings.data_dir.with_name("other")
+    second = Instance(light.settings.model_copy(update={"data_dir": other}))
+
+    up = second.run("up")
+
+    assert up.returncode == 6
+    assert f"LOSTFOUND_DATA_DIR={light.settings.data_dir} lostfound down" in up.stderr
+
+
+@pytest.mark.parametrize("words", [("up",), ("up", "--detach")])
+def test_a_role_that_cannot_start_ends_the_start_with_its_last_words(light: Instance, words: tuple[str, ...]) -> None:
+    light.settings.data_dir.mkdir(parents=True)
+    (light.settings.data_dir / "fail-inbox").touch()
+
+    up = light.run(*words)
+
+    assert up.returncode == 1
+    assert up.stderr.count("\n") == 1
+    assert up.stderr.startswith("inbox ended before it was ready; read ")
+    assert up.stderr.endswith("inbox was told to fail\n")
+    assert light.run("status", "--json").returncode == 3
+
+
+def test_a_data_folder_that_cannot_be_made_is_told_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    up = Instance(own_settings(tmp_path / "file" / "data")).run("up")
+
+    assert up.returncode == 1
+    assert "set LOSTFOUND_DATA_DIR" in up.stderr
+    assert up.stderr.count("\n") == 1
+
+
+def test_logs_show_the_last_lines_and_name_what_there_is(light: Instance) -> None:
+    folder = light.settings.data_dir / "logs"
+    folder.mkdir(parents=True)
+    (folder / "worker.log").write_text("one\ntwo\nthree\n")
+
+    assert light.run("logs", "worker", "--lines", "2").stdout == "two\nthree\n"
+    unknown = light.run("logs", "nobody")
+    assert (unknown.returncode, unknown.stderr) == (1, "There is no log of 'nobody'; there are: worker.\n")

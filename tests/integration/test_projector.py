@@ -1,0 +1,219 @@
+"""The projector and the rebuild on a real PostgreSQL and Kafka: exact rows, all or nothing."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+from psycopg import AsyncConnection
+
+from events.envelope import Sealed
+from events.log import LogRecord, Position
+from events.terms import CaseId, LicenceId, VendorId
+from projections import replay
+from projections.damage import Damage, LogDamagedError, PositionGapError
+from projections.digests import digest
+from projections.driving import batches_of
+from projections.projector import Batch, fold_batch
+from projections.queries import open_queries, wait_for
+from projections.replay import RebuildRunningError, rebuild
+from projections.steady import SteadyProjector
+from tests.integration.logs import PARTITIONS, Log
+from tests.oracle import expected
+from tests.worlds import STEPS, World, as_log, interleaved
+
+pytestmark = pytest.mark.integration
+
+ACME, ZETA = VendorId("acme"), VendorId("zeta")
+
+
+def written(seed: int = 0, losses: int = 12) -> list[Sealed]:
+    """A world's records, interleaved, with some copies."""
+    dice = random.Random(seed)
+    world = World()
+    for vendor in (ACME, ZETA):
+        world.add_vendor(vendor)
+    for number in range(losses):
+        steps = STEPS if number < losses // 2 else dice.randint(1, STEPS)
+        world.lose(dice.choice([ACME, ZETA]), number, steps, dice.random() < 0.3, dice.random() < 0.3)
+    streams = list(world.streams.values())
+    records = interleaved(streams, [dice.randrange(1000) for _ in range(sum(map(len, streams)))])
+    for _ in range(10):
+        at = dice.randrange(len(records))
+        records.insert(dice.randint(at + 1, len(records)), records[at])
+    return records
+
+
+@pytest.fixture
+async def connection(log: Log) -> AsyncIterator[AsyncConnection]:
+    async with await AsyncConnection.connect(log.dsn, autocommit=True) as connection:
+        yield connection
+
+
+def by_partition(records: list[LogRecord]) -> dict[int, list[LogRecord]]:
+    return {p: [r for r in records if r.position.partition == p] for p in range(PARTITIONS)}
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_batches_of_any_size_in_any_order_of_partitions_give_the_rows_that_the_facts_say(
+    log: Log, connection: AsyncConnection, seed: int
+) -> None:
+    dice = random.Random(seed)
+    records = as_log(written(seed), PARTITIONS)
+    left = by_partition(records)
+    while any(left.values()):
+        partition = dice.choice([p for p, waiting in left.items() if waiting])
+        size = dice.randint(1, 30)
+        batch = Batch(partition, left[partition][0].position.offset, left[partition][:size])
+
+        after = await fold_batch(connection, batch)
+
+        assert after >= batch.records[-1].position.offset + 1
+        left[partition] = left[partition][dice.randint(1, size) :]  # what is not cut off is offered again
+
+    assert await log.rows() == expected(records)
+    assert await log.positions() == {p: len(waiting) for p, waiting in by_partition(records).items()}
+
+
+async def test_the_same_batch_folded_by_two_at_once_counts_once(log: Log, connection: AsyncConnection) -> None:
+    records = as_log(written(), PARTITIONS)
+    async with await AsyncConnection.connect(log.dsn, autocommit=True) as other:
+        for batch in batches_of(records):
+            await asyncio.gather(fold_batch(connection, batch), fold_batch(other, batch))
+
+    assert await log.rows() == expected(records)
+
+
+async def test_a_batch_that_begins_beyond_the_position_changes_nothing(log: Log, connection: AsyncConnection) -> None:
+    records = by_partition(as_log(written(), PARTITIONS))[0]
+    await fold_batch(connection, Batch(0, 0, records[:5]))
+    before = await log.rows()
+
+    with pytest.raises(PositionGapError) as caught:
+        await fold_batch(connection, Batch(0, 6, records[6:]))
+
+    assert caught.value.position == Position(0, 5)
+    assert (await log.rows(), await log.positions()) == (before, {0: 5})
+
+
+async def test_of_a_batch_with_a_damaged_record_nothing_is_written(log: Log, connection: AsyncConnection) -> None:
+    records = by_partition(as_log(written(), PARTITIONS))[0]
+    await fold_batch(connection, Batch(0, 0, records[:5]))
+    before = await log.rows()
+    rubbish = LogRecord(Position(0, 9), b"acme/3-1", b"rubbish")
+
+    with pytest.raises(LogDamagedError) as caught:
+        await fold_batch(connection, Batch(0, 5, [*records[5:9], rubbish]))
+
+    assert (caught.value.code, caught.value.position) == (Damage.UNREADABLE, Position(0, 9))
+    assert (await log.rows(), await log.positions()) == (before, {0: 5})
+
+
+async def test_what_was_left_out_is_read_again_from_the_log(log: Log) -> None:
+    await log.write(written())
+    records = await log.read()
+    projector = SteadyProjector(log.bootstrap, log.dsn)
+    try:
+        for partition, waiting in by_partition(records).items():
+            await projector.fold(Batch(partition, waiting[-1].position.offset, waiting[-1:]))
+    finally:
+        await projector.close()
+
+    assert await log.rows() == expected(records)
+
+
+async def fold_all(log: Log, records: list[LogRecord]) -> None:
+    async with await AsyncConnection.connect(log.dsn, autocommit=True) as connection:
+        for batch in batches_of(records):
+            await fold_batch(connection, batch)
+
+
+async def test_a_rebuild_finds_what_was_folded_equal_and_the_views_go_on_from_there(log: Log) -> None:
+    records = written()
+    half = len(records) // 2
+    await log.write(records[:half])
+    await fold_all(log, await log.read())
+    before = await digest(log.dsn)
+
+    report = await rebuild(log.bootstrap, log.dsn)
+
+    assert report.equal
+    assert {name: table.rebuilt for name, table in report.tables.items()} == await digest(log.dsn) == before
+    await log.write(records[half:])
+    await fold_all(log, await log.read())
+    assert await log.rows() == expected(await log.read())
+
+
+async def test_a_rebuild_beside_views_that_lag_compares_at_their_positions_and_then_goes_on(log: Log) -> None:
+    await log.write(written())
+    records = await log.read()
+    await fold_all(log, records[:20])
+    lagging = await log.positions()
+
+    report = await rebuild(log.bootstrap, log.dsn)
+
+    assert (report.equal, report.compared_at) == (True, lagging)
+    assert await log.rows() == expected(records)
+
+
+async def test_a_rebuild_names_the_table_that_was_wrong_and_mends_it(log: Log) -> None:
+    await log.write(written())
+    records = await log.read()
+    await fold_all(log, records)
+    async with log.views() as connection:
+        await connection.execute("update containers set holder = 'mallory' where serial = '3-1'")
+
+    report = await rebuild(log.bootstrap, log.dsn)
+
+    assert [name for name, table in report.tables.items() if not table.equal] == ["containers"]
+    assert await log.rows() == expected(records)
+
+
+async def test_a_damaged_log_is_not_rebuilt_and_the_views_stay_as_they_were(log: Log) -> None:
+    records = written()
+    await log.write(records)
+    await fold_all(log, await log.read())
+    before = await digest(log.dsn)
+    await log.write([Sealed(b"acme/3-1", b"rubbish", records[0].head)])
+
+    with pytest.raises(LogDamagedError):
+        await rebuild(log.bootstrap, log.dsn)
+
+    assert await digest(log.dsn) == before
+
+
+async def test_one_rebuild_at_a_time(log: Log) -> None:
+    async with await AsyncConnection.connect(log.dsn, autocommit=True) as other:
+        await other.execute("select pg_advisory_lock(%s)", (replay.LOCK,))
+
+        with pytest.raises(RebuildRunningError):
+            await rebuild(log.bootstrap, log.dsn)
+
+
+async def test_doors_read_a_case_with_its_measures_replacements_and_history(log: Log) -> None:
+    world = World()
+    world.lose(ACME, 1)
+    world.lose(ZETA, 1, steps=2)
+    await fold_all(log, as_log([r for stream in world.streams.values() for r in stream], PARTITIONS))
+
+    async with open_queries(log.dsn) as queries:
+        case = await queries.case(ACME, CaseId("c-1"))
+        generations = await queries.licence(ACME, LicenceId("L-1a"))
+        foreign = await queries.case(ZETA, CaseId("c-1"))
+
+    assert case is not None
+    assert (case.status, case.outcome, case.target) == ("closed", "lost_for_ever", "4-1")
+    assert [fact.sequence for fact in case.history] == [1, 2, 3, 4, 5]
+    assert [(licence.licence, licence.generation) for licence in case.replacements] == [("L-1a", 2), ("L-1b", 2)]
+    assert [(g.generation, g.effective, g.serial) for g in generations] == [(1, False, "3-1"), (2, True, "4-1")]
+    assert foreign is None
+
+
+async def test_a_door_waits_for_what_it_has_written_but_not_for_ever(log: Log, connection: AsyncConnection) -> None:
+    records = by_partition(as_log(written(), PARTITIONS))[0]
+    waiting = asyncio.create_task(wait_for(log.dsn, Position(0, 4), timeout_seconds=30))
+
+    await fold_batch(connection, Batch(0, 0, records[:5]))
+
+    assert await waiting
+    assert not await wait_for(log.dsn, Position(0, 5), timeout_seconds=0.1)

@@ -1,0 +1,231 @@
+"""One loss, from a foreign client to a signed replacement: all services and roles as real processes."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from joserfc import jws
+from joserfc.errors import BadSignatureError
+from joserfc.jwk import KeySet
+
+from infra.wiring import prepare
+from tests.foreign import BackOffice, Reader
+from tests.services import Services
+
+pytestmark = pytest.mark.integration
+
+Found = TypeVar("Found")
+
+
+class Installation:
+    """A running installation, asked through its command line only."""
+
+    def __init__(self, services: Services) -> None:
+        self.bootstrap = services.settings.bootstrap
+        self._env = os.environ | services.settings.environment()
+
+    def run(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run `lostfound` with these words."""
+        command = [sys.executable, "-m", "infra.main", *words]
+        return subprocess.run(command, env=self._env, input=stdin, capture_output=True, text=True, timeout=60)
+
+    def ask(self, *words: str) -> Any:
+        """What a command answers as JSON."""
+        done = self.run(*words, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    async def until(self, ask: Callable[[], Found | None], seconds: float = 60) -> Found:
+        """The answer, once there is one."""
+        async with asyncio.timeout(seconds):
+            while (found := await asyncio.to_thread(ask)) is None:  # noqa: ASYNC110 - it happens in other processes
+                await asyncio.sleep(0.1)
+            return found
+
+    def watching(self, vendor: str, count: int) -> list[dict[str, Any]] | None:
+        """The vendor's cases, once so many watch."""
+        cases: list[dict[str, Any]] = self.ask("case", "list", "--vendor", vendor)
+        return cases if sum(case["status"] == "watching" for case in cases) == count else None
+
+    def add_vendor(self, name: str) -> BackOffice:
+        """A vendor, and its back-office system."""
+        assert self.ask("vendor", "add", name) == {"vendor": name, "added": True, "inbox": f"lostfound.{name}.inbox"}
+        return BackOffice(self.bootstrap, name)
+
+
+@pytest.fixture(scope="module")
+async def lostfound(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
+    async with Services(tmp_path_factory.mktemp("spine"), hold_seconds=2) as services:
+        await prepare(services.settings, lambda _: None)
+        await services.start("worker", "projector", "inbox")
+        yield Installation(services)
+
+
+@pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
+async def test_a_reported_loss_becomes_a_blocked_original_and_a_signed_replacement(lostfound: Installation) -> None:
+    office = lostfound.add_vendor("first")
+    office.stock("3-1", "h-1", licences=2)
+    office.report("R-1", "3-1")
+    office.flush()
+
+    (line,) = await lostfound.until(lambda: lostfound.watching("first", 1))
+
+    case = lostfound.ask("case", "show", line["case_id"], "--vendor", "first")
+    facts = [fact["type"] for fact in case["history"]]
+    names = ("loss.reported", "case.decided", "replacing.begun", "watch.begun")
+    assert facts == [f"lostfound.{name}.v1" for name in names]
+    assert (case["target"], case["holder"]) == ("3-1-s", "h-1")
+    blacklist = lostfound.ask("blacklist", "show", "--vendor", "first")
+    assert [(one["serial"], one["case_id"]) for one in blacklist] == [("3-1", line["case_id"])]
+    assert lostfound.ask("container", "show", "3-1", "--vendor", "first")["status"] == "blocked"
+
+    licence = lostfound.ask("licence", "show", "L-3-1-1", "--vendor", "first")
+    assert [(one["generation"], one["serial"], one["effective"]) for one in licence["generations"]] == [
+        (1, "3-1", False),
+        (2, "3-1-s", True),
+    ]
+    file = licence["generations"][1]["file"]
+    keys = KeySet.import_key_set(json.loads(lostfound.run("vendor", "jwks", "first").stdout))
+    claims = json.loads(jws.deserialize_compact(file, keys, algorithms=["EdDSA"]).payload)
+    assert (claims["sub"], claims["container"], claims["generation"]) == ("L-3-1-1", "3-1-s", 2)
+    place = file.index(".") + 40
+    changed = file[:place] + ("A" if file[place] != "A" else "B") + file[place + 1 :]
+    with pytest.raises(BadSignatureError):
+        jws.deserialize_compact(changed, keys, algorithms=["EdDSA"])
+
+
+async def test_the_command_line_verifies_a_licence_file_and_refuses_a_changed_one(
+    lostfound: Installation, tmp_path: Path
+) -> None:
+    office = lostfound.add_vendor("verified")
+    office.stock("3-1", "h-1")
+    office.report("R-1", "3-1")
+    office.flush()
+    await lostfound.until(lambda: lostfound.watching("verified", 1))
+    file = lostfound.run("licence", "show", "L-3-1-1", "--file", "--vendor", "verified").stdout.strip()
+    jwks = tmp_path / "jwks.json"
+    jwks.write_text(lostfound.run("vendor", "jwks", "verified").stdout)
+
+    good = lostfound.run("licence", "verify", "-", "--jwks", str(jwks), stdin=file)
+    bad = lostfound.run("licence", "verify", "-", "--jwks", str(jwks), stdin=file[:-5] + "AAAAA")
+    other = lostfound.run("licence", "verify", "-", stdin=file)
+
+    assert (good.returncode, good.stdout[:5]) == (0, "Good:")
+    assert bad.returncode == other.returncode == 1
+    assert "[bad_signature]" in bad.stderr
+
+
+async def test_the_same_report_five_times_at_once_through_two_connections_is_one_case(lostfound: Installation) -> None:
+    office, second = lostfound.add_vendor("repeated"), BackOffice(lostfound.bootstrap, "repeated")
+    office.stock("3-1", "h-1")
+    office.flush()
+    for connection in (office, second, office, second, office):
+        connection.report("R-1", "3-1")
+    office.flush()
+    second.flush()
+
+    (line,) = await lostfound.until(lambda: lostfound.watching("repeated", 1))
+
+    case = lostfound.ask("case", "show", line["case_id"], "--vendor", "repeated")
+    assert [fact["type"] for fact in case["history"]].count("lostfound.loss.reported.v1") == 1
+    assert len(case["replacements"]) == 1
+
+
+async def test_two_reports_of_one_container_at_once_are_one_case(lostfound: Installation) -> None:
+    office, second = lostfound.add_vendor("joined"), BackOffice(lostfound.bootstrap, "joined")
+    office.stock("3-1", "h-1")
+    office.flush()
+    office.report("R-1", "3-1")
+    second.report("R-2", "3-1", reason="stolen")
+    office.flush()
+    second.flush()
+
+    def both_known() -> dict[str, Any] | None:
+        cases = lostfound.watching("joined", 1)
+        if cases is None:
+            return None
+        case: dict[str, Any] = lostfound.ask("case", "show", cases[0]["case_id"], "--vendor", "joined")
+        return case if len(case["state"]["reports"]) == 2 else None
+
+    case = await lostfound.until(both_known)
+    assert set(case["state"]["reports"]) == {"R-1", "R-2"}
+    assert len(case["replacements"]) == 1
+
+
+async def test_a_bad_record_goes_to_the_dead_letters_and_the_next_one_is_handled(lostfound: Installation) -> None:
+    office = lostfound.add_vendor("rubbish")
+    office.send(b"k", b"\xff not json")
+    office.send(b"k", None)
+    office.send(None, b"{}")
+    office.report("R-0", "unknown")
+    office.stock("3-1", "h-1")
+    office.report("R-1", "3-1")
+    office.flush()
+
+    await lostfound.until(lambda: lostfound.watching("rubbish", 1))
+
+    reader = Reader(lostfound.bootstrap, "lostfound.rubbish.dead-letters")
+    dead = await asyncio.to_thread(reader.until, 4)
+    reader.close()
+    codes = {headers["lostfound-code"].decode(): value for _, _, value, headers in dead}
+    assert set(codes) == {"not_json", "tombstone", "no_key", "unknown_container"}
+    assert codes["not_json"] == b"\xff not json"
+    assert all(headers["lostfound-sentence"] for _, _, _, headers in dead)
+
+
+async def test_a_report_that_came_before_its_container_is_held_until_it_is_known(lostfound: Installation) -> None:
+    office = lostfound.add_vendor("early")
+    office.report("R-1", "3-1")
+    office.flush()
+    office.stock("3-1", "h-1")
+    office.flush()
+
+    found = await lostfound.until(lambda: lostfound.ask("case", "list", "--vendor", "early") or None)
+
+    assert len(found) == 1
+
+
+async def test_one_vendor_sees_nothing_of_another(lostfound: Installation) -> None:
+    office = lostfound.add_vendor("private")
+    lostfound.add_vendor("curious")
+    office.stock("3-1", "h-1")
+    office.report("R-1", "3-1")
+    office.flush()
+    (line,) = await lostfound.until(lambda: lostfound.watching("private", 1))
+
+    for words in (("case", "show", line["case_id"]), ("container", "show", "3-1"), ("licence", "show", "L-3-1-1")):
+        assert lostfound.run(*words, "--vendor", "curious").returncode == 1
+    assert lostfound.ask("case", "list", "--vendor", "curious") == []
+    assert lostfound.ask("blacklist", "show", "--vendor", "curious") == []
+
+
+async def test_rebuilt_views_equal_those_in_use(lostfound: Installation) -> None:
+    report = lostfound.ask("views", "rebuild")
+
+    assert report["equal"]
+    assert report["records"] > 0
+    assert report["tables"]["cases"]["rebuilt"]["rows"] > 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("case", "show", "none"), "unknown_case"),
+        (("licence", "show", "none"), "unknown_licence"),
+        (("container", "show", "none"), "unknown_container"),
+        (("case", "list", "--vendor", "NOT A VENDOR"), "unknown_vendor"),
+        (("licence", "verify", "/no/such/file"), "unreadable_file"),
+    ],
+)
+def test_what_is_not_known_is_told_in_a_sentence(lostfound: Installation, words: tuple[str, ...], code: str) -> None:
+    done = lostfound.run(*words)
+
+    assert done.returncode == 1
+    assert f"[{code}]" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,43 @@
+"""Documentation that says nothing of a setting, a statement or a refusal fails."""
+
+from pathlib import Path
+
+import pytest
+
+from events.errors import Code
+from events.inbox import STATEMENTS
+from infra.settings import Settings
+
+DOCS = Path(__file__).parents[2] / "docs"
+ELSEWHERE = {
+    Code.UNKNOWN_CASE,
+    Code.UNKNOWN_LICENCE,
+    Code.GENERATION_CONFLICT,
+    Code.NOT_BLOCKED,
+    Code.BAD_SIGNATURE,
+    Code.EXPIRED,
+    Code.LOG_DAMAGED,
+    Code.UNREADABLE_FILE,
+}
+"""Codes that no inbox record can get."""
+
+
+def test_every_setting_is_documented_with_its_default_and_meaning() -> None:
+    lines = ["# Settings", "", "Each is an environment variable. Unset, it has its default.", ""]
+    lines += ["| variable | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = {"data_dir": ".lostfound in the checkout", "cache_dir": "the user's cache folder"}.get(name)
+        told = default or ("" if field.default is None else f"`{field.default}`")
+        lines.append(f"| `LOSTFOUND_{name.upper()}` | {told} | {field.description} |")
+
+    assert (DOCS / "settings.md").read_text() == "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("type_", STATEMENTS)
+def test_every_statement_is_documented(type_: str) -> None:
+    assert f"`{type_}`" in (DOCS / "inbox.md").read_text()
+
+
+@pytest.mark.parametrize("code", sorted(set(Code) - ELSEWHERE))
+def test_every_refusal_of_the_inbox_is_documented(code: Code) -> None:
+    assert f"| `{code}` |" in (DOCS / "inbox.md").read_text()

@@ -1,0 +1,218 @@
+"""The folds: any interleaving of the streams, with any copies, gives the same rows, and damage is never folded."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from events.catalogue import CATALOGUE, ContainerRegistered, Fact, LicenceSuperseded
+from events.envelope import Head, Sealed, case_stream, container_stream, record_key, seal, unseal
+from events.log import LogRecord, Position
+from events.terms import CaseId, Kind, Serial, VendorId
+from projections.chain import REMEMBERED
+from projections.damage import Damage, LogDamagedError
+from projections.folds import fold_fact, read
+from projections.rows import Rows
+from projections.tables import CONTAINERS, FOLDED, STREAMS
+from tests.oracle import Tables, expected, in_order
+from tests.unit.facts import report
+from tests.worlds import NOW, STEPS, World, as_log, interleaved
+
+ACME, ZETA = VendorId("acme"), VendorId("zeta")
+SERIAL = Serial("3-1")
+
+
+def folded(log: Iterable[LogRecord], rows: Rows | None = None) -> Tables:
+    rows = rows or Rows()
+    for record in log:
+        fold_fact(rows, record.position, read(record))
+    rows.finish()
+    return {table.name: in_order(_plain(table.types, row) for row in rows.fresh[table].values()) for table in FOLDED}
+
+
+def _plain(types: Sequence[str], row: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(
+        json.loads(value) if type_ == "jsonb" else (value if value is None or type_ != "text" else str(value))
+        for type_, value in zip(types, row, strict=True)
+    )
+
+
+losses = st.lists(
+    st.tuples(st.sampled_from([ACME, ZETA]), st.integers(1, STEPS), st.booleans(), st.booleans()),
+    min_size=1,
+    max_size=4,
+)
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> tuple[World, list[Sealed]]:
+    """A world, and its records as they may stand in the log: streams interleaved, copies anywhere after the first."""
+    world = World()
+    for vendor in (ACME, ZETA):
+        world.add_vendor(vendor)
+    for number, (vendor, steps, waits, again) in enumerate(draw(losses)):
+        world.lose(vendor, number, steps, waits, again)
+    streams = list(world.streams.values())
+    count = sum(map(len, streams))
+    records = interleaved(streams, draw(st.lists(st.integers(0, 20), min_size=count, max_size=count)))
+    for original, later in draw(st.lists(st.tuples(st.integers(0, count), st.integers(0, count)), max_size=6)):
+        at = original % len(records)
+        records.insert(at + 1 + later % (len(records) - at), records[at])
+    return world, records
+
+
+@given(logs())
+def test_every_interleaving_with_any_copies_gives_the_rows_that_the_facts_say(
+    drawn: tuple[World, list[Sealed]],
+) -> None:
+    world, records = drawn
+    in_stream_order = [record for stream in world.streams.values() for record in stream]
+
+    assert folded(as_log(records, 3)) == folded(as_log(in_stream_order, 3)) == expected(as_log(records, 3))
+
+
+@given(logs(), st.data())
+def test_a_fact_that_is_missing_before_another_stops_the_fold(
+    drawn: tuple[World, list[Sealed]], data: st.DataObject
+) -> None:
+    world, _ = drawn
+    stream = data.draw(st.sampled_from([stream for stream in world.streams.values() if len(stream) > 1]))
+    gone = data.draw(st.integers(0, len(stream) - 2))
+
+    with pytest.raises(LogDamagedError) as caught:
+        folded(as_log([*stream[:gone], *stream[gone + 1 :]], 3))
+
+    assert caught.value.code is Damage.SEQUENCE_JUMPS
+    assert caught.value.position.offset == gone
+
+
+@given(logs(), st.data())
+def test_a_copy_that_says_something_else_stops_the_fold(drawn: tuple[World, list[Sealed]], data: st.DataObject) -> None:
+    records = drawn[1]
+    changed = data.draw(st.sampled_from(records))
+    other = replace(changed, value=changed.value.replace(b"2026-", b"2027-"))
+
+    with pytest.raises(LogDamagedError) as caught:
+        folded(as_log([*records, other], 3))
+
+    assert caught.value.code is Damage.COPY_DIFFERS
+
+
+def test_the_worlds_of_these_tests_hold_every_fact_of_the_catalogue() -> None:
+    world = World()
+    world.add_vendor(ACME)
+    world.lose(ACME, 1, waits=True, again=True)
+
+    assert {unseal(r.value).fact.type() for stream in world.streams.values() for r in stream} == set(CATALOGUE)
+
+
+def sealed(head: Head, fact: Fact, stream: str = container_stream(SERIAL), key: bytes = b"acme/3-1") -> Sealed:
+    return seal(ACME, stream, key, head, NOW, fact)
+
+
+def registered(**changes: Any) -> ContainerRegistered:
+    return ContainerRegistered(**{"serial": SERIAL, "kind": Kind.DONGLE, "holder": "h-1", **changes})
+
+
+def damage(*records: Sealed) -> LogDamagedError:
+    with pytest.raises(LogDamagedError) as caught:
+        folded(as_log(records, 1))
+    return caught.value
+
+
+def test_a_fact_that_does_not_carry_the_hash_of_the_one_before_stops_the_fold() -> None:
+    first = sealed(Head(), registered())
+
+    error = damage(first, sealed(Head(1, "ab" * 32), registered()))
+
+    assert (error.code, error.stream, error.position) == (Damage.CHAIN_BROKEN, "acme/container/3-1", Position(0, 1))
+
+
+def test_a_stream_that_begins_with_a_hash_stops_the_fold() -> None:
+    assert damage(sealed(Head(0, "ab" * 32), registered())).code is Damage.CHAIN_BROKEN
+
+
+def test_a_record_that_cannot_be_read_stops_the_fold() -> None:
+    assert damage(Sealed(b"acme/3-1", b"rubbish", Head())).code is Damage.UNREADABLE
+
+
+@pytest.mark.parametrize(
+    ("key", "stream", "fact"),
+    [
+        (b"zeta/3-1", container_stream(SERIAL), registered()),
+        (b"acme/3-2", container_stream(SERIAL), registered()),
+        (b"acme/3-1", container_stream(SERIAL), registered(serial="3-2")),
+        (b"acme/3-1", "vendor", registered()),
+        (b"zeta/3-1", case_stream(CaseId("c")), report()),
+        (b"acme/3-1", "container/c", report()),
+    ],
+)
+def test_a_fact_outside_its_own_stream_or_key_stops_the_fold(key: bytes, stream: str, fact: Fact) -> None:
+    assert damage(sealed(Head(), fact, stream, key)).code is Damage.WRONG_KEY
+
+
+def test_a_fact_of_something_that_was_never_stated_stops_the_fold() -> None:
+    fact = LicenceSuperseded(licence="L-1", generation=1, serial=SERIAL, case=CaseId("c"))
+
+    assert damage(sealed(Head(), fact)).code is Damage.UNEXPECTED_FACT
+
+
+def test_a_case_fact_that_the_transitions_do_not_know_stops_the_fold() -> None:
+    world = World()
+    world.lose(ACME, 1)
+    stream = world.streams[ACME, "case/c-1"]
+
+    late = sealed(stream[-1].head, report(report="R-9"), "case/c-1", stream[-1].key)
+
+    assert damage(*stream, late).code is Damage.UNEXPECTED_FACT
+
+
+def test_a_stream_that_goes_on_in_another_partition_stops_the_fold() -> None:
+    first = sealed(Head(), registered())
+    second = sealed(first.head, registered())
+    log = [LogRecord(Position(p, 0), record.key, record.value) for p, record in enumerate((first, second))]
+
+    with pytest.raises(LogDamagedError) as caught:
+        folded(log)
+
+    assert caught.value.code is Damage.STREAM_MOVED
+
+
+def test_the_sentence_says_where_and_what_to_do() -> None:
+    first = sealed(Head(), registered())
+
+    sentence = str(damage(first, sealed(Head(2, first.head.hash), registered())))
+
+    assert "partition 0, offset 1, stream acme/container/3-1: fact 3 follows fact 1" in sentence
+    assert "compare the log with a backup" in sentence
+
+
+def test_a_copy_older_than_what_is_remembered_is_skipped_unseen() -> None:
+    records = [sealed(Head(), registered())]
+    for _ in range(REMEMBERED + 3):
+        records.append(sealed(records[-1].head, registered()))
+    old = replace(records[0], value=records[0].value.replace(b"2026-", b"2027-"))
+
+    assert folded(as_log([*records, old], 1)) == folded(as_log(records, 1))
+
+
+def test_what_the_store_knows_is_changed_and_what_it_does_not_know_is_new() -> None:
+    first = sealed(Head(), registered())
+    rows = Rows()
+    folded(as_log([first], 1), rows)
+    later = Rows()
+    later.loaded[STREAMS] = dict(rows.fresh[STREAMS])
+
+    folded(as_log([first, sealed(first.head, registered(holder="h-2"))], 1), later)
+
+    assert not later.fresh[CONTAINERS]
+    assert [row.holder for row in later.changed[CONTAINERS].values()] == ["h-2"]
+
+
+def test_every_key_starts_with_the_vendor() -> None:
+    assert all(table.columns[0] == "vendor" and table.keys >= 1 for table in FOLDED)
+    assert record_key(ACME, SERIAL) == b"acme/3-1"

@@ -1,0 +1,171 @@
+"""Logs as the writers would write them: the facts of many containers and cases, each stream in its order."""
+
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from events.catalogue import (
+    BackendFacts,
+    ContainerRegistered,
+    Fact,
+    LicenceInScope,
+    LicenceIssued,
+    LicenceSuperseded,
+    LossReported,
+    MeasureOrdered,
+    PolicyAdopted,
+    VendorAdded,
+)
+from events.envelope import Head, Sealed, case_stream, container_stream, record_key, seal
+from events.log import LogRecord, Position
+from events.terms import CaseId, Interval, Kind, Lease, Measure, Reason, Reporter, Role, Scope, Serial, Unit, VendorId
+from workflows.case import (
+    Assessed,
+    Blocked,
+    CaseState,
+    Command,
+    NoTarget,
+    Offered,
+    Replaced,
+    Report,
+    WatchOver,
+    decide,
+    fold_all,
+)
+from workflows.policy import Policy
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LEASE = Lease(check_in=Interval(unit=Unit.MONTH, count=1), grace_days=7)
+STEPS = 9
+"""How many steps a whole loss takes in `World.lose`."""
+
+
+@dataclass
+class World:
+    """What was written so far, by stream."""
+
+    streams: dict[tuple[VendorId, str], list[Sealed]] = field(default_factory=lambda: defaultdict(list))
+    at: datetime = NOW
+
+    def say(self, vendor: VendorId, stream: str, serial: Serial | None, *facts: Fact) -> None:
+        """State facts in a stream."""
+        written = self.streams[vendor, stream]
+        for fact in facts:
+            self.at += timedelta(milliseconds=7)
+            head = written[-1].head if written else Head()
+            written.append(seal(vendor, stream, record_key(vendor, serial), head, self.at, fact))
+
+    def add_vendor(self, vendor: VendorId) -> None:
+        """A vendor with a policy."""
+        policy = PolicyAdopted(policy_version=1, policy=Policy().model_dump_json())
+        self.say(vendor, "vendor", None, VendorAdded(issuer=f"urn:lostfound:{vendor}"), policy)
+
+    def lose(self, vendor: VendorId, number: int, steps: int = STEPS, waits: bool = False, again: bool = False) -> None:
+        """A container with two licences is lost and replaced into another; `steps` says how far it gets.
+
+        `waits`: at first there is no target; `again`: a second report joins.
+        """
+        lost, spare, holder = Serial(f"3-{number}"), Serial(f"4-{number}"), f"h-{number}"
+        case = CaseId(f"c-{number}")
+        state: CaseState | None = None
+
+        def backend(serial: Serial, *facts: Fact) -> None:
+            self.say(vendor, container_stream(serial), serial, *facts)
+
+        def command(*commands: Command) -> None:
+            nonlocal state
+            for one in commands:
+                facts = decide(state, one)
+                state = fold_all(facts, state)
+                self.say(vendor, case_stream(case), lost, *facts)
+
+        def licence(generation: int, serial: Serial, name: str, **more: str) -> LicenceIssued:
+            return LicenceIssued(
+                **{
+                    "licence": f"L-{number}{name}",
+                    "generation": generation,
+                    "serial": serial,
+                    "holder": holder,
+                    "product": "cad",
+                    "ticket": f"T-{number}",
+                    "value_cents": 10_000,
+                    "lease": LEASE,
+                    "issued": self.at,
+                    "expires": LEASE.expiry(self.at),
+                    **more,
+                }
+            )
+
+        def superseded(name: str) -> LicenceSuperseded:
+            return LicenceSuperseded(licence=f"L-{number}{name}", generation=1, serial=lost, case=case)
+
+        scope = tuple(
+            LicenceInScope(
+                licence=f"L-{number}{name}", generation=1, product="cad", ticket=f"T-{number}", value_cents=10_000
+            )
+            for name in "ab"
+        )
+        facts = BackendFacts(serial=lost, kind=Kind.DONGLE, holder=holder, last_contact=None, licences=scope)
+        story = [
+            lambda: backend(lost, ContainerRegistered(serial=lost, kind=Kind.DONGLE, holder=holder)),
+            lambda: backend(lost, licence(1, lost, "a"), licence(1, lost, "b")),
+            lambda: command(Report(report=self._report(f"R-{number}", lost))),
+            lambda: command(Assessed(facts=facts, policy=Policy())),
+            lambda: backend(
+                lost, MeasureOrdered(case=case, measure=Measure.BLACKLISTING, serial=lost, effective=self.at)
+            ),
+            lambda: command(Blocked(), *([NoTarget(tickets=(f"T-{number}",)), Offered(serial=spare)] * waits)),
+            lambda: backend(spare, ContainerRegistered(serial=spare, kind=Kind.DONGLE, holder=holder)),
+            lambda: (
+                backend(lost, superseded("a"), superseded("b")),
+                backend(spare, *(licence(2, spare, name, case=case, file='a "file"\t\\n') for name in "ab")),
+                command(Replaced(target=spare, watch_until=self.at + timedelta(days=365))),
+                command(*([Report(report=self._report(f"R-{number}-2", lost))] * again)),
+            ),
+            lambda: command(WatchOver()),
+        ]
+        for step in story[:steps]:
+            step()
+
+    def _report(self, report: str, serial: Serial) -> LossReported:
+        return LossReported(
+            report=report,
+            serial=serial,
+            kind=Kind.DONGLE,
+            reason=Reason.LOST,
+            scope=Scope.CONTAINER,
+            reporter=Reporter(role=Role.BACK_OFFICE, name="crm"),
+            door="a test",
+            occurred=self.at - timedelta(days=1),
+            received=self.at,
+        )
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """A partition for a key."""
+    return zlib.crc32(key) % partitions
+
+
+def as_log(records: Iterable[Sealed], partitions: int) -> list[LogRecord]:
+    """The records as a broker would give them that got them in this order."""
+    offsets: dict[int, int] = defaultdict(int)
+    log: list[LogRecord] = []
+    for record in records:
+        partition = partition_of(record.key, partitions)
+        log.append(LogRecord(Position(partition, offsets[partition]), record.key, record.value))
+        offsets[partition] += 1
+    return log
+
+
+def interleaved(streams: Sequence[Sequence[Sealed]], order: Iterable[int]) -> list[Sealed]:
+    """The records of all streams; `order` names, again and again, the stream whose turn it is, modulo those left."""
+    left = [list(stream) for stream in streams if stream]
+    merged: list[Sealed] = []
+    turns = iter(order)
+    while left:
+        stream = left[next(turns, 0) % len(left)]
+        merged.append(stream.pop(0))
+        left = [stream for stream in left if stream]
+    return merged
