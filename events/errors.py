@@ -30,6 +30,7 @@ class Code(StrEnum):
     BAD_SIGNATURE = "bad_signature"
     EXPIRED = "expired"
     LOG_DAMAGED = "log_damaged"
+    UNREADABLE_POLICY = "unreadable_policy"
     UNREADABLE_FILE = "unreadable_file"
 
 
