@@ -9,7 +9,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, TypeVar, cast
 from uuid import uuid5
@@ -24,29 +24,37 @@ from activities.outbox import state
 from activities.signing import LicenceFile, SigningKeys
 from events.catalogue import (
     BackendFacts,
+    ContactRefused,
+    ContainerContacted,
     ContainerRegistered,
     LicenceInScope,
     LicenceIssued,
     LicenceSuperseded,
     MeasureOrdered,
     PolicyAdopted,
+    RecoveryFreed,
+    RecoveryReserved,
     VendorAdded,
 )
 from events.envelope import NAMESPACE
 from events.errors import Code, NotYetKnownError, RefusalError
-from events.inbox import ContainerStatement, LicenceStatement, LossStatement
+from events.inbox import ContactStatement, ContainerStatement, LicenceStatement, LossStatement
 from events.ports import (
     Assessment,
     BlockOrder,
     CaseKey,
     Claim,
+    ContactAnswer,
     Done,
     Issued,
     IssuedLicence,
     IssueOrder,
     NoTargetFound,
+    Reservation,
+    ReserveOrder,
+    Supervisors,
 )
-from events.terms import CaseId, HolderId, Kind, Lease, LicenceId, ProductId, Serial, Ticket, VendorId
+from events.terms import CaseId, HolderId, Kind, Lease, LicenceId, ProductId, Role, Serial, Ticket, VendorId
 
 Row = TypeVar("Row")
 
@@ -174,6 +182,8 @@ class EmbeddedBackend:
         digest = sha256("/".join((stated.serial, stated.kind, stated.reason, stated.scope)).encode()).hexdigest()
         async with self._transaction() as tx:
             container = await self._lock_container(tx, vendor, stated.serial)
+            if stated.reporter.role is Role.HOLDER and str(stated.reporter.name) != container.holder:
+                raise _unknown_container(stated.serial)
             if container.kind != stated.kind:
                 raise RefusalError(
                     Code.KIND_MISMATCH, f"container {stated.serial} is of kind {container.kind}, not {stated.kind}"
@@ -210,6 +220,79 @@ class EmbeddedBackend:
             )
             return [CaseKey(vendor=vendor, case=case, serial=serial) for case, serial in await cursor.fetchall()]
 
+    async def contact(self, vendor: VendorId, stated: ContactStatement, received: datetime) -> ContactAnswer:
+        """Serve or refuse a container that reports in; a contact said again is answered as before."""
+        async with self._transaction() as tx:
+            await self._lock_container(tx, vendor, stated.serial)
+            cursor = await tx.execute(
+                "insert into backend.contacts select %(vendor)s, %(contact)s, %(serial)s, array("
+                " select distinct case_id from backend.measures where vendor = %(vendor)s and serial = %(serial)s)"
+                " on conflict do nothing returning cases",
+                {"vendor": vendor, "contact": stated.contact, "serial": stated.serial},
+            )
+            if row := await cursor.fetchone():
+                (cases,) = row
+                await self._state_contact(tx, vendor, stated, received, cases)
+            else:
+                cases = await self._contact_before(tx, vendor, stated)
+            keys = tuple(CaseKey(vendor=vendor, case=case, serial=stated.serial) for case in cases)
+            return ContactAnswer(refused=bool(keys), cases=keys)
+
+    async def open_cases(self, vendor: VendorId, serial: Serial) -> Sequence[CaseKey]:
+        """The cases that claim a container."""
+        async with self._transaction() as tx:
+            cursor = await tx.execute(
+                "select distinct case_id from backend.claims where vendor = %s and serial = %s and not freed",
+                (vendor, serial),
+            )
+            return [CaseKey(vendor=vendor, case=case, serial=serial) for (case,) in await cursor.fetchall()]
+
+    async def find_case(self, vendor: VendorId, case: CaseId) -> CaseKey:
+        """The vendor's case of this name; another vendor's is an unknown one."""
+        async with self._transaction() as tx:
+            cursor = await tx.execute(
+                "select serial from backend.cases where vendor = %s and case_id = %s", (vendor, case)
+            )
+            row = await cursor.fetchone()
+        if row is None:
+            raise RefusalError(Code.UNKNOWN_CASE, f"no case {case} is known here; `lostfound case list` names them")
+        return CaseKey(vendor=vendor, case=case, serial=row[0])
+
+    async def supervisors(self, vendor: VendorId) -> Supervisors:
+        """Who may decide on the vendor's cases, by the policy that is in force."""
+        async with self._transaction() as tx:
+            policy = cast(dict[str, Any], await self._policy(tx, vendor))
+        return Supervisors(names=tuple(policy.get("supervisors", ())))
+
+    async def reserve(self, order: ReserveOrder) -> Reservation:
+        """Set one recovery aside for a case in each subject, or in none; what was set aside is answered again."""
+        key, at = order.key, datetime.now(UTC)
+        async with self._transaction() as tx:
+            await self._lock_container(tx, key.vendor, key.serial)
+            for subject in sorted(order.subjects):
+                await self._lock_name(tx, key.vendor, f"quota/{subject}")
+            cursor = await tx.execute(
+                "select reserved, ordinal, per_term from backend.reservations"
+                " where vendor = %s and case_id = %s order by subject limit 1",
+                (key.vendor, key.case),
+            )
+            if row := await cursor.fetchone():
+                return Reservation(at=row[0], ordinal=row[1], limit=row[2])
+            ordinals = [await self._free_ordinal(tx, order, subject) for subject in order.subjects]
+            taken = [ordinal for ordinal in ordinals if ordinal is not None]
+            if len(taken) < len(ordinals):
+                return Reservation(at=at, ordinal=None, limit=order.limit)
+            for subject in order.subjects:
+                await tx.execute(
+                    "insert into backend.reservations values (%s, %s, %s, %s, %s, %s, %s)",
+                    (key.vendor, subject, key.case, max(taken), order.limit, order.received, at),
+                )
+            fact = RecoveryReserved(
+                case=key.case, serial=key.serial, subjects=order.subjects, ordinal=max(taken), limit=order.limit
+            )
+            await state(tx, key.vendor, key.serial, at, [fact])
+            return Reservation(at=at, ordinal=max(taken), limit=order.limit)
+
     async def assess(self, key: CaseKey) -> Assessment:
         """The facts that policy decides on, and the policy."""
         async with self._transaction() as tx:
@@ -222,14 +305,9 @@ class EmbeddedBackend:
                 " order by licence",
                 *(key.vendor, key.vendor, key.case),
             )
-            cursor = await tx.execute(
-                "select policy from backend.policies where vendor = %s order by policy_version desc limit 1",
-                (key.vendor,),
-            )
-            (policy,) = cast(tuple[JsonValue], await cursor.fetchone())
             return Assessment(
                 at=datetime.now(UTC),
-                policy=policy,
+                policy=await self._policy(tx, key.vendor),
                 facts=BackendFacts(
                     serial=container.serial,
                     kind=container.kind,
@@ -299,6 +377,12 @@ class EmbeddedBackend:
                 (at, key.vendor, key.case),
             )
             (released,) = cast(tuple[datetime], await cursor.fetchone())
+            freed = await tx.execute(
+                "update backend.reservations set freed = true where vendor = %s and case_id = %s and not freed",
+                (key.vendor, key.case),
+            )
+            if freed.rowcount:
+                await state(tx, key.vendor, key.serial, at, [RecoveryFreed(case=key.case, serial=key.serial)])
             return Done(at=released)
 
     @asynccontextmanager
@@ -315,17 +399,66 @@ class EmbeddedBackend:
             )
 
     @staticmethod
-    async def _lock_holder(tx: AsyncConnection[Any], vendor: VendorId, holder: HolderId) -> None:
-        await tx.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"{vendor}/{holder}",))
+    async def _policy(tx: AsyncConnection[Any], vendor: VendorId) -> JsonValue:
+        cursor = await tx.execute(
+            "select policy from backend.policies where vendor = %s order by policy_version desc limit 1", (vendor,)
+        )
+        (policy,) = cast(tuple[JsonValue], await cursor.fetchone())
+        return policy
+
+    @staticmethod
+    async def _lock_name(tx: AsyncConnection[Any], vendor: VendorId, name: str) -> None:
+        await tx.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"{vendor}/{name}",))
+
+    async def _lock_holder(self, tx: AsyncConnection[Any], vendor: VendorId, holder: HolderId) -> None:
+        await self._lock_name(tx, vendor, f"holder/{holder}")
+
+    @staticmethod
+    async def _free_ordinal(tx: AsyncConnection[Any], order: ReserveOrder, subject: str) -> int | None:
+        """The lowest ordinal that no recovery of the rolling term holds, or None when all are held."""
+        cursor = await tx.execute(
+            "select ordinal from backend.reservations where vendor = %s and subject = %s and not freed"
+            " and received > %s and received <= %s",
+            (
+                *(order.key.vendor, subject),
+                *(order.received - timedelta(days=order.term_days), order.received + timedelta(days=order.term_days)),
+            ),
+        )
+        held = {ordinal for (ordinal,) in await cursor.fetchall()}
+        if len(held) >= order.limit:
+            return None
+        return next(ordinal for ordinal in range(1, order.limit + 1) if ordinal not in held)
+
+    @staticmethod
+    async def _state_contact(
+        tx: AsyncConnection[Any], vendor: VendorId, stated: ContactStatement, received: datetime, cases: list[CaseId]
+    ) -> None:
+        await tx.execute(
+            "update backend.containers set last_contact = greatest(last_contact, %s) where vendor = %s and serial = %s",
+            (received, vendor, stated.serial),
+        )
+        told = {"contact": stated.contact, "serial": stated.serial, "occurred": stated.occurred}
+        fact = ContactRefused(**told, cases=tuple(cases)) if cases else ContainerContacted(**told)
+        await state(tx, vendor, stated.serial, received, [fact])
+
+    @staticmethod
+    async def _contact_before(tx: AsyncConnection[Any], vendor: VendorId, stated: ContactStatement) -> list[CaseId]:
+        cursor = await tx.execute(
+            "select serial, cases from backend.contacts where vendor = %s and contact = %s", (vendor, stated.contact)
+        )
+        serial, cases = cast(tuple[Serial, list[CaseId]], await cursor.fetchone())
+        if serial != stated.serial:
+            raise RefusalError(
+                Code.CONTRADICTS_INVENTORY,
+                f"contact {stated.contact} was one of container {serial}; give a new contact a new number",
+            )
+        return cases
 
     @staticmethod
     async def _lock_container(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial) -> Container:
         found = await _one(tx, Container, f"{CONTAINER} where vendor = %s and serial = %s for update", vendor, serial)
         if found is None:
-            raise NotYetKnownError(
-                Code.UNKNOWN_CONTAINER,
-                f"no container {serial} is known here; state lostfound.inbox.container.registered.v1 for it first",
-            )
+            raise _unknown_container(serial)
         return found
 
     @staticmethod
@@ -481,6 +614,14 @@ class EmbeddedBackend:
 class _StatusRange:
     issuer: str
     first: int
+
+
+def _unknown_container(serial: Serial) -> NotYetKnownError:
+    """The answer for a serial that is unknown and for one that the asker has no right to: they must not differ."""
+    return NotYetKnownError(
+        Code.UNKNOWN_CONTAINER,
+        f"no container {serial} is known here; state {ContainerStatement.type()} for it first",
+    )
 
 
 async def _one(tx: AsyncConnection[Any], row: type[Row], query: str, *values: object) -> Row | None:

@@ -23,6 +23,9 @@ from events.ports import (
     IssueAnswer,
     IssueOrder,
     LicensingBackend,
+    Reservation,
+    ReserveOrder,
+    Supervisors,
 )
 
 Answer = TypeVar("Answer")
@@ -39,6 +42,14 @@ class Deeds(ports.Deeds):
     @activity.defn(name="assess")
     async def assess(self, key: CaseKey) -> Assessment:
         return await _deed(self._backend.assess(key))
+
+    @activity.defn(name="reserve")
+    async def reserve(self, order: ReserveOrder) -> Reservation:
+        return await _deed(self._backend.reserve(order))
+
+    @activity.defn(name="supervisors")
+    async def supervisors(self, key: CaseKey) -> Supervisors:
+        return await _deed(self._backend.supervisors(key.vendor))
 
     @activity.defn(name="block")
     async def block(self, order: BlockOrder) -> Done:

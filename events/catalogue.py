@@ -8,7 +8,12 @@ backend stands in the stream of its container (`container/SERIAL`) or vendor, a 
 from typing import ClassVar
 
 from events.terms import (
+    Action,
     CaseId,
+    Cause,
+    ContactId,
+    Decision,
+    DecisionId,
     Generation,
     HolderId,
     Instant,
@@ -17,6 +22,7 @@ from events.terms import (
     LicenceId,
     Measure,
     Outcome,
+    PersonId,
     ProductId,
     Reason,
     Reporter,
@@ -116,6 +122,44 @@ class MeasureOrdered(Fact):
     effective: Instant
 
 
+class ContainerContacted(Fact):
+    """A container reported in and was served; `occurred` is what it claims."""
+
+    name = "container.contacted"
+    contact: ContactId
+    serial: Serial
+    occurred: Instant
+
+
+class ContactRefused(Fact):
+    """A blocked container reported in and was refused, because of these cases."""
+
+    name = "contact.refused"
+    contact: ContactId
+    serial: Serial
+    occurred: Instant
+    cases: tuple[CaseId, ...]
+
+
+class RecoveryReserved(Fact):
+    """One recovery of the quota was set aside for a case: the `ordinal`-th of `limit` in the rolling term."""
+
+    name = "recovery.reserved"
+    case: CaseId
+    serial: Serial
+    subjects: tuple[str, ...]
+    ordinal: int
+    limit: int
+
+
+class RecoveryFreed(Fact):
+    """The case recovered nothing, and what the quota had set aside for it is free again."""
+
+    name = "recovery.freed"
+    case: CaseId
+    serial: Serial
+
+
 # The case's facts: it states what was said and decided, by append.
 
 
@@ -159,17 +203,50 @@ class BackendFacts(Value):
 
 
 class CaseDecided(CaseFact):
-    """Policy decided on the report; it carries all that the decision rests on."""
+    """Policy decided on the report; it carries all that the decision rests on.
+
+    `ordinal` of `limit` is the recovery that a quota set aside; without a quota, or with none left, `ordinal` is None.
+    """
 
     name = "case.decided"
-    verdict: Verdict
+    decision: Decision
     reasons: tuple[str, ...]
     policy_version: int
     facts: BackendFacts
+    ordinal: int | None = None
+    limit: int | None = None
 
     @property
     def trigger(self) -> str:
-        return f"{self.name}:{self.verdict}"
+        return f"{self.name}:{self.decision}"
+
+
+class CaseApproved(CaseFact):
+    """A supervisor approved the replacement."""
+
+    name = "case.approved"
+    decision: DecisionId
+    by: PersonId
+    why: str
+
+
+class CaseRejected(CaseFact):
+    """A supervisor rejected the report."""
+
+    name = "case.rejected"
+    decision: DecisionId
+    by: PersonId
+    why: str
+
+
+class DecisionDenied(CaseFact):
+    """Somebody tried to decide and may not, or there was nothing to decide; `code` is the refusal's."""
+
+    name = "decision.denied"
+    decision: DecisionId
+    action: Action
+    by: PersonId
+    code: str
 
 
 class ReplacingBegun(CaseFact):
@@ -198,6 +275,34 @@ class WatchBegun(CaseFact):
     name = "watch.begun"
     target: Serial
     until: Instant
+
+
+class CaseSighted(CaseFact):
+    """The lost container turned up where that decides nothing yet, or no longer; `statement` names what said so."""
+
+    name = "case.sighted"
+    statement: str
+    cause: Cause
+    occurred: Instant
+
+
+class CaseResurfaced(CaseFact):
+    """The lost container turned up during the watch: a supervisor must rule on it."""
+
+    name = "case.resurfaced"
+    statement: str
+    cause: Cause
+    occurred: Instant
+
+
+class CaseRuled(CaseFact):
+    """A supervisor ruled on the container that resurfaced."""
+
+    name = "case.ruled"
+    decision: DecisionId
+    by: PersonId
+    verdict: Verdict
+    why: str
 
 
 class CaseClosed(CaseFact):

@@ -21,11 +21,16 @@ class Code(StrEnum):
     UNKNOWN_LICENCE = "unknown_licence"
     CONTRADICTS_INVENTORY = "contradicts_inventory"
     REPORT_ID_TAKEN = "report_id_taken"
+    NO_CASE = "no_case"
+    NOT_A_SUPERVISOR = "not_a_supervisor"
+    OWN_CASE = "own_case"
+    NOTHING_TO_DECIDE = "nothing_to_decide"
     GENERATION_CONFLICT = "generation_conflict"
     NOT_BLOCKED = "not_blocked"
     BAD_SIGNATURE = "bad_signature"
     EXPIRED = "expired"
     LOG_DAMAGED = "log_damaged"
+    UNREADABLE_POLICY = "unreadable_policy"
     UNREADABLE_FILE = "unreadable_file"
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, model_validator
 
 from events.terms import (
+    ContactId,
     Generation,
     HolderId,
     Instant,
@@ -83,4 +84,25 @@ class LossStatement(Statement):
         return self
 
 
-STATEMENTS: dict[str, type[Statement]] = {s.type(): s for s in (ContainerStatement, LicenceStatement, LossStatement)}
+class ContactStatement(Statement):
+    """A container reported in at the vendor's own licensing. `contact` is that system's number for it."""
+
+    name = "container.contacted"
+    contact: ContactId
+    serial: Serial
+    occurred: Instant
+
+
+class FoundStatement(Statement):
+    """Somebody has a lost container in hand. `report` is the reporter's own number for this statement."""
+
+    name = "container.found"
+    report: ReportId
+    serial: Serial
+    reporter: Reporter
+    occurred: Instant
+
+
+STATEMENTS: dict[str, type[Statement]] = {
+    s.type(): s for s in (ContainerStatement, LicenceStatement, LossStatement, ContactStatement, FoundStatement)
+}

@@ -2,25 +2,31 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal, Protocol, Self
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, model_validator
 from temporalio import activity
 
 from events.catalogue import BackendFacts, LicenceInScope, LossReported
-from events.inbox import ContainerStatement, LicenceStatement, LossStatement
+from events.inbox import ContactStatement, ContainerStatement, LicenceStatement, LossStatement
 from events.terms import (
+    Action,
     CaseId,
+    Cause,
+    DecisionId,
     Generation,
     HolderId,
     Instant,
     LicenceId,
     Measure,
+    PersonId,
     ReportId,
     Serial,
+    Status,
     Ticket,
     Value,
     VendorId,
+    Verdict,
 )
 
 
@@ -51,6 +57,31 @@ class Assessment(Value):
     policy: JsonValue
 
 
+class ReserveOrder(Value):
+    """Set one recovery of a quota aside: at most `limit` for each subject in `term_days` before `received`."""
+
+    key: CaseKey
+    subjects: tuple[str, ...]
+    limit: int
+    term_days: int
+    received: Instant
+
+
+class Reservation(Value):
+    """What the quota answered: the `ordinal`-th of `limit`, or None when none was left."""
+
+    at: Instant
+    ordinal: int | None
+    limit: int
+
+
+class ContactAnswer(Value):
+    """Whether a container that reported in was served; `cases` are those that it is blocked for."""
+
+    refused: bool
+    cases: tuple[CaseKey, ...]
+
+
 class BlockOrder(Value):
     """Order these measures for a case."""
 
@@ -64,6 +95,12 @@ class IssueOrder(Value):
     key: CaseKey
     licences: tuple[LicenceInScope, ...]
     measures: tuple[Measure, ...]
+
+
+class Supervisors(Value):
+    """Who may decide on a vendor's cases."""
+
+    names: tuple[PersonId, ...]
 
 
 class Done(Value):
@@ -119,8 +156,23 @@ class LicensingBackend(Protocol):
     async def waiting_for_target(self, vendor: VendorId, holder: HolderId) -> Sequence[CaseKey]:
         """The cases that wait for an empty container of this holder."""
 
+    async def contact(self, vendor: VendorId, stated: ContactStatement, received: datetime) -> ContactAnswer:
+        """Serve or refuse a container that reports in."""
+
+    async def open_cases(self, vendor: VendorId, serial: Serial) -> Sequence[CaseKey]:
+        """The cases that claim a container."""
+
+    async def find_case(self, vendor: VendorId, case: CaseId) -> CaseKey:
+        """The vendor's case of this name."""
+
+    async def supervisors(self, vendor: VendorId) -> Supervisors:
+        """Who may decide on the vendor's cases now."""
+
     async def assess(self, key: CaseKey) -> Assessment:
         """The facts that policy decides on."""
+
+    async def reserve(self, order: ReserveOrder) -> Reservation:
+        """Set one recovery of a quota aside for a case, under lock."""
 
     async def block(self, order: BlockOrder) -> Done:
         """Order measures against the container of a case."""
@@ -159,6 +211,16 @@ class Deeds:
         """Ask the backend for the facts and the policy."""
         raise NotImplementedError
 
+    @activity.defn(name="reserve")
+    async def reserve(self, order: ReserveOrder) -> Reservation:
+        """Have a recovery set aside."""
+        raise NotImplementedError
+
+    @activity.defn(name="supervisors")
+    async def supervisors(self, key: CaseKey) -> Supervisors:
+        """Ask who may decide."""
+        raise NotImplementedError
+
     @activity.defn(name="block")
     async def block(self, order: BlockOrder) -> Done:
         """Have the measures ordered."""
@@ -190,6 +252,38 @@ class Acknowledged(Value):
     report: ReportId
 
 
+class Sighting(Value):
+    """The container of a case turned up; `statement` names what said so, and says it once."""
+
+    statement: str
+    cause: Cause
+    occurred: Instant
+
+
+class DecisionOrder(Value):
+    """What a supervisor decides; `verdict` goes with the action `rule`. The same id is the same decision."""
+
+    decision: DecisionId
+    action: Action
+    by: PersonId
+    why: str = ""
+    verdict: Verdict | None = None
+
+    @model_validator(mode="after")
+    def _rules_with_a_verdict(self) -> Self:
+        if (self.action is Action.RULE) != (self.verdict is not None):
+            raise ValueError(f"a verdict goes with the action rule, and only with it; valid: {', '.join(Verdict)}")
+        return self
+
+
+class DecisionTaken(Value):
+    """A decision was taken, and where the case stands for it."""
+
+    case: CaseId
+    decision: DecisionId
+    status: Status
+
+
 class Cases(Protocol):
     """The way to the running cases."""
 
@@ -198,3 +292,9 @@ class Cases(Protocol):
 
     async def offer(self, key: CaseKey, serial: Serial) -> None:
         """Tell a waiting case of a container that may take its replacement."""
+
+    async def sight(self, key: CaseKey, sighting: Sighting) -> None:
+        """Tell a case that its container turned up."""
+
+    async def decide(self, key: CaseKey, order: DecisionOrder) -> DecisionTaken:
+        """Bring a decision to its case; raises `RefusalError` when it is denied."""

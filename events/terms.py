@@ -19,6 +19,8 @@ LicenceId = NewType("LicenceId", Annotated[str, StringConstraints(pattern=NAME_P
 ProductId = NewType("ProductId", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
 Ticket = NewType("Ticket", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
 ReportId = NewType("ReportId", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
+DecisionId = NewType("DecisionId", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
+ContactId = NewType("ContactId", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
 PersonId = NewType("PersonId", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
 CaseId = NewType("CaseId", str)
 Generation = Annotated[int, Field(ge=1)]
@@ -68,10 +70,12 @@ class Status(StrEnum):
     """Where a loss case stands."""
 
     REPORTED = "reported"
+    AWAITING_APPROVAL = "awaiting_approval"
     BLOCKING = "blocking"
     REPLACING = "replacing"
     AWAITING_TARGET = "awaiting_target"
     WATCHING = "watching"
+    RESURFACED = "resurfaced"
     CLOSED = "closed"
 
 
@@ -79,14 +83,63 @@ class Outcome(StrEnum):
     """How a loss case ended."""
 
     REFUSED = "refused"
+    REJECTED = "rejected"
     LOST_FOR_EVER = "lost_for_ever"
+    FOUND = "found"
+    DAMAGED = "damaged"
+    USED_AFTER_LOSS = "used_after_loss"
+    CLONE = "clone"
+    FRAUD = "fraud"
+
+
+class Mode(StrEnum):
+    """Who decides on a report: policy, a supervisor, or policy until a limit is reached and then a supervisor."""
+
+    AUTOMATIC = "automatic"
+    HYBRID = "hybrid"
+    MANUAL = "manual"
+
+
+class Decision(StrEnum):
+    """What policy says of a report."""
+
+    AUTOMATIC = "automatic"
+    NEEDS_APPROVAL = "needs_approval"
+    REFUSED = "refused"
+
+
+class QuotaSubject(StrEnum):
+    """What a recovery quota is counted for."""
+
+    HOLDER = "holder"
+    CONTAINER = "container"
+    LICENCE = "licence"
+    PRODUCT = "product"
+
+
+class Cause(StrEnum):
+    """What brought a lost container up again."""
+
+    SIGHTING = "sighting"
+    FOUND = "found"
+
+
+class Action(StrEnum):
+    """What a supervisor decides."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+    RULE = "rule"
 
 
 class Verdict(StrEnum):
-    """What the policy says of a report."""
+    """What a supervisor rules on a container that resurfaced; each closes the case with the outcome of its name."""
 
-    AUTOMATIC = "automatic"
-    REFUSED = "refused"
+    FOUND = "found"
+    DAMAGED = "damaged"
+    USED_AFTER_LOSS = "used_after_loss"
+    CLONE = "clone"
+    FRAUD = "fraud"
 
 
 class Unit(StrEnum):

@@ -40,7 +40,15 @@ def case_worker(client: Client, task_queue: str, deeds: Deeds) -> Worker:
         client,
         task_queue=task_queue,
         workflows=[LossCase],
-        activities=[deeds.assess, deeds.block, deeds.issue, deeds.release, deeds.append],
+        activities=[
+            deeds.assess,
+            deeds.reserve,
+            deeds.supervisors,
+            deeds.block,
+            deeds.issue,
+            deeds.release,
+            deeds.append,
+        ],
         workflow_runner=workflow_runner(),
         graceful_shutdown_timeout=SHUTDOWN,
     )

@@ -4,16 +4,23 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-from temporalio.client import Client, WithStartWorkflowOperation, WorkflowUpdateStage
+from temporalio.client import Client, WithStartWorkflowOperation, WorkflowUpdateFailedError, WorkflowUpdateStage
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from events.catalogue import LossReported
-from events.ports import WORKFLOW, Acknowledged, CaseKey
+from events.errors import Code, RefusalError
+from events.ports import WORKFLOW, Acknowledged, CaseKey, DecisionOrder, DecisionTaken, Sighting
 from events.terms import Serial
 
 RPC_TIMEOUT = timedelta(seconds=10)
+
+DENIALS = {
+    Code.NOT_A_SUPERVISOR: "{by} is no supervisor of this vendor; its policy lists who is",
+    Code.OWN_CASE: "{by} reported this loss or profits from it; another supervisor must decide",
+    Code.NOTHING_TO_DECIDE: "the case does not wait for this decision; `lostfound case show` says where it stands",
+}
 
 
 class TemporalCases:
@@ -50,10 +57,39 @@ class TemporalCases:
         except WorkflowAlreadyStartedError:
             return
 
+    async def decide(self, key: CaseKey, order: DecisionOrder) -> DecisionTaken:
+        """Bring a decision to its case and wait for what came of it; the same id again is answered the same.
+
+        Raises `RefusalError` when it is denied, and `RPCError` while Temporal or its workers are away.
+        """
+        handle = self._client.get_workflow_handle(key.case)
+        try:
+            async with asyncio.timeout(RPC_TIMEOUT.total_seconds() * 2):
+                taken: DecisionTaken = await handle.execute_update(
+                    "decide", order, id=order.decision, result_type=DecisionTaken, rpc_timeout=RPC_TIMEOUT
+                )
+                return taken
+        except WorkflowUpdateFailedError as error:
+            cause = error.cause
+            if isinstance(cause, ApplicationError) and cause.type in set(Code):
+                raise RefusalError(Code(cause.type), DENIALS[Code(cause.type)].format(by=order.by)) from None
+            raise
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                raise RefusalError(Code.NOTHING_TO_DECIDE, f"case {key.case} is closed") from None
+            raise
+
+    async def sight(self, key: CaseKey, sighting: Sighting) -> None:
+        """Tell a case that its container turned up; one that is over need not know."""
+        await self._signal(key, "sight", sighting)
+
     async def offer(self, key: CaseKey, serial: Serial) -> None:
         """Tell a case of a container; one that is over or not begun needs none."""
+        await self._signal(key, "offer", serial)
+
+    async def _signal(self, key: CaseKey, name: str, told: Any) -> None:
         try:
-            await self._client.get_workflow_handle(key.case).signal("offer", serial, rpc_timeout=RPC_TIMEOUT)
+            await self._client.get_workflow_handle(key.case).signal(name, told, rpc_timeout=RPC_TIMEOUT)
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise

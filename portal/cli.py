@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Protocol, TypeVar
+from uuid import uuid4
 
 import typer
 from aiokafka.errors import KafkaError
@@ -21,7 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from events.errors import Code, RefusalError
-from events.terms import CaseId, LicenceId, Serial, Status, VendorId
+from events.ports import DecisionOrder, DecisionTaken
+from events.terms import Action, CaseId, LicenceId, Serial, Status, VendorId, Verdict
 from projections.queries import CaseView, ContainerView, LicenceView, MeasureView, Queries
 
 Answer = TypeVar("Answer")
@@ -41,8 +43,11 @@ class Ground(Protocol):
     def queries(self) -> AbstractAsyncContextManager[Queries]:
         """The views."""
 
-    async def add_vendor(self, vendor: VendorId) -> bool:
-        """A vendor's topics, signing key and first policy; False when it was there already."""
+    async def add_vendor(self, vendor: VendorId, policy: str | None) -> bool:
+        """A vendor's topics, signing key and first policy (JSON); False when it was there already."""
+
+    async def decide(self, vendor: VendorId, case: CaseId, order: DecisionOrder) -> DecisionTaken:
+        """Bring a decision to a case, or `RefusalError`."""
 
     def jwks(self, vendor: VendorId) -> dict[str, Any]:
         """The public keys of a vendor."""
@@ -52,6 +57,11 @@ class Ground(Protocol):
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+By = Annotated[str, typer.Option("--by", help="The supervisor who decides.")]
+Why = Annotated[str, typer.Option("--why", help="The reason, for the history.")]
+DecisionName = Annotated[
+    str | None, typer.Option("--decision", help="A number of your own: the same number is the same decision.")
+]
 OfVendor = Annotated[str | None, typer.Option("--vendor", help="The vendor; the first one where none is named.")]
 
 
@@ -98,7 +108,61 @@ def _cases(ground: Callable[[], Ground]) -> typer.Typer:
                 raise RefusalError(Code.UNKNOWN_CASE, f"no case {case} is known; `lostfound case list` names them")
             _print_json(found) if as_json else _show_case(found)
 
+    def decide(case: str, order: DecisionOrder, vendor: str | None, as_json: bool) -> None:
+        with refusals():
+            taken = asyncio.run(ground().decide(_vendor(ground(), vendor), CaseId(case), order))
+            if as_json:
+                _print_json(taken)
+                return
+            typer.echo(f"Decision {taken.decision} is taken; the case is {taken.status}.")
+
+    @app.command("approve")
+    def approve(
+        case: str,
+        by: By,
+        why: Why = "",
+        decision: DecisionName = None,
+        vendor: OfVendor = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """Approve a case that waits for a supervisor."""
+        decide(case, _order(Action.APPROVE, by, why, decision), vendor, as_json)
+
+    @app.command("reject")
+    def reject(
+        case: str,
+        by: By,
+        why: Why = "",
+        decision: DecisionName = None,
+        vendor: OfVendor = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """Reject a case that waits for a supervisor."""
+        decide(case, _order(Action.REJECT, by, why, decision), vendor, as_json)
+
+    @app.command("verdict")
+    def verdict(
+        case: str,
+        verdict: Verdict,
+        by: By,
+        why: Why = "",
+        decision: DecisionName = None,
+        vendor: OfVendor = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """Rule on a container that resurfaced; this closes the case."""
+        decide(case, _order(Action.RULE, by, why, decision, verdict), vendor, as_json)
+
     return app
+
+
+def _order(action: Action, by: str, why: str, decision: str | None, verdict: Verdict | None = None) -> DecisionOrder:
+    with refusals():
+        try:
+            return DecisionOrder(decision=decision or str(uuid4()), action=action, by=by, why=why, verdict=verdict)
+        except ValidationError as error:
+            told = "; ".join(f"{problem['loc'][0]}: {problem['msg']}" for problem in error.errors())
+            raise RefusalError(Code.INVALID_DATA, told) from None
 
 
 def _licences(ground: Callable[[], Ground]) -> typer.Typer:
@@ -179,11 +243,15 @@ def _vendors(ground: Callable[[], Ground]) -> typer.Typer:
     app = typer.Typer(no_args_is_help=True, help="Vendors of this installation.")
 
     @app.command("add")
-    def add_vendor(name: str, as_json: AsJson = False) -> None:
+    def add_vendor(
+        name: str,
+        policy: Annotated[Path | None, typer.Option(help="Its policy, as JSON; without it, all is automatic.")] = None,
+        as_json: AsJson = False,
+    ) -> None:
         """Add a vendor: its topics, its signing key and its first policy."""
         with refusals():
             vendor = _vendor(ground(), name)
-            added = asyncio.run(ground().add_vendor(vendor))
+            added = asyncio.run(ground().add_vendor(vendor, _text(policy) if policy else None))
             if as_json:
                 _print_json({"vendor": vendor, "added": added, "inbox": f"lostfound.{vendor}.inbox"})
                 return

@@ -3,9 +3,17 @@
 from datetime import datetime
 
 from events.catalogue import LossReported
-from events.inbox import ContainerStatement, LicenceStatement, LossStatement, Statement
-from events.ports import Cases, LicensingBackend
-from events.terms import VendorId
+from events.errors import Code, NotYetKnownError
+from events.inbox import (
+    ContactStatement,
+    ContainerStatement,
+    FoundStatement,
+    LicenceStatement,
+    LossStatement,
+    Statement,
+)
+from events.ports import Cases, DecisionOrder, DecisionTaken, LicensingBackend, Sighting
+from events.terms import CaseId, Cause, VendorId
 
 
 class Doors:
@@ -28,10 +36,32 @@ class Doors:
                     await self._cases.offer(key, stated.serial)
             case LicenceStatement():
                 await self._backend.register_licence(vendor, stated, received)
+            case ContactStatement():
+                await self._contact(vendor, stated, received)
+            case FoundStatement():
+                await self._found(vendor, stated)
             case LossStatement():
                 await self._report(vendor, stated, door, received)
             case _:
                 raise AssertionError(f"no door takes {stated.type()}")
+
+    async def decide(self, vendor: VendorId, case: CaseId, order: DecisionOrder) -> DecisionTaken:
+        """Bring a supervisor's decision to a case of this vendor."""
+        return await self._cases.decide(await self._backend.find_case(vendor, case), order)
+
+    async def _contact(self, vendor: VendorId, stated: ContactStatement, received: datetime) -> None:
+        answer = await self._backend.contact(vendor, stated, received)
+        sighting = Sighting(statement=f"contact/{stated.contact}", cause=Cause.SIGHTING, occurred=stated.occurred)
+        for key in answer.cases:
+            await self._cases.sight(key, sighting)
+
+    async def _found(self, vendor: VendorId, stated: FoundStatement) -> None:
+        cases = await self._backend.open_cases(vendor, stated.serial)
+        if not cases:
+            raise NotYetKnownError(Code.NO_CASE, f"no case looks for container {stated.serial}; report its loss first")
+        sighting = Sighting(statement=f"found/{stated.report}", cause=Cause.FOUND, occurred=stated.occurred)
+        for key in cases:
+            await self._cases.sight(key, sighting)
 
     async def _report(self, vendor: VendorId, stated: LossStatement, door: str, received: datetime) -> None:
         claim = await self._backend.claim(vendor, stated, door, received)

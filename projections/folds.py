@@ -2,14 +2,20 @@
 
 from typing import Any, TypeVar, assert_never, cast
 
+import orjson
+
 from events.catalogue import (
     CaseFact,
+    ContactRefused,
+    ContainerContacted,
     ContainerRegistered,
     Fact,
     LicenceIssued,
     LicenceSuperseded,
     MeasureOrdered,
     PolicyAdopted,
+    RecoveryFreed,
+    RecoveryReserved,
     VendorAdded,
 )
 from events.envelope import Recorded, UnreadableRecordError, case_of, container_stream, record_key, unseal
@@ -25,6 +31,7 @@ from projections.tables import (
     HISTORY,
     LICENCES,
     POLICIES,
+    RECOVERIES,
     STREAMS,
     VENDORS,
     BlacklistRow,
@@ -34,6 +41,7 @@ from projections.tables import (
     Key,
     LicenceRow,
     PolicyRow,
+    RecoveryRow,
     Table,
     VendorRow,
 )
@@ -42,7 +50,16 @@ from workflows.case import UnexpectedFactError, fold
 GOOD = "good"
 BLOCKED = "blocked"
 
-ContainerFact = ContainerRegistered | LicenceIssued | LicenceSuperseded | MeasureOrdered
+ContainerFact = (
+    ContainerRegistered
+    | ContainerContacted
+    | ContactRefused
+    | LicenceIssued
+    | LicenceSuperseded
+    | MeasureOrdered
+    | RecoveryReserved
+    | RecoveryFreed
+)
 VendorFact = VendorAdded | PolicyAdopted
 AnyFact = VendorFact | ContainerFact | CaseFact
 
@@ -74,6 +91,10 @@ def _belongs(key: bytes, fact: Recorded) -> bool:
             return fact.stream == "vendor" and key == record_key(fact.vendor, None)
         case (
             ContainerRegistered(serial=serial)
+            | ContainerContacted(serial=serial)
+            | ContactRefused(serial=serial)
+            | RecoveryReserved(serial=serial)
+            | RecoveryFreed(serial=serial)
             | LicenceIssued(serial=serial)
             | LicenceSuperseded(serial=serial)
             | MeasureOrdered(serial=serial)
@@ -90,8 +111,10 @@ def needs(fact: Recorded) -> tuple[Table[Any], Key] | None:
             return CASES, (fact.vendor, case_of(fact.stream))
         case LicenceSuperseded(licence=licence, generation=generation, serial=serial):
             return LICENCES, (fact.vendor, licence, generation, serial)
-        case MeasureOrdered(serial=serial):
+        case MeasureOrdered(serial=serial) | ContainerContacted(serial=serial) | ContactRefused(serial=serial):
             return CONTAINERS, (fact.vendor, serial)
+        case RecoveryFreed(serial=serial, case=case):
+            return RECOVERIES, (fact.vendor, serial, case)
         case _:
             return None
 
@@ -122,15 +145,29 @@ def _fold(rows: Rows, recorded: Recorded, fact: AnyFact, fresh: bool) -> None:
         case PolicyAdopted():
             rows.put(POLICIES, PolicyRow(vendor, fact.policy_version, Json(fact.policy), at), fresh)
         case ContainerRegistered():
-            rows.put(CONTAINERS, ContainerRow(vendor, fact.serial, fact.kind, fact.holder, GOOD, at), fresh)
+            rows.put(CONTAINERS, ContainerRow(vendor, fact.serial, fact.kind, fact.holder, GOOD, at, None, 0), fresh)
+        case ContainerContacted():
+            container = _found(rows.get(CONTAINERS, (vendor, fact.serial)), fact)
+            rows.put(CONTAINERS, container._replace(last_contact=at), fresh)
+        case ContactRefused():
+            container = _found(rows.get(CONTAINERS, (vendor, fact.serial)), fact)
+            refused = container._replace(last_contact=at, refused_contacts=container.refused_contacts + 1)
+            rows.put(CONTAINERS, refused, fresh)
+        case RecoveryReserved():
+            subjects = Json(orjson.dumps(fact.subjects).decode())
+            recovery = RecoveryRow(vendor, fact.serial, fact.case, subjects, fact.ordinal, fact.limit, False)
+            rows.put(RECOVERIES, recovery, fresh)
+        case RecoveryFreed():
+            freed = _found(rows.get(RECOVERIES, (vendor, fact.serial, fact.case)), fact)
+            rows.put(RECOVERIES, freed._replace(freed=True), fresh)
         case LicenceIssued():
             rows.put(LICENCES, _licence_row(vendor, fact), fresh)
         case LicenceSuperseded():
             licence = rows.get(LICENCES, (vendor, fact.licence, fact.generation, fact.serial))
             rows.put(LICENCES, _found(licence, fact)._replace(superseded_by=fact.case), fresh)
         case MeasureOrdered():
-            container = rows.get(CONTAINERS, (vendor, fact.serial))
-            rows.put(CONTAINERS, _found(container, fact)._replace(status=BLOCKED), fresh)
+            container = _found(rows.get(CONTAINERS, (vendor, fact.serial)), fact)
+            rows.put(CONTAINERS, container._replace(status=BLOCKED), fresh)
             rows.put(BLACKLIST, BlacklistRow(vendor, fact.serial, fact.case, fact.measure, at, fact.effective), fresh)
         case _:
             assert_never(fact)

@@ -44,6 +44,8 @@ class ContainerRow(NamedTuple):
     holder: str
     status: str
     registered: datetime
+    last_contact: datetime | None
+    refused_contacts: int
 
 
 class LicenceRow(NamedTuple):
@@ -77,6 +79,18 @@ class BlacklistRow(NamedTuple):
     measure: str
     ordered: datetime
     effective: datetime
+
+
+class RecoveryRow(NamedTuple):
+    """A recovery of a quota that was set aside for a case, from the container's stream."""
+
+    vendor: str
+    serial: str
+    case_id: str
+    subjects: Json
+    ordinal: int
+    per_term: int
+    freed: bool
 
 
 class CaseRow(NamedTuple):
@@ -163,7 +177,14 @@ class Table(Generic[R]):
         return [f"create index on {self.name} ({columns})" for columns in self.indexes]
 
 
-TYPES: dict[Any, str] = {str: "text", int: "bigint", datetime: "timestamptz", bytes: "bytea", Json: "jsonb"}
+TYPES: dict[Any, str] = {
+    str: "text",
+    int: "bigint",
+    bool: "boolean",
+    datetime: "timestamptz",
+    bytes: "bytea",
+    Json: "jsonb",
+}
 
 
 def _type(hint: Any) -> tuple[str, bool]:
@@ -177,10 +198,21 @@ POLICIES = Table("policies", PolicyRow, 2)
 CONTAINERS = Table("containers", ContainerRow, 2)
 LICENCES = Table("licences", LicenceRow, 4, ("vendor, serial", "vendor, case_id"))
 BLACKLIST = Table("blacklist", BlacklistRow, 4, ("vendor, case_id",))
+RECOVERIES = Table("recoveries", RecoveryRow, 3, ("vendor, case_id",))
 CASES = Table("cases", CaseRow, 2, ("vendor, received desc, case_id desc", "vendor, serial"))
 HISTORY = Table("history", HistoryRow, 3)
 STREAMS = Table("streams", StreamRow, 2)
 POSITIONS = Table("positions", PositionRow, 1)
 
-FOLDED: tuple[Table[Any], ...] = (VENDORS, POLICIES, CONTAINERS, LICENCES, BLACKLIST, CASES, HISTORY, STREAMS)
+FOLDED: tuple[Table[Any], ...] = (
+    VENDORS,
+    POLICIES,
+    CONTAINERS,
+    LICENCES,
+    BLACKLIST,
+    RECOVERIES,
+    CASES,
+    HISTORY,
+    STREAMS,
+)
 TABLES: tuple[Table[Any], ...] = (*FOLDED, POSITIONS)

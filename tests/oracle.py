@@ -35,6 +35,7 @@ def expected(log: Iterable[LogRecord]) -> Tables:
             (e["vendor"], d["serial"], d["case"], d["measure"], _at(e["time"]), _at(d["effective"]))
             for e, d in _of(events, "measure.ordered")
         ),
+        "recoveries": _recoveries(events),
         "cases": (_case(*key, facts) for key, facts in cases.items()),
         "history": (
             (*key, e["sequence"], e["type"], _at(e["time"]), e["hash"], e["data"])
@@ -63,7 +64,16 @@ def _containers(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:
     blocked = {(e["vendor"], d["serial"]) for e, d in _of(events, "measure.ordered")}
     for e, d in _of(events, "container.registered"):
         status = "blocked" if (e["vendor"], d["serial"]) in blocked else "good"
-        yield e["vendor"], d["serial"], d["kind"], d["holder"], status, _at(e["time"])
+        contacts = [
+            (one, name)
+            for name in ("container.contacted", "contact.refused")
+            for one, said in _of(events, name)
+            if (one["vendor"], said["serial"]) == (e["vendor"], d["serial"])
+        ]
+        last = max(contacts, key=lambda contact: contact[0]["sequence"], default=None)
+        refused = sum(name == "contact.refused" for _, name in contacts)
+        seen = _at(last[0]["time"]) if last else None
+        yield e["vendor"], d["serial"], d["kind"], d["holder"], status, _at(e["time"]), seen, refused
 
 
 def _licences(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:
@@ -72,6 +82,13 @@ def _licences(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:
         key = (e["vendor"], d["licence"], d["generation"])
         plain = [d[name] for name in ("serial", "holder", "product", "ticket", "value_cents", "lease")]
         yield *key, *plain, _at(d["issued"]), _at(d["expires"]), d["case"], d["file"], superseded.get(key)
+
+
+def _recoveries(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:
+    freed = {(e["vendor"], d["case"]) for e, d in _of(events, "recovery.freed")}
+    for e, d in _of(events, "recovery.reserved"):
+        told = (d["serial"], d["case"], d["subjects"], d["ordinal"], d["limit"])
+        yield e["vendor"], *told, (e["vendor"], d["case"]) in freed
 
 
 def _cases(events: list[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 from events.catalogue import (
     BackendFacts,
+    ContactRefused,
+    ContainerContacted,
     ContainerRegistered,
     Fact,
     LicenceInScope,
@@ -16,26 +18,48 @@ from events.catalogue import (
     LossReported,
     MeasureOrdered,
     PolicyAdopted,
+    RecoveryFreed,
+    RecoveryReserved,
     VendorAdded,
 )
 from events.envelope import Head, Sealed, case_stream, container_stream, record_key, seal
 from events.log import LogRecord, Position
-from events.terms import CaseId, Interval, Kind, Lease, Measure, Reason, Reporter, Role, Scope, Serial, Unit, VendorId
+from events.ports import DecisionOrder, Sighting
+from events.terms import (
+    Action,
+    CaseId,
+    Cause,
+    Interval,
+    Kind,
+    Lease,
+    Measure,
+    Mode,
+    Reason,
+    Reporter,
+    Role,
+    Scope,
+    Serial,
+    Unit,
+    VendorId,
+    Verdict,
+)
 from workflows.case import (
     Assessed,
     Blocked,
     CaseState,
     Command,
+    Decide,
     NoTarget,
     Offered,
     Replaced,
     Report,
-    WatchOver,
+    Sighted,
     decide,
     fold_all,
 )
-from workflows.policy import Policy
+from workflows.policy import Policy, Rule
 
+MANUAL = Policy(rules=(Rule(mode=Mode.MANUAL),))
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LEASE = Lease(check_in=Interval(unit=Unit.MONTH, count=1), grace_days=7)
 STEPS = 9
@@ -112,7 +136,17 @@ class World:
             lambda: backend(lost, ContainerRegistered(serial=lost, kind=Kind.DONGLE, holder=holder)),
             lambda: backend(lost, licence(1, lost, "a"), licence(1, lost, "b")),
             lambda: command(Report(report=self._report(f"R-{number}", lost))),
-            lambda: command(Assessed(facts=facts, policy=Policy())),
+            lambda: (
+                backend(
+                    lost,
+                    ContainerContacted(contact=f"C-{number}", serial=lost, occurred=self.at),
+                    RecoveryReserved(case=case, serial=lost, subjects=(f"holder/{holder}",), ordinal=1, limit=2),
+                ),
+                command(Assessed(facts=facts, policy=MANUAL, reservation=None)),
+                command(Sighted(sighting=Sighting(statement="contact/0", cause=Cause.SIGHTING, occurred=self.at))),
+                command(decision("D-0", Action.APPROVE, listed=False)),
+                command(decision("D-1", Action.APPROVE)),
+            ),
             lambda: backend(
                 lost, MeasureOrdered(case=case, measure=Measure.BLACKLISTING, serial=lost, effective=self.at)
             ),
@@ -124,10 +158,38 @@ class World:
                 command(Replaced(target=spare, watch_until=self.at + timedelta(days=365))),
                 command(*([Report(report=self._report(f"R-{number}-2", lost))] * again)),
             ),
-            lambda: command(WatchOver()),
+            lambda: (
+                backend(
+                    lost,
+                    ContactRefused(contact=f"C-{number}-2", serial=lost, occurred=self.at, cases=(case,)),
+                    RecoveryFreed(case=case, serial=lost),
+                ),
+                command(Sighted(sighting=Sighting(statement="contact/2", cause=Cause.SIGHTING, occurred=self.at))),
+                command(decision("D-2", Action.RULE, verdict=Verdict.CLONE)),
+            ),
         ]
         for step in story[:steps]:
             step()
+
+    def reject(self, vendor: VendorId, number: int) -> None:
+        """A container whose loss a supervisor rejects."""
+        serial, case = Serial(f"5-{number}"), CaseId(f"r-{number}")
+        facts = BackendFacts(
+            serial=serial,
+            kind=Kind.DONGLE,
+            holder="h-0",
+            last_contact=None,
+            licences=(LicenceInScope(licence="L-0", generation=1, product="cad", ticket="T-0", value_cents=1),),
+        )
+        state: CaseState | None = None
+        for one in (
+            Report(report=self._report(f"R-r{number}", serial)),
+            Assessed(facts=facts, policy=MANUAL, reservation=None),
+            decision("D-1", Action.REJECT),
+        ):
+            made = decide(state, one)
+            state = fold_all(made, state)
+            self.say(vendor, case_stream(case), serial, *made)
 
     def _report(self, report: str, serial: Serial) -> LossReported:
         return LossReported(
@@ -141,6 +203,12 @@ class World:
             occurred=self.at - timedelta(days=1),
             received=self.at,
         )
+
+
+def decision(name: str, action: Action, listed: bool = True, verdict: Verdict | None = None) -> Decide:
+    """What a supervisor decides."""
+    order = DecisionOrder(decision=name, action=action, by="ann", why="as I see it", verdict=verdict)
+    return Decide(order=order, listed=listed)
 
 
 def partition_of(key: bytes, partitions: int) -> int:

@@ -5,9 +5,15 @@ from typing import assert_never
 
 from events.catalogue import (
     BackendFacts,
+    CaseApproved,
     CaseClosed,
     CaseDecided,
     CaseFact,
+    CaseRejected,
+    CaseResurfaced,
+    CaseRuled,
+    CaseSighted,
+    DecisionDenied,
     LicenceInScope,
     LossReported,
     ReplacingBegun,
@@ -15,18 +21,25 @@ from events.catalogue import (
     TargetOffered,
     WatchBegun,
 )
+from events.errors import Code
+from events.ports import DecisionOrder, Reservation, Sighting
 from events.terms import (
+    Action,
+    Decision,
+    DecisionId,
     HolderId,
     Instant,
     Outcome,
+    PersonId,
     ReportId,
     Serial,
     Status,
     Ticket,
     Value,
-    Verdict,
 )
 from workflows.policy import Policy, decide_report
+
+SEEN_LIMIT = 50
 
 
 class UnexpectedFactError(Exception):
@@ -37,16 +50,24 @@ TRANSITIONS: dict[tuple[Status | None, str], Status] = {
     (None, "loss.reported"): Status.REPORTED,
     (Status.REPORTED, "case.decided:automatic"): Status.BLOCKING,
     (Status.REPORTED, "case.decided:refused"): Status.REPORTED,
+    (Status.REPORTED, "case.decided:needs_approval"): Status.AWAITING_APPROVAL,
+    (Status.AWAITING_APPROVAL, "case.approved"): Status.BLOCKING,
+    (Status.AWAITING_APPROVAL, "case.rejected"): Status.AWAITING_APPROVAL,
+    (Status.AWAITING_APPROVAL, "case.closed"): Status.CLOSED,
     (Status.REPORTED, "case.closed"): Status.CLOSED,
     (Status.BLOCKING, "replacing.begun"): Status.REPLACING,
     (Status.REPLACING, "target.awaited"): Status.AWAITING_TARGET,
     (Status.AWAITING_TARGET, "target.offered"): Status.REPLACING,
     (Status.REPLACING, "watch.begun"): Status.WATCHING,
+    (Status.WATCHING, "case.resurfaced"): Status.RESURFACED,
     (Status.WATCHING, "case.closed"): Status.CLOSED,
+    (Status.RESURFACED, "case.ruled"): Status.RESURFACED,
+    (Status.RESURFACED, "case.closed"): Status.CLOSED,
 }
-"""Where each fact takes a case. A further report leaves every open case where it is."""
+"""Where each fact takes a case."""
 
-JOINABLE = tuple(status for status in Status if status is not Status.CLOSED)
+STAYING = ("loss.reported", "decision.denied", "case.sighted")
+"""Facts that leave every open case where it is."""
 
 
 class CaseState(Value):
@@ -55,14 +76,27 @@ class CaseState(Value):
     status: Status
     report: LossReported
     reports: tuple[ReportId, ...]
+    reporters: tuple[PersonId, ...]
     holder: HolderId | None = None
     licences: tuple[LicenceInScope, ...] = ()
-    verdict: Verdict | None = None
+    decision: Decision | None = None
     reasons: tuple[str, ...] = ()
     policy_version: int | None = None
+    ordinal: int | None = None
+    limit: int | None = None
+    decided_by: PersonId | None = None
+    decisions: tuple[tuple[DecisionId, str | None], ...] = ()
+    """Every decision that was brought, by id: None where it was taken, else the code of its denial."""
     target: Serial | None = None
     watch_until: Instant | None = None
+    sightings: int = 0
+    seen: tuple[str, ...] = ()
+    """The last statements that the container turned up, to tell a repeated one."""
     outcome: Outcome | None = None
+
+    def denial_of(self, decision: DecisionId) -> str | None:
+        """The code that a decision was denied with, if it was brought and denied."""
+        return dict(self.decisions).get(decision)
 
 
 # Commands: what can be asked of a case.
@@ -79,6 +113,7 @@ class Assessed(Value):
 
     facts: BackendFacts
     policy: Policy
+    reservation: Reservation | None
 
 
 class Blocked(Value):
@@ -104,11 +139,24 @@ class Replaced(Value):
     watch_until: Instant
 
 
+class Decide(Value):
+    """A supervisor decides; `listed` says whether the vendor lists that person as one."""
+
+    order: DecisionOrder
+    listed: bool
+
+
+class Sighted(Value):
+    """The lost container turned up."""
+
+    sighting: Sighting
+
+
 class WatchOver(Value):
     """The watch's time ran out."""
 
 
-Command = Report | Assessed | Blocked | NoTarget | Offered | Replaced | WatchOver
+Command = Report | Decide | Sighted | Assessed | Blocked | NoTarget | Offered | Replaced | WatchOver
 
 
 def decide(state: CaseState | None, command: Command) -> list[CaseFact]:
@@ -119,9 +167,18 @@ def decide(state: CaseState | None, command: Command) -> list[CaseFact]:
             return [] if known or (state and state.status is Status.CLOSED) else [report]
         case Assessed():
             assert state is not None
-            decided = decide_report(state.report, command.facts, command.policy)
-            closed = [CaseClosed(outcome=Outcome.REFUSED)] if decided.verdict is Verdict.REFUSED else []
+            decided = decide_report(state.report, command.facts, command.policy, command.reservation)
+            closed = [CaseClosed(outcome=Outcome.REFUSED)] if decided.decision is Decision.REFUSED else []
             return [decided, *closed]
+        case Decide():
+            assert state is not None
+            return _decided(state, command)
+        case Sighted(sighting=sighting):
+            assert state is not None
+            if state.status is Status.CLOSED or sighting.statement in state.seen:
+                return []
+            kind = CaseResurfaced if state.status is Status.WATCHING else CaseSighted
+            return [kind(statement=sighting.statement, cause=sighting.cause, occurred=sighting.occurred)]
         case Blocked():
             return [ReplacingBegun()]
         case NoTarget():
@@ -139,15 +196,14 @@ def decide(state: CaseState | None, command: Command) -> list[CaseFact]:
 
 def fold(state: CaseState | None, fact: CaseFact) -> CaseState:
     """The state after a fact."""
-    if state is not None and isinstance(fact, LossReported) and state.status in JOINABLE:
-        return state.model_copy(update={"reports": (*state.reports, fact.report)})
-    status = TRANSITIONS.get((state.status if state else None, fact.trigger))
+    stays = state is not None and state.status is not Status.CLOSED and fact.trigger in STAYING
+    status = state.status if stays and state else TRANSITIONS.get((state.status if state else None, fact.trigger))
     if status is None:
         raise UnexpectedFactError(f"{fact.trigger} in {state.status if state else 'a case that does not exist'}")
     if state is None:
         assert isinstance(fact, LossReported)
-        return CaseState(status=status, report=fact, reports=(fact.report,))
-    return state.model_copy(update={"status": status, **_learnt(fact)})
+        return CaseState(status=status, report=fact, reports=(fact.report,), reporters=(fact.reporter.name,))
+    return state.model_copy(update={"status": status, **_learnt(state, fact)})
 
 
 def fold_all(facts: Sequence[CaseFact], state: CaseState | None = None) -> CaseState | None:
@@ -157,11 +213,59 @@ def fold_all(facts: Sequence[CaseFact], state: CaseState | None = None) -> CaseS
     return state
 
 
-def _learnt(fact: CaseFact) -> dict[str, object]:
+def _decided(state: CaseState, command: Decide) -> list[CaseFact]:
+    order = command.order
+    if any(order.decision == known for known, _ in state.decisions):
+        return []
+    if denial := _denial(state, command):
+        return [DecisionDenied(decision=order.decision, action=order.action, by=order.by, code=denial)]
+    match order.action:
+        case Action.APPROVE:
+            return [CaseApproved(decision=order.decision, by=order.by, why=order.why)]
+        case Action.REJECT:
+            rejected = CaseRejected(decision=order.decision, by=order.by, why=order.why)
+            return [rejected, CaseClosed(outcome=Outcome.REJECTED)]
+        case Action.RULE:
+            assert order.verdict is not None
+            ruled = CaseRuled(decision=order.decision, by=order.by, verdict=order.verdict, why=order.why)
+            return [ruled, CaseClosed(outcome=Outcome(order.verdict))]
+        case _:
+            assert_never(order.action)
+
+
+DECIDABLE = {
+    Action.APPROVE: Status.AWAITING_APPROVAL,
+    Action.REJECT: Status.AWAITING_APPROVAL,
+    Action.RULE: Status.RESURFACED,
+}
+"""Where a case must stand for each action."""
+
+
+def _denial(state: CaseState, command: Decide) -> Code | None:
+    if not command.listed:
+        return Code.NOT_A_SUPERVISOR
+    if command.order.by in (state.holder, *state.reporters):
+        return Code.OWN_CASE
+    if state.status is not DECIDABLE[command.order.action]:
+        return Code.NOTHING_TO_DECIDE
+    return None
+
+
+def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
     match fact:
+        case LossReported():
+            return {"reports": (*state.reports, fact.report), "reporters": (*state.reporters, fact.reporter.name)}
+        case CaseApproved() | CaseRejected() | CaseRuled():
+            return {"decisions": (*state.decisions, (fact.decision, None)), "decided_by": fact.by}
+        case DecisionDenied():
+            return {"decisions": (*state.decisions, (fact.decision, fact.code))}
+        case CaseSighted() | CaseResurfaced():
+            return {"sightings": state.sightings + 1, "seen": (*state.seen, fact.statement)[-SEEN_LIMIT:]}
         case CaseDecided():
             return {
-                "verdict": fact.verdict,
+                "decision": fact.decision,
+                "ordinal": fact.ordinal,
+                "limit": fact.limit,
                 "reasons": fact.reasons,
                 "policy_version": fact.policy_version,
                 "holder": fact.facts.holder,

@@ -5,14 +5,14 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from events.catalogue import CaseFact, LossReported
+    from events.catalogue import BackendFacts, CaseFact, LossReported
     from events.ports import (
         WORKFLOW,
         Acknowledged,
@@ -20,25 +20,32 @@ with workflow.unsafe.imports_passed_through():
         AppendOrder,
         BlockOrder,
         CaseKey,
+        DecisionOrder,
+        DecisionTaken,
         Deeds,
         IssueOrder,
         NoTargetFound,
+        Reservation,
+        ReserveOrder,
+        Sighting,
     )
-    from events.terms import Outcome, Serial, Verdict
+    from events.terms import Outcome, Serial, Status
     from workflows.case import (
         Assessed,
         Blocked,
         CaseState,
         Command,
+        Decide,
         NoTarget,
         Offered,
         Replaced,
         Report,
+        Sighted,
         WatchOver,
         decide,
         fold_all,
     )
-    from workflows.policy import Policy
+    from workflows.policy import Policy, Quota, Rule, quota_to_reserve
 
 DEED: Final[dict[str, Any]] = {
     "start_to_close_timeout": timedelta(seconds=60),
@@ -61,7 +68,7 @@ Answer = TypeVar("Answer")
 class Letter:
     """A command that arrived, and whether it was taken."""
 
-    command: Command
+    command: Command | DecisionOrder
     taken: bool = False
 
 
@@ -84,12 +91,13 @@ class LossCase:
 
     @workflow.run
     async def run(self, key: CaseKey) -> Outcome:
-        policy = await self._open()
-        if self.state.verdict is Verdict.REFUSED:
+        rule = await self._open()
+        await self._approval()
+        if self.state.status is Status.CLOSED:
             await self._do(Deeds.release, key)
         else:
-            await self._block(policy)
-            await self._replace(policy)
+            await self._block(rule)
+            await self._replace(rule)
             await self._watch()
         await self._open_mail()
         await workflow.wait_condition(workflow.all_handlers_finished)
@@ -103,6 +111,21 @@ class LossCase:
         self._mail.append(letter)
         await workflow.wait_condition(lambda: letter.taken)
         return Acknowledged(case=self._key.case, report=report.report)
+
+    @workflow.update
+    async def decide(self, order: DecisionOrder) -> DecisionTaken:
+        """A supervisor decides. Denied, the attempt is in the history all the same, and the caller is told why."""
+        letter = Letter(order)
+        self._mail.append(letter)
+        await workflow.wait_condition(lambda: letter.taken)
+        if denial := self.state.denial_of(order.decision):
+            raise ApplicationError(f"{order.by} may not {order.action} here: {denial}", type=denial, non_retryable=True)
+        return DecisionTaken(case=self._key.case, decision=order.decision, status=self.state.status)
+
+    @workflow.signal
+    def sight(self, sighting: Sighting) -> None:
+        """The lost container turned up."""
+        self._mail.append(Letter(Sighted(sighting=sighting)))
 
     @workflow.signal
     def offer(self, serial: Serial) -> None:
@@ -120,35 +143,57 @@ class LossCase:
         assert self._state is not None
         return self._state
 
-    async def _open(self) -> Policy:
-        await workflow.wait_condition(lambda: bool(self._mail))
-        opening = self._mail.pop(0)
-        assessment, _ = await asyncio.gather(self._do_surely(Deeds.assess, self._key), self._take(opening.command))
+    async def _open(self) -> Rule:
+        await workflow.wait_condition(lambda: any(isinstance(letter.command, Report) for letter in self._mail))
+        opening = next(letter for letter in self._mail if isinstance(letter.command, Report))
+        self._mail.remove(opening)
+        report = cast(Report, opening.command)
+        assessment, _ = await asyncio.gather(self._do_surely(Deeds.assess, self._key), self._take(report))
         opening.taken = True
-        policy = Policy.model_validate(assessment.policy)
-        await self._take_quickly(Assessed(facts=assessment.facts, policy=policy), assessment.at)
-        return policy
+        policy, facts = Policy.model_validate(assessment.policy), assessment.facts
+        rule = policy.rule_for(facts)
+        reservation = await self._reserve(quota_to_reserve(self.state.report, facts, rule), facts)
+        command = Assessed(facts=facts, policy=policy, reservation=reservation)
+        await self._take_quickly(command, reservation.at if reservation else assessment.at)
+        return rule
 
-    async def _block(self, policy: Policy) -> None:
-        done = await self._do(Deeds.block, BlockOrder(key=self._key, measures=policy.measures))
+    async def _reserve(self, quota: Quota | None, facts: BackendFacts) -> Reservation | None:
+        if quota is None:
+            return None
+        order = ReserveOrder(
+            key=self._key,
+            subjects=quota.subjects(facts),
+            limit=quota.recoveries,
+            term_days=quota.term_days,
+            received=self.state.report.received,
+        )
+        return await self._do_surely(Deeds.reserve, order)
+
+    async def _approval(self) -> None:
+        await self._rest(lambda: self.state.status is not Status.AWAITING_APPROVAL)
+
+    async def _block(self, rule: Rule) -> None:
+        done = await self._do(Deeds.block, BlockOrder(key=self._key, measures=rule.measures))
         await self._take_quickly(Blocked(), done.at)
 
-    async def _replace(self, policy: Policy) -> None:
-        order = IssueOrder(key=self._key, licences=self.state.licences, measures=policy.measures)
+    async def _replace(self, rule: Rule) -> None:
+        order = IssueOrder(key=self._key, licences=self.state.licences, measures=rule.measures)
         answer = await self._do(Deeds.issue, order)
         while isinstance(answer, NoTargetFound):
             await self._take(NoTarget(tickets=answer.tickets))
             await self._rest(lambda: bool(self._offers))
             await self._take(Offered(serial=self._offers.pop(0)))
             answer = await self._do(Deeds.issue, order)
-        until = answer.at + timedelta(days=policy.watch_days)
+        until = answer.at + timedelta(days=rule.watch_days)
         await self._take_quickly(Replaced(target=answer.target, watch_until=until), answer.at)
 
     async def _watch(self) -> None:
         until = self.state.watch_until
         assert until is not None
-        await self._rest(lambda: workflow.now() >= until, until)
-        await self._take(WatchOver())
+        await self._rest(lambda: self.state.status is not Status.WATCHING or workflow.now() >= until, until)
+        if self.state.status is Status.WATCHING:
+            await self._take(WatchOver())
+        await self._rest(lambda: self.state.status is Status.CLOSED)
 
     async def _rest(self, ended: Callable[[], bool], alarm: datetime | None = None) -> None:
         """Let arriving commands be taken until this has ended; `alarm` is when to look though nothing arrives."""
@@ -161,8 +206,14 @@ class LossCase:
     async def _open_mail(self) -> None:
         while self._mail:
             letter = self._mail.pop(0)
-            await self._take(letter.command)
+            await self._take(await self._completed(letter.command))
             letter.taken = True
+
+    async def _completed(self, command: Command | DecisionOrder) -> Command:
+        if not isinstance(command, DecisionOrder):
+            return command
+        supervisors = await self._do_surely(Deeds.supervisors, self._key)
+        return Decide(order=command, listed=command.by in supervisors.names)
 
     async def _take(self, command: Command) -> None:
         """Decide, append, fold; the append's input is in history before it runs."""

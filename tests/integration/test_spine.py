@@ -15,7 +15,7 @@ from joserfc.errors import BadSignatureError
 from joserfc.jwk import KeySet
 
 from infra.wiring import prepare
-from tests.foreign import BackOffice, Reader
+from tests.foreign import BackOffice, Reader, now
 from tests.services import Services
 
 pytestmark = pytest.mark.integration
@@ -53,9 +53,13 @@ class Installation:
         cases: list[dict[str, Any]] = self.ask("case", "list", "--vendor", vendor)
         return cases if sum(case["status"] == "watching" for case in cases) == count else None
 
-    def add_vendor(self, name: str) -> BackOffice:
+    def add_vendor(self, name: str, *policy: str) -> BackOffice:
         """A vendor, and its back-office system."""
-        assert self.ask("vendor", "add", name) == {"vendor": name, "added": True, "inbox": f"lostfound.{name}.inbox"}
+        assert self.ask("vendor", "add", name, *policy) == {
+            "vendor": name,
+            "added": True,
+            "inbox": f"lostfound.{name}.inbox",
+        }
         return BackOffice(self.bootstrap, name)
 
 
@@ -203,6 +207,42 @@ async def test_one_vendor_sees_nothing_of_another(lostfound: Installation) -> No
         assert lostfound.run(*words, "--vendor", "curious").returncode == 1
     assert lostfound.ask("case", "list", "--vendor", "curious") == []
     assert lostfound.ask("blacklist", "show", "--vendor", "curious") == []
+
+
+async def test_a_supervisor_approves_and_later_rules_on_a_container_that_reported_in(
+    lostfound: Installation, tmp_path: Path
+) -> None:
+    policy = tmp_path / "policy.json"
+    policy.write_text('{"supervisors": ["ann"], "rules": [{"mode": "manual", "watch_days": 30}]}')
+    office = lostfound.add_vendor("manual", "--policy", str(policy))
+    office.stock("3-1", "h-1")
+    office.report("R-1", "3-1")
+    office.flush()
+
+    def stands(status: str) -> dict[str, Any] | None:
+        cases: list[dict[str, Any]] = lostfound.ask("case", "list", "--vendor", "manual", "--status", status)
+        return cases[0] if cases else None
+
+    case = (await lostfound.until(lambda: stands("awaiting_approval")))["case_id"]
+    denied = lostfound.run("case", "approve", case, "--by", "eve", "--vendor", "manual")
+    approved = lostfound.ask("case", "approve", case, "--by", "ann", "--decision", "D-1", "--vendor", "manual")
+    await lostfound.until(lambda: stands("watching"))
+    office.state("container.contacted", "3-1", contact="C-1", serial="3-1", occurred=now())
+    office.flush()
+    await lostfound.until(lambda: stands("resurfaced"))
+    lostfound.ask("case", "verdict", case, "used_after_loss", "--by", "ann", "--vendor", "manual")
+    closed = await lostfound.until(lambda: stands("closed"))
+
+    assert denied.returncode == 1
+    assert "[not_a_supervisor]" in denied.stderr
+    assert approved["decision"] == "D-1"
+    assert closed["outcome"] == "used_after_loss"
+    history = lostfound.ask("case", "show", case, "--vendor", "manual")["history"]
+    names = [fact["type"].removeprefix("lostfound.").removesuffix(".v1") for fact in history]
+    assert names == [
+        *("loss.reported", "case.decided", "decision.denied", "case.approved", "replacing.begun", "watch.begun"),
+        *("case.resurfaced", "case.ruled", "case.closed"),
+    ]
 
 
 async def test_rebuilt_views_equal_those_in_use(lostfound: Installation) -> None:

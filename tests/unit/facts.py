@@ -66,6 +66,10 @@ def fact_of(kind: type[Fact]) -> st.SearchStrategy[Fact]:
         "lease": st.just(Lease()),
         "reporter": st.builds(Reporter, role=st.sampled_from(Role), name=names),
         "reasons": st.lists(st.text(max_size=40), max_size=3).map(tuple),
+        "ordinal": generations,
+        "limit": generations,
+        "cases": st.lists(names, max_size=3).map(tuple),
+        "subjects": st.lists(names, max_size=3).map(tuple),
         "tickets": st.lists(names, max_size=3).map(tuple),
         "facts": st.builds(
             BackendFacts,

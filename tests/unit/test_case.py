@@ -1,13 +1,16 @@
 """The loss case: decided and folded by one table."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from events.catalogue import CaseFact, LossReported, TargetOffered, WatchBegun
-from events.terms import Outcome, Status, Verdict
+from events.errors import Code
+from events.ports import DecisionOrder, Sighting
+from events.terms import Action, Cause, Decision, DecisionId, Mode, Outcome, Status, Verdict
 from tests.unit.facts import NOW, facts, licence, names, report
 from workflows.case import (
     TRANSITIONS,
@@ -15,19 +18,22 @@ from workflows.case import (
     Blocked,
     CaseState,
     Command,
+    Decide,
     NoTarget,
     Offered,
     Replaced,
     Report,
+    Sighted,
     UnexpectedFactError,
     WatchOver,
     decide,
     fold,
     fold_all,
 )
-from workflows.policy import Policy
+from workflows.policy import Policy, Rule
 
-POLICY = Policy(policy_version=7, watch_days=30)
+POLICY = Policy(policy_version=7, rules=(Rule(watch_days=30),))
+MANUAL = Policy(rules=(Rule(mode=Mode.MANUAL),))
 
 
 def after(*commands: Command) -> tuple[CaseState, list[CaseFact]]:
@@ -43,11 +49,24 @@ def after(*commands: Command) -> tuple[CaseState, list[CaseFact]]:
 
 UNTIL = NOW + timedelta(days=30)
 REPORTED = Report(report=report())
-ASSESSED = Assessed(facts=facts(licence()), policy=POLICY)
+ASSESSED = Assessed(facts=facts(licence()), policy=POLICY, reservation=None)
 BLOCKED = Blocked()
 REPLACED = Replaced(target="3-2", watch_until=UNTIL)
 NO_TARGET = NoTarget(tickets=("T-1",))
 OFFERED = Offered(serial="3-2")
+NEEDS_APPROVAL = Assessed(facts=facts(licence()), policy=MANUAL, reservation=None)
+
+
+def decision(action: Action, name: str = "D-1", by: str = "ann", listed: bool = True, **more: Any) -> Decide:
+    return Decide(order=DecisionOrder(decision=name, action=action, by=by, why="as I see it", **more), listed=listed)
+
+
+def sighted(statement: str = "contact/1") -> Sighted:
+    return Sighted(sighting=Sighting(statement=statement, cause=Cause.SIGHTING, occurred=NOW))
+
+
+SIGHTED = sighted()
+RULED = decision(Action.RULE, name="D-2", verdict=Verdict.CLONE)
 
 
 def test_a_lost_dongle_is_replaced_at_once_and_watched_for_as_long_as_policy_says() -> None:
@@ -81,9 +100,9 @@ def test_an_offer_to_a_case_that_does_not_wait_changes_nothing() -> None:
 
 
 def test_an_empty_container_is_refused_with_the_reason_in_words() -> None:
-    state, _ = after(REPORTED, Assessed(facts=facts(), policy=POLICY))
+    state, _ = after(REPORTED, Assessed(facts=facts(), policy=POLICY, reservation=None))
 
-    assert (state.status, state.outcome, state.verdict) == (Status.CLOSED, Outcome.REFUSED, Verdict.REFUSED)
+    assert (state.status, state.outcome, state.decision) == (Status.CLOSED, Outcome.REFUSED, Decision.REFUSED)
     assert state.reasons == ("container 3-1 holds no licence that could be replaced",)
 
 
@@ -121,9 +140,74 @@ def test_a_closed_case_learns_nothing_more() -> None:
     assert decide(closed, Report(report=report(report="R-2"))) == []
 
 
+def test_a_manual_case_waits_for_a_supervisor_and_goes_on_when_approved() -> None:
+    waiting, _ = after(REPORTED, NEEDS_APPROVAL)
+    approved, _ = after(REPORTED, NEEDS_APPROVAL, decision(Action.APPROVE))
+
+    assert waiting.status is Status.AWAITING_APPROVAL
+    assert (approved.status, approved.decided_by) == (Status.BLOCKING, "ann")
+
+
+def test_a_rejected_case_is_closed() -> None:
+    state, _ = after(REPORTED, NEEDS_APPROVAL, decision(Action.REJECT))
+
+    assert (state.status, state.outcome) == (Status.CLOSED, Outcome.REJECTED)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "code"),
+    [
+        (decision(Action.APPROVE, listed=False), Code.NOT_A_SUPERVISOR),
+        (decision(Action.APPROVE, by="crm"), Code.OWN_CASE),
+        (decision(Action.APPROVE, by="h-1"), Code.OWN_CASE),
+        (decision(Action.RULE, verdict=Verdict.FOUND), Code.NOTHING_TO_DECIDE),
+    ],
+)
+def test_who_may_not_decide_is_denied_and_the_attempt_is_in_the_history(attempt: Decide, code: Code) -> None:
+    state, written = after(REPORTED, NEEDS_APPROVAL, attempt)
+
+    assert state.status is Status.AWAITING_APPROVAL
+    assert state.denial_of(attempt.order.decision) == code
+    assert written[-1].model_dump(include={"by", "code"}) == {"by": attempt.order.by, "code": code}
+
+
+def test_the_same_decision_again_changes_nothing() -> None:
+    once, written = after(REPORTED, NEEDS_APPROVAL, decision(Action.APPROVE))
+    twice, again = after(REPORTED, NEEDS_APPROVAL, decision(Action.APPROVE), decision(Action.APPROVE))
+
+    assert (once, written) == (twice, again)
+
+
+def test_nothing_is_decided_twice() -> None:
+    state, _ = after(REPORTED, NEEDS_APPROVAL, decision(Action.APPROVE), decision(Action.REJECT, name="D-2"))
+
+    assert state.status is Status.BLOCKING
+    assert state.denial_of(DecisionId("D-2")) == Code.NOTHING_TO_DECIDE
+
+
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_a_sighting_during_the_watch_resurfaces_and_a_verdict_closes(verdict: Verdict) -> None:
+    resurfaced, _ = after(REPORTED, ASSESSED, BLOCKED, REPLACED, SIGHTED)
+    closed, _ = after(
+        REPORTED, ASSESSED, BLOCKED, REPLACED, SIGHTED, sighted("contact/2"), decision(Action.RULE, verdict=verdict)
+    )
+
+    assert (resurfaced.status, resurfaced.sightings) == (Status.RESURFACED, 1)
+    assert (closed.status, closed.outcome, closed.sightings) == (Status.CLOSED, Outcome(verdict), 2)
+
+
+def test_a_sighting_before_the_watch_is_kept_and_decides_nothing() -> None:
+    state, written = after(REPORTED, NEEDS_APPROVAL, SIGHTED, SIGHTED)
+
+    assert (state.status, state.sightings) == (Status.AWAITING_APPROVAL, 1)
+    assert sum(fact.name == "case.sighted" for fact in written) == 1
+
+
 def test_every_transition_of_the_table_is_taken_by_some_journey() -> None:
     journeys: list[list[Command]] = [
-        [REPORTED, Assessed(facts=facts(), policy=POLICY)],
+        [REPORTED, NEEDS_APPROVAL, decision(Action.REJECT)],
+        [REPORTED, NEEDS_APPROVAL, decision(Action.APPROVE), BLOCKED, REPLACED, SIGHTED, RULED],
+        [REPORTED, Assessed(facts=facts(), policy=POLICY, reservation=None)],
         [REPORTED, ASSESSED, BLOCKED, NO_TARGET, OFFERED, REPLACED, WatchOver()],
     ]
     taken = set()
@@ -145,7 +229,7 @@ def test_a_fact_that_the_table_does_not_know_is_an_error(status: Status | None, 
         "target.offered": TargetOffered(serial="3-2"),
     }
     fact = made[data.draw(st.sampled_from(sorted(made)))]
-    state = None if status is None else CaseState(status=status, report=report(), reports=("R-1",))
+    state = None if status is None else CaseState(status=status, report=report(), reports=("R-1",), reporters=("crm",))
     joins = isinstance(fact, LossReported) and status is not None and status is not Status.CLOSED
 
     if joins or (status, fact.trigger) in TRANSITIONS:

@@ -18,6 +18,10 @@ ELSEWHERE = {
     Code.EXPIRED,
     Code.LOG_DAMAGED,
     Code.UNREADABLE_FILE,
+    Code.UNREADABLE_POLICY,
+    Code.NOT_A_SUPERVISOR,
+    Code.OWN_CASE,
+    Code.NOTHING_TO_DECIDE,
 }
 """Codes that no inbox record can get."""
 

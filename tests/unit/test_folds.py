@@ -106,6 +106,7 @@ def test_the_worlds_of_these_tests_hold_every_fact_of_the_catalogue() -> None:
     world = World()
     world.add_vendor(ACME)
     world.lose(ACME, 1, waits=True, again=True)
+    world.reject(ACME, 1)
 
     assert {unseal(r.value).fact.type() for stream in world.streams.values() for r in stream} == set(CATALOGUE)
 

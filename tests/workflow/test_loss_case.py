@@ -23,10 +23,18 @@ from activities.deeds import Deeds
 from activities.outbox import Relay
 from events.catalogue import LicenceIssued, MeasureOrdered
 from events.envelope import Recorded, case_stream, unseal
-from events.inbox import ContainerStatement, LicenceStatement, LossStatement
+from events.errors import Code, RefusalError
+from events.inbox import (
+    ContactStatement,
+    ContainerStatement,
+    FoundStatement,
+    LicenceStatement,
+    LossStatement,
+    Statement,
+)
 from events.log import LogReader, LogWriter
-from events.ports import Appended, AppendOrder, CaseKey
-from events.terms import Kind, Reason, Reporter, Role, Serial, Status, VendorId
+from events.ports import Appended, AppendOrder, CaseKey, DecisionOrder, DecisionTaken
+from events.terms import Action, Kind, Mode, Reason, Reporter, Role, Serial, Status, VendorId, Verdict
 from infra.roles import case_worker
 from infra.settings import Settings
 from infra.wiring import add_vendor, open_backend
@@ -34,7 +42,7 @@ from portal.cases import TemporalCases
 from portal.commands import Doors
 from workflows.case import CaseState
 from workflows.loss_case import LossCase
-from workflows.policy import Policy
+from workflows.policy import Policy, Quota, Rule
 
 pytestmark = pytest.mark.integration
 
@@ -64,7 +72,7 @@ class Bench:
     backend: EmbeddedBackend
     doors: Doors
 
-    async def take(self, stated: ContainerStatement | LicenceStatement | LossStatement) -> None:
+    async def take(self, stated: Statement) -> None:
         await self.doors.take(self.vendor, stated, "a test", datetime.now(UTC))
 
     async def container(self, serial: str, licences: int = 0) -> None:
@@ -91,6 +99,15 @@ class Bench:
         )
         await self.take(stated)
         return (await self.backend.claim(self.vendor, stated, "a test", datetime.now(UTC))).key
+
+    async def decide(
+        self, key: CaseKey, action: Action, by: str = "ann", decision: str = "D-1", verdict: Verdict | None = None
+    ) -> DecisionTaken:
+        order = DecisionOrder(decision=decision, action=action, by=by, why="as I see it", verdict=verdict)
+        return await self.doors.decide(self.vendor, key.case, order)
+
+    async def contact(self, contact: str, serial: str = "lost") -> None:
+        await self.take(ContactStatement(contact=contact, serial=serial, occurred=datetime.now(UTC)))
 
     def handle(self, key: CaseKey) -> WorkflowHandle[Any, Any]:
         return self.env.client.get_workflow_handle_for(LossCase.run, key.case)
@@ -150,10 +167,15 @@ def deeds() -> type[Deeds]:
 
 
 @pytest.fixture
+def policy() -> Policy:
+    return Policy(supervisors=("ann", "bob"), rules=(Rule(watch_days=WATCH.days),))
+
+
+@pytest.fixture
 async def bench(
-    settings: Settings, vendor: VendorId, env: WorkflowEnvironment, deeds: type[Deeds]
+    settings: Settings, vendor: VendorId, env: WorkflowEnvironment, deeds: type[Deeds], policy: Policy
 ) -> AsyncIterator[Bench]:
-    await add_vendor(settings, vendor, Policy(watch_days=WATCH.days))
+    await add_vendor(settings, vendor, policy)
     queue = f"queue-{vendor}"
     async with (
         open_backend(settings) as backend,
@@ -289,3 +311,150 @@ async def test_a_replacement_is_a_signed_file_in_the_target(bench: Bench) -> Non
     replacement = await eventually(issued)
     assert {(fact.generation, fact.case, fact.serial) for fact in replacement} == {(2, key.case, Serial("spare"))}
     assert all(fact.file and fact.file.count(".") == 2 for fact in replacement)
+
+
+async def test_a_sighting_resurfaces_the_case_and_a_verdict_closes_it(bench: Bench) -> None:
+    await bench.container("lost", licences=1)
+    await bench.container("spare")
+    key = await bench.report("R-1")
+    await bench.until(key, Status.WATCHING)
+
+    await bench.contact("C-1")
+    await bench.contact("C-1")
+    resurfaced = await bench.until(key, Status.RESURFACED)
+    with pytest.raises(RefusalError) as denied:
+        await bench.decide(key, Action.RULE, by="eve", decision="D-0", verdict=Verdict.FOUND)
+    taken = await bench.decide(key, Action.RULE, verdict=Verdict.CLONE)
+
+    assert resurfaced.sightings == 1
+    assert denied.value.code is Code.NOT_A_SUPERVISOR
+    assert taken.status is Status.CLOSED
+    assert await bench.handle(key).result() == "clone"
+    names = [recorded.fact.name for recorded in await bench.facts(case_stream(key.case))]
+    assert names[-4:] == ["case.resurfaced", "decision.denied", "case.ruled", "case.closed"]
+    await bench.save(key, "clone")
+
+
+async def test_a_container_that_is_found_resurfaces_the_case(bench: Bench) -> None:
+    await bench.container("lost", licences=1)
+    await bench.container("spare")
+    key = await bench.report("R-1")
+    await bench.until(key, Status.WATCHING)
+
+    reporter = Reporter(role=Role.HOLDER, name="h-1")
+    await bench.take(FoundStatement(report="F-1", serial="lost", reporter=reporter, occurred=datetime.now(UTC)))
+    await bench.until(key, Status.RESURFACED)
+    await bench.decide(key, Action.RULE, verdict=Verdict.FOUND)
+
+    assert await bench.handle(key).result() == "found"
+
+
+async def test_a_report_in_the_name_of_another_holder_is_one_of_an_unknown_container(bench: Bench) -> None:
+    await bench.container("lost", licences=1)
+
+    with pytest.raises(RefusalError) as wrongful:
+        await bench.take(
+            LossStatement(
+                report="R-1",
+                serial="lost",
+                kind=Kind.DONGLE,
+                reason=Reason.LOST,
+                reporter=Reporter(role=Role.HOLDER, name="h-2"),
+                occurred=datetime.now(UTC),
+            )
+        )
+    with pytest.raises(RefusalError) as unknown:
+        await bench.report("R-2", serial="none")
+
+    assert wrongful.value.code is unknown.value.code is Code.UNKNOWN_CONTAINER
+    assert wrongful.value.sentence.replace("lost", "none", 1) == unknown.value.sentence
+
+
+class TestManual:
+    """A supervisor decides on every case."""
+
+    @pytest.fixture
+    def policy(self) -> Policy:
+        return Policy(supervisors=("ann", "bob"), rules=(Rule(mode=Mode.MANUAL),))
+
+    async def test_an_approved_case_is_replaced(self, bench: Bench) -> None:
+        await bench.container("lost", licences=1)
+        await bench.container("spare")
+        key = await bench.report("R-1")
+        await bench.until(key, Status.AWAITING_APPROVAL)
+
+        first = await bench.decide(key, Action.APPROVE)
+        again = await bench.decide(key, Action.APPROVE)
+        watching = await bench.until(key, Status.WATCHING)
+
+        assert (first.decision, again.decision, watching.decided_by) == ("D-1", "D-1", "ann")
+        names = [recorded.fact.name for recorded in await bench.facts(case_stream(key.case))]
+        assert names.count("case.approved") == 1
+        await bench.outcome(key)
+        await bench.save(key, "approved")
+
+    async def test_a_rejected_case_frees_its_claims(self, bench: Bench) -> None:
+        await bench.container("lost", licences=1)
+        key = await bench.report("R-1")
+        await bench.until(key, Status.AWAITING_APPROVAL)
+
+        await bench.decide(key, Action.REJECT)
+        outcome = await bench.handle(key).result()
+        again = await bench.report("R-2")
+
+        assert outcome == "rejected"
+        assert again.case != key.case
+        await bench.save(key, "rejected")
+
+    async def test_who_is_not_listed_is_refused_and_the_attempt_is_in_the_record(self, bench: Bench) -> None:
+        await bench.container("lost", licences=1)
+        key = await bench.report("R-1")
+        await bench.until(key, Status.AWAITING_APPROVAL)
+
+        with pytest.raises(RefusalError) as denied:
+            await bench.decide(key, Action.APPROVE, by="eve")
+
+        assert denied.value.code is Code.NOT_A_SUPERVISOR
+        last = (await bench.facts(case_stream(key.case)))[-1].fact
+        assert last.model_dump(include={"by", "action", "code"}) == {
+            "by": "eve",
+            "action": Action.APPROVE,
+            "code": "not_a_supervisor",
+        }
+
+    async def test_another_vendors_supervisor_finds_no_such_case(self, bench: Bench) -> None:
+        await bench.container("lost", licences=1)
+        key = await bench.report("R-1")
+        await bench.until(key, Status.AWAITING_APPROVAL)
+        order = DecisionOrder(decision="D-1", action=Action.APPROVE, by="ann")
+
+        with pytest.raises(RefusalError) as refused:
+            await bench.doors.decide(VendorId(f"{bench.vendor}-x"), key.case, order)
+
+        assert refused.value.code is Code.UNKNOWN_CASE
+
+
+class TestHybrid:
+    """Two recoveries a year for each holder, then a supervisor."""
+
+    @pytest.fixture
+    def policy(self) -> Policy:
+        return Policy(supervisors=("ann",), rules=(Rule(mode=Mode.HYBRID, quota=Quota(recoveries=2)),))
+
+    async def test_of_three_losses_at_once_two_are_replaced_and_one_waits_for_a_person(self, bench: Bench) -> None:
+        for number in range(3):
+            await bench.container(f"lost{number}", licences=1)
+            await bench.container(f"spare{number}")
+
+        keys = await asyncio.gather(*(bench.report(f"R-{number}", serial=f"lost{number}") for number in range(3)))
+
+        async def settled() -> list[CaseState] | None:
+            states = [await bench.handle(key).query(LossCase.state_of_case) for key in keys]
+            done = [s for s in states if s and s.status in (Status.WATCHING, Status.AWAITING_APPROVAL)]
+            return done if len(done) == 3 else None
+
+        states = await eventually(settled)
+        replaced = sorted(state.ordinal or 0 for state in states if state.status is Status.WATCHING)
+        assert replaced == [1, 2]
+        (waiting,) = [state for state in states if state.status is Status.AWAITING_APPROVAL]
+        assert waiting.reasons == ("2 of 2 recoveries in 365 days are used for this holder",)

@@ -25,7 +25,15 @@ def replayer() -> Replayer:
 
 
 def test_there_is_a_history_of_every_end() -> None:
-    assert {path.stem for path in HISTORIES} >= {"lost_for_ever", "awaited_target", "refused", "joined"}
+    assert {path.stem for path in HISTORIES} >= {
+        "lost_for_ever",
+        "awaited_target",
+        "refused",
+        "joined",
+        "approved",
+        "rejected",
+        "clone",
+    }
 
 
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)

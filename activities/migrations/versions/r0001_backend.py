@@ -79,6 +79,26 @@ create table backend.measures (
     ordered timestamptz not null,
     primary key (vendor, case_id, measure, serial)
 );
+create table backend.reservations (
+    vendor text not null,
+    subject text not null,
+    case_id text not null,
+    ordinal integer not null,
+    per_term integer not null,
+    received timestamptz not null,
+    reserved timestamptz not null,
+    freed boolean not null default false,
+    primary key (vendor, subject, case_id)
+);
+create index reservations_of_case on backend.reservations (vendor, case_id);
+create table backend.contacts (
+    vendor text not null,
+    contact text not null,
+    serial text not null,
+    cases text[] not null,
+    primary key (vendor, contact)
+);
+create index measures_on_container on backend.measures (vendor, serial);
 create table backend.issues (
     vendor text not null,
     case_id text not null,

@@ -1,0 +1,73 @@
+"""The record as it grows, and the views held against it."""
+
+import asyncio
+import time
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from tests.chaos.independent import Ledger
+from tests.foreign import Reader
+
+
+class Story:
+    """The record as it grows, read by a client of its own."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.ledger = Ledger()
+        self.finished = 0
+        self._reader = Reader(bootstrap, "lostfound.log")
+
+    def read_on(self) -> None:
+        for _partition, _offset, value, _headers in self._reader.read():
+            assert value is not None
+            event = self.ledger.add(value)
+            self.finished += event is not None and event["type"] == "lostfound.watch.begun.v1"
+
+    async def until(self, finished: int, deadline: float) -> None:
+        while self.finished < finished:
+            assert time.monotonic() < deadline, f"{self.finished} of {finished} cases came to their watch"
+            await asyncio.to_thread(self.read_on)
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+async def views_hold_it_all(dsn: str, story: Story, deadline: float) -> None:
+    """The views come to equal what the record says, by a reading of its own."""
+    while True:
+        await asyncio.to_thread(story.read_on)
+        ledger = story.ledger
+        expected = {
+            "licences": ledger.licence_rows(),
+            "containers": ledger.container_rows(),
+            "blacklist": ledger.blacklist_rows(),
+            "cases": ledger.case_rows(),
+            "history": ledger.history_rows(),
+        }
+        found = await views(dsn)
+        if found == expected:
+            return
+        different = {name: len(found[name] ^ rows) for name, rows in expected.items() if found[name] != rows}
+        assert time.monotonic() < deadline, f"rows that differ: {different}"
+        await asyncio.sleep(0.2)
+
+
+async def views(dsn: str) -> dict[str, set[tuple[Any, ...]]]:
+    async with await AsyncConnection.connect(dsn) as connection:
+        cursor = await connection.execute("select schema from views.current order by version desc limit 1")
+        (schema,) = await cursor.fetchone() or ("",)
+        await connection.execute("select set_config('search_path', %s, false)", (schema,))
+        queries = {
+            "licences": "select licence, generation, serial, case_id, superseded_by from licences",
+            "containers": "select serial, holder, status from containers",
+            "blacklist": "select serial, case_id, measure from blacklist",
+            "cases": "select case_id, status, serial, target from cases",
+            "history": "select case_id, sequence, type, encode(hash, 'hex') from history",
+        }
+        found: dict[str, set[tuple[Any, ...]]] = {}
+        for name, query in queries.items():
+            rows = await (await connection.execute(query)).fetchall()
+            found[name] = set(rows)
+            assert len(found[name]) == len(rows)
+        return found

@@ -1,0 +1,98 @@
+"""What policy says of a report: pure, total, and with its reasons in words."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from events.ports import Reservation
+from events.terms import Decision, Mode, QuotaSubject
+from tests.unit.facts import NOW, facts, licence, report
+from workflows.policy import STRICTNESS, Policy, Quota, Rule, decide_report, quota_to_reserve
+
+QUOTA = Quota(per=QuotaSubject.HOLDER, recoveries=2, term_days=365)
+AUTOMATIC = Rule(products=("cad",))
+HYBRID = Rule(products=("cam",), mode=Mode.HYBRID, quota=QUOTA)
+MANUAL = Rule(products=("plm",), mode=Mode.MANUAL)
+POLICY = Policy(rules=(AUTOMATIC, HYBRID, MANUAL))
+
+
+def reserved(ordinal: int | None) -> Reservation:
+    return Reservation(at=NOW, ordinal=ordinal, limit=2)
+
+
+def test_automatic_replaces_at_once() -> None:
+    decided = decide_report(report(), facts(licence(product="cad")), POLICY, None)
+
+    assert decided.decision is Decision.AUTOMATIC
+
+
+def test_manual_asks_a_supervisor() -> None:
+    decided = decide_report(report(), facts(licence(product="plm")), POLICY, None)
+
+    assert decided.decision is Decision.NEEDS_APPROVAL
+    assert decided.reasons == ("policy has a supervisor decide on every lost dongle of these products",)
+
+
+def test_hybrid_is_automatic_while_the_quota_lasts_and_then_asks_a_supervisor() -> None:
+    known = facts(licence(product="cam"))
+
+    within = decide_report(report(), known, POLICY, reserved(2))
+    beyond = decide_report(report(), known, POLICY, reserved(None))
+
+    assert (within.decision, within.ordinal, within.limit) == (Decision.AUTOMATIC, 2, 2)
+    assert (beyond.decision, beyond.ordinal, beyond.limit) == (Decision.NEEDS_APPROVAL, None, 2)
+    assert beyond.reasons == ("2 of 2 recoveries in 365 days are used for this holder",)
+
+
+def test_hybrid_asks_a_supervisor_when_the_container_reported_in_after_its_loss() -> None:
+    later = facts(licence(product="cam"), last_contact=NOW)
+    before = facts(licence(product="cam"), last_contact=NOW - timedelta(days=2))
+
+    assert quota_to_reserve(report(), later, HYBRID) is None
+    assert decide_report(report(), later, POLICY, None).decision is Decision.NEEDS_APPROVAL
+    assert quota_to_reserve(report(), before, HYBRID) is QUOTA
+
+
+@given(products=st.lists(st.sampled_from(["cad", "cam", "plm", "other"]), min_size=1, max_size=4))
+def test_the_strictest_rule_of_the_products_holds(products: list[str]) -> None:
+    modes = {"cad": Mode.AUTOMATIC, "cam": Mode.HYBRID, "plm": Mode.MANUAL, "other": Mode.MANUAL}
+    known = facts(*(licence(number, product=product) for number, product in enumerate(products)))
+
+    assert POLICY.rule_for(known).mode is max((modes[product] for product in products), key=STRICTNESS.index)
+
+
+def test_a_rule_without_products_holds_for_those_that_no_other_names() -> None:
+    policy = Policy(rules=(Rule(mode=Mode.AUTOMATIC), MANUAL))
+
+    assert policy.rule_for(facts(licence(product="cad"))).mode is Mode.AUTOMATIC
+    assert policy.rule_for(facts(licence(product="plm"))).mode is Mode.MANUAL
+
+
+@pytest.mark.parametrize(
+    ("per", "subjects"),
+    [
+        (QuotaSubject.HOLDER, ("holder/h-1",)),
+        (QuotaSubject.CONTAINER, ("container/3-1",)),
+        (QuotaSubject.LICENCE, ("licence/L-1", "licence/L-2")),
+        (QuotaSubject.PRODUCT, ("product/cad",)),
+    ],
+)
+def test_a_quota_is_counted_for_its_subject(per: QuotaSubject, subjects: tuple[str, ...]) -> None:
+    assert Quota(per=per, recoveries=1).subjects(facts(licence(1), licence(2))) == subjects
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_an_empty_container_is_refused_in_every_mode(mode: Mode) -> None:
+    policy = Policy(rules=(Rule(mode=mode, quota=QUOTA if mode is Mode.HYBRID else None),))
+
+    assert quota_to_reserve(report(), facts(), policy.rules[0]) is None
+    assert decide_report(report(), facts(), policy, None).decision is Decision.REFUSED
+
+
+def test_a_quota_goes_with_the_mode_hybrid_and_only_with_it() -> None:
+    for mode, quota in ((Mode.AUTOMATIC, QUOTA), (Mode.MANUAL, QUOTA), (Mode.HYBRID, None)):
+        with pytest.raises(ValidationError, match="quota"):
+            Rule(mode=mode, quota=quota)
