@@ -19,6 +19,7 @@ from activities.signing import SigningKeys
 from events.terms import VendorId
 from events.topics import TopicSpec, log_spec, vendor_specs
 from infra.settings import Settings
+from projections.schema import prepare_views
 from workflows.policy import Policy
 
 CONNECT_SECONDS = 60.0
@@ -31,6 +32,7 @@ async def prepare(settings: Settings, say: Callable[[str], None]) -> None:
     await make_topics(settings, [log_spec(settings.log_partitions)])
     say("schema")
     await asyncio.to_thread(migrate, settings.dsn)
+    await prepare_views(settings.dsn)
     say(f"vendor {settings.vendor}")
     await add_vendor(settings, VendorId(settings.vendor), Policy())
 
