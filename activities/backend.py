@@ -44,6 +44,7 @@ from events.ports import (
     BlockOrder,
     CaseKey,
     Claim,
+    CloseOrder,
     ContactAnswer,
     Done,
     Issued,
@@ -198,7 +199,7 @@ class EmbeddedBackend:
                 return await self._repeated(tx, vendor, stated, digest)
             key = CaseKey(vendor=vendor, case=claimed or case, serial=stated.serial)
             if claimed:
-                return Claim(key=key, received=received, answer="joined")
+                return Claim(key=key, received=received, closed=await self._is_closed(tx, key), answer="joined")
             await tx.execute(
                 "insert into backend.cases (vendor, case_id, serial, holder) values (%s, %s, %s, %s)",
                 (vendor, case, stated.serial, container.holder),
@@ -363,32 +364,36 @@ class EmbeddedBackend:
             await self._supersede(tx, order, target, at)
             return cast(Issued, await self._issued(tx, key))
 
-    async def release(self, key: CaseKey) -> Done:
-        """Free the claims of a case that recovers nothing; a new report then opens a new case."""
-        at = datetime.now(UTC)
+    async def close(self, order: CloseOrder) -> Done:
+        """Know that a case is over. One that recovered nothing frees its claims and what its quota had set aside: a new
+        report then opens a new case."""
+        key, at = order.key, datetime.now(UTC)
         async with self._transaction() as tx:
             await self._lock_container(tx, key.vendor, key.serial)
-            await tx.execute(
-                "update backend.claims set freed = true where vendor = %s and case_id = %s", (key.vendor, key.case)
-            )
             cursor = await tx.execute(
-                "update backend.cases set released = coalesce(released, %s) where vendor = %s and case_id = %s"
-                " returning released",
+                "update backend.cases set closed = coalesce(closed, %s), awaits_target = false"
+                " where vendor = %s and case_id = %s returning closed",
                 (at, key.vendor, key.case),
             )
-            (released,) = cast(tuple[datetime], await cursor.fetchone())
-            freed = await tx.execute(
-                "update backend.reservations set freed = true where vendor = %s and case_id = %s and not freed",
-                (key.vendor, key.case),
-            )
-            if freed.rowcount:
-                await state(tx, key.vendor, key.serial, at, [RecoveryFreed(case=key.case, serial=key.serial)])
-            return Done(at=released)
+            (closed,) = cast(tuple[datetime], await cursor.fetchone())
+            if not order.recovered:
+                await self._free(tx, key, at)
+            return Done(at=closed)
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncConnection[Any]]:
         async with self._pool.connection() as connection, connection.transaction():
             yield connection
+
+    @staticmethod
+    async def _free(tx: AsyncConnection[Any], key: CaseKey, at: datetime) -> None:
+        case = (key.vendor, key.case)
+        await tx.execute("update backend.claims set freed = true where vendor = %s and case_id = %s", case)
+        freed = await tx.execute(
+            "update backend.reservations set freed = true where vendor = %s and case_id = %s and not freed", case
+        )
+        if freed.rowcount:
+            await state(tx, key.vendor, key.serial, at, [RecoveryFreed(case=key.case, serial=key.serial)])
 
     @staticmethod
     async def _known_vendor(tx: AsyncConnection[Any], vendor: VendorId) -> None:
@@ -488,20 +493,31 @@ class EmbeddedBackend:
         return CaseId(row[0]) if row else None
 
     @staticmethod
+    async def _is_closed(tx: AsyncConnection[Any], key: CaseKey) -> bool:
+        cursor = await tx.execute(
+            "select closed is not null from backend.cases where vendor = %s and case_id = %s", (key.vendor, key.case)
+        )
+        (closed,) = cast(tuple[bool], await cursor.fetchone())
+        return closed
+
+    @staticmethod
     async def _repeated(tx: AsyncConnection[Any], vendor: VendorId, stated: LossStatement, digest: str) -> Claim:
         cursor = await tx.execute(
-            "select r.digest, r.case_id, c.serial, r.received from backend.reports r join backend.cases c"
-            " on (c.vendor, c.case_id) = (r.vendor, r.case_id) where r.vendor = %s and r.report = %s",
+            "select r.digest, r.case_id, c.serial, r.received, c.closed is not null"
+            " from backend.reports r join backend.cases c on (c.vendor, c.case_id) = (r.vendor, r.case_id)"
+            " where r.vendor = %s and r.report = %s",
             (vendor, stated.report),
         )
-        known, case, serial, received = cast(tuple[str, CaseId, Serial, datetime], await cursor.fetchone())
+        known, case, serial, received, closed = cast(
+            tuple[str, CaseId, Serial, datetime, bool], await cursor.fetchone()
+        )
         if known != digest:
             raise RefusalError(
                 Code.REPORT_ID_TAKEN,
                 f"report {stated.report} was made before and said something else; give a new statement a new number",
             )
         key = CaseKey(vendor=vendor, case=case, serial=serial)
-        return Claim(key=key, received=received, answer="repeated")
+        return Claim(key=key, received=received, closed=closed, answer="repeated")
 
     @staticmethod
     async def _must_be_blocked(tx: AsyncConnection[Any], order: IssueOrder) -> None:

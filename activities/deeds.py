@@ -19,6 +19,7 @@ from events.ports import (
     Assessment,
     BlockOrder,
     CaseKey,
+    CloseOrder,
     Done,
     IssueAnswer,
     IssueOrder,
@@ -59,9 +60,9 @@ class Deeds(ports.Deeds):
     async def issue(self, order: IssueOrder) -> IssueAnswer:
         return await _deed(self._backend.issue(order))
 
-    @activity.defn(name="release")
-    async def release(self, key: CaseKey) -> Done:
-        return await _deed(self._backend.release(key))
+    @activity.defn(name="close")
+    async def close(self, order: CloseOrder) -> Done:
+        return await _deed(self._backend.close(order))
 
     @activity.defn(name="append")
     async def append(self, order: AppendOrder) -> Appended:

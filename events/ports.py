@@ -41,11 +41,12 @@ class CaseKey(Value):
 class Claim(Value):
     """The backend's answer to a report: the case that it opened, joined or, said again, has belonged to since.
 
-    `received` is when the report was first received.
+    `received` is when the report was first received; `closed` says that the case is over and takes no more reports.
     """
 
     key: CaseKey
     received: Instant
+    closed: bool = False
     answer: Literal["opened", "joined", "repeated"]
 
 
@@ -95,6 +96,13 @@ class IssueOrder(Value):
     key: CaseKey
     licences: tuple[LicenceInScope, ...]
     measures: tuple[Measure, ...]
+
+
+class CloseOrder(Value):
+    """A case is over; `recovered` says whether anything was issued for it."""
+
+    key: CaseKey
+    recovered: bool
 
 
 class Supervisors(Value):
@@ -180,8 +188,8 @@ class LicensingBackend(Protocol):
     async def issue(self, order: IssueOrder) -> Issued | NoTargetFound:
         """Issue the replacement: all licences of the scope in one transaction, by compare-and-set on the generation."""
 
-    async def release(self, key: CaseKey) -> Done:
-        """Free the claims of a case that recovers nothing."""
+    async def close(self, order: CloseOrder) -> Done:
+        """Know that a case is over, and free the claims of one that recovered nothing."""
 
 
 class AppendOrder(Value):
@@ -231,9 +239,9 @@ class Deeds:
         """Have the replacement issued."""
         raise NotImplementedError
 
-    @activity.defn(name="release")
-    async def release(self, key: CaseKey) -> Done:
-        """Have the claims freed."""
+    @activity.defn(name="close")
+    async def close(self, order: CloseOrder) -> Done:
+        """Have the case known as closed."""
         raise NotImplementedError
 
     @activity.defn(name="append")

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -95,8 +96,19 @@ def _ground() -> "LocalGround":
 
 
 def main() -> None:
-    """Run the command."""
-    app()
+    """Run the command.
+
+    Temporal's client leaves threads behind that may crash the interpreter on its way out, after all is done. So once it
+    was loaded the process ends without that way, and its exit code is what the command said.
+    """
+    try:
+        app()
+    except SystemExit as end:
+        if "temporalio.bridge" not in sys.modules:
+            raise
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(end.code if isinstance(end.code, int) else int(end.code is not None))
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def case_worker(client: Client, task_queue: str, deeds: Deeds) -> Worker:
             deeds.supervisors,
             deeds.block,
             deeds.issue,
-            deeds.release,
+            deeds.close,
             deeds.append,
         ],
         workflow_runner=workflow_runner(),

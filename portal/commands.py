@@ -65,6 +65,8 @@ class Doors:
 
     async def _report(self, vendor: VendorId, stated: LossStatement, door: str, received: datetime) -> None:
         claim = await self._backend.claim(vendor, stated, door, received)
+        if claim.closed:  # Temporal forgets closed cases, and would begin this one anew
+            return
         reported = LossReported(
             report=stated.report,
             serial=stated.serial,

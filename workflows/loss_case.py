@@ -20,6 +20,7 @@ with workflow.unsafe.imports_passed_through():
         AppendOrder,
         BlockOrder,
         CaseKey,
+        CloseOrder,
         DecisionOrder,
         DecisionTaken,
         Deeds,
@@ -93,12 +94,11 @@ class LossCase:
     async def run(self, key: CaseKey) -> Outcome:
         rule = await self._open()
         await self._approval()
-        if self.state.status is Status.CLOSED:
-            await self._do(Deeds.release, key)
-        else:
+        if self.state.status is not Status.CLOSED:
             await self._block(rule)
             await self._replace(rule)
             await self._watch()
+        await self._do_surely(Deeds.close, CloseOrder(key=key, recovered=self.state.target is not None))
         await self._open_mail()
         await workflow.wait_condition(workflow.all_handlers_finished)
         assert self.state.outcome is not None

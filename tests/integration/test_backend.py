@@ -13,7 +13,7 @@ from events.catalogue import LicenceInScope, LicenceIssued, LicenceSuperseded, M
 from events.envelope import Recorded, unseal
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import ContainerStatement, LicenceStatement, LossStatement
-from events.ports import BlockOrder, CaseKey, Issued, IssueOrder, NoTargetFound
+from events.ports import BlockOrder, CaseKey, CloseOrder, Issued, IssueOrder, NoTargetFound
 from events.terms import Kind, Measure, Reason, Reporter, Role, VendorId
 from infra.settings import Settings
 from infra.wiring import keys, open_backend
@@ -123,17 +123,31 @@ async def test_a_report_of_the_replacement_opens_a_case_of_its_own(backend: Embe
     assert [item.generation for item in await scope(backend, second.key)] == [2, 2]
 
 
-async def test_a_released_case_frees_its_claims(backend: EmbeddedBackend, vendor: VendorId) -> None:
+async def test_a_case_that_recovered_nothing_frees_its_claims(backend: EmbeddedBackend, vendor: VendorId) -> None:
     await stocked(backend, vendor)
     first = await backend.claim(vendor, loss("R-1"), DOOR, NOW)
 
-    once = await backend.release(first.key)
-    again = await backend.release(first.key)
+    once = await backend.close(CloseOrder(key=first.key, recovered=False))
+    again = await backend.close(CloseOrder(key=first.key, recovered=False))
     second = await backend.claim(vendor, loss("R-2"), DOOR, NOW)
 
     assert once == again
     assert second.answer == "opened"
-    assert (await backend.claim(vendor, loss("R-1"), DOOR, NOW)).key == first.key
+    repeated = await backend.claim(vendor, loss("R-1"), DOOR, NOW)
+    assert (repeated.key, repeated.closed, second.closed) == (first.key, True, False)
+
+
+async def test_a_report_after_the_end_joins_the_case_that_recovered_the_licence_and_finds_it_closed(
+    backend: EmbeddedBackend, vendor: VendorId
+) -> None:
+    await stocked(backend, vendor)
+    order = await blocked(backend, vendor)
+    await backend.issue(order)
+    await backend.close(CloseOrder(key=order.key, recovered=True))
+
+    late = await backend.claim(vendor, loss("R-late"), DOOR, NOW)
+
+    assert (late.key, late.answer, late.closed) == (order.key, "joined", True)
 
 
 async def test_a_report_number_that_said_something_else_is_refused(backend: EmbeddedBackend, vendor: VendorId) -> None:

@@ -47,7 +47,7 @@ create table backend.cases (
     serial text not null,
     holder text not null,
     awaits_target boolean not null default false,
-    released timestamptz,
+    closed timestamptz,
     primary key (vendor, case_id),
     foreign key (vendor, serial) references backend.containers
 );
