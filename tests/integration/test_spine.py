@@ -13,10 +13,6 @@ import pytest
 from joserfc import jws
 from joserfc.errors import BadSignatureError
 from joserfc.jwk import KeySet
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
-from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
 
 from infra.wiring import prepare
 from tests.foreign import BackOffice, Reader, now
@@ -32,7 +28,6 @@ class Installation:
 
     def __init__(self, services: Services) -> None:
         self.bootstrap = services.settings.bootstrap
-        self.temporal = services.settings.temporal
         self._env = os.environ | services.settings.environment()
 
     def run(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -52,28 +47,6 @@ class Installation:
             while (found := await asyncio.to_thread(ask)) is None:  # noqa: ASYNC110 - it happens in other processes
                 await asyncio.sleep(0.1)
             return found
-
-    async def forget(self, case: str) -> None:
-        """Have Temporal forget a closed case, as it does by itself after the retention."""
-        client = await Client.connect(self.temporal)
-        execution = WorkflowExecution(workflow_id=case)
-        await client.workflow_service.delete_workflow_execution(
-            DeleteWorkflowExecutionRequest(namespace="default", workflow_execution=execution)
-        )
-        async with asyncio.timeout(30):
-            while await self.is_remembered(case):  # noqa: ASYNC110 - it happens in another process
-                await asyncio.sleep(0.1)
-
-    async def is_remembered(self, case: str) -> bool:
-        """Whether Temporal knows the case."""
-        client = await Client.connect(self.temporal)
-        try:
-            await client.get_workflow_handle(case).describe()
-        except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                return False
-            raise
-        return True
 
     def watching(self, vendor: str, count: int) -> list[dict[str, Any]] | None:
         """The vendor's cases, once so many watch."""
@@ -264,15 +237,6 @@ async def test_a_supervisor_approves_and_later_rules_on_a_container_that_reporte
     assert "[not_a_supervisor]" in denied.stderr
     assert approved["decision"] == "D-1"
     assert closed["outcome"] == "used_after_loss"
-    await lostfound.forget(case)
-    office.report("R-1", "3-1")
-    office.report("R-2", "3-1")
-    office.report("R-0", "unknown")
-    office.flush()
-    reader = Reader(lostfound.bootstrap, "lostfound.manual.dead-letters")
-    await asyncio.to_thread(reader.until, 1)
-    reader.close()
-    assert not await lostfound.is_remembered(case), "the same report after Temporal forgot its case began it anew"
     history = lostfound.ask("case", "show", case, "--vendor", "manual")["history"]
     names = [fact["type"].removeprefix("lostfound.").removesuffix(".v1") for fact in history]
     assert names == [

