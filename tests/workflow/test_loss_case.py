@@ -139,9 +139,12 @@ class Bench:
         if os.environ.get("LOSTFOUND_SAVE_HISTORIES"):
             history = await self.handle(key).fetch_history()
             HISTORIES.mkdir(exist_ok=True)
-            (HISTORIES / f"{name}.json").write_text(
-                re.sub(r'"identity": "[^"]*"', '"identity": "worker"', history.to_json()) + "\n"
-            )
+            (HISTORIES / f"{name}.json").write_text(_without_traces_of_this_machine(history.to_json()) + "\n")
+
+
+def _without_traces_of_this_machine(history: str) -> str:
+    named = re.sub(r'"identity": "[^"]*"', '"identity": "worker"', history)
+    return re.sub(r'"stackTrace": "(?:[^"\\]|\\.)*"', '"stackTrace": ""', named)
 
 
 async def eventually(check: Callable[[], Awaitable[Found | None]], seconds: float = 30) -> Found:
