@@ -1,5 +1,6 @@
 """The protocols at which the rooms meet: the licensing backend, the deeds of a case, and the way to a case."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Literal, Protocol, Self
@@ -211,43 +212,43 @@ class Appended(Value):
     offset: int
 
 
-class Deeds:
+class Deeds(ABC):
     """What a case does to the world; each is safe to repeat. The workflow knows only these signatures."""
 
     @activity.defn(name="assess")
+    @abstractmethod
     async def assess(self, key: CaseKey) -> Assessment:
         """Ask the backend for the facts and the policy."""
-        raise NotImplementedError
 
     @activity.defn(name="reserve")
+    @abstractmethod
     async def reserve(self, order: ReserveOrder) -> Reservation:
         """Have a recovery set aside."""
-        raise NotImplementedError
 
     @activity.defn(name="supervisors")
+    @abstractmethod
     async def supervisors(self, key: CaseKey) -> Supervisors:
         """Ask who may decide."""
-        raise NotImplementedError
 
     @activity.defn(name="block")
+    @abstractmethod
     async def block(self, order: BlockOrder) -> Done:
         """Have the measures ordered."""
-        raise NotImplementedError
 
     @activity.defn(name="issue")
+    @abstractmethod
     async def issue(self, order: IssueOrder) -> IssueAnswer:
         """Have the replacement issued."""
-        raise NotImplementedError
 
     @activity.defn(name="close")
+    @abstractmethod
     async def close(self, order: CloseOrder) -> Done:
         """Have the case known as closed."""
-        raise NotImplementedError
 
     @activity.defn(name="append")
+    @abstractmethod
     async def append(self, order: AppendOrder) -> Appended:
         """Append to the log."""
-        raise NotImplementedError
 
 
 WORKFLOW = "LossCase"

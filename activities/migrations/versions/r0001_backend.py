@@ -128,8 +128,3 @@ create table backend.outbox (
 def upgrade() -> None:
     """Make the tables."""
     op.execute(SCHEMA)
-
-
-def downgrade() -> None:
-    """The record is never taken back."""
-    raise NotImplementedError("there is no way back from the first schema")
