@@ -11,7 +11,7 @@ ARGS ?=
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test unit integration lint clean
+.PHONY: help run test unit integration bench lint clean
 
 help: ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -28,6 +28,9 @@ unit: $(VENV)/.dev ## Run the tests that need no services.
 
 integration: $(VENV)/.dev ## Run the tests on real services.
 	@exec $(BIN)/pytest -m 'integration or chaos' $(ARGS)
+
+bench: $(VENV)/.dev ## Measure speed and memory; ARGS=--strict fails when a bar is missed.
+	@exec $(BIN)/python -m bench $(ARGS)
 
 lint: $(VENV)/.dev ## Check style, types and which room imports which.
 	$(BIN)/ruff check .

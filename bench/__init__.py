@@ -1,0 +1,1 @@
+"""Measures the product against bare baselines, on real services and roles."""

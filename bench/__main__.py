@@ -1,0 +1,74 @@
+"""`make bench`: measure everything, print the table, write `bench/results.json`.
+
+`--strict` ends with 1 when a bar is missed; `--only NAME` measures only that part (first, contacts, cases, lag,
+rebuild), and then leaves the file alone.
+"""
+
+import argparse
+import asyncio
+import logging
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import structlog
+from rich.console import Console
+
+from bench import cases, contacts, first, lag, memory, rebuild
+from bench.result import Result, table, write
+from infra.wiring import prepare
+from tests.services import Services
+
+ROLES = ("worker", "projector", "inbox")
+PARTS = ("first", "contacts", "cases", "lag", "memory", "rebuild")
+
+
+async def measure(parts: list[str], say: Callable[[str], None]) -> list[Result]:
+    """The figures of these parts, each with its baseline."""
+    results: list[Result] = []
+    begun = time.monotonic()
+
+    async def take(part: str, deed: Callable[[], Awaitable[list[Result]]]) -> None:
+        if part in parts:
+            say(f"{time.monotonic() - begun:4.0f} s  {part}")
+            results.extend(await deed())
+
+    async def of_all(services: Services) -> list[Result]:
+        return memory.measure(services.identity(name).pid for name in (*services.names, *ROLES))
+
+    with tempfile.TemporaryDirectory(prefix="lostfound-bench-", ignore_cleanup_errors=True) as temporary:
+        folder = Path(temporary)
+        await take("first", lambda: first.measure(folder))
+        if parts == ["first"]:
+            return results
+        async with Services(folder / "all") as services:
+            await prepare(services.settings, lambda _: None)
+            await take("contacts", lambda: contacts.measure(services.settings))
+            await services.start(*ROLES)
+            await take("cases", lambda: cases.measure(services.settings))
+            await take("lag", lambda: lag.measure(services.settings))
+            await take("memory", lambda: of_all(services))
+            await services.stop(*reversed(ROLES))
+            await take("rebuild", lambda: rebuild.measure(services.settings))
+    say(f"{time.monotonic() - begun:4.0f} s  done")
+    return results
+
+
+def main() -> int:
+    """The program."""
+    parser = argparse.ArgumentParser(prog="bench", description="Measure lostfound against bare baselines.")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 when a bar is missed")
+    parser.add_argument("--only", choices=PARTS, action="append", help="measure only this part")
+    arguments = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    results = asyncio.run(measure(arguments.only or list(PARTS), lambda said: print(said, file=sys.stderr, flush=True)))
+    Console(width=None if sys.stdout.isatty() else 200).print(table(results))
+    if not arguments.only:
+        write(results)
+    return int(arguments.strict and any(result.met is False for result in results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""How many contacts a second the backend takes."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from psycopg_pool import AsyncConnectionPool
+
+from bench.result import Bar, Result, percentiles
+from events.inbox import ContactStatement, ContainerStatement
+from events.terms import VendorId
+from infra.settings import Settings
+from infra.wiring import POOL_CONNECTIONS, add_vendor, open_backend
+from workflows.policy import Policy
+
+CONTAINERS = 100
+CONTACTS = 800
+ROUNDS = 3
+
+Deed = Callable[[int], Awaitable[object]]
+
+
+async def measure(settings: Settings) -> list[Result]:
+    """Contacts, against a signature and a transaction; as many at once as the backend has sessions."""
+    vendor = VendorId(f"contacts-{uuid4().hex[:8]}")
+    await add_vendor(settings, vendor, Policy())
+    key = Ed25519PrivateKey.generate()
+    payload = b"x" * 500
+    rounds: list[tuple[float, float]] = []
+    seconds: list[float] = []
+    async with (
+        open_backend(settings) as backend,
+        AsyncConnectionPool(settings.dsn, min_size=POOL_CONNECTIONS, open=False) as pool,
+    ):
+        for number in range(CONTAINERS):
+            stated = ContainerStatement(serial=f"3-{number}", kind="dongle", holder="h-1")
+            await backend.register_container(vendor, stated, datetime.now(UTC))
+        async with pool.connection() as connection:
+            await connection.execute("create table if not exists bench_contacts (id text primary key, file bytea)")
+
+        async def contact(number: int) -> None:
+            at = datetime.now(UTC)
+            stated = ContactStatement(contact=uuid4().hex, serial=f"3-{number % CONTAINERS}", occurred=at)
+            await backend.contact(vendor, stated, at)
+
+        async def bare(number: int) -> None:
+            signature = key.sign(payload)
+            async with pool.connection() as connection:
+                await connection.execute("insert into bench_contacts values (%s, %s)", (uuid4().hex, signature))
+
+        for deed in (contact, bare):
+            await _all(deed, 4 * POOL_CONNECTIONS)  # to open the sessions
+        for _ in range(ROUNDS):
+            base, _ = await _all(bare, CONTACTS)
+            figure, took = await _all(contact, CONTACTS)
+            rounds.append((figure, base))
+            seconds += took
+        async with pool.connection() as connection:
+            await connection.execute("drop table bench_contacts")
+    return [
+        Result.against(
+            "contacts_per_second",
+            "contacts/s",
+            rounds,
+            "Ed25519 signature and a one-row transaction",
+            Bar(at_least=0.3),
+            percentiles(seconds),
+        )
+    ]
+
+
+async def _all(deed: Deed, count: int) -> tuple[float, list[float]]:
+    """How many a second, and how long each took, in seconds."""
+    numbers = iter(range(count))
+    took: list[float] = []
+
+    async def lane() -> None:
+        for number in numbers:
+            begun = time.perf_counter()
+            await deed(number)
+            took.append(time.perf_counter() - begun)
+
+    begun = time.perf_counter()
+    await asyncio.gather(*(lane() for _ in range(POOL_CONNECTIONS)))
+    return count / (time.perf_counter() - begun), took
