@@ -11,9 +11,11 @@ from events.terms import (
     Action,
     CaseId,
     Cause,
+    Contact,
     ContactId,
     Decision,
     DecisionId,
+    Fingerprint,
     Generation,
     HolderId,
     Instant,
@@ -29,6 +31,7 @@ from events.terms import (
     ReportId,
     Scope,
     Serial,
+    Status,
     Ticket,
     Value,
     Verdict,
@@ -79,12 +82,14 @@ class ContainerRegistered(Fact):
     serial: Serial
     kind: Kind
     holder: HolderId
+    fingerprint: Fingerprint | None = None
 
 
 class LicenceIssued(Fact):
     """This generation of a licence is in this container and effective.
 
     `case` and `file` (a compact JWS) are there when it is a replacement; an inventory fact from the vendor has neither.
+    A `stop_gap` is limited in time while something is still owed. A borrowed licence runs until `borrowed_until`.
     """
 
     name = "licence.issued"
@@ -100,6 +105,8 @@ class LicenceIssued(Fact):
     expires: Instant | None
     case: CaseId | None = None
     file: str | None = None
+    stop_gap: bool = False
+    borrowed_until: Instant | None = None
 
 
 class LicenceSuperseded(Fact):
@@ -112,33 +119,154 @@ class LicenceSuperseded(Fact):
     case: CaseId
 
 
-class MeasureOrdered(Fact):
-    """A blocking measure of a case was ordered for a container and takes effect at `effective`."""
+class LicenceRenewed(Fact):
+    """A container checked in and got this generation's next file (a compact JWS), which runs to `expires`."""
 
-    name = "measure.ordered"
+    name = "licence.renewed"
+    licence: LicenceId
+    generation: Generation
+    serial: Serial
+    issued: Instant
+    expires: Instant | None
+    file: str
+
+
+class LeaseFact(Fact):
+    """How a lease runs out: it is `due` for a check-in, and runs, with its grace, to `expires`."""
+
+    licence: LicenceId
+    generation: Generation
+    serial: Serial
+    due: Instant
+    expires: Instant
+
+
+class LeaseDueSoon(LeaseFact):
+    """A check-in will soon be due."""
+
+    name = "lease.due_soon"
+
+
+class LeaseOverdue(LeaseFact):
+    """A check-in was due, and the grace has begun."""
+
+    name = "lease.overdue"
+
+
+class LeaseLapsed(LeaseFact):
+    """The grace is over, and the file no longer runs."""
+
+    name = "lease.lapsed"
+
+
+class MeasureFact(Fact):
+    """What became of a blocking measure of a case; `subject` is what it aims at, as `events.terms.subject` says."""
+
     case: CaseId
     measure: Measure
+    subject: str
     serial: Serial
+
+
+class MeasureOrdered(MeasureFact):
+    """A blocking measure of a case was ordered and takes effect at `effective`."""
+
+    name = "measure.ordered"
     effective: Instant
 
 
+class MeasureDelivered(MeasureFact):
+    """The container was told at a contact."""
+
+    name = "measure.delivered"
+
+
+class MeasureConfirmed(MeasureFact):
+    """Nothing that the measure aims at runs any more; `by` names the contact or receipt that says so."""
+
+    name = "measure.confirmed"
+    by: str
+
+
+class MeasureUnconfirmable(MeasureFact):
+    """The case is over and the container never confirmed; the measure goes on standing."""
+
+    name = "measure.unconfirmable"
+
+
+class MeasureLifted(MeasureFact):
+    """The measure no longer stands."""
+
+    name = "measure.lifted"
+
+
 class ContainerContacted(Fact):
-    """A container reported in and was served; `occurred` is what it claims."""
+    """A container reported in and was served; `occurred` is what it claims. `how` says what it came for."""
 
     name = "container.contacted"
     contact: ContactId
     serial: Serial
     occurred: Instant
+    how: Contact = Contact.CHECK_IN
 
 
 class ContactRefused(Fact):
-    """A blocked container reported in and was refused, because of these cases."""
+    """A container reported in and was refused for `code`; `cases` are those that it is a sighting for."""
 
     name = "contact.refused"
     contact: ContactId
     serial: Serial
     occurred: Instant
     cases: tuple[CaseId, ...]
+    how: Contact = Contact.CHECK_IN
+    code: str = "blocked"
+
+
+class ContainerActivated(Fact):
+    """A container was bound to a machine and is of a new generation; older activations are superseded."""
+
+    name = "container.activated"
+    serial: Serial
+    generation: Generation
+    fingerprint: Fingerprint
+    case: CaseId
+
+
+class ActivationReturned(Fact):
+    """The holder gave an activation back; `receipt` (a compact JWS) says so."""
+
+    name = "activation.returned"
+    contact: ContactId
+    serial: Serial
+    generation: Generation
+    receipt: str
+
+
+class AccessOffered(Fact):
+    """A one-time link by which the holder sets the access data of this generation is good until `until`."""
+
+    name = "access.offered"
+    serial: Serial
+    generation: Generation
+    case: CaseId | None
+    until: Instant
+
+
+class AccessSet(Fact):
+    """The holder set the access data of this generation; older ones are no longer good."""
+
+    name = "access.set"
+    serial: Serial
+    generation: Generation
+
+
+class SessionsEnded(Fact):
+    """All sessions of a cloud container were ended for a case."""
+
+    name = "sessions.ended"
+    serial: Serial
+    case: CaseId
+    sessions: int
 
 
 class RecoveryReserved(Fact):
@@ -176,6 +304,7 @@ class LossReported(CaseFact):
     kind: Kind
     reason: Reason
     scope: Scope
+    licences: tuple[LicenceId, ...] = ()
     reporter: Reporter
     door: str
     occurred: Instant
@@ -183,13 +312,18 @@ class LossReported(CaseFact):
 
 
 class LicenceInScope(Value):
-    """A licence that the loss is about, at the generation that was claimed."""
+    """A licence that the loss is about, at the generation that was claimed.
+
+    `expires` is when its last file ends (None: it runs for ever), `borrowed_until` the end of a loan out of it.
+    """
 
     licence: LicenceId
     generation: Generation
     product: ProductId
     ticket: Ticket
     value_cents: int
+    expires: Instant | None = None
+    borrowed_until: Instant | None = None
 
 
 class BackendFacts(Value):
@@ -256,21 +390,61 @@ class ReplacingBegun(CaseFact):
 
 
 class TargetAwaited(CaseFact):
-    """The holder has no empty container for the replacement: the tickets are released and the case waits for one."""
+    """The replacement has nowhere to go yet: no container of the holder, no activation, no access data that the holder
+    has set. The tickets are released and the case waits."""
 
     name = "target.awaited"
     tickets: tuple[Ticket, ...]
 
 
 class TargetOffered(CaseFact):
-    """A container that may take the replacement was registered for the holder."""
+    """A container that may take the replacement was registered, activated, or its access data were set."""
 
     name = "target.offered"
     serial: Serial
 
 
+class CaseReturned(CaseFact):
+    """The vendor has the damaged container back, and owes the full replacement; `statement` names what said so."""
+
+    name = "case.returned"
+    statement: str
+    occurred: Instant
+
+
+class CaseStuck(CaseFact):
+    """What the case had to do failed for good with this code; a supervisor resumes it or gives it up."""
+
+    name = "case.stuck"
+    code: str
+    cause: str
+
+
+class CaseResumed(CaseFact):
+    """A supervisor has the case try again what failed; it goes on `into` that status."""
+
+    name = "case.resumed"
+    decision: DecisionId
+    by: PersonId
+    why: str
+    into: Status
+
+    @property
+    def trigger(self) -> str:
+        return f"{self.name}:{self.into}"
+
+
+class CaseGivenUp(CaseFact):
+    """A supervisor gave the case up; its measures are lifted."""
+
+    name = "case.given_up"
+    decision: DecisionId
+    by: PersonId
+    why: str
+
+
 class WatchBegun(CaseFact):
-    """The replacement is in `target`; until `until` the case watches for the original."""
+    """The replacement is in `target`; until `until` the case watches for the original, or for its return."""
 
     name = "watch.begun"
     target: Serial

@@ -8,7 +8,9 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, model_validator
 
 from events.terms import (
+    Contact,
     ContactId,
+    Fingerprint,
     Generation,
     HolderId,
     Instant,
@@ -42,12 +44,19 @@ class Statement(Value):
 
 
 class ContainerStatement(Statement):
-    """A container was handed to a holder."""
+    """A container was handed to a holder; an activation goes with the fingerprint of its machine."""
 
     name = "container.registered"
     serial: Serial
     kind: Kind
     holder: HolderId
+    fingerprint: Fingerprint | None = None
+
+    @model_validator(mode="after")
+    def _bound_to_a_machine(self) -> Self:
+        if (self.kind is Kind.ACT) != (self.fingerprint is not None):
+            raise ValueError("a fingerprint goes with the kind act, and only with it")
+        return self
 
 
 class LicenceStatement(Statement):
@@ -62,10 +71,12 @@ class LicenceStatement(Statement):
     value_cents: Annotated[int, Field(ge=0, le=10**12)] = 0
     lease: Lease = Lease()
     issued: Instant
+    borrowed_until: Instant | None = None
 
 
 class LossStatement(Statement):
-    """A container is gone. `report` is the reporter's own number for this statement; `occurred` is a claim."""
+    """A container is gone, or these `licences` in it. `report` is the reporter's own number for this statement;
+    `occurred` is a claim."""
 
     name = "loss.reported"
     report: ReportId
@@ -73,6 +84,7 @@ class LossStatement(Statement):
     kind: Kind
     reason: Reason
     scope: Scope = Scope.CONTAINER
+    licences: Annotated[tuple[LicenceId, ...], Field(max_length=1000)] = ()
     reporter: Reporter
     occurred: Instant
 
@@ -81,15 +93,49 @@ class LossStatement(Statement):
         row = Loss.of(self.kind, self.reason)
         if row is None or self.scope not in row.scopes:
             raise ValueError(f"{self.kind}/{self.reason}/{self.scope} is no loss; valid: {', '.join(Loss.valid())}")
+        if (self.scope is Scope.LICENCES) != bool(self.licences):
+            raise ValueError("licences are named with the scope licences, and only with it")
         return self
 
 
+class Presented(Value):
+    """A licence's generation that a container shows at a contact."""
+
+    licence: LicenceId
+    generation: Generation
+
+
 class ContactStatement(Statement):
-    """A container reported in at the vendor's own licensing. `contact` is that system's number for it."""
+    """A container reported in at the vendor's own licensing. `contact` is that system's number for it.
+
+    `generation` is that of the container's activation or of the access data used, `licences` what it presents;
+    `confirms` says that what was withdrawn is removed. An activation shows its machine's `fingerprint`.
+    """
 
     name = "container.contacted"
     contact: ContactId
     serial: Serial
+    occurred: Instant
+    how: Contact = Contact.CHECK_IN
+    generation: Generation | None = None
+    licences: Annotated[tuple[Presented, ...], Field(max_length=1000)] = ()
+    fingerprint: Fingerprint | None = None
+    confirms: bool = False
+
+    @model_validator(mode="after")
+    def _activates_a_machine(self) -> Self:
+        if self.how is Contact.ACTIVATION and self.fingerprint is None:
+            raise ValueError("an activation shows the fingerprint of its machine")
+        return self
+
+
+class DeactivationStatement(Statement):
+    """The holder gave an activation back at the vendor's own licensing, and gets a signed receipt."""
+
+    name = "activation.returned"
+    contact: ContactId
+    serial: Serial
+    generation: Generation
     occurred: Instant
 
 
@@ -103,6 +149,25 @@ class FoundStatement(Statement):
     occurred: Instant
 
 
+class ReturnStatement(Statement):
+    """The vendor has a container back in its hands, broken or not. `report` is the reporter's own number for this."""
+
+    name = "container.returned"
+    report: ReportId
+    serial: Serial
+    reporter: Reporter
+    occurred: Instant
+
+
 STATEMENTS: dict[str, type[Statement]] = {
-    s.type(): s for s in (ContainerStatement, LicenceStatement, LossStatement, ContactStatement, FoundStatement)
+    s.type(): s
+    for s in (
+        ContainerStatement,
+        LicenceStatement,
+        LossStatement,
+        ContactStatement,
+        DeactivationStatement,
+        FoundStatement,
+        ReturnStatement,
+    )
 }

@@ -9,21 +9,32 @@ from pydantic import Field, JsonValue, model_validator
 from temporalio import activity
 
 from events.catalogue import BackendFacts, LicenceInScope, LossReported
-from events.inbox import ContactStatement, ContainerStatement, LicenceStatement, LossStatement
+from events.inbox import (
+    ContactStatement,
+    ContainerStatement,
+    DeactivationStatement,
+    LicenceStatement,
+    LossStatement,
+)
 from events.terms import (
     Action,
+    Aim,
     CaseId,
     Cause,
+    ContactId,
     DecisionId,
     Generation,
     HolderId,
     Instant,
     LicenceId,
+    Match,
     Measure,
     PersonId,
+    Recovery,
     ReportId,
     Serial,
     Status,
+    Target,
     Ticket,
     Value,
     VendorId,
@@ -77,33 +88,89 @@ class Reservation(Value):
     limit: int
 
 
+class OrderedMeasure(Value):
+    """A measure of a case: what was ordered and what it aims at, as `events.terms.subject` says."""
+
+    case: CaseId
+    measure: Measure
+    subject: str
+
+
 class ContactAnswer(Value):
-    """Whether a container that reported in was served; `cases` are those that it is blocked for."""
+    """What a container that reported in gets: the files that it may run on (compact JWS), or nothing and what is
+    `ordered` for it. `cases` are those that the contact is a sighting for, `awaiting` those that it gives a target to."""
 
     refused: bool
-    cases: tuple[CaseKey, ...]
+    code: str | None = None
+    cases: tuple[CaseKey, ...] = ()
+    awaiting: tuple[CaseKey, ...] = ()
+    ordered: tuple[OrderedMeasure, ...] = ()
+    files: tuple[str, ...] = ()
+
+
+class ReceiptAnswer(Value):
+    """An activation was given back; `receipt` (a compact JWS) proves it."""
+
+    receipt: str
+
+
+class AccessLink(Value):
+    """A one-time link by which the holder sets the access data of a cloud container; it is nowhere stored."""
+
+    token: str
+    generation: Generation
+    until: Instant
+
+
+class SignInAnswer(Value):
+    """What became of a sign-in: a `session`, or none; `cases` are those that it is a sighting for."""
+
+    session: str | None
+    code: str | None = None
+    cases: tuple[CaseKey, ...] = ()
+
+
+class MeasureToOrder(Value):
+    """A measure and how long after the order it takes effect."""
+
+    measure: Measure
+    delay_hours: Annotated[int, Field(ge=0, le=8760)] = 0
 
 
 class BlockOrder(Value):
-    """Order these measures for a case."""
+    """Order these measures for a case, in this order, against all of its scope: the licences where `aim` is a licence,
+    else the container's activation or access data as they were claimed."""
 
     key: CaseKey
-    measures: tuple[Measure, ...]
+    measures: tuple[MeasureToOrder, ...]
+    aim: Aim = Aim.CONTAINER
+    licences: tuple[LicenceInScope, ...] = ()
 
 
 class IssueOrder(Value):
-    """Issue the next generation of these licences, once these measures stand."""
+    """Recover these licences, once these measures stand.
+
+    `target` says where to; `match` how a machine must be the known one (None: it may be any); `stop_gap_days` limits
+    what is issued, and the same case may then order the `full` replacement.
+    """
 
     key: CaseKey
     licences: tuple[LicenceInScope, ...]
     measures: tuple[Measure, ...]
+    recovery: Recovery = Recovery.NEXT_GENERATION
+    target: Target = Target.EMPTY_CONTAINER
+    match: Match | None = None
+    stop_gap_days: int | None = None
+    full: bool = False
 
 
 class CloseOrder(Value):
-    """A case is over; `recovered` says whether anything was issued for it."""
+    """A case is over; `recovered` says whether anything was issued for it. Measures that never were confirmed are
+    unconfirmable from then on, or lifted where `lift` says so."""
 
     key: CaseKey
     recovered: bool
+    lift: bool = False
 
 
 class Supervisors(Value):
@@ -135,7 +202,8 @@ class Issued(Value):
 
 
 class NoTargetFound(Value):
-    """No empty container of the holder could take the replacement; the backend tells when one is registered."""
+    """Nothing can take the replacement yet: no container of the holder, no activation, no access data that the holder
+    has set; the door that brings one tells the case."""
 
     issued: Literal[False] = False
     at: Instant
@@ -167,6 +235,27 @@ class LicensingBackend(Protocol):
 
     async def contact(self, vendor: VendorId, stated: ContactStatement, received: datetime) -> ContactAnswer:
         """Serve or refuse a container that reports in."""
+
+    async def return_activation(
+        self, vendor: VendorId, stated: DeactivationStatement, received: datetime
+    ) -> ReceiptAnswer:
+        """Take an activation back: confirm the deactivations that aim at it, and answer with a signed receipt."""
+
+    async def access_link(self, vendor: VendorId, serial: Serial) -> AccessLink:
+        """The link by which the holder sets the access data that are owed; asked again, the same link."""
+
+    async def set_access(
+        self, vendor: VendorId, serial: Serial, token: str, password: str, at: datetime
+    ) -> Sequence[CaseKey]:
+        """Set access data by a link, once; the cases that waited for it."""
+
+    async def sign_in(
+        self, vendor: VendorId, contact: ContactId, serial: Serial, password: str, at: datetime
+    ) -> SignInAnswer:
+        """Sign in to a cloud container with its access data."""
+
+    async def sweep_leases(self, now: datetime, limit: int) -> int:
+        """State what leases have come to be due soon, overdue or lapsed, at most `limit` of them; how many it were."""
 
     async def open_cases(self, vendor: VendorId, serial: Serial) -> Sequence[CaseKey]:
         """The cases that claim a container."""

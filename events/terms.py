@@ -45,18 +45,89 @@ class Reason(StrEnum):
 
     LOST = "lost"
     STOLEN = "stolen"
+    DAMAGED = "damaged"
+    SAME_HARDWARE = "same_hardware"
+    HARDWARE_REPLACED = "hardware_replaced"
+    COMPUTER_STOLEN = "computer_stolen"
+    FORGOTTEN = "forgotten"
 
 
 class Scope(StrEnum):
     """What of it is gone."""
 
     CONTAINER = "container"
+    LICENCES = "licences"
 
 
 class Measure(StrEnum):
     """What is done so that the original does not run on."""
 
     BLACKLISTING = "blacklisting"
+    WITHDRAWAL = "withdrawal"
+    DEACTIVATION = "deactivation"
+
+
+class MeasureState(StrEnum):
+    """How far a measure has come; all but the first two are its end."""
+
+    ORDERED = "ordered"
+    DELIVERED = "delivered"
+    CONFIRMED = "confirmed"
+    UNCONFIRMABLE = "unconfirmable"
+    LIFTED = "lifted"
+
+
+class Aim(StrEnum):
+    """What a measure aims at: a container's activation, one licence's generation, or a generation of access data."""
+
+    CONTAINER = "container"
+    LICENCE = "licence"
+    ACCESS_DATA = "access_data"
+
+
+class Recovery(StrEnum):
+    """What the holder gets for what is gone."""
+
+    NEXT_GENERATION = "next_generation"
+    STOP_GAP = "stop_gap"
+    REISSUE = "reissue"
+    RESET = "reset"
+    ROTATION = "rotation"
+
+
+class Target(StrEnum):
+    """Where a replacement goes."""
+
+    EMPTY_CONTAINER = "empty_container"
+    OTHER_CONTAINER = "other_container"
+    ACTIVATION = "activation"
+    SAME_CONTAINER = "same_container"
+
+
+class Watch(StrEnum):
+    """What a case does once the holder can work again."""
+
+    NONE = "none"
+    SHORT = "short"
+    LONG = "long"
+    UNTIL_RETURNED = "until_returned"
+
+
+class Contact(StrEnum):
+    """How a container reports in."""
+
+    CHECK_IN = "check_in"
+    ACTIVATION = "activation"
+    SIGN_IN = "sign_in"
+
+
+class Match(StrEnum):
+    """How many factors of a machine's fingerprint must be as they were."""
+
+    ANY = "any"
+    TWO = "two"
+    MOST = "most"
+    ALL = "all"
 
 
 class Role(StrEnum):
@@ -76,6 +147,7 @@ class Status(StrEnum):
     AWAITING_TARGET = "awaiting_target"
     WATCHING = "watching"
     RESURFACED = "resurfaced"
+    STUCK = "stuck"
     CLOSED = "closed"
 
 
@@ -84,6 +156,10 @@ class Outcome(StrEnum):
 
     REFUSED = "refused"
     REJECTED = "rejected"
+    GIVEN_UP = "given_up"
+    RESTORED = "restored"
+    RETURNED = "returned"
+    LAPSED = "lapsed"
     LOST_FOR_EVER = "lost_for_ever"
     FOUND = "found"
     DAMAGED = "damaged"
@@ -122,6 +198,7 @@ class Cause(StrEnum):
 
     SIGHTING = "sighting"
     FOUND = "found"
+    RETURNED = "returned"
 
 
 class Action(StrEnum):
@@ -130,6 +207,8 @@ class Action(StrEnum):
     APPROVE = "approve"
     REJECT = "reject"
     RULE = "rule"
+    RESUME = "resume"
+    GIVE_UP = "give_up"
 
 
 class Verdict(StrEnum):
@@ -190,6 +269,25 @@ class Lease(Value):
         return self.check_in.after(issued) + relativedelta(days=self.grace_days)
 
 
+Fingerprint = Annotated[
+    dict[Annotated[str, StringConstraints(pattern=NAME_PATTERN)], Annotated[str, StringConstraints(max_length=128)]],
+    Field(min_length=1, max_length=16),
+]
+"""The factors of a machine's hardware by name, such as `board` or `disk`; the values are compared and never shown."""
+
+
+def matches(match: Match, known: dict[str, str], shown: dict[str, str]) -> bool:
+    """Whether a fingerprint is that of the machine that is known."""
+    same = sum(shown.get(factor) == value for factor, value in known.items())
+    needed = {Match.ANY: 1, Match.TWO: 2, Match.MOST: len(known) // 2 + 1, Match.ALL: len(known)}[match]
+    return same >= max(1, needed)
+
+
+def subject(aim: Aim, name: str, generation: int) -> str:
+    """What a measure aims at as one word, such as `licence/L-1/2`; the name is a licence's, or else a serial."""
+    return f"{aim}/{name}/{generation}"
+
+
 @dataclass(frozen=True)
 class Loss:
     """One row of the table of losses: what can be lost how, and what the product does about it by default."""
@@ -197,24 +295,77 @@ class Loss:
     kind: Kind
     reason: Reason
     scopes: tuple[Scope, ...]
-    recovery: str
+    recovery: Recovery
     measures: tuple[Measure, ...]
-    watch: bool
+    watch: Watch
+    meaning: str
 
     @classmethod
     def of(cls, kind: Kind, reason: Reason) -> "Loss | None":
         """The row for this pair, or None where the pair makes no sense."""
-        return next((row for row in LOSSES if (row.kind, row.reason) == (kind, reason)), None)
+        return ROWS.get((kind, reason))
 
     @staticmethod
     def valid() -> Iterator[str]:
         """All that can be reported, as `kind/reason/scope`."""
         return (f"{row.kind}/{row.reason}/{scope}" for row in LOSSES for scope in row.scopes)
 
+    def target(self, scope: Scope) -> Target:
+        """Where the replacement goes."""
+        match self.kind:
+            case Kind.DONGLE:
+                return Target.EMPTY_CONTAINER if scope is Scope.CONTAINER else Target.OTHER_CONTAINER
+            case Kind.ACT:
+                return Target.ACTIVATION
+            case Kind.CLOUD:
+                return Target.SAME_CONTAINER
+
+    def aim(self, scope: Scope) -> Aim:
+        """What the measures aim at."""
+        if self.kind is Kind.CLOUD:
+            return Aim.ACCESS_DATA
+        return Aim.CONTAINER if scope is Scope.CONTAINER else Aim.LICENCE
+
+
+_WHOLE = (Scope.CONTAINER,)
+_ANY = (Scope.CONTAINER, Scope.LICENCES)
+_DEACTIVATE_THEN_BLOCK = (Measure.DEACTIVATION, Measure.BLACKLISTING)
 
 LOSSES: tuple[Loss, ...] = (
-    Loss(Kind.DONGLE, Reason.LOST, (Scope.CONTAINER,), "next generation", (Measure.BLACKLISTING,), True),
-    Loss(Kind.DONGLE, Reason.STOLEN, (Scope.CONTAINER,), "next generation", (Measure.BLACKLISTING,), True),
+    Loss(
+        *(Kind.DONGLE, Reason.LOST, _ANY, Recovery.NEXT_GENERATION, (Measure.BLACKLISTING,), Watch.LONG),
+        meaning="the holder cannot find it",
+    ),
+    Loss(
+        *(Kind.DONGLE, Reason.STOLEN, _WHOLE, Recovery.NEXT_GENERATION, (Measure.BLACKLISTING,), Watch.LONG),
+        meaning="somebody took it",
+    ),
+    Loss(
+        *(Kind.DONGLE, Reason.DAMAGED, _ANY, Recovery.STOP_GAP, (Measure.WITHDRAWAL,), Watch.UNTIL_RETURNED),
+        meaning="it no longer works and will be sent back",
+    ),
+    Loss(
+        *(Kind.ACT, Reason.SAME_HARDWARE, _ANY, Recovery.REISSUE, (Measure.DEACTIVATION,), Watch.SHORT),
+        meaning="it was destroyed, and the machine is the same",
+    ),
+    Loss(
+        *(Kind.ACT, Reason.HARDWARE_REPLACED, _ANY, Recovery.NEXT_GENERATION, _DEACTIVATE_THEN_BLOCK, Watch.LONG),
+        meaning="the machine was replaced",
+    ),
+    Loss(
+        *(Kind.ACT, Reason.COMPUTER_STOLEN, _ANY, Recovery.NEXT_GENERATION, _DEACTIVATE_THEN_BLOCK, Watch.LONG),
+        meaning="somebody took the machine",
+    ),
+    Loss(
+        *(Kind.CLOUD, Reason.FORGOTTEN, _WHOLE, Recovery.RESET, (), Watch.NONE),
+        meaning="the holder forgot the access data",
+    ),
+    Loss(
+        *(Kind.CLOUD, Reason.STOLEN, _WHOLE, Recovery.ROTATION, (Measure.BLACKLISTING,), Watch.LONG),
+        meaning="somebody else has the access data",
+    ),
 )
+
+ROWS = {(row.kind, row.reason): row for row in LOSSES}
 
 Instant = AwareDatetime
