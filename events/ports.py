@@ -98,7 +98,7 @@ class OrderedMeasure(Value):
 
 class ContactAnswer(Value):
     """What a container that reported in gets: the files that it may run on (compact JWS), or nothing and what is
-    `ordered` for it. `cases` are those that the contact is a sighting for, `awaiting` those that it gives a target to."""
+    `ordered` for it. `cases` are those that the contact is a sighting for, `awaiting` those that it gives a target."""
 
     refused: bool
     code: str | None = None
