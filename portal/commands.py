@@ -7,9 +7,11 @@ from events.errors import Code, NotYetKnownError
 from events.inbox import (
     ContactStatement,
     ContainerStatement,
+    DeactivationStatement,
     FoundStatement,
     LicenceStatement,
     LossStatement,
+    ReturnStatement,
     Statement,
 )
 from events.ports import Cases, DecisionOrder, DecisionTaken, LicensingBackend, Sighting
@@ -39,7 +41,11 @@ class Doors:
             case ContactStatement():
                 await self._contact(vendor, stated, received)
             case FoundStatement():
-                await self._found(vendor, stated)
+                await self._found(vendor, stated, Cause.FOUND)
+            case ReturnStatement():
+                await self._found(vendor, stated, Cause.RETURNED)
+            case DeactivationStatement():
+                await self._backend.return_activation(vendor, stated, received)
             case LossStatement():
                 await self._report(vendor, stated, door, received)
             case _:
@@ -54,12 +60,14 @@ class Doors:
         sighting = Sighting(statement=f"contact/{stated.contact}", cause=Cause.SIGHTING, occurred=stated.occurred)
         for key in answer.cases:
             await self._cases.sight(key, sighting)
+        for key in answer.awaiting:
+            await self._cases.offer(key, stated.serial)
 
-    async def _found(self, vendor: VendorId, stated: FoundStatement) -> None:
+    async def _found(self, vendor: VendorId, stated: FoundStatement | ReturnStatement, cause: Cause) -> None:
         cases = await self._backend.open_cases(vendor, stated.serial)
         if not cases:
             raise NotYetKnownError(Code.NO_CASE, f"no case looks for container {stated.serial}; report its loss first")
-        sighting = Sighting(statement=f"found/{stated.report}", cause=Cause.FOUND, occurred=stated.occurred)
+        sighting = Sighting(statement=f"{cause}/{stated.report}", cause=cause, occurred=stated.occurred)
         for key in cases:
             await self._cases.sight(key, sighting)
 
@@ -73,6 +81,7 @@ class Doors:
             kind=stated.kind,
             reason=stated.reason,
             scope=stated.scope,
+            licences=stated.licences,
             reporter=stated.reporter,
             door=door,
             occurred=stated.occurred,

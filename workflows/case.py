@@ -9,10 +9,14 @@ from events.catalogue import (
     CaseClosed,
     CaseDecided,
     CaseFact,
+    CaseGivenUp,
     CaseRejected,
+    CaseResumed,
     CaseResurfaced,
+    CaseReturned,
     CaseRuled,
     CaseSighted,
+    CaseStuck,
     DecisionDenied,
     LicenceInScope,
     LossReported,
@@ -25,6 +29,7 @@ from events.errors import Code
 from events.ports import DecisionOrder, Reservation, Sighting
 from events.terms import (
     Action,
+    Cause,
     Decision,
     DecisionId,
     HolderId,
@@ -36,8 +41,9 @@ from events.terms import (
     Status,
     Ticket,
     Value,
+    Watch,
 )
-from workflows.policy import Policy, decide_report
+from workflows.policy import Policy, decide_report, loss_of
 
 SEEN_LIMIT = 50
 
@@ -51,23 +57,36 @@ TRANSITIONS: dict[tuple[Status | None, str], Status] = {
     (Status.REPORTED, "case.decided:automatic"): Status.BLOCKING,
     (Status.REPORTED, "case.decided:refused"): Status.REPORTED,
     (Status.REPORTED, "case.decided:needs_approval"): Status.AWAITING_APPROVAL,
+    (Status.REPORTED, "case.closed"): Status.CLOSED,
     (Status.AWAITING_APPROVAL, "case.approved"): Status.BLOCKING,
     (Status.AWAITING_APPROVAL, "case.rejected"): Status.AWAITING_APPROVAL,
     (Status.AWAITING_APPROVAL, "case.closed"): Status.CLOSED,
-    (Status.REPORTED, "case.closed"): Status.CLOSED,
     (Status.BLOCKING, "replacing.begun"): Status.REPLACING,
+    (Status.BLOCKING, "case.stuck"): Status.STUCK,
     (Status.REPLACING, "target.awaited"): Status.AWAITING_TARGET,
-    (Status.AWAITING_TARGET, "target.offered"): Status.REPLACING,
     (Status.REPLACING, "watch.begun"): Status.WATCHING,
+    (Status.REPLACING, "case.closed"): Status.CLOSED,
+    (Status.REPLACING, "case.stuck"): Status.STUCK,
+    (Status.AWAITING_TARGET, "target.offered"): Status.REPLACING,
+    (Status.AWAITING_TARGET, "case.closed"): Status.CLOSED,
     (Status.WATCHING, "case.resurfaced"): Status.RESURFACED,
+    (Status.WATCHING, "case.returned"): Status.REPLACING,
     (Status.WATCHING, "case.closed"): Status.CLOSED,
+    (Status.RESURFACED, "case.returned"): Status.REPLACING,
     (Status.RESURFACED, "case.ruled"): Status.RESURFACED,
     (Status.RESURFACED, "case.closed"): Status.CLOSED,
+    (Status.STUCK, "case.resumed:blocking"): Status.BLOCKING,
+    (Status.STUCK, "case.resumed:replacing"): Status.REPLACING,
+    (Status.STUCK, "case.given_up"): Status.STUCK,
+    (Status.STUCK, "case.closed"): Status.CLOSED,
 }
 """Where each fact takes a case."""
 
 STAYING = ("loss.reported", "decision.denied", "case.sighted")
 """Facts that leave every open case where it is."""
+
+DENIED = "decision.denied"
+"""The one fact that a closed case still takes: an attempt to decide it."""
 
 
 class CaseState(Value):
@@ -87,7 +106,12 @@ class CaseState(Value):
     decided_by: PersonId | None = None
     decisions: tuple[tuple[DecisionId, str | None], ...] = ()
     """Every decision that was brought, by id: None where it was taken, else the code of its denial."""
+    stuck: tuple[Status, str, str] | None = None
+    """While it is stuck: where, the code and the cause of what failed."""
     target: Serial | None = None
+    recovered: bool = False
+    returned: str | None = None
+    """What said that the vendor has the container back."""
     watch_until: Instant | None = None
     sightings: int = 0
     seen: tuple[str, ...] = ()
@@ -136,6 +160,7 @@ class Replaced(Value):
     """The backend issued the replacement into `target`."""
 
     target: Serial
+    at: Instant
     watch_until: Instant
 
 
@@ -152,11 +177,22 @@ class Sighted(Value):
     sighting: Sighting
 
 
+class Failed(Value):
+    """What the case had to do failed for good."""
+
+    code: str
+    cause: str
+
+
+class WaitOver(Value):
+    """Nobody set the access data in time."""
+
+
 class WatchOver(Value):
     """The watch's time ran out."""
 
 
-Command = Report | Decide | Sighted | Assessed | Blocked | NoTarget | Offered | Replaced | WatchOver
+Command = Report | Decide | Sighted | Assessed | Blocked | NoTarget | Offered | Replaced | Failed | WaitOver | WatchOver
 
 
 def decide(state: CaseState | None, command: Command) -> list[CaseFact]:
@@ -175,10 +211,7 @@ def decide(state: CaseState | None, command: Command) -> list[CaseFact]:
             return _decided(state, command)
         case Sighted(sighting=sighting):
             assert state is not None
-            if state.status is Status.CLOSED or sighting.statement in state.seen:
-                return []
-            kind = CaseResurfaced if state.status is Status.WATCHING else CaseSighted
-            return [kind(statement=sighting.statement, cause=sighting.cause, occurred=sighting.occurred)]
+            return _sighted(state, sighting)
         case Blocked():
             return [ReplacingBegun()]
         case NoTarget():
@@ -187,16 +220,23 @@ def decide(state: CaseState | None, command: Command) -> list[CaseFact]:
             waits = state is not None and state.status is Status.AWAITING_TARGET
             return [TargetOffered(serial=command.serial)] if waits else []
         case Replaced():
-            return [WatchBegun(target=command.target, until=command.watch_until)]
+            assert state is not None
+            return _replaced(state, command)
+        case Failed():
+            return [CaseStuck(code=command.code, cause=command.cause)]
+        case WaitOver():
+            return [CaseClosed(outcome=Outcome.LAPSED)]
         case WatchOver():
-            return [CaseClosed(outcome=Outcome.LOST_FOR_EVER)]
+            assert state is not None
+            owed = loss_of(state.report).watch is Watch.UNTIL_RETURNED
+            return [CaseClosed(outcome=Outcome.LAPSED if owed else Outcome.LOST_FOR_EVER)]
         case _:
             assert_never(command)
 
 
 def fold(state: CaseState | None, fact: CaseFact) -> CaseState:
     """The state after a fact."""
-    stays = state is not None and state.status is not Status.CLOSED and fact.trigger in STAYING
+    stays = state is not None and (fact.trigger in STAYING if state.status is not Status.CLOSED else _late(fact))
     status = state.status if stays and state else TRANSITIONS.get((state.status if state else None, fact.trigger))
     if status is None:
         raise UnexpectedFactError(f"{fact.trigger} in {state.status if state else 'a case that does not exist'}")
@@ -211,6 +251,33 @@ def fold_all(facts: Sequence[CaseFact], state: CaseState | None = None) -> CaseS
     for fact in facts:
         state = fold(state, fact)
     return state
+
+
+def _late(fact: CaseFact) -> bool:
+    return fact.trigger == DENIED
+
+
+def _sighted(state: CaseState, sighting: Sighting) -> list[CaseFact]:
+    if state.status is Status.CLOSED or sighting.statement in state.seen:
+        return []
+    told = {"statement": sighting.statement, "occurred": sighting.occurred}
+    owed = loss_of(state.report).watch is Watch.UNTIL_RETURNED and sighting.cause is Cause.RETURNED
+    if owed and state.status in (Status.WATCHING, Status.RESURFACED):
+        return [CaseReturned.model_validate(told)]
+    kind = CaseResurfaced if state.status is Status.WATCHING else CaseSighted
+    return [kind.model_validate({**told, "cause": sighting.cause})]
+
+
+def _replaced(state: CaseState, command: Replaced) -> list[CaseFact]:
+    watch = loss_of(state.report).watch
+    if watch is Watch.NONE:
+        return [CaseClosed(outcome=Outcome.RESTORED)]
+    if state.target is not None:
+        return [CaseClosed(outcome=Outcome.RETURNED)]
+    begun = WatchBegun(target=command.target, until=command.watch_until)
+    if watch is Watch.UNTIL_RETURNED and state.returned:
+        return [begun, CaseReturned(statement=state.returned, occurred=command.at)]
+    return [begun]
 
 
 def _decided(state: CaseState, command: Decide) -> list[CaseFact]:
@@ -229,6 +296,12 @@ def _decided(state: CaseState, command: Decide) -> list[CaseFact]:
             assert order.verdict is not None
             ruled = CaseRuled(decision=order.decision, by=order.by, verdict=order.verdict, why=order.why)
             return [ruled, CaseClosed(outcome=Outcome(order.verdict))]
+        case Action.RESUME:
+            assert state.stuck is not None
+            return [CaseResumed(decision=order.decision, by=order.by, why=order.why, into=state.stuck[0])]
+        case Action.GIVE_UP:
+            given_up = CaseGivenUp(decision=order.decision, by=order.by, why=order.why)
+            return [given_up, CaseClosed(outcome=Outcome.GIVEN_UP)]
         case _:
             assert_never(order.action)
 
@@ -237,6 +310,8 @@ DECIDABLE = {
     Action.APPROVE: Status.AWAITING_APPROVAL,
     Action.REJECT: Status.AWAITING_APPROVAL,
     Action.RULE: Status.RESURFACED,
+    Action.RESUME: Status.STUCK,
+    Action.GIVE_UP: Status.STUCK,
 }
 """Where a case must stand for each action."""
 
@@ -255,12 +330,19 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
     match fact:
         case LossReported():
             return {"reports": (*state.reports, fact.report), "reporters": (*state.reporters, fact.reporter.name)}
-        case CaseApproved() | CaseRejected() | CaseRuled():
-            return {"decisions": (*state.decisions, (fact.decision, None)), "decided_by": fact.by}
+        case CaseApproved() | CaseRejected() | CaseRuled() | CaseGivenUp() | CaseResumed():
+            taken: dict[str, object] = {"decisions": (*state.decisions, (fact.decision, None)), "decided_by": fact.by}
+            return {**taken, "stuck": None} if isinstance(fact, CaseResumed) else taken
         case DecisionDenied():
             return {"decisions": (*state.decisions, (fact.decision, fact.code))}
         case CaseSighted() | CaseResurfaced():
-            return {"sightings": state.sightings + 1, "seen": (*state.seen, fact.statement)[-SEEN_LIMIT:]}
+            seen: dict[str, object] = {"seen": (*state.seen, fact.statement)[-SEEN_LIMIT:]}
+            back = {"returned": fact.statement} if fact.cause is Cause.RETURNED else {}
+            return {**seen, **back, "sightings": state.sightings + 1}
+        case CaseReturned():
+            return {"seen": (*state.seen, fact.statement)[-SEEN_LIMIT:], "returned": fact.statement}
+        case CaseStuck():
+            return {"stuck": (state.status, fact.code, fact.cause)}
         case CaseDecided():
             return {
                 "decision": fact.decision,
@@ -272,8 +354,9 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
                 "licences": fact.facts.licences,
             }
         case WatchBegun():
-            return {"target": fact.target, "watch_until": fact.until}
+            return {"target": fact.target, "watch_until": fact.until, "recovered": True}
         case CaseClosed():
-            return {"outcome": fact.outcome}
+            restored = fact.outcome is Outcome.RESTORED
+            return {"outcome": fact.outcome, "recovered": state.recovered or restored}
         case _:
             return {}

@@ -24,29 +24,32 @@ with workflow.unsafe.imports_passed_through():
         DecisionOrder,
         DecisionTaken,
         Deeds,
+        Issued,
         IssueOrder,
         NoTargetFound,
         Reservation,
         ReserveOrder,
         Sighting,
     )
-    from events.terms import Outcome, Serial, Status
+    from events.terms import Aim, Loss, Outcome, Recovery, Serial, Status
     from workflows.case import (
         Assessed,
         Blocked,
         CaseState,
         Command,
         Decide,
+        Failed,
         NoTarget,
         Offered,
         Replaced,
         Report,
         Sighted,
+        WaitOver,
         WatchOver,
         decide,
         fold_all,
     )
-    from workflows.policy import Policy, Quota, Rule, quota_to_reserve
+    from workflows.policy import Policy, Quota, Rule, loss_of, quota_to_reserve
 
 DEED: Final[dict[str, Any]] = {
     "start_to_close_timeout": timedelta(seconds=60),
@@ -60,6 +63,9 @@ QUICK: Final[dict[str, Any]] = {
     "retry_policy": RetryPolicy(maximum_attempts=1),
 }
 """A deed as a local activity has one short attempt; what it cannot do so is done as a regular one."""
+
+ENROLMENT = timedelta(days=14)
+"""How long a holder has to set access data that were reset."""
 
 Order = TypeVar("Order")
 Answer = TypeVar("Answer")
@@ -94,11 +100,14 @@ class LossCase:
     async def run(self, key: CaseKey) -> Outcome:
         rule = await self._open()
         await self._approval()
-        if self.state.status is not Status.CLOSED:
+        if self._is_open:
             await self._block(rule)
             await self._replace(rule)
             await self._watch()
-        await self._do_surely(Deeds.close, CloseOrder(key=key, recovered=self.state.target is not None))
+        if self._is_open:
+            await self._replace(rule, full=True)
+        lift = self.state.outcome is Outcome.GIVEN_UP
+        await self._do_surely(Deeds.close, CloseOrder(key=key, recovered=self.state.recovered, lift=lift))
         await self._open_mail()
         await workflow.wait_condition(workflow.all_handlers_finished)
         assert self.state.outcome is not None
@@ -143,6 +152,15 @@ class LossCase:
         assert self._state is not None
         return self._state
 
+    @property
+    def loss(self) -> Loss:
+        """The row of the table of losses that this case is of."""
+        return loss_of(self.state.report)
+
+    @property
+    def _is_open(self) -> bool:
+        return self.state.status is not Status.CLOSED
+
     async def _open(self) -> Rule:
         await workflow.wait_condition(lambda: any(isinstance(letter.command, Report) for letter in self._mail))
         opening = next(letter for letter in self._mail if isinstance(letter.command, Report))
@@ -151,7 +169,7 @@ class LossCase:
         assessment, _ = await asyncio.gather(self._do_surely(Deeds.assess, self._key), self._take(report))
         opening.taken = True
         policy, facts = Policy.model_validate(assessment.policy), assessment.facts
-        rule = policy.rule_for(facts)
+        rule = policy.rule_for(self.loss, facts)
         reservation = await self._reserve(quota_to_reserve(self.state.report, facts, rule), facts)
         command = Assessed(facts=facts, policy=policy, reservation=reservation)
         await self._take_quickly(command, reservation.at if reservation else assessment.at)
@@ -173,27 +191,67 @@ class LossCase:
         await self._rest(lambda: self.state.status is not Status.AWAITING_APPROVAL)
 
     async def _block(self, rule: Rule) -> None:
-        done = await self._do(Deeds.block, BlockOrder(key=self._key, measures=rule.measures))
-        await self._take_quickly(Blocked(), done.at)
+        aim = self.loss.aim(self.state.report.scope)
+        order = BlockOrder(
+            key=self._key,
+            measures=rule.measures_for(self.loss),
+            aim=aim,
+            licences=self.state.licences if aim is Aim.LICENCE else (),
+        )
+        if done := await self._done_or_given_up(Deeds.block, order):
+            await self._take_quickly(Blocked(), done.at)
 
-    async def _replace(self, rule: Rule) -> None:
-        order = IssueOrder(key=self._key, licences=self.state.licences, measures=rule.measures)
-        answer = await self._do(Deeds.issue, order)
+    async def _replace(self, rule: Rule, full: bool = False) -> None:
+        if not self._is_open:
+            return
+        order = self._issue_order(rule, full)
+        answer = await self._done_or_given_up(Deeds.issue, order)
         while isinstance(answer, NoTargetFound):
             await self._take(NoTarget(tickets=answer.tickets))
-            await self._rest(lambda: bool(self._offers))
+            await self._target(answer.at)
+            if not self._is_open:
+                return
             await self._take(Offered(serial=self._offers.pop(0)))
-            answer = await self._do(Deeds.issue, order)
-        until = answer.at + timedelta(days=rule.watch_days)
-        await self._take_quickly(Replaced(target=answer.target, watch_until=until), answer.at)
+            answer = await self._done_or_given_up(Deeds.issue, order)
+        if isinstance(answer, Issued):
+            until = answer.at + timedelta(days=rule.watch_days_for(self.loss))
+            await self._take_quickly(Replaced(target=answer.target, at=answer.at, watch_until=until), answer.at)
+
+    def _issue_order(self, rule: Rule, full: bool) -> IssueOrder:
+        recovery = self.loss.recovery
+        return IssueOrder(
+            key=self._key,
+            licences=self.state.licences,
+            measures=tuple(ordered.measure for ordered in rule.measures_for(self.loss)),
+            recovery=recovery,
+            target=self.loss.target(self.state.report.scope),
+            match=rule.match if recovery is Recovery.REISSUE else None,
+            stop_gap_days=rule.stop_gap_days if recovery is Recovery.STOP_GAP else None,
+            full=full,
+        )
+
+    async def _target(self, since: datetime) -> None:
+        """Wait for somewhere to put the replacement; access data that nobody sets lapse."""
+        lapses = since + ENROLMENT if self.loss.recovery is Recovery.RESET else None
+        late = False
+
+        def ended() -> bool:
+            nonlocal late
+            late = lapses is not None and workflow.now() >= lapses
+            return bool(self._offers) or late
+
+        await self._rest(ended, lapses)
+        if not self._offers and late:
+            await self._take(WaitOver())
 
     async def _watch(self) -> None:
         until = self.state.watch_until
-        assert until is not None
+        if not self._is_open or until is None:
+            return
         await self._rest(lambda: self.state.status is not Status.WATCHING or workflow.now() >= until, until)
         if self.state.status is Status.WATCHING:
             await self._take(WatchOver())
-        await self._rest(lambda: self.state.status is Status.CLOSED)
+        await self._rest(lambda: self.state.status in (Status.CLOSED, Status.REPLACING))
 
     async def _rest(self, ended: Callable[[], bool], alarm: datetime | None = None) -> None:
         """Let arriving commands be taken until this has ended; `alarm` is when to look though nothing arrives."""
@@ -201,10 +259,12 @@ class LossCase:
             timeout = None if alarm is None else max(timedelta(0), alarm - workflow.now())
             with contextlib.suppress(asyncio.TimeoutError):
                 await workflow.wait_condition(lambda: bool(self._mail) or ended(), timeout=timeout)
-            await self._open_mail()
+            await self._open_mail(ended)
 
-    async def _open_mail(self) -> None:
-        while self._mail:
+    async def _open_mail(self, ended: Callable[[], bool] = lambda: False) -> None:
+        """Take letters until there are none, or until this has ended: what comes then may be done again after a crash,
+        and must not find letters between that the first time did not."""
+        while self._mail and not ended():
             letter = self._mail.pop(0)
             await self._take(await self._completed(letter.command))
             letter.taken = True
@@ -238,15 +298,34 @@ class LossCase:
         self._state = fold_all(facts, self._state)
         self._sequence, self._hash = appended.sequence, appended.hash
 
+    async def _done_or_given_up(self, deed: Callable[[Deeds, Order], Awaitable[Answer]], order: Order) -> Answer | None:
+        """Do it; what fails for good makes the case stuck until a supervisor resumes it, or gives it up: None."""
+        while True:
+            try:
+                return await self._do(deed, order)
+            except FailureError as error:
+                if is_cancelled_exception(error):
+                    raise
+                cause = _cause(error)
+                await self._take(Failed(code=getattr(cause, "type", None) or type(cause).__name__, cause=str(cause)))
+            await self._rest(lambda: self.state.status is not Status.STUCK)
+            if not self._is_open:
+                return None
+
     async def _do(self, deed: Callable[[Deeds, Order], Awaitable[Answer]], order: Order) -> Answer:
         """Do it in this workflow task if it can be done at once, else as a regular activity."""
         try:
             return await workflow.execute_local_activity_method(deed, order, **QUICK)
         except FailureError as error:
-            cause = error.cause if isinstance(error, ActivityError) else error
+            cause = _cause(error)
             if is_cancelled_exception(error) or (isinstance(cause, ApplicationError) and cause.non_retryable):
                 raise
         return await self._do_surely(deed, order)
 
     async def _do_surely(self, deed: Callable[[Deeds, Order], Awaitable[Answer]], order: Order) -> Answer:
         return await workflow.execute_activity_method(deed, order, **DEED)
+
+
+def _cause(error: FailureError) -> BaseException:
+    """A local activity's failure is the cause itself, a regular one's is wrapped."""
+    return error.cause if isinstance(error, ActivityError) and error.cause else error

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from events.catalogue import CaseFact, LossReported, TargetOffered, WatchBegun
 from events.errors import Code
 from events.ports import DecisionOrder, Sighting
-from events.terms import Action, Cause, Decision, DecisionId, Mode, Outcome, Status, Verdict
+from events.terms import Action, Cause, Decision, DecisionId, Kind, Mode, Outcome, Reason, Status, Verdict
 from tests.unit.facts import NOW, facts, licence, names, report
 from workflows.case import (
     TRANSITIONS,
@@ -19,12 +19,14 @@ from workflows.case import (
     CaseState,
     Command,
     Decide,
+    Failed,
     NoTarget,
     Offered,
     Replaced,
     Report,
     Sighted,
     UnexpectedFactError,
+    WaitOver,
     WatchOver,
     decide,
     fold,
@@ -51,7 +53,7 @@ UNTIL = NOW + timedelta(days=30)
 REPORTED = Report(report=report())
 ASSESSED = Assessed(facts=facts(licence()), policy=POLICY, reservation=None)
 BLOCKED = Blocked()
-REPLACED = Replaced(target="3-2", watch_until=UNTIL)
+REPLACED = Replaced(target="3-2", at=NOW, watch_until=UNTIL)
 NO_TARGET = NoTarget(tickets=("T-1",))
 OFFERED = Offered(serial="3-2")
 NEEDS_APPROVAL = Assessed(facts=facts(licence()), policy=MANUAL, reservation=None)
@@ -66,6 +68,10 @@ def sighted(statement: str = "contact/1") -> Sighted:
 
 
 SIGHTED = sighted()
+RETURNED = Sighted(sighting=Sighting(statement="returned/1", cause=Cause.RETURNED, occurred=NOW))
+DAMAGED = Report(report=report(reason=Reason.DAMAGED))
+FORGOTTEN = Report(report=report(kind=Kind.CLOUD, reason=Reason.FORGOTTEN))
+FAILED = Failed(code="generation_conflict", cause="licence L-1 is no longer at generation 1 in 3-1")
 RULED = decision(Action.RULE, name="D-2", verdict=Verdict.CLONE)
 
 
@@ -203,12 +209,71 @@ def test_a_sighting_before_the_watch_is_kept_and_decides_nothing() -> None:
     assert sum(fact.name == "case.sighted" for fact in written) == 1
 
 
+def test_a_damaged_dongle_that_comes_back_earns_the_full_replacement() -> None:
+    bridged, _ = after(DAMAGED, ASSESSED, BLOCKED, REPLACED)
+    owed, _ = after(DAMAGED, ASSESSED, BLOCKED, REPLACED, RETURNED)
+    closed, _ = after(DAMAGED, ASSESSED, BLOCKED, REPLACED, RETURNED, RETURNED, REPLACED)
+
+    assert [bridged.status, owed.status] == [Status.WATCHING, Status.REPLACING]
+    assert (closed.status, closed.outcome, closed.recovered) == (Status.CLOSED, Outcome.RETURNED, True)
+
+
+def test_a_damaged_dongle_that_came_back_before_the_stop_gap_owes_nothing() -> None:
+    owed, _ = after(DAMAGED, NEEDS_APPROVAL, RETURNED, decision(Action.APPROVE), BLOCKED, REPLACED)
+
+    assert (owed.status, owed.returned) == (Status.REPLACING, "returned/1")
+
+
+def test_a_damaged_dongle_that_never_comes_back_lapses() -> None:
+    state, _ = after(DAMAGED, ASSESSED, BLOCKED, REPLACED, WatchOver())
+
+    assert (state.status, state.outcome) == (Status.CLOSED, Outcome.LAPSED)
+
+
+def test_forgotten_access_data_are_restored_once_their_holder_sets_them_and_nothing_is_watched() -> None:
+    waiting, _ = after(FORGOTTEN, ASSESSED, BLOCKED, NO_TARGET)
+    restored, _ = after(FORGOTTEN, ASSESSED, BLOCKED, NO_TARGET, OFFERED, REPLACED)
+    lapsed, _ = after(FORGOTTEN, ASSESSED, BLOCKED, NO_TARGET, WaitOver())
+
+    assert waiting.status is Status.AWAITING_TARGET
+    assert (restored.outcome, restored.recovered) == (Outcome.RESTORED, True)
+    assert (lapsed.outcome, lapsed.recovered) == (Outcome.LAPSED, False)
+
+
+def test_a_parcel_that_returns_what_was_lost_is_a_resurfacing() -> None:
+    state, _ = after(REPORTED, ASSESSED, BLOCKED, REPLACED, RETURNED)
+
+    assert state.status is Status.RESURFACED
+
+
+def test_what_fails_for_good_is_stuck_with_its_cause_until_it_is_resumed_or_given_up() -> None:
+    stuck, _ = after(REPORTED, ASSESSED, BLOCKED, FAILED)
+    resumed, _ = after(REPORTED, ASSESSED, BLOCKED, FAILED, decision(Action.RESUME))
+    given_up, _ = after(REPORTED, ASSESSED, BLOCKED, FAILED, decision(Action.GIVE_UP))
+
+    assert (stuck.status, stuck.stuck) == (Status.STUCK, (Status.REPLACING, FAILED.code, FAILED.cause))
+    assert (resumed.status, resumed.stuck) == (Status.REPLACING, None)
+    assert (given_up.status, given_up.outcome, given_up.recovered) == (Status.CLOSED, Outcome.GIVEN_UP, False)
+
+
+def test_who_tries_to_decide_a_closed_case_is_denied_and_the_attempt_is_in_the_history() -> None:
+    state, written = after(REPORTED, NEEDS_APPROVAL, decision(Action.REJECT), decision(Action.APPROVE, name="D-2"))
+
+    assert state.status is Status.CLOSED
+    assert written[-1].model_dump()["code"] == Code.NOTHING_TO_DECIDE
+
+
 def test_every_transition_of_the_table_is_taken_by_some_journey() -> None:
     journeys: list[list[Command]] = [
         [REPORTED, NEEDS_APPROVAL, decision(Action.REJECT)],
         [REPORTED, NEEDS_APPROVAL, decision(Action.APPROVE), BLOCKED, REPLACED, SIGHTED, RULED],
         [REPORTED, Assessed(facts=facts(), policy=POLICY, reservation=None)],
         [REPORTED, ASSESSED, BLOCKED, NO_TARGET, OFFERED, REPLACED, WatchOver()],
+        [DAMAGED, ASSESSED, BLOCKED, REPLACED, RETURNED, REPLACED],
+        [DAMAGED, ASSESSED, BLOCKED, REPLACED, SIGHTED, RETURNED, REPLACED],
+        [FORGOTTEN, ASSESSED, BLOCKED, NO_TARGET, WaitOver()],
+        [REPORTED, ASSESSED, FAILED, decision(Action.RESUME), BLOCKED, FAILED, decision(Action.RESUME, "D-2")],
+        [REPORTED, ASSESSED, FAILED, decision(Action.GIVE_UP)],
     ]
     taken = set()
     for journey in journeys:

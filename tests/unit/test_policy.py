@@ -8,14 +8,15 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from events.ports import Reservation
-from events.terms import Decision, Mode, QuotaSubject
+from events.terms import LOSSES, Decision, Kind, Loss, Mode, QuotaSubject, Reason, Watch
 from tests.unit.facts import NOW, facts, licence, report
-from workflows.policy import STRICTNESS, Policy, Quota, Rule, decide_report, quota_to_reserve
+from workflows.policy import STRICTNESS, Policy, Quota, Rule, decide_report, loss_of, quota_to_reserve
 
 QUOTA = Quota(per=QuotaSubject.HOLDER, recoveries=2, term_days=365)
 AUTOMATIC = Rule(products=("cad",))
 HYBRID = Rule(products=("cam",), mode=Mode.HYBRID, quota=QUOTA)
 MANUAL = Rule(products=("plm",), mode=Mode.MANUAL)
+LOST = loss_of(report())
 POLICY = Policy(rules=(AUTOMATIC, HYBRID, MANUAL))
 
 
@@ -61,14 +62,14 @@ def test_the_strictest_rule_of_the_products_holds(products: list[str]) -> None:
     modes = {"cad": Mode.AUTOMATIC, "cam": Mode.HYBRID, "plm": Mode.MANUAL, "other": Mode.MANUAL}
     known = facts(*(licence(number, product=product) for number, product in enumerate(products)))
 
-    assert POLICY.rule_for(known).mode is max((modes[product] for product in products), key=STRICTNESS.index)
+    assert POLICY.rule_for(LOST, known).mode is max((modes[product] for product in products), key=STRICTNESS.index)
 
 
 def test_a_rule_without_products_holds_for_those_that_no_other_names() -> None:
     policy = Policy(rules=(Rule(mode=Mode.AUTOMATIC), MANUAL))
 
-    assert policy.rule_for(facts(licence(product="cad"))).mode is Mode.AUTOMATIC
-    assert policy.rule_for(facts(licence(product="plm"))).mode is Mode.MANUAL
+    assert policy.rule_for(LOST, facts(licence(product="cad"))).mode is Mode.AUTOMATIC
+    assert policy.rule_for(LOST, facts(licence(product="plm"))).mode is Mode.MANUAL
 
 
 @pytest.mark.parametrize(
@@ -96,3 +97,46 @@ def test_a_quota_goes_with_the_mode_hybrid_and_only_with_it() -> None:
     for mode, quota in ((Mode.AUTOMATIC, QUOTA), (Mode.MANUAL, QUOTA), (Mode.HYBRID, None)):
         with pytest.raises(ValidationError, match="quota"):
             Rule(mode=mode, quota=quota)
+
+
+def test_the_most_specific_rule_holds() -> None:
+    policy = Policy(
+        rules=(
+            Rule(mode=Mode.MANUAL),
+            Rule(kinds=(Kind.ACT,), watch_days=5),
+            Rule(kinds=(Kind.ACT,), reasons=(Reason.COMPUTER_STOLEN,), watch_days=6),
+            Rule(products=("cad",), mode=Mode.HYBRID, quota=QUOTA),
+        )
+    )
+    known, stolen = Loss.of(Kind.ACT, Reason.HARDWARE_REPLACED), Loss.of(Kind.ACT, Reason.COMPUTER_STOLEN)
+    assert known
+    assert stolen
+
+    assert policy.rule_for(LOST, facts(licence(product="x"))).mode is Mode.MANUAL
+    assert policy.rule_for(known, facts(licence(product="x"))).watch_days == 5
+    assert policy.rule_for(stolen, facts(licence(product="x"))).watch_days == 6
+    assert policy.rule_for(stolen, facts(licence(product="cad"))).mode is Mode.HYBRID
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: f"{loss.kind}-{loss.reason}")
+def test_what_a_rule_does_not_say_is_as_the_table_of_losses_has_it(loss: Loss) -> None:
+    rule = Rule()
+
+    assert tuple(ordered.measure for ordered in rule.measures_for(loss)) == loss.measures
+    assert (rule.watch_days_for(loss) == 0) == (loss.watch is Watch.NONE)
+
+
+def test_a_measure_may_be_given_by_its_name_or_with_a_delay() -> None:
+    rule = Rule.model_validate({"measures": ["deactivation", {"measure": "blacklisting", "delay_hours": 48}]})
+
+    assert [(ordered.measure, ordered.delay_hours) for ordered in rule.measures_for(LOST)] == [
+        ("deactivation", 0),
+        ("blacklisting", 48),
+    ]
+
+
+@pytest.mark.parametrize("reason", [Reason.FORGOTTEN, Reason.STOLEN])
+def test_access_data_are_recovered_whether_or_not_the_container_holds_licences(reason: Reason) -> None:
+    said = report(kind=Kind.CLOUD, reason=reason)
+
+    assert decide_report(said, facts(kind=Kind.CLOUD), Policy(), None).decision is Decision.AUTOMATIC
