@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from temporalio import activity
@@ -27,6 +28,8 @@ from events.ports import (
     Reservation,
     ReserveOrder,
     Supervisors,
+    SweepOrder,
+    Swept,
 )
 
 Answer = TypeVar("Answer")
@@ -63,6 +66,10 @@ class Deeds(ports.Deeds):
     @activity.defn(name="close")
     async def close(self, order: CloseOrder) -> Done:
         return await _deed(self._backend.close(order))
+
+    @activity.defn(name="sweep_leases")
+    async def sweep_leases(self, order: SweepOrder) -> Swept:
+        return Swept(leases=await _deed(self._backend.sweep_leases(datetime.now(UTC), order.limit)))
 
     @activity.defn(name="append")
     async def append(self, order: AppendOrder) -> Appended:

@@ -282,6 +282,18 @@ class LicensingBackend(Protocol):
         """Know that a case is over, and free the claims of one that recovered nothing."""
 
 
+class SweepOrder(Value):
+    """Look through at most `limit` leases whose next time has come."""
+
+    limit: Annotated[int, Field(ge=1, le=10_000)]
+
+
+class Swept(Value):
+    """So many leases were looked through; as many as the limit means that there may be more."""
+
+    leases: int
+
+
 class AppendOrder(Value):
     """Append these facts to the stream of a case, after its head. `facts` are (type, data) pairs."""
 
@@ -334,6 +346,11 @@ class Deeds(ABC):
     async def close(self, order: CloseOrder) -> Done:
         """Have the case known as closed."""
 
+    @activity.defn(name="sweep_leases")
+    @abstractmethod
+    async def sweep_leases(self, order: SweepOrder) -> Swept:
+        """State which leases came to be due soon, overdue or lapsed."""
+
     @activity.defn(name="append")
     @abstractmethod
     async def append(self, order: AppendOrder) -> Appended:
@@ -341,6 +358,7 @@ class Deeds(ABC):
 
 
 WORKFLOW = "LossCase"
+LEASE_SWEEP = "LeaseSweep"
 
 
 class Acknowledged(Value):

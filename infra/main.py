@@ -14,7 +14,7 @@ from rich.console import Console
 from events.errors import Code, RefusalError
 from infra import operate
 from infra.settings import Settings
-from portal import cli
+from portal import cli, kinds
 
 if TYPE_CHECKING:
     from infra.ground import LocalGround
@@ -27,6 +27,7 @@ app = typer.Typer(
 )
 operate.register(app)
 cli.register(app, lambda: _ground())
+kinds.register(app)
 views = typer.Typer(no_args_is_help=True, help="The views that commands ask.")
 app.add_typer(views, name="views")
 

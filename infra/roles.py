@@ -15,11 +15,12 @@ from activities.deeds import Deeds
 from activities.outbox import Relay
 from events.log import LogWriter
 from infra.settings import Driver, Settings
-from infra.wiring import open_backend, open_temporal
+from infra.wiring import open_backend, open_temporal, schedule_lease_sweep
 from portal.cases import TemporalCases
 from portal.commands import Doors
 from portal.inbox import Inbox
 from projections.plain import run_plain
+from workflows.lease_sweep import LeaseSweep
 from workflows.loss_case import LossCase
 
 Ready = Callable[[], None]
@@ -39,7 +40,7 @@ def case_worker(client: Client, task_queue: str, deeds: Deeds) -> Worker:
     return Worker(
         client,
         task_queue=task_queue,
-        workflows=[LossCase],
+        workflows=[LossCase, LeaseSweep],
         activities=[
             deeds.assess,
             deeds.reserve,
@@ -47,6 +48,7 @@ def case_worker(client: Client, task_queue: str, deeds: Deeds) -> Worker:
             deeds.block,
             deeds.issue,
             deeds.close,
+            deeds.sweep_leases,
             deeds.append,
         ],
         workflow_runner=workflow_runner(),
@@ -57,6 +59,7 @@ def case_worker(client: Client, task_queue: str, deeds: Deeds) -> Worker:
 async def worker(settings: Settings, ready: Ready) -> None:
     """Runs the loss cases and their deeds, and relays the backend's outbox."""
     client = await open_temporal(settings)
+    await schedule_lease_sweep(client, settings)
     async with open_backend(settings) as backend, LogWriter(settings.bootstrap) as writer:
         cases = case_worker(client, settings.task_queue, Deeds(backend, writer))
         async with cases, asyncio.TaskGroup() as tasks:

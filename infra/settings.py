@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     replication_factor: int = Field(1, ge=1, le=9, description="Copies of each topic, set when it is created.")
     projector: Driver = Field(Driver.FAUST, description="What drives the projector: faust, or a plain consumer.")
     hold_seconds: float = Field(30, ge=0, description="How long an inbox record waits for a fact that it needs.")
+    lease_sweep_seconds: float = Field(
+        60, ge=1, description="How often leases are looked through for those running out."
+    )
     status_base: str = Field(
         "http://127.0.0.1:8080/status-lists", description="Where licence files say that the status lists are published."
     )

@@ -3,19 +3,30 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
-from temporalio.client import Client
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleUpdate,
+)
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.backend import EmbeddedBackend
 from activities.schema import migrate
 from activities.signing import SigningKeys
+from events.ports import LEASE_SWEEP
 from events.terms import VendorId
 from events.topics import TopicSpec, log_spec, vendor_specs
 from infra.settings import Settings
@@ -24,6 +35,7 @@ from workflows.policy import Policy
 
 CONNECT_SECONDS = 60.0
 POOL_CONNECTIONS = 8
+LEASE_SCHEDULE = "lostfound-leases"
 
 
 async def prepare(settings: Settings, say: Callable[[str], None]) -> None:
@@ -89,3 +101,19 @@ async def open_temporal(settings: Settings) -> Client:
                 )
             except RuntimeError:
                 await asyncio.sleep(0.2)
+
+
+async def schedule_lease_sweep(client: Client, settings: Settings) -> None:
+    """Have the leases looked through at an interval, by a schedule that outlives every process. May be repeated."""
+    action = ScheduleActionStartWorkflow(LEASE_SWEEP, id="lostfound-leases", task_queue=settings.task_queue)
+    every = ScheduleIntervalSpec(every=timedelta(seconds=settings.lease_sweep_seconds))
+    schedule = Schedule(
+        action=action,
+        spec=ScheduleSpec(intervals=[every]),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)),
+    )
+    try:
+        await client.create_schedule(LEASE_SCHEDULE, schedule)
+    except ScheduleAlreadyRunningError:
+        handle = client.get_schedule_handle(LEASE_SCHEDULE)
+        await handle.update(lambda _: ScheduleUpdate(schedule=schedule))

@@ -6,7 +6,9 @@ import pytest
 
 from events.errors import Code
 from events.inbox import STATEMENTS
+from events.terms import Outcome, Reason
 from infra.settings import Settings
+from portal.kinds import document
 
 DOCS = Path(__file__).parents[2] / "docs"
 ELSEWHERE = {
@@ -22,6 +24,11 @@ ELSEWHERE = {
     Code.NOT_A_SUPERVISOR,
     Code.OWN_CASE,
     Code.NOTHING_TO_DECIDE,
+    Code.BAD_LINK,
+    Code.BAD_ACCESS_DATA,
+    Code.BLOCKED,
+    Code.SUPERSEDED,
+    Code.FINGERPRINT_MISMATCH,
 }
 """Codes that no inbox record can get."""
 
@@ -45,3 +52,12 @@ def test_every_statement_is_documented(type_: str) -> None:
 @pytest.mark.parametrize("code", sorted(set(Code) - ELSEWHERE))
 def test_every_refusal_of_the_inbox_is_documented(code: Code) -> None:
     assert f"| `{code}` |" in (DOCS / "inbox.md").read_text()
+
+
+def test_kinds_diagram_and_outcomes_are_documented_from_the_tables_of_the_code() -> None:
+    assert (DOCS / "kinds.md").read_text() == document()
+
+
+@pytest.mark.parametrize("named", [*Reason, *Outcome])
+def test_every_reason_and_outcome_has_a_meaning_in_words(named: str) -> None:
+    assert f"`{named}`" in document()

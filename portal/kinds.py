@@ -1,0 +1,126 @@
+"""What can be lost and what becomes of a case, told from the data that the product itself goes by."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from events.terms import LOSSES, Aim, Loss, Outcome, Recovery, Scope, Target, Watch
+from workflows.case import STAYING, TRANSITIONS
+from workflows.policy import WATCH_DAYS, Rule
+
+RECOVERIES = {
+    Recovery.NEXT_GENERATION: "the next generation of each licence",
+    Recovery.STOP_GAP: "a stop-gap now, the full replacement when the broken one is returned",
+    Recovery.REISSUE: "the next generation, for the same machine",
+    Recovery.RESET: "new access data, set by the holder; no new licence",
+    Recovery.ROTATION: "new access data at once, all sessions ended; licences stay",
+}
+TARGETS = {
+    Target.EMPTY_CONTAINER: "an empty container of the holder",
+    Target.OTHER_CONTAINER: "another container of the holder",
+    Target.ACTIVATION: "the machine that activates next",
+    Target.SAME_CONTAINER: "the same container",
+}
+AIMS = {
+    Aim.CONTAINER: "the container",
+    Aim.LICENCE: "the licences' generations",
+    Aim.ACCESS_DATA: "the old access data",
+}
+WATCHES = {
+    Watch.NONE: "none",
+    Watch.SHORT: f"{WATCH_DAYS[Watch.SHORT]} days",
+    Watch.LONG: f"{WATCH_DAYS[Watch.LONG]} days",
+    Watch.UNTIL_RETURNED: f"until it is returned, at most {Rule().stop_gap_days} days",
+}
+OUTCOMES = {
+    Outcome.REFUSED: "policy refused the report",
+    Outcome.REJECTED: "a supervisor rejected it",
+    Outcome.GIVEN_UP: "it was stuck and a supervisor gave it up; its measures are lifted",
+    Outcome.RESTORED: "the holder set new access data",
+    Outcome.RETURNED: "the damaged container came back, and the full replacement was issued",
+    Outcome.LAPSED: "the damaged container never came back, or nobody set the access data in time",
+    Outcome.LOST_FOR_EVER: "the watch ended and the original never turned up",
+    Outcome.FOUND: "the original turned up: found",
+    Outcome.DAMAGED: "the original turned up: damaged",
+    Outcome.USED_AFTER_LOSS: "the original turned up: used after its loss",
+    Outcome.CLONE: "the original turned up: a clone",
+    Outcome.FRAUD: "the original turned up: fraud",
+}
+
+
+def rows() -> list[dict[str, Any]]:
+    """One row for each kind, reason and scope that can be reported."""
+    return [_row(loss, scope) for loss in LOSSES for scope in loss.scopes]
+
+
+def _row(loss: Loss, scope: Scope) -> dict[str, Any]:
+    return {
+        "kind": loss.kind,
+        "reason": loss.reason,
+        "meaning": loss.meaning,
+        "scope": scope,
+        "recovery": loss.recovery,
+        "target": loss.target(scope),
+        "measures": list(loss.measures),
+        "aim": loss.aim(scope) if loss.measures else None,
+        "watch": loss.watch,
+        "watch_days": Rule().watch_days_for(loss),
+    }
+
+
+def diagram() -> str:
+    """The life of a case as a Mermaid state diagram."""
+    arrows = [f"    {_state(source)} --> {target}: {trigger}" for (source, trigger), target in TRANSITIONS.items()]
+    return "\n".join(["stateDiagram-v2", *arrows, "    closed --> [*]"])
+
+
+def _state(status: str | None) -> str:
+    return "[*]" if status is None else status
+
+
+def document() -> str:
+    """`docs/kinds.md`."""
+    lines = ["# What can be lost, and what becomes of it", ""]
+    lines += ["Made from the tables that the code goes by; `lostfound kinds --markdown` prints it.", ""]
+    lines += [
+        "| kind | reason | scope | what the holder gets | where | measures | watch |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for loss in LOSSES:
+        for scope in loss.scopes:
+            aimed = f"{', then '.join(loss.measures)} of {AIMS[loss.aim(scope)]}" if loss.measures else "none"
+            cells = (
+                *(loss.kind, f"`{loss.reason}`: {loss.meaning}", scope, RECOVERIES[loss.recovery]),
+                *(TARGETS[loss.target(scope)], aimed, WATCHES[loss.watch]),
+            )
+            lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", "A rule of the vendor's policy may name other measures, delays and lengths.", ""]
+    lines += ["## The life of a case", "", "```mermaid", diagram(), "```", ""]
+    lines += [f"Wherever an open case stands, it takes {', '.join(f'`{name}`' for name in STAYING)} and stays.", ""]
+    lines += ["## Outcomes", "", "| outcome | meaning |", "|---|---|"]
+    lines += [f"| `{outcome}` | {OUTCOMES[outcome]} |" for outcome in Outcome]
+    return "\n".join(lines) + "\n"
+
+
+def register(app: typer.Typer) -> None:
+    """Add `kinds` to the program's commands."""
+
+    @app.command("kinds")
+    def kinds(
+        as_json: Annotated[bool, typer.Option("--json", help="A JSON list, one object a row.")] = False,
+        markdown: Annotated[bool, typer.Option("--markdown", help="The page docs/kinds.md.")] = False,
+    ) -> None:
+        """Show what can be lost how, and what the product does about it."""
+        if as_json:
+            typer.echo(json.dumps(rows(), indent=2))
+        elif markdown:
+            typer.echo(document(), nl=False)
+        else:
+            table = Table("kind", "reason", "scope", "recovery", "target", "measures", "watch, days")
+            for row in rows():
+                told = (row["kind"], row["reason"], row["scope"], row["recovery"], row["target"])
+                table.add_row(*told, ", ".join(row["measures"]) or "none", str(row["watch_days"]))
+            Console().print(table)
