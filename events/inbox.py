@@ -5,7 +5,7 @@ Inventory facts may come in any order and any number of times. The vendor is nev
 
 from typing import Annotated, ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from events.terms import (
     Contact,
@@ -29,6 +29,7 @@ from events.terms import (
 )
 
 PREFIX = "lostfound.inbox."
+_CRM: dict[str, JsonValue] = {"role": "back_office", "name": "crm"}
 
 
 class Statement(Value):
@@ -36,6 +37,8 @@ class Statement(Value):
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
+    example: ClassVar[dict[str, JsonValue]]
+    """Valid data of this type, as JSON."""
 
     @classmethod
     def type(cls) -> str:
@@ -47,6 +50,7 @@ class ContainerStatement(Statement):
     """A container was handed to a holder; an activation goes with the fingerprint of its machine."""
 
     name = "container.registered"
+    example: ClassVar[dict[str, JsonValue]] = {"serial": "3-1001", "kind": "dongle", "holder": "H-7"}
     serial: Serial
     kind: Kind
     holder: HolderId
@@ -63,6 +67,15 @@ class LicenceStatement(Statement):
     """A licence was put into a container by the vendor's own licensing."""
 
     name = "licence.issued"
+    example: ClassVar[dict[str, JsonValue]] = {
+        "licence": "L-1",
+        "serial": "3-1001",
+        "product": "cad",
+        "ticket": "T-1",
+        "value_cents": 250_000,
+        "lease": {"check_in": {"unit": "month", "count": 1}, "grace_days": 7},
+        "issued": "2026-01-10T09:00:00Z",
+    }
     licence: LicenceId
     serial: Serial
     product: ProductId
@@ -79,6 +92,14 @@ class LossStatement(Statement):
     `occurred` is a claim."""
 
     name = "loss.reported"
+    example: ClassVar[dict[str, JsonValue]] = {
+        "report": "R-1",
+        "serial": "3-1001",
+        "kind": "dongle",
+        "reason": "lost",
+        "reporter": _CRM,
+        "occurred": "2026-11-20T18:00:00Z",
+    }
     report: ReportId
     serial: Serial
     kind: Kind
@@ -113,6 +134,7 @@ class ContactStatement(Statement):
     """
 
     name = "container.contacted"
+    example: ClassVar[dict[str, JsonValue]] = {"contact": "C-1", "serial": "3-1001", "occurred": "2026-11-21T07:30:00Z"}
     contact: ContactId
     serial: Serial
     occurred: Instant
@@ -133,6 +155,12 @@ class DeactivationStatement(Statement):
     """The holder gave an activation back at the vendor's own licensing, and gets a signed receipt."""
 
     name = "activation.returned"
+    example: ClassVar[dict[str, JsonValue]] = {
+        "contact": "C-2",
+        "serial": "A-1001",
+        "generation": 1,
+        "occurred": "2026-11-21T07:30:00Z",
+    }
     contact: ContactId
     serial: Serial
     generation: Generation
@@ -143,6 +171,12 @@ class FoundStatement(Statement):
     """Somebody has a lost container in hand. `report` is the reporter's own number for this statement."""
 
     name = "container.found"
+    example: ClassVar[dict[str, JsonValue]] = {
+        "report": "F-1",
+        "serial": "3-1001",
+        "reporter": _CRM,
+        "occurred": "2026-11-22T12:00:00Z",
+    }
     report: ReportId
     serial: Serial
     reporter: Reporter
@@ -153,6 +187,12 @@ class ReturnStatement(Statement):
     """The vendor has a container back in its hands, broken or not. `report` is the reporter's own number for this."""
 
     name = "container.returned"
+    example: ClassVar[dict[str, JsonValue]] = {
+        "report": "B-1",
+        "serial": "3-1001",
+        "reporter": _CRM,
+        "occurred": "2026-11-23T10:00:00Z",
+    }
     report: ReportId
     serial: Serial
     reporter: Reporter

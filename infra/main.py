@@ -45,6 +45,14 @@ def serve(role: Annotated[str, typer.Argument(help="worker, projector or inbox")
 
 
 @app.command()
+def asyncapi() -> None:
+    """Print the AsyncAPI document of the inboxes: all that another system needs to state something."""
+    from portal.asyncapi import document
+
+    typer.echo(json.dumps(document(), indent=2))
+
+
+@app.command()
 def setup() -> None:
     """Make topics, schema and the first vendor, as `up` does; for an installation with services of its own."""
     import asyncio
