@@ -1,16 +1,20 @@
 """What the command line stands on: this machine's settings, and the rooms that they lead to."""
 
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
-from datetime import datetime
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
+import orjson
+from aiokafka import AIOKafkaProducer
 from pydantic import ValidationError
 
 from activities import signing
 from events.errors import Code, RefusalError
-from events.ports import DecisionOrder, DecisionTaken
+from events.inbox import LossStatement
+from events.ports import Claim, DecisionOrder, DecisionTaken
 from events.terms import CaseId, VendorId
+from events.topics import inbox
 from infra.settings import Settings
 from infra.wiring import add_vendor, keys, open_backend, open_temporal
 from portal.cases import TemporalCases
@@ -18,9 +22,11 @@ from portal.commands import Doors
 from projections.queries import Queries, open_queries
 from workflows.policy import Policy
 
+DOOR = "command line"
+
 
 class LocalGround:
-    """Implements `portal.cli.Ground`."""
+    """Implements `portal.terminal.Ground`."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -36,19 +42,35 @@ class LocalGround:
 
     async def add_vendor(self, vendor: VendorId, policy: str | None) -> bool:
         """A vendor's topics, signing key and first policy."""
-        try:
-            first = Policy() if policy is None else Policy.model_validate_json(policy)
-        except ValidationError as error:
-            told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:5])
-            raise RefusalError(Code.UNREADABLE_POLICY, f"this is no policy: {told}") from None
-        return await add_vendor(self._settings, vendor, first)
+        return await add_vendor(self._settings, vendor, Policy() if policy is None else _policy(policy))
+
+    async def adopt_policy(self, vendor: VendorId, policy: str) -> int:
+        """Adopt a policy."""
+        adopted = _policy(policy).model_dump(mode="json", exclude={"policy_version"})
+        async with open_backend(self._settings) as backend:
+            return await backend.adopt_policy(vendor, adopted, datetime.now(UTC))
+
+    async def report(self, vendor: VendorId, stated: LossStatement) -> Claim:
+        """Report a loss."""
+        async with self._doors() as doors:
+            return await doors.report(vendor, stated, DOOR, datetime.now(UTC))
+
+    async def send(self, vendor: VendorId, key: str, event: Mapping[str, Any]) -> None:
+        """Put a CloudEvent into the vendor's inbox."""
+        headers = [("content-type", b"application/cloudevents+json")]
+        async with AIOKafkaProducer(bootstrap_servers=self._settings.bootstrap, acks="all") as producer:
+            await producer.send_and_wait(inbox(vendor), orjson.dumps(event), key=key.encode(), headers=headers)
 
     async def decide(self, vendor: VendorId, case: CaseId, order: DecisionOrder) -> DecisionTaken:
         """Bring a decision to a case."""
+        async with self._doors() as doors:
+            return await doors.decide(vendor, case, order)
+
+    @asynccontextmanager
+    async def _doors(self) -> AsyncIterator[Doors]:
         client = await open_temporal(self._settings)
         async with open_backend(self._settings) as backend:
-            doors = Doors(backend, TemporalCases(client, self._settings.task_queue))
-            return await doors.decide(vendor, case, order)
+            yield Doors(backend, TemporalCases(client, self._settings.task_queue))
 
     def jwks(self, vendor: VendorId) -> dict[str, Any]:
         """The public keys of a vendor."""
@@ -57,3 +79,11 @@ class LocalGround:
     def verify(self, file: str, jwks: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         """The claims of a licence file."""
         return signing.verify(file, jwks, now)
+
+
+def _policy(text: str) -> Policy:
+    try:
+        return Policy.model_validate_json(text)
+    except ValidationError as error:
+        told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:5])
+        raise RefusalError(Code.UNREADABLE_POLICY, f"this is no policy: {told}") from None

@@ -14,7 +14,7 @@ from rich.console import Console
 from events.errors import Code, RefusalError
 from infra import operate
 from infra.settings import Settings
-from portal import cli, kinds
+from portal import cli, kinds, terminal
 
 if TYPE_CHECKING:
     from infra.ground import LocalGround
@@ -64,7 +64,7 @@ def setup() -> None:
 
 
 @views.command("rebuild")
-def rebuild(as_json: cli.AsJson = False) -> None:
+def rebuild(as_json: terminal.AsJson = False) -> None:
     """Fold the whole log anew beside the views in use, compare the two, and switch. Exit code 1 when they differ."""
     import asyncio
     from dataclasses import asdict
@@ -77,7 +77,7 @@ def rebuild(as_json: cli.AsJson = False) -> None:
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     settings = Settings()
-    with cli.refusals(), Progress(console=Console(stderr=True), transient=True) as bar:
+    with terminal.refusals(), Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("folding the log", total=None)
         try:
             report = asyncio.run(
@@ -95,7 +95,7 @@ def rebuild(as_json: cli.AsJson = False) -> None:
             table.add_row(name, str(one.rebuilt.rows), one.rebuilt.sha256[:16], "yes" if one.equal else "NO")
         Console().print(table)
         typer.echo(f"{report.records} records folded; the views are {'equal' if report.equal else 'NOT equal'}.")
-    raise typer.Exit(0 if report.equal else cli.REFUSED)
+    raise typer.Exit(0 if report.equal else terminal.REFUSED)
 
 
 def _ground() -> "LocalGround":

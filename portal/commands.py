@@ -14,7 +14,7 @@ from events.inbox import (
     ReturnStatement,
     Statement,
 )
-from events.ports import Cases, DecisionOrder, DecisionTaken, LicensingBackend, Sighting
+from events.ports import Cases, Claim, DecisionOrder, DecisionTaken, LicensingBackend, Sighting
 from events.terms import CaseId, Cause, VendorId
 
 
@@ -47,7 +47,7 @@ class Doors:
             case DeactivationStatement():
                 await self._backend.return_activation(vendor, stated, received)
             case LossStatement():
-                await self._report(vendor, stated, door, received)
+                await self.report(vendor, stated, door, received)
             case _:
                 raise AssertionError(f"no door takes {stated.type()}")
 
@@ -71,10 +71,11 @@ class Doors:
         for key in cases:
             await self._cases.sight(key, sighting)
 
-    async def _report(self, vendor: VendorId, stated: LossStatement, door: str, received: datetime) -> None:
+    async def report(self, vendor: VendorId, stated: LossStatement, door: str, received: datetime) -> Claim:
+        """Bring a report to the case that it opens or joins, or has belonged to since it was first made."""
         claim = await self._backend.claim(vendor, stated, door, received)
         if claim.closed:  # Temporal forgets closed cases, and would begin this one anew
-            return
+            return claim
         reported = LossReported(
             report=stated.report,
             serial=stated.serial,
@@ -88,3 +89,4 @@ class Doors:
             received=claim.received,
         )
         await self._cases.report(claim.key, reported)
+        return claim

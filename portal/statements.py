@@ -36,7 +36,7 @@ def read_statement(key: bytes | None, value: bytes | None, headers: Mapping[str,
     try:
         return statement.model_validate_json(orjson.dumps(data) if not isinstance(data, bytes | str) else data)
     except ValidationError as error:
-        raise _invalid(error) from None
+        raise invalid(error) from None
 
 
 def _cloudevent(value: bytes, headers: Mapping[str, bytes]) -> BaseCloudEvent:
@@ -59,7 +59,8 @@ def _cloudevent(value: bytes, headers: Mapping[str, bytes]) -> BaseCloudEvent:
         raise RefusalError(Code.NOT_CLOUDEVENT, f"this is not a CloudEvent 1.0: {_short(error)}") from None
 
 
-def _invalid(error: ValidationError) -> RefusalError:
+def invalid(error: ValidationError) -> RefusalError:
+    """What is wrong with data, in one sentence: at most five problems."""
     problems = error.errors(include_url=False, include_context=False)
     loss = next((p["msg"] for p in problems if "is no loss" in p["msg"]), None)
     if loss:

@@ -214,6 +214,16 @@ class Queries:
         """What the vendor's blacklist holds at an instant."""
         return await self._all(MeasureView, f"{MEASURE} and effective <= %s order by serial, case_id", (vendor, at))
 
+    async def policy(self, vendor: VendorId, version: int | None) -> dict[str, Any] | None:
+        """A version of the vendor's policy, or the one in force; None where there is none."""
+        cursor = await self.connection.execute(
+            "select policy_version, policy from policies where vendor = %(vendor)s"
+            " and (%(version)s::int is null or policy_version = %(version)s) order by policy_version desc limit 1",
+            {"vendor": vendor, "version": version},
+        )
+        row = await cursor.fetchone()
+        return None if row is None else {**row[1], "policy_version": row[0]}
+
     async def positions(self) -> dict[int, int]:
         """For each partition of the log the offset of the next record to be folded."""
         cursor = await self.connection.execute("select partition, next_offset from positions order by partition")

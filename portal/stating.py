@@ -1,0 +1,139 @@
+"""The commands that state something: a loss at the command line's own door, or any example into an inbox."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import uuid4
+
+import typer
+from pydantic import ValidationError
+
+from events.errors import Code, RefusalError
+from events.inbox import PREFIX, STATEMENTS, LossStatement, Statement
+from events.ports import Claim
+from events.terms import CaseId, Kind, Reason, Role, Scope, Status, VendorId
+from portal.asyncapi import cloudevent
+from portal.statements import invalid
+from portal.terminal import AsJson, Ground, OfVendor, ask, print_json, refusals, vendor_named
+from projections.queries import CaseView
+
+WAIT_SECONDS = 30.0
+LOOK_SECONDS = 0.2
+UNDER_WAY = (Status.REPORTED, Status.BLOCKING, Status.REPLACING)
+
+
+def register(app: typer.Typer, ground: Callable[[], Ground]) -> None:
+    """Add `report` and `trigger` to the program's commands."""
+
+    @app.command("report")
+    def report(
+        serial: str,
+        kind: Annotated[Kind, typer.Option(help="What it is made of.")] = Kind.DONGLE,
+        reason: Annotated[
+            Reason, typer.Option(help="Why it is gone; `lostfound kinds` lists what goes.")
+        ] = Reason.LOST,
+        licence: Annotated[
+            list[str] | None, typer.Option(help="Only this licence in it is gone; may be given again.")
+        ] = None,
+        report: Annotated[
+            str | None, typer.Option(help="A number of your own: the same number is the same report.")
+        ] = None,
+        by: Annotated[str, typer.Option(help="Who reports it.")] = "command-line",
+        role: Annotated[Role, typer.Option(help="In which role.")] = Role.BACK_OFFICE,
+        occurred: Annotated[datetime | None, typer.Option(help="When it happened (UTC); now, if not given.")] = None,
+        wait: Annotated[bool, typer.Option(help="Wait until it is replaced, or waits for somebody.")] = True,
+        vendor: OfVendor = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """Report a loss."""
+        with refusals():
+            named = vendor_named(ground(), vendor)
+            number = report or f"cli-{uuid4()}"
+            said = {
+                "report": number,
+                "serial": serial,
+                "kind": kind,
+                "reason": reason,
+                "scope": Scope.LICENCES if licence else Scope.CONTAINER,
+                "licences": licence or [],
+                "reporter": {"role": role, "name": by},
+                "occurred": (occurred or datetime.now(UTC)).replace(tzinfo=UTC).isoformat(),
+            }
+            claim = asyncio.run(ground().report(named, _valid(LossStatement, said)))
+            found = _settled(ground(), named, claim.key.case) if wait else None
+            _tell(claim, number, found, wait, as_json)
+
+    @app.command("trigger")
+    def trigger(
+        type_: Annotated[str, typer.Argument(metavar="TYPE", help="Such as loss.reported.")],
+        change: Annotated[
+            list[str] | None,
+            typer.Option("--set", help="FIELD=VALUE, as JSON or a word; may be given again."),
+        ] = None,
+        send: Annotated[bool, typer.Option("--send", help="Put it into the vendor's inbox.")] = False,
+        vendor: OfVendor = None,
+    ) -> None:
+        """Print a valid example of an inbox event, as a CloudEvent; `--send` states it."""
+        with refusals():
+            statement = _statement(type_)
+            data = statement.example | dict(_assignment(one) for one in change or ())
+            _valid(statement, data)
+            event = cloudevent(statement, data, str(uuid4()), source="/command-line")
+            if send:
+                asyncio.run(ground().send(vendor_named(ground(), vendor), str(data["serial"]), event))
+            print_json(event)
+
+
+def _statement(named: str) -> type[Statement]:
+    known = {statement.name: statement for statement in STATEMENTS.values()}
+    found = STATEMENTS.get(named) or known.get(named.removeprefix(PREFIX))
+    if found is None:
+        raise RefusalError(Code.UNKNOWN_TYPE, f"there is no inbox event {named!r}; valid: {', '.join(known)}")
+    return found
+
+
+def _assignment(told: str) -> tuple[str, Any]:
+    name, sign, value = told.partition("=")
+    if not sign:
+        raise RefusalError(Code.INVALID_DATA, f"--set takes FIELD=VALUE, and not {told!r}")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
+
+
+def _valid(statement: type[Statement], data: dict[str, Any]) -> Any:
+    try:
+        return statement.model_validate_json(json.dumps(data))
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+def _settled(ground: Ground, vendor: VendorId, case: CaseId) -> CaseView | None:
+    """The case once it no longer moves by itself, or as far as it came in time."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        found = ask(ground, lambda views: views.case(vendor, case))
+        if (found and found.status not in UNDER_WAY) or time.monotonic() > deadline:
+            return found
+        time.sleep(LOOK_SECONDS)
+
+
+def _tell(claim: Claim, report: str, found: CaseView | None, waited: bool, as_json: bool) -> None:
+    case = claim.key.case
+    if as_json:
+        status = found.status if found else None
+        print_json({"report": report, "case": case, "answer": claim.answer, "status": status})
+        return
+    typer.echo(f"Report {report} {ANSWERS[claim.answer]} case {case}.")
+    if found:
+        stands = f"{found.status}: {found.outcome}" if found.outcome else found.status
+        typer.echo(f"It is {stands}; `lostfound case show {case}` tells more.")
+    elif waited:
+        typer.echo("It does not show in the views yet; `lostfound status` says whether all processes run.")
+
+
+ANSWERS = {"opened": "opened", "joined": "joined", "repeated": "was made before and is of"}

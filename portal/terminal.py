@@ -1,0 +1,152 @@
+"""What all commands of the command line share: the ground they stand on, their options, and how they tell an answer."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Protocol, TypeVar
+
+import typer
+from aiokafka.errors import KafkaError
+from psycopg import OperationalError
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from events.errors import Code, RefusalError
+from events.inbox import LossStatement
+from events.ports import Claim, DecisionOrder, DecisionTaken
+from events.terms import CaseId, VendorId
+from projections.queries import Queries
+
+Answer = TypeVar("Answer")
+
+REFUSED = 1
+NOT_RUNNING = 3
+PIPED_WIDTH = 160
+
+
+class Ground(Protocol):
+    """What the commands stand on."""
+
+    @property
+    def vendor(self) -> VendorId:
+        """The vendor that commands mean where none is named."""
+
+    def queries(self) -> AbstractAsyncContextManager[Queries]:
+        """The views."""
+
+    async def add_vendor(self, vendor: VendorId, policy: str | None) -> bool:
+        """A vendor's topics, signing key and first policy (JSON); False when it was there already."""
+
+    async def decide(self, vendor: VendorId, case: CaseId, order: DecisionOrder) -> DecisionTaken:
+        """Bring a decision to a case, or `RefusalError`."""
+
+    async def report(self, vendor: VendorId, stated: LossStatement) -> Claim:
+        """Report a loss at the command line's own door, or `RefusalError`."""
+
+    async def send(self, vendor: VendorId, key: str, event: Mapping[str, Any]) -> None:
+        """Put a CloudEvent into the vendor's inbox."""
+
+    async def adopt_policy(self, vendor: VendorId, policy: str) -> int:
+        """Adopt a policy (JSON), and answer with its version; one that is in force already stays so."""
+
+    def jwks(self, vendor: VendorId) -> dict[str, Any]:
+        """The public keys of a vendor."""
+
+    def verify(self, file: str, jwks: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+        """The claims of a licence file, or `RefusalError`."""
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+By = Annotated[str, typer.Option("--by", help="The supervisor who decides.")]
+Why = Annotated[str, typer.Option("--why", help="The reason, for the history.")]
+DecisionName = Annotated[
+    str | None, typer.Option("--decision", help="A number of your own: the same number is the same decision.")
+]
+OfVendor = Annotated[str | None, typer.Option("--vendor", help="The vendor; the first one where none is named.")]
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Tell a refusal as its sentence, with exit code 1;
+    services that do not answer give exit code 3."""
+    try:
+        yield
+    except RefusalError as refusal:
+        typer.echo(f"{refusal.sentence} [{refusal.code}]", err=True)
+        raise typer.Exit(REFUSED) from None
+    except (OperationalError, KafkaError, LookupError) as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        typer.echo(
+            f"The services do not answer ({said}); `lostfound status` shows what runs, `lostfound up` starts it.",
+            err=True,
+        )
+        raise typer.Exit(NOT_RUNNING) from None
+
+
+def ask(ground: Ground, question: Callable[[Queries], Awaitable[Answer]]) -> Answer:
+    async def asked() -> Answer:
+        async with ground.queries() as views:
+            return await question(views)
+
+    return asyncio.run(asked())
+
+
+def vendor_named(ground: Ground, named: str | None) -> VendorId:
+    if named is None:
+        return ground.vendor
+    try:
+        return TypeAdapter(VendorId).validate_python(named)
+    except ValidationError:
+        raise RefusalError(
+            Code.UNKNOWN_VENDOR, f"{named!r} cannot name a vendor; use 2 to 32 small letters, digits and hyphens"
+        ) from None
+
+
+def text_of(path: Path) -> str:
+    try:
+        return typer.get_text_stream("stdin").read() if str(path) == "-" else path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RefusalError(Code.UNREADABLE_FILE, f"{path} cannot be read as text: {error}") from None
+
+
+def _plain(found: BaseModel | Sequence[BaseModel]) -> Any:
+    return (
+        found.model_dump(mode="json")
+        if isinstance(found, BaseModel)
+        else [one.model_dump(mode="json") for one in found]
+    )
+
+
+def print_json(found: Any) -> None:
+    plain = found if isinstance(found, dict) else _plain(found)
+    typer.echo(json.dumps(plain, indent=2, ensure_ascii=False))
+
+
+def minute(instant: datetime | None) -> str:
+    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M}" if instant else ""
+
+
+def day(instant: datetime | None) -> str:
+    return f"{instant.astimezone(UTC):%Y-%m-%d}" if instant else ""
+
+
+def table_of(first: str, *others: str) -> Table:
+    """A table whose first column, which names the row, is never cut."""
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column(first, no_wrap=True, overflow="fold")
+    for name in others:
+        table.add_column(name, overflow="fold")
+    return table
+
+
+def show(*tables: Table | str) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console.width = PIPED_WIDTH
+    for table in tables:
+        console.print(table)
