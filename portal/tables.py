@@ -17,9 +17,9 @@ def licence_table(licences: Sequence[LicenceView]) -> Table:
 
 
 def measure_table(measures: Sequence[MeasureView]) -> Table:
-    table = table_of("container", "measure", "effective", "case")
+    table = table_of("aims at", "measure", "effective", "state", "case")
     for measure in measures:
-        table.add_row(measure.serial, measure.measure, minute(measure.effective), measure.case_id)
+        table.add_row(measure.subject, measure.measure, minute(measure.effective), measure.state, measure.case_id)
     return table
 
 

@@ -1,45 +1,64 @@
 """How each fact changes the rows. Pure: nothing here reads a clock or a store."""
 
+from collections.abc import Iterable
 from typing import Any, TypeVar, assert_never, cast
 
 import orjson
 
 from events.catalogue import (
+    AccessOffered,
+    AccessSet,
+    ActivationReturned,
     CaseFact,
     ContactRefused,
+    ContainerActivated,
     ContainerContacted,
     ContainerRegistered,
     Fact,
+    LeaseDueSoon,
+    LeaseLapsed,
+    LeaseOverdue,
     LicenceIssued,
+    LicenceRenewed,
     LicenceSuperseded,
+    MeasureConfirmed,
+    MeasureDelivered,
+    MeasureFact,
+    MeasureLifted,
     MeasureOrdered,
+    MeasureUnconfirmable,
     PolicyAdopted,
     RecoveryFreed,
     RecoveryReserved,
+    SessionsEnded,
     VendorAdded,
 )
 from events.envelope import Recorded, UnreadableRecordError, case_of, container_stream, record_key, unseal
 from events.log import LogRecord, Position
-from events.terms import VendorId
+from events.terms import Aim, MeasureState, VendorId, subject
 from projections.chain import follow
 from projections.damage import Damage, LogDamagedError
 from projections.rows import Rows
 from projections.tables import (
-    BLACKLIST,
+    ACCESS,
+    ACTIVATIONS,
     CASES,
     CONTAINERS,
     HISTORY,
     LICENCES,
+    MEASURES,
     POLICIES,
     RECOVERIES,
     STREAMS,
     VENDORS,
-    BlacklistRow,
+    AccessRow,
+    ActivationRow,
     ContainerRow,
     HistoryRow,
     Json,
     Key,
     LicenceRow,
+    MeasureRow,
     PolicyRow,
     RecoveryRow,
     Table,
@@ -50,13 +69,20 @@ from workflows.case import UnexpectedFactError, fold
 GOOD = "good"
 BLOCKED = "blocked"
 
+Lease = LeaseDueSoon | LeaseOverdue | LeaseLapsed
+LicenceFact = LicenceIssued | LicenceSuperseded | LicenceRenewed | Lease
+AMeasure = MeasureOrdered | MeasureDelivered | MeasureConfirmed | MeasureUnconfirmable | MeasureLifted
 ContainerFact = (
     ContainerRegistered
     | ContainerContacted
     | ContactRefused
-    | LicenceIssued
-    | LicenceSuperseded
-    | MeasureOrdered
+    | ContainerActivated
+    | ActivationReturned
+    | AccessOffered
+    | AccessSet
+    | SessionsEnded
+    | LicenceFact
+    | AMeasure
     | RecoveryReserved
     | RecoveryFreed
 )
@@ -89,34 +115,33 @@ def _belongs(key: bytes, fact: Recorded) -> bool:
             return fact.stream.startswith("case/") and key.startswith(record_key(fact.vendor, None))
         case VendorAdded() | PolicyAdopted():
             return fact.stream == "vendor" and key == record_key(fact.vendor, None)
-        case (
-            ContainerRegistered(serial=serial)
-            | ContainerContacted(serial=serial)
-            | ContactRefused(serial=serial)
-            | RecoveryReserved(serial=serial)
-            | RecoveryFreed(serial=serial)
-            | LicenceIssued(serial=serial)
-            | LicenceSuperseded(serial=serial)
-            | MeasureOrdered(serial=serial)
-        ):
+        case _ as one:
+            serial = one.serial
             return fact.stream == container_stream(serial) and key == record_key(fact.vendor, serial)
-        case _ as never:
-            assert_never(never)
 
 
-def needs(fact: Recorded) -> tuple[Table[Any], Key] | None:
-    """The row that this fact changes and does not make, if any."""
-    match fact.fact:
+def needs(fact: Recorded) -> Iterable[tuple[Table[Any], Key]]:
+    """The rows that this fact changes and may not make."""
+    vendor = fact.vendor
+    match cast(AnyFact, fact.fact):
         case CaseFact():
-            return CASES, (fact.vendor, case_of(fact.stream))
-        case LicenceSuperseded(licence=licence, generation=generation, serial=serial):
-            return LICENCES, (fact.vendor, licence, generation, serial)
-        case MeasureOrdered(serial=serial) | ContainerContacted(serial=serial) | ContactRefused(serial=serial):
-            return CONTAINERS, (fact.vendor, serial)
+            yield CASES, (vendor, case_of(fact.stream))
+        case LicenceSuperseded() | LicenceRenewed() | LeaseDueSoon() | LeaseOverdue() | LeaseLapsed() as one:
+            yield LICENCES, (vendor, one.licence, one.generation, one.serial)
+        case MeasureFact() as one:
+            yield CONTAINERS, (vendor, one.serial)
+            yield MEASURES, (vendor, one.serial, one.case, one.measure, one.subject)
+        case ContainerContacted(serial=serial) | ContactRefused(serial=serial) | SessionsEnded(serial=serial):
+            yield CONTAINERS, (vendor, serial)
+        case ContainerActivated() | ActivationReturned() as one:
+            yield CONTAINERS, (vendor, one.serial)
+            yield ACTIVATIONS, (vendor, one.serial, one.generation)
+        case AccessOffered() | AccessSet() as one:
+            yield ACCESS, (vendor, one.serial, one.generation)
         case RecoveryFreed(serial=serial, case=case):
-            return RECOVERIES, (fact.vendor, serial, case)
+            yield RECOVERIES, (vendor, serial, case)
         case _:
-            return None
+            return
 
 
 def fold_fact(rows: Rows, position: Position, recorded: Recorded) -> None:
@@ -145,14 +170,32 @@ def _fold(rows: Rows, recorded: Recorded, fact: AnyFact, fresh: bool) -> None:
         case PolicyAdopted():
             rows.put(POLICIES, PolicyRow(vendor, fact.policy_version, Json(fact.policy), at), fresh)
         case ContainerRegistered():
-            rows.put(CONTAINERS, ContainerRow(vendor, fact.serial, fact.kind, fact.holder, GOOD, at, None, 0), fresh)
+            new = ContainerRow(vendor, fact.serial, fact.kind, fact.holder, GOOD, at, None, 0, 1, 0, 0)
+            rows.put(CONTAINERS, new, fresh)
         case ContainerContacted():
-            container = _found(rows.get(CONTAINERS, (vendor, fact.serial)), fact)
-            rows.put(CONTAINERS, container._replace(last_contact=at), fresh)
+            rows.put(CONTAINERS, _container(rows, vendor, fact)._replace(last_contact=at), fresh)
         case ContactRefused():
-            container = _found(rows.get(CONTAINERS, (vendor, fact.serial)), fact)
+            container = _container(rows, vendor, fact)
             refused = container._replace(last_contact=at, refused_contacts=container.refused_contacts + 1)
             rows.put(CONTAINERS, refused, fresh)
+        case ContainerActivated():
+            container = _container(rows, vendor, fact)
+            rows.put(CONTAINERS, container._replace(generation=fact.generation, standing=0, status=GOOD), fresh)
+            rows.put(ACTIVATIONS, _activation(rows, vendor, fact)._replace(case_id=fact.case, activated=at), fresh)
+        case ActivationReturned():
+            returned = _activation(rows, vendor, fact)._replace(returned=at, receipt=fact.receipt)
+            rows.put(ACTIVATIONS, returned, fresh)
+        case AccessOffered():
+            offered = AccessRow(vendor, fact.serial, fact.generation, fact.case, at, fact.until, None)
+            rows.put(ACCESS, offered, fresh)
+        case AccessSet():
+            found = rows.get(ACCESS, (vendor, fact.serial, fact.generation))
+            known = found or AccessRow(vendor, fact.serial, fact.generation, None, None, None, None)
+            rows.put(ACCESS, known._replace(set_at=at), fresh)
+        case SessionsEnded():
+            container = _container(rows, vendor, fact)
+            ended = container.sessions_ended + fact.sessions
+            rows.put(CONTAINERS, container._replace(sessions_ended=ended), fresh)
         case RecoveryReserved():
             subjects = Json(orjson.dumps(fact.subjects).decode())
             recovery = RecoveryRow(vendor, fact.serial, fact.case, subjects, fact.ordinal, fact.limit, False)
@@ -163,14 +206,49 @@ def _fold(rows: Rows, recorded: Recorded, fact: AnyFact, fresh: bool) -> None:
         case LicenceIssued():
             rows.put(LICENCES, _licence_row(vendor, fact), fresh)
         case LicenceSuperseded():
-            licence = rows.get(LICENCES, (vendor, fact.licence, fact.generation, fact.serial))
-            rows.put(LICENCES, _found(licence, fact)._replace(superseded_by=fact.case), fresh)
-        case MeasureOrdered():
-            container = _found(rows.get(CONTAINERS, (vendor, fact.serial)), fact)
-            rows.put(CONTAINERS, container._replace(status=BLOCKED), fresh)
-            rows.put(BLACKLIST, BlacklistRow(vendor, fact.serial, fact.case, fact.measure, at, fact.effective), fresh)
+            rows.put(LICENCES, _licence(rows, vendor, fact)._replace(superseded_by=fact.case), fresh)
+        case LicenceRenewed():
+            renewed = _licence(rows, vendor, fact)._replace(
+                issued=fact.issued, expires=fact.expires, file=fact.file, lease_stage=None
+            )
+            rows.put(LICENCES, renewed, fresh)
+        case LeaseDueSoon() | LeaseOverdue() | LeaseLapsed():
+            stage = fact.name.removeprefix("lease.")
+            rows.put(LICENCES, _licence(rows, vendor, fact)._replace(lease_stage=stage), fresh)
+        case MeasureOrdered() | MeasureDelivered() | MeasureConfirmed() | MeasureUnconfirmable() | MeasureLifted():
+            _fold_measure(rows, recorded, fact, fresh)
         case _:
             assert_never(fact)
+
+
+def _fold_measure(rows: Rows, recorded: Recorded, fact: AMeasure, fresh: bool) -> None:
+    vendor, at = recorded.vendor, recorded.recorded
+    key = (vendor, fact.serial, fact.case, fact.measure, fact.subject)
+    container = _container(rows, vendor, fact)
+    aimed = fact.subject == subject(Aim.CONTAINER, fact.serial, container.generation)
+    match fact:
+        case MeasureOrdered():
+            row = MeasureRow(*key, at, fact.effective, MeasureState.ORDERED, None, None, None)
+            standing = container.standing + aimed
+        case MeasureDelivered():
+            row = _found(rows.get(MEASURES, key), fact)._replace(state=MeasureState.DELIVERED, delivered=at)
+            standing = container.standing
+        case MeasureConfirmed():
+            row = _found(rows.get(MEASURES, key), fact)
+            row = row._replace(state=MeasureState.CONFIRMED, ended=at, confirmed_by=fact.by)
+            standing = container.standing
+        case MeasureUnconfirmable():
+            row = _found(rows.get(MEASURES, key), fact)._replace(state=MeasureState.UNCONFIRMABLE, ended=at)
+            standing = container.standing
+        case MeasureLifted():
+            row = _found(rows.get(MEASURES, key), fact)._replace(state=MeasureState.LIFTED, ended=at)
+            standing = container.standing - aimed
+        case _:
+            assert_never(fact)
+    rows.put(MEASURES, row, fresh)
+    if standing != container.standing:
+        status = BLOCKED if standing > 0 else GOOD
+        rows.put(CONTAINERS, container._replace(standing=standing, status=status), fresh)
 
 
 def _fold_case(rows: Rows, recorded: Recorded, fact: CaseFact, fresh: bool) -> None:
@@ -203,7 +281,23 @@ def _licence_row(vendor: VendorId, fact: LicenceIssued) -> LicenceRow:
         case_id=fact.case,
         file=fact.file,
         superseded_by=None,
+        stop_gap=fact.stop_gap,
+        borrowed_until=fact.borrowed_until,
+        lease_stage=None,
     )
+
+
+def _container(rows: Rows, vendor: VendorId, fact: Any) -> ContainerRow:
+    return _found(rows.get(CONTAINERS, (vendor, fact.serial)), fact)
+
+
+def _activation(rows: Rows, vendor: VendorId, fact: ContainerActivated | ActivationReturned) -> ActivationRow:
+    key = (vendor, fact.serial, fact.generation)
+    return rows.get(ACTIVATIONS, key) or ActivationRow(*key, None, None, None, None)
+
+
+def _licence(rows: Rows, vendor: VendorId, fact: LicenceSuperseded | LicenceRenewed | Lease) -> LicenceRow:
+    return _found(rows.get(LICENCES, (vendor, fact.licence, fact.generation, fact.serial)), fact)
 
 
 def _found(row: Row | None, fact: Fact) -> Row:

@@ -51,16 +51,24 @@ class LicenceView(View):
     case_id: str | None
     superseded_by: str | None
     file: str | None
+    stop_gap: bool
+    borrowed_until: datetime | None
+    lease_stage: str | None
 
 
 class MeasureView(View):
-    """A blocking measure against a container; in the blacklist from `effective` on."""
+    """A blocking measure of a case; what it aims at is in the blacklist from `effective` on, unless it is lifted."""
 
     serial: str
     case_id: str
     measure: str
+    subject: str
     ordered: datetime
     effective: datetime
+    state: str
+    delivered: datetime | None
+    ended: datetime | None
+    confirmed_by: str | None
 
 
 class ContainerView(View):
@@ -71,6 +79,10 @@ class ContainerView(View):
     holder: str
     status: str
     registered: datetime
+    last_contact: datetime | None
+    refused_contacts: int
+    generation: int
+    sessions_ended: int
     licences: list[LicenceView]
     measures: list[MeasureView]
 
@@ -122,11 +134,16 @@ Row = TypeVar("Row", bound=View)
 LINE = "case_id, status, outcome, serial, kind, reason, holder, received, target, watch_until"
 LICENCE = """
     select licence, generation, serial, holder, product, ticket, value_cents, issued, expires, case_id, superseded_by,
-        file, superseded_by is null and generation = max(generation) over (partition by licence) as effective
+        file, stop_gap, borrowed_until, lease_stage,
+        superseded_by is null and generation = max(generation) over (partition by licence) as effective
     from licences where vendor = %s and licence in (select licence from licences where vendor = %s and {which})
     order by licence, generation
 """
-MEASURE = "select serial, case_id, measure, ordered, effective from blacklist where vendor = %s"
+MEASURE = (
+    "select serial, case_id, measure, subject, ordered, effective, state, delivered, ended, confirmed_by from measures"
+    " where vendor = %s"
+)
+CONTAINER = "serial, kind, holder, status, registered, last_contact, refused_contacts, generation, sessions_ended"
 
 
 @dataclass(frozen=True)
@@ -197,22 +214,22 @@ class Queries:
     async def container(self, vendor: VendorId, serial: Serial) -> ContainerView | None:
         """A container, or None."""
         cursor = await self.connection.execute(
-            "select serial, kind, holder, status, registered from containers where vendor = %s and serial = %s",
-            (vendor, serial),
+            f"select {CONTAINER} from containers where vendor = %s and serial = %s", (vendor, serial)
         )
         row = await cursor.fetchone()
         if row is None:
             return None
         licences = await self._licences(vendor, "serial = %s", serial)
         return ContainerView(
-            **dict(zip(("serial", "kind", "holder", "status", "registered"), row, strict=True)),
+            **dict(zip(CONTAINER.split(", "), row, strict=True)),
             licences=[licence for licence in licences if licence.serial == serial],
             measures=await self._all(MeasureView, f"{MEASURE} and serial = %s order by ordered", (vendor, serial)),
         )
 
     async def blacklist(self, vendor: VendorId, at: datetime) -> list[MeasureView]:
         """What the vendor's blacklist holds at an instant."""
-        return await self._all(MeasureView, f"{MEASURE} and effective <= %s order by serial, case_id", (vendor, at))
+        stands = "measure = 'blacklisting' and effective <= %s and state <> 'lifted'"
+        return await self._all(MeasureView, f"{MEASURE} and {stands} order by serial, case_id, subject", (vendor, at))
 
     async def policy(self, vendor: VendorId, version: int | None) -> dict[str, Any] | None:
         """A version of the vendor's policy, or the one in force; None where there is none."""

@@ -21,8 +21,9 @@ async def load(connection: Connection, facts: Sequence[Recorded]) -> Rows:
     known = rows.loaded[STREAMS]
     wanted: dict[Table[Any], set[Key]] = {}
     for fact in facts:
-        if (fact.vendor, fact.stream) in known and (need := needs(fact)):
-            wanted.setdefault(need[0], set()).add(need[1])
+        if (fact.vendor, fact.stream) in known:
+            for table, key in needs(fact):
+                wanted.setdefault(table, set()).add(key)
     for table, keys in wanted.items():
         await _load(connection, rows, table, keys)
     return rows

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, NewType, TypeVar, get_args, get_type_hints
 
-VERSION = 1
+VERSION = 2
 """The version of the views: raised whenever the same log would give other tables or rows."""
 
 Json = NewType("Json", str)
@@ -36,7 +36,8 @@ class PolicyRow(NamedTuple):
 
 
 class ContainerRow(NamedTuple):
-    """A container, from its own stream; `status` is `good`, or `blocked` while a measure stands."""
+    """A container, from its own stream; `status` is `good`, or `blocked` while so many measures are `standing` against
+    its activation, whose `generation` this is."""
 
     vendor: str
     serial: str
@@ -46,12 +47,16 @@ class ContainerRow(NamedTuple):
     registered: datetime
     last_contact: datetime | None
     refused_contacts: int
+    generation: int
+    standing: int
+    sessions_ended: int
 
 
 class LicenceRow(NamedTuple):
     """A generation of a licence, from the stream of the container that it was issued into.
 
-    The serial is in the key, so two containers that claimed one generation would be two rows and not a race.
+    The serial is in the key, so two containers that claimed one generation would be two rows and not a race. `issued`,
+    `expires` and `file` are the latest file's; `lease` says how it is to be renewed, `lease_stage` how it runs out.
     """
 
     vendor: str
@@ -68,17 +73,50 @@ class LicenceRow(NamedTuple):
     case_id: str | None
     file: str | None
     superseded_by: str | None
+    stop_gap: bool
+    borrowed_until: datetime | None
+    lease_stage: str | None
 
 
-class BlacklistRow(NamedTuple):
-    """A measure of a case against a container, from the container's stream."""
+class MeasureRow(NamedTuple):
+    """A measure of a case, from the stream of the case's container; `ended` is when it was confirmed, lifted or found
+    unconfirmable, as `state` says."""
 
     vendor: str
     serial: str
     case_id: str
     measure: str
+    subject: str
     ordered: datetime
     effective: datetime
+    state: str
+    delivered: datetime | None
+    ended: datetime | None
+    confirmed_by: str | None
+
+
+class ActivationRow(NamedTuple):
+    """An activation of a container that was bound to a machine here, or given back, from the container's stream."""
+
+    vendor: str
+    serial: str
+    generation: int
+    case_id: str | None
+    activated: datetime | None
+    returned: datetime | None
+    receipt: str | None
+
+
+class AccessRow(NamedTuple):
+    """A generation of a cloud container's access data, from the container's stream; no secret is in it."""
+
+    vendor: str
+    serial: str
+    generation: int
+    case_id: str | None
+    offered: datetime | None
+    until: datetime | None
+    set_at: datetime | None
 
 
 class RecoveryRow(NamedTuple):
@@ -197,7 +235,9 @@ VENDORS = Table("vendors", VendorRow, 1)
 POLICIES = Table("policies", PolicyRow, 2)
 CONTAINERS = Table("containers", ContainerRow, 2)
 LICENCES = Table("licences", LicenceRow, 4, ("vendor, serial", "vendor, case_id"))
-BLACKLIST = Table("blacklist", BlacklistRow, 4, ("vendor, case_id",))
+MEASURES = Table("measures", MeasureRow, 5, ("vendor, case_id",))
+ACTIVATIONS = Table("activations", ActivationRow, 3)
+ACCESS = Table("access", AccessRow, 3)
 RECOVERIES = Table("recoveries", RecoveryRow, 3, ("vendor, case_id",))
 CASES = Table("cases", CaseRow, 2, ("vendor, received desc, case_id desc", "vendor, serial"))
 HISTORY = Table("history", HistoryRow, 3)
@@ -209,7 +249,9 @@ FOLDED: tuple[Table[Any], ...] = (
     POLICIES,
     CONTAINERS,
     LICENCES,
-    BLACKLIST,
+    MEASURES,
+    ACTIVATIONS,
+    ACCESS,
     RECOVERIES,
     CASES,
     HISTORY,

@@ -31,10 +31,9 @@ def expected(log: Iterable[LogRecord]) -> Tables:
         ),
         "containers": _containers(events),
         "licences": _licences(events),
-        "blacklist": (
-            (e["vendor"], d["serial"], d["case"], d["measure"], _at(e["time"]), _at(d["effective"]))
-            for e, d in _of(events, "measure.ordered")
-        ),
+        "measures": _measures(events),
+        "activations": _activations(events),
+        "access": _access(events),
         "recoveries": _recoveries(events),
         "cases": (_case(*key, facts) for key, facts in cases.items()),
         "history": (
@@ -61,27 +60,76 @@ def _of(events: Iterable[dict[str, Any]], name: str) -> Iterable[tuple[dict[str,
 
 
 def _containers(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:
-    blocked = {(e["vendor"], d["serial"]) for e, d in _of(events, "measure.ordered")}
     for e, d in _of(events, "container.registered"):
-        status = "blocked" if (e["vendor"], d["serial"]) in blocked else "good"
-        contacts = [
-            (one, name)
-            for name in ("container.contacted", "contact.refused")
-            for one, said in _of(events, name)
-            if (one["vendor"], said["serial"]) == (e["vendor"], d["serial"])
-        ]
-        last = max(contacts, key=lambda contact: contact[0]["sequence"], default=None)
-        refused = sum(name == "contact.refused" for _, name in contacts)
-        seen = _at(last[0]["time"]) if last else None
-        yield e["vendor"], d["serial"], d["kind"], d["holder"], status, _at(e["time"]), seen, refused
+        own = [one for one in events if one["vendor"] == e["vendor"] and one["subject"] == f"container/{d['serial']}"]
+        contacts = [one for one in own if _name(one) in ("container.contacted", "contact.refused")]
+        refused = sum(_name(one) == "contact.refused" for one in own)
+        generation = max([1, *(one["data"]["generation"] for one in own if _name(one) == "container.activated")])
+        aimed = [one for one in own if one["data"].get("subject") == f"container/{d['serial']}/{generation}"]
+        standing = sum(_name(one) == "measure.ordered" for one in aimed)
+        standing -= sum(_name(one) == "measure.lifted" for one in aimed)
+        ended = sum(one["data"]["sessions"] for one in own if _name(one) == "sessions.ended")
+        seen = _at(contacts[-1]["time"]) if contacts else None
+        told = (d["serial"], d["kind"], d["holder"], "blocked" if standing else "good", _at(e["time"]), seen, refused)
+        yield e["vendor"], *told, generation, standing, ended
+
+
+def _name(event: dict[str, Any]) -> str:
+    return str(event["type"].removeprefix("lostfound.").removesuffix(".v1"))
 
 
 def _licences(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:
     superseded = {(e["vendor"], d["licence"], d["generation"]): d["case"] for e, d in _of(events, "licence.superseded")}
     for e, d in _of(events, "licence.issued"):
         key = (e["vendor"], d["licence"], d["generation"])
+        later = [
+            one
+            for one in events
+            if _name(one).startswith(("licence.renewed", "lease."))
+            and (one["vendor"], one["data"]["licence"], one["data"]["generation"]) == key
+        ]
+        last, stage = d, None
+        for one in later:
+            if _name(one) == "licence.renewed":
+                last, stage = one["data"], None
+            else:
+                stage = _name(one).removeprefix("lease.")
         plain = [d[name] for name in ("serial", "holder", "product", "ticket", "value_cents", "lease")]
-        yield *key, *plain, _at(d["issued"]), _at(d["expires"]), d["case"], d["file"], superseded.get(key)
+        file = (_at(last["issued"]), _at(last["expires"]), d["case"], last["file"])
+        yield *key, *plain, *file, superseded.get(key), d["stop_gap"], _at(d["borrowed_until"]), stage
+
+
+def _measures(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:
+    for e, d in _of(events, "measure.ordered"):
+        own = {
+            _name(one).removeprefix("measure."): one
+            for one in events
+            if _name(one).startswith("measure.")
+            and one["vendor"] == e["vendor"]
+            and all(one["data"][name] == d[name] for name in ("serial", "case", "measure", "subject"))
+        }
+        state = max(own, key=("ordered", "delivered", "confirmed", "unconfirmable", "lifted").index)
+        ended = _at(own[state]["time"]) if state not in ("ordered", "delivered") else None
+        delivered = _at(own["delivered"]["time"]) if "delivered" in own else None
+        confirmed = own["confirmed"]["data"]["by"] if "confirmed" in own else None
+        key = (e["vendor"], d["serial"], d["case"], d["measure"], d["subject"])
+        yield *key, _at(e["time"]), _at(d["effective"]), state, delivered, ended, confirmed
+
+
+def _activations(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:
+    activated = {(e["vendor"], d["serial"], d["generation"]): e for e, d in _of(events, "container.activated")}
+    returned = {(e["vendor"], d["serial"], d["generation"]): e for e, d in _of(events, "activation.returned")}
+    for key in activated.keys() | returned.keys():
+        on, back = activated.get(key), returned.get(key)
+        receipt = back["data"]["receipt"] if back else None
+        yield *key, on and on["data"]["case"], on and _at(on["time"]), back and _at(back["time"]), receipt
+
+
+def _access(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:
+    done = {(e["vendor"], d["serial"], d["generation"]): _at(e["time"]) for e, d in _of(events, "access.set")}
+    for e, d in _of(events, "access.offered"):
+        key = (e["vendor"], d["serial"], d["generation"])
+        yield *key, d["case"], _at(e["time"]), _at(d["until"]), done.get(key)
 
 
 def _recoveries(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:

@@ -5,21 +5,35 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from events.catalogue import (
+    AccessOffered,
+    AccessSet,
+    ActivationReturned,
     BackendFacts,
     ContactRefused,
+    ContainerActivated,
     ContainerContacted,
     ContainerRegistered,
     Fact,
+    LeaseDueSoon,
+    LeaseLapsed,
+    LeaseOverdue,
     LicenceInScope,
     LicenceIssued,
+    LicenceRenewed,
     LicenceSuperseded,
     LossReported,
+    MeasureConfirmed,
+    MeasureDelivered,
+    MeasureLifted,
     MeasureOrdered,
+    MeasureUnconfirmable,
     PolicyAdopted,
     RecoveryFreed,
     RecoveryReserved,
+    SessionsEnded,
     VendorAdded,
 )
 from events.envelope import Head, Sealed, case_stream, container_stream, record_key, seal
@@ -27,6 +41,7 @@ from events.log import LogRecord, Position
 from events.ports import DecisionOrder, Sighting
 from events.terms import (
     Action,
+    Aim,
     CaseId,
     Cause,
     Interval,
@@ -42,6 +57,7 @@ from events.terms import (
     Unit,
     VendorId,
     Verdict,
+    subject,
 )
 from workflows.case import (
     Assessed,
@@ -49,6 +65,7 @@ from workflows.case import (
     CaseState,
     Command,
     Decide,
+    Failed,
     NoTarget,
     Offered,
     Replaced,
@@ -147,15 +164,13 @@ class World:
                 command(decision("D-0", Action.APPROVE, listed=False)),
                 command(decision("D-1", Action.APPROVE)),
             ),
-            lambda: backend(
-                lost, MeasureOrdered(case=case, measure=Measure.BLACKLISTING, serial=lost, effective=self.at)
-            ),
+            lambda: backend(lost, MeasureOrdered(**measure(case, lost), effective=self.at)),
             lambda: command(Blocked(), *([NoTarget(tickets=(f"T-{number}",)), Offered(serial=spare)] * waits)),
             lambda: backend(spare, ContainerRegistered(serial=spare, kind=Kind.DONGLE, holder=holder)),
             lambda: (
                 backend(lost, superseded("a"), superseded("b")),
                 backend(spare, *(licence(2, spare, name, case=case, file='a "file"\t\\n') for name in "ab")),
-                command(Replaced(target=spare, watch_until=self.at + timedelta(days=365))),
+                command(Replaced(target=spare, at=self.at, watch_until=self.at + timedelta(days=365))),
                 command(*([Report(report=self._report(f"R-{number}-2", lost))] * again)),
             ),
             lambda: (
@@ -170,6 +185,79 @@ class World:
         ]
         for step in story[:steps]:
             step()
+
+    def activate(self, vendor: VendorId, number: int, steps: int = STEPS) -> None:
+        """An activation with a licence that is renewed, runs out, is blocked by two cases and then bound anew."""
+        serial, case, other = Serial(f"6-{number}"), CaseId(f"a-{number}"), CaseId(f"b-{number}")
+        name, at = {"licence": f"L-a{number}", "generation": 1, "serial": serial}, self.at
+        lease = {**name, "due": at, "expires": at}
+        machine = {"board": "b"}
+        whole = {"measure": Measure.DEACTIVATION, "subject": subject(Aim.CONTAINER, serial, 1), "serial": serial}
+        issued = LicenceIssued(
+            **name,
+            holder="h-a",
+            product="cad",
+            ticket="T-a",
+            value_cents=1,
+            lease=LEASE,
+            issued=at,
+            expires=at,
+            borrowed_until=at,
+        )
+        story: list[list[Fact]] = [
+            [ContainerRegistered(serial=serial, kind=Kind.ACT, holder="h-a", fingerprint=machine), issued],
+            [LeaseDueSoon(**lease)],
+            [LicenceRenewed(**name, issued=at, expires=None, file="a file"), LeaseOverdue(**lease)],
+            [MeasureOrdered(case=case, **whole, effective=at), MeasureOrdered(case=other, **whole, effective=at)],
+            [MeasureDelivered(case=case, **whole), MeasureLifted(case=other, **whole), LeaseLapsed(**lease)],
+            [MeasureConfirmed(case=case, **whole, by="receipt/C-1")],
+            [ActivationReturned(contact="C-1", serial=serial, generation=1, receipt="a receipt")],
+            [ContainerActivated(serial=serial, generation=2, fingerprint=machine, case=case)],
+            [MeasureOrdered(**measure(other, serial), effective=at), MeasureUnconfirmable(**measure(other, serial))],
+        ]
+        for step in story[:steps]:
+            self.say(vendor, container_stream(serial), serial, *step)
+
+    def open_access(self, vendor: VendorId, number: int, steps: int = STEPS) -> None:
+        """A cloud container whose access data are set, rotated and set again."""
+        serial, case = Serial(f"7-{number}"), CaseId(f"d-{number}")
+        story: list[Fact] = [
+            ContainerRegistered(serial=serial, kind=Kind.CLOUD, holder="h-c"),
+            AccessOffered(serial=serial, generation=1, case=None, until=self.at),
+            AccessSet(serial=serial, generation=1),
+            SessionsEnded(serial=serial, case=case, sessions=3),
+            AccessOffered(serial=serial, generation=2, case=case, until=self.at),
+            AccessSet(serial=serial, generation=2),
+            SessionsEnded(serial=serial, case=case, sessions=1),
+        ]
+        self.say(vendor, container_stream(serial), serial, *story[:steps])
+
+    def mend(self, vendor: VendorId, number: int, steps: int = STEPS) -> None:
+        """A damaged dongle: stuck twice, once resumed; it comes back, or the case is given up."""
+        serial, case = Serial(f"8-{number}"), CaseId(f"m-{number}")
+        facts = BackendFacts(
+            serial=serial,
+            kind=Kind.DONGLE,
+            holder="h-0",
+            last_contact=None,
+            licences=(LicenceInScope(licence="L-0", generation=1, product="cad", ticket="T-0", value_cents=1),),
+        )
+        returned = Sighted(sighting=Sighting(statement="returned/1", cause=Cause.RETURNED, occurred=self.at))
+        state: CaseState | None = None
+        for one in (
+            Report(report=self._report(f"R-m{number}", serial, Reason.DAMAGED)),
+            Assessed(facts=facts, policy=Policy(), reservation=None),
+            Failed(code="not_blocked", cause="a cause"),
+            decision("D-1", Action.RESUME),
+            Blocked(),
+            Replaced(target=Serial(f"9-{number}"), at=self.at, watch_until=self.at),
+            returned,
+            Failed(code="generation_conflict", cause="a cause"),
+            decision("D-2", Action.GIVE_UP),
+        )[:steps]:
+            made = decide(state, one)
+            state = fold_all(made, state)
+            self.say(vendor, case_stream(case), serial, *made)
 
     def reject(self, vendor: VendorId, number: int) -> None:
         """A container whose loss a supervisor rejects."""
@@ -191,18 +279,24 @@ class World:
             state = fold_all(made, state)
             self.say(vendor, case_stream(case), serial, *made)
 
-    def _report(self, report: str, serial: Serial) -> LossReported:
+    def _report(self, report: str, serial: Serial, reason: Reason = Reason.LOST) -> LossReported:
         return LossReported(
             report=report,
             serial=serial,
             kind=Kind.DONGLE,
-            reason=Reason.LOST,
+            reason=reason,
             scope=Scope.CONTAINER,
             reporter=Reporter(role=Role.BACK_OFFICE, name="crm"),
             door="a test",
             occurred=self.at - timedelta(days=1),
             received=self.at,
         )
+
+
+def measure(case: CaseId, serial: Serial) -> dict[str, Any]:
+    """A case's blacklisting of a container."""
+    aimed = subject(Aim.CONTAINER, serial, 1)
+    return {"case": case, "measure": Measure.BLACKLISTING, "subject": aimed, "serial": serial}
 
 
 def decision(name: str, action: Action, listed: bool = True, verdict: Verdict | None = None) -> Decide:

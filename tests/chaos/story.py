@@ -61,7 +61,7 @@ async def views(dsn: str) -> dict[str, set[tuple[Any, ...]]]:
         queries = {
             "licences": "select licence, generation, serial, case_id, superseded_by from licences",
             "containers": "select serial, holder, status from containers",
-            "blacklist": "select serial, case_id, measure from blacklist",
+            "blacklist": "select serial, case_id, measure from measures",
             "cases": "select case_id, status, serial, target from cases",
             "history": "select case_id, sequence, type, encode(hash, 'hex') from history",
         }

@@ -71,6 +71,10 @@ def fact_of(kind: type[Fact]) -> st.SearchStrategy[Fact]:
         "cases": st.lists(names, max_size=3).map(tuple),
         "subjects": st.lists(names, max_size=3).map(tuple),
         "tickets": st.lists(names, max_size=3).map(tuple),
+        "licences": st.lists(names, max_size=3).map(tuple),
+        "fingerprint": st.dictionaries(names, names, min_size=1, max_size=3),
+        "sessions": st.integers(0, 100),
+        "stop_gap": st.booleans(),
         "facts": st.builds(
             BackendFacts,
             serial=names,

@@ -56,6 +56,8 @@ def logs(draw: st.DrawFn) -> tuple[World, list[Sealed]]:
         world.add_vendor(vendor)
     for number, (vendor, steps, waits, again) in enumerate(draw(losses)):
         world.lose(vendor, number, steps, waits, again)
+        for tell in draw(st.sets(st.sampled_from([World.activate, World.open_access, World.mend]))):
+            tell(world, vendor, number, steps)
     streams = list(world.streams.values())
     count = sum(map(len, streams))
     records = interleaved(streams, draw(st.lists(st.integers(0, 20), min_size=count, max_size=count)))
@@ -107,6 +109,9 @@ def test_the_worlds_of_these_tests_hold_every_fact_of_the_catalogue() -> None:
     world.add_vendor(ACME)
     world.lose(ACME, 1, waits=True, again=True)
     world.reject(ACME, 1)
+    world.activate(ACME, 1)
+    world.open_access(ACME, 1)
+    world.mend(ACME, 1)
 
     assert {unseal(r.value).fact.type() for stream in world.streams.values() for r in stream} == set(CATALOGUE)
 
