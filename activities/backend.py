@@ -9,44 +9,32 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from hashlib import sha256
-from typing import Any, TypeVar, cast
-from uuid import uuid5
+from typing import Any, cast
 
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 from pydantic import JsonValue
 
-from activities.claims import claimed_by, holder_of, is_closed, repeated
-from activities.issuing import issued, must_be_blocked, supersede
+from activities import inventory
+from activities.claims import claim, claimed
+from activities.contacts import contact, return_activation
+from activities.issuing import Signer, issue
+from activities.leases import resume, sweep
+from activities.measures import order_measures, settle
 from activities.outbox import state
 from activities.quota import free, reserve
-from activities.rows import (
-    CONTAINER,
-    LICENCE,
-    Container,
-    Licence,
-    every,
-    lock_container,
-    lock_holder,
-    one,
-    unknown_container,
-)
+from activities.rows import lock_container
 from activities.signing import SigningKeys
-from events.catalogue import (
-    BackendFacts,
-    ContactRefused,
-    ContainerContacted,
-    ContainerRegistered,
-    LicenceIssued,
-    MeasureOrdered,
-    PolicyAdopted,
-    VendorAdded,
+from events.catalogue import BackendFacts, PolicyAdopted, VendorAdded
+from events.errors import Code, RefusalError
+from events.inbox import (
+    ContactStatement,
+    ContainerStatement,
+    DeactivationStatement,
+    LicenceStatement,
+    LossStatement,
 )
-from events.envelope import NAMESPACE
-from events.errors import Code, NotYetKnownError, RefusalError
-from events.inbox import ContactStatement, ContainerStatement, LicenceStatement, LossStatement
 from events.ports import (
     Assessment,
     BlockOrder,
@@ -58,13 +46,12 @@ from events.ports import (
     Issued,
     IssueOrder,
     NoTargetFound,
+    ReceiptAnswer,
     Reservation,
     ReserveOrder,
     Supervisors,
 )
-from events.terms import CaseId, HolderId, Role, Serial, VendorId
-
-Row = TypeVar("Row")
+from events.terms import CaseId, HolderId, Serial, Target, VendorId
 
 
 class EmbeddedBackend:
@@ -72,8 +59,7 @@ class EmbeddedBackend:
 
     def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]], keys: SigningKeys, status_base: str) -> None:
         self._pool = pool
-        self._keys = keys
-        self._status_base = status_base.rstrip("/")
+        self._signer = Signer(keys, status_base.rstrip("/"))
 
     async def add_vendor(self, vendor: VendorId, policy: JsonValue, at: datetime) -> bool:
         """Take in a vendor with its first policy; False when it was there already."""
@@ -92,121 +78,43 @@ class EmbeddedBackend:
     async def register_container(self, vendor: VendorId, stated: ContainerStatement, at: datetime) -> None:
         """Take a container into the inventory; a second statement must agree with the first."""
         async with self._transaction() as tx:
-            await lock_holder(tx, vendor, stated.holder)
-            await self._known_vendor(tx, vendor)
-            added = await tx.execute(
-                "insert into backend.containers (vendor, serial, kind, holder) values (%s, %s, %s, %s)"
-                " on conflict do nothing",
-                (vendor, stated.serial, stated.kind, stated.holder),
-            )
-            if added.rowcount == 0:
-                known = await lock_container(tx, vendor, stated.serial)
-                if (known.kind, known.holder) != (stated.kind, stated.holder):
-                    raise RefusalError(
-                        Code.CONTRADICTS_INVENTORY,
-                        f"container {stated.serial} is registered already, as another kind or to another holder",
-                    )
-                return
-            fact = ContainerRegistered(serial=stated.serial, kind=stated.kind, holder=stated.holder)
-            await state(tx, vendor, stated.serial, at, [fact])
+            await inventory.register_container(tx, vendor, stated, at)
 
     async def register_licence(self, vendor: VendorId, stated: LicenceStatement, at: datetime) -> None:
         """Take a licence of the vendor's own issue into the inventory; said again it changes nothing."""
         async with self._transaction() as tx:
-            container = await lock_container(tx, vendor, stated.serial)
-            added = await tx.execute(
-                "insert into backend.licences values (%s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing",
-                (
-                    *(vendor, stated.licence, stated.generation, stated.serial, stated.product, stated.ticket),
-                    *(stated.value_cents, Jsonb(stated.lease.model_dump(mode="json")), stated.issued),
-                ),
-            )
-            if added.rowcount == 0:
-                known = await one(tx, Licence, f"{LICENCE} where vendor = %s and licence = %s", vendor, stated.licence)
-                if known is None or (known.product, known.ticket) != (stated.product, stated.ticket):
-                    raise RefusalError(
-                        Code.CONTRADICTS_INVENTORY,
-                        f"licence {stated.licence} is known already, with another product or ticket",
-                    )
-                return
-            await tx.execute(
-                "update backend.containers set licences = licences + 1 where vendor = %s and serial = %s",
-                (vendor, stated.serial),
-            )
-            fact = LicenceIssued(
-                licence=stated.licence,
-                generation=stated.generation,
-                serial=stated.serial,
-                holder=container.holder,
-                product=stated.product,
-                ticket=stated.ticket,
-                value_cents=stated.value_cents,
-                lease=stated.lease,
-                issued=stated.issued,
-                expires=stated.lease.expiry(stated.issued),
-            )
-            await state(tx, vendor, stated.serial, at, [fact])
+            await inventory.register_licence(tx, vendor, stated, at)
 
     async def claim(self, vendor: VendorId, stated: LossStatement, door: str, received: datetime) -> Claim:
-        """One loss is one case: claim the report's id, and every licence generation in its scope."""
-        digest = sha256("/".join((stated.serial, stated.kind, stated.reason, stated.scope)).encode()).hexdigest()
+        """One loss is one case: claim the report's id, and every generation in its scope."""
         async with self._transaction() as tx:
-            container = await lock_container(tx, vendor, stated.serial)
-            if stated.reporter.role is Role.HOLDER and str(stated.reporter.name) != container.holder:
-                raise unknown_container(stated.serial)
-            if container.kind != stated.kind:
-                raise RefusalError(
-                    Code.KIND_MISMATCH, f"container {stated.serial} is of kind {container.kind}, not {stated.kind}"
-                )
-            case = CaseId(str(uuid5(NAMESPACE, f"{vendor}/report/{stated.report}")))
-            claimed = await claimed_by(tx, vendor, stated.serial)
-            inserted = await tx.execute(
-                "insert into backend.reports values (%s, %s, %s, %s, %s) on conflict do nothing",
-                (vendor, stated.report, digest, claimed or case, received),
-            )
-            if inserted.rowcount == 0:
-                return await repeated(tx, vendor, stated, digest)
-            key = CaseKey(vendor=vendor, case=claimed or case, serial=stated.serial)
-            if claimed:
-                return Claim(key=key, received=received, closed=await is_closed(tx, key), answer="joined")
-            await tx.execute(
-                "insert into backend.cases (vendor, case_id, serial, holder) values (%s, %s, %s, %s)",
-                (vendor, case, stated.serial, container.holder),
-            )
-            await tx.execute(
-                "insert into backend.claims (vendor, licence, generation, serial, case_id)"
-                " select vendor, licence, generation, serial, %s from backend.licences"
-                " where vendor = %s and serial = %s",
-                (case, vendor, stated.serial),
-            )
-            return Claim(key=key, received=received, answer="opened")
+            return await claim(tx, vendor, stated, received)
 
     async def waiting_for_target(self, vendor: VendorId, holder: HolderId) -> Sequence[CaseKey]:
-        """The cases that wait for an empty container of this holder."""
+        """The cases that wait for a container of this holder."""
         async with self._transaction() as tx:
             cursor = await tx.execute(
-                "select case_id, serial from backend.cases where vendor = %s and holder = %s and awaits_target",
-                (vendor, holder),
+                "select case_id, serial from backend.cases where vendor = %s and holder = %s and awaits = any(%s)",
+                (vendor, holder, [Target.EMPTY_CONTAINER, Target.OTHER_CONTAINER]),
             )
             return [CaseKey(vendor=vendor, case=case, serial=serial) for case, serial in await cursor.fetchall()]
 
     async def contact(self, vendor: VendorId, stated: ContactStatement, received: datetime) -> ContactAnswer:
         """Serve or refuse a container that reports in; a contact said again is answered as before."""
+        async with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
+            return await contact(connection, vendor, stated, received, datetime.now(UTC), self._signer)
+
+    async def return_activation(
+        self, vendor: VendorId, stated: DeactivationStatement, received: datetime
+    ) -> ReceiptAnswer:
+        """Take an activation back: confirm the deactivations that aim at it, and answer with a signed receipt."""
         async with self._transaction() as tx:
-            await lock_container(tx, vendor, stated.serial)
-            cursor = await tx.execute(
-                "insert into backend.contacts select %(vendor)s, %(contact)s, %(serial)s, array("
-                " select distinct case_id from backend.measures where vendor = %(vendor)s and serial = %(serial)s)"
-                " on conflict do nothing returning cases",
-                {"vendor": vendor, "contact": stated.contact, "serial": stated.serial},
-            )
-            if row := await cursor.fetchone():
-                (cases,) = row
-                await self._state_contact(tx, vendor, stated, received, cases)
-            else:
-                cases = await self._contact_before(tx, vendor, stated)
-            keys = tuple(CaseKey(vendor=vendor, case=case, serial=stated.serial) for case in cases)
-            return ContactAnswer(refused=bool(keys), cases=keys)
+            return await return_activation(tx, vendor, stated, received, self._signer)
+
+    async def sweep_leases(self, now: datetime, limit: int) -> int:
+        """State what leases have come to, at most `limit` times; how often it was."""
+        async with self._transaction() as tx:
+            return await sweep(tx, now, limit)
 
     async def open_cases(self, vendor: VendorId, serial: Serial) -> Sequence[CaseKey]:
         """The cases that claim a container."""
@@ -245,14 +153,7 @@ class EmbeddedBackend:
         """The facts that policy decides on, and the policy."""
         async with self._transaction() as tx:
             container = await lock_container(tx, key.vendor, key.serial)
-            licences = await every(
-                tx,
-                Licence,
-                f"{LICENCE} where vendor = %s and (licence, generation) in"
-                " (select licence, generation from backend.claims where vendor = %s and case_id = %s and not freed)"
-                " order by licence",
-                *(key.vendor, key.vendor, key.case),
-            )
+            licences = await claimed(tx, key, container)
             return Assessment(
                 at=datetime.now(UTC),
                 policy=await self._policy(tx, key.vendor),
@@ -270,59 +171,28 @@ class EmbeddedBackend:
         key, at = order.key, datetime.now(UTC)
         async with self._transaction() as tx:
             await lock_container(tx, key.vendor, key.serial)
-            for measure in order.measures:
-                added = await tx.execute(
-                    "insert into backend.measures values (%s, %s, %s, %s, %s) on conflict do nothing",
-                    (key.vendor, key.case, measure, key.serial, at),
-                )
-                if added.rowcount:
-                    fact = MeasureOrdered(case=key.case, measure=measure, serial=key.serial, effective=at)
-                    await state(tx, key.vendor, key.serial, at, [fact])
-            cursor = await tx.execute(
-                "select max(ordered) from backend.measures where vendor = %s and case_id = %s", (key.vendor, key.case)
-            )
-            (ordered,) = cast(tuple[datetime | None], await cursor.fetchone())
-            return Done(at=ordered or at)
+            return await order_measures(tx, order, at)
 
     async def issue(self, order: IssueOrder) -> Issued | NoTargetFound:
-        """The next generation of every licence in the order, in an empty container of the holder, or none of them."""
-        key, at = order.key, datetime.now(UTC)
+        """The next generation of every licence in the order, where the order says, or none of them."""
         async with self._transaction() as tx:
-            holder = await holder_of(tx, key)
-            await lock_holder(tx, key.vendor, holder)
-            lost = await lock_container(tx, key.vendor, key.serial)
-            if done := await issued(tx, key):
-                return done
-            await must_be_blocked(tx, order)
-            target = await one(
-                tx,
-                Container,
-                f"{CONTAINER} where vendor = %s and holder = %s and kind = %s and licences = 0 and serial <> %s"
-                " and not exists (select from backend.measures m where m.vendor = %s and m.serial = containers.serial)"
-                " order by serial limit 1 for update",
-                *(key.vendor, holder, lost.kind, key.serial, key.vendor),
-            )
-            await tx.execute(
-                "update backend.cases set awaits_target = %s where vendor = %s and case_id = %s",
-                (target is None, key.vendor, key.case),
-            )
-            if target is None:
-                return NoTargetFound(at=at, tickets=tuple(dict.fromkeys(item.ticket for item in order.licences)))
-            await supersede(tx, order, target, at, self._keys, self._status_base)
-            return cast(Issued, await issued(tx, key))
+            return await issue(tx, order, datetime.now(UTC), self._signer)
 
     async def close(self, order: CloseOrder) -> Done:
-        """Know that a case is over. One that recovered nothing frees its claims and what its quota had set aside: a new
-        report then opens a new case."""
+        """Know that a case is over and end its measures. One that recovered nothing frees its claims and what its quota
+        had set aside: a new report then opens a new case."""
         key, at = order.key, datetime.now(UTC)
         async with self._transaction() as tx:
             await lock_container(tx, key.vendor, key.serial)
             cursor = await tx.execute(
-                "update backend.cases set closed = coalesce(closed, %s), awaits_target = false"
+                "update backend.cases set closed = coalesce(closed, %s), awaits = null"
                 " where vendor = %s and case_id = %s returning closed",
                 (at, key.vendor, key.case),
             )
             (closed,) = cast(tuple[datetime], await cursor.fetchone())
+            await settle(tx, order, at)
+            if order.lift:
+                await resume(tx, key)
             if not order.recovered:
                 await free(tx, key, at)
             return Done(at=closed)
@@ -333,42 +203,9 @@ class EmbeddedBackend:
             yield connection
 
     @staticmethod
-    async def _known_vendor(tx: AsyncConnection[Any], vendor: VendorId) -> None:
-        cursor = await tx.execute("select from backend.vendors where vendor = %s", (vendor,))
-        if await cursor.fetchone() is None:
-            raise NotYetKnownError(
-                Code.UNKNOWN_VENDOR, f"vendor {vendor} is unknown; add it with `lostfound vendor add {vendor}`"
-            )
-
-    @staticmethod
     async def _policy(tx: AsyncConnection[Any], vendor: VendorId) -> JsonValue:
         cursor = await tx.execute(
             "select policy from backend.policies where vendor = %s order by policy_version desc limit 1", (vendor,)
         )
         (policy,) = cast(tuple[JsonValue], await cursor.fetchone())
         return policy
-
-    @staticmethod
-    async def _state_contact(
-        tx: AsyncConnection[Any], vendor: VendorId, stated: ContactStatement, received: datetime, cases: list[CaseId]
-    ) -> None:
-        await tx.execute(
-            "update backend.containers set last_contact = greatest(last_contact, %s) where vendor = %s and serial = %s",
-            (received, vendor, stated.serial),
-        )
-        told = {"contact": stated.contact, "serial": stated.serial, "occurred": stated.occurred}
-        fact = ContactRefused(**told, cases=tuple(cases)) if cases else ContainerContacted(**told)
-        await state(tx, vendor, stated.serial, received, [fact])
-
-    @staticmethod
-    async def _contact_before(tx: AsyncConnection[Any], vendor: VendorId, stated: ContactStatement) -> list[CaseId]:
-        cursor = await tx.execute(
-            "select serial, cases from backend.contacts where vendor = %s and contact = %s", (vendor, stated.contact)
-        )
-        serial, cases = cast(tuple[Serial, list[CaseId]], await cursor.fetchone())
-        if serial != stated.serial:
-            raise RefusalError(
-                Code.CONTRADICTS_INVENTORY,
-                f"contact {stated.contact} was one of container {serial}; give a new contact a new number",
-            )
-        return cases

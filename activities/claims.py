@@ -1,34 +1,111 @@
-"""Claims: whose case a report is, each in the caller's transaction, under the container's lock."""
+"""Claims: whose case a report is, in the caller's transaction, under the container's lock.
 
+A claim is on the current generation of what is lost: `licence/LICENCE` for each licence in scope, or
+`access_data/SERIAL` of a cloud container, whose licences stay.
+"""
+
+from collections.abc import Sequence
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, cast
+from uuid import uuid5
 
 from psycopg import AsyncConnection
 
-from events.errors import Code, RefusalError
-from events.inbox import LossStatement
+from activities.rows import LICENCE, Container, Licence, every, lock_container, unknown_container
+from events.envelope import NAMESPACE
+from events.errors import Code, NotYetKnownError, RefusalError
+from events.inbox import LicenceStatement, LossStatement
 from events.ports import CaseKey, Claim
-from events.terms import CaseId, HolderId, Serial, VendorId
+from events.terms import Aim, CaseId, HolderId, Kind, Role, Scope, VendorId
 
 
-async def claimed_by(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial) -> CaseId | None:
-    """The case whose claim a report on this container overlaps: on a licence in it or, when it is empty now, on one
-    that was recovered from it."""
-    cursor = await tx.execute(
-        "select c.case_id from backend.claims c"
-        " left join backend.licences l on (l.vendor, l.licence, l.generation) = (c.vendor, c.licence, c.generation)"
-        " and l.serial = c.serial"
-        " where c.vendor = %(vendor)s and c.serial = %(serial)s and not c.freed and (l.licence is not null or not"
-        " exists (select from backend.licences i where i.vendor = %(vendor)s and i.serial = %(serial)s))"
-        " order by c.generation desc, c.licence limit 1",
-        {"vendor": vendor, "serial": serial},
+def digest(stated: LossStatement) -> str:
+    """Two statements with one number say the same when their digests are equal."""
+    said = "/".join((stated.serial, stated.kind, stated.reason, stated.scope, *sorted(set(stated.licences))))
+    return sha256(said.encode()).hexdigest()
+
+
+async def claim(tx: AsyncConnection[Any], vendor: VendorId, stated: LossStatement, received: datetime) -> Claim:
+    """One loss is one case: claim the report's id, and every generation in its scope."""
+    container = await lock_container(tx, vendor, stated.serial)
+    if stated.reporter.role is Role.HOLDER and str(stated.reporter.name) != container.holder:
+        raise unknown_container(stated.serial)
+    if container.kind != stated.kind:
+        raise RefusalError(
+            Code.KIND_MISMATCH, f"container {stated.serial} is of kind {container.kind}, not {stated.kind}"
+        )
+    if before := await _repeated(tx, vendor, stated):
+        return before
+    scope = await _in_scope(tx, vendor, stated, container)
+    case = CaseId(str(uuid5(NAMESPACE, f"{vendor}/report/{stated.report}")))
+    claimed = await _claimed_by(tx, vendor, stated, scope)
+    inserted = await tx.execute(
+        "insert into backend.reports values (%s, %s, %s, %s, %s) on conflict do nothing",
+        (vendor, stated.report, digest(stated), claimed or case, received),
     )
-    row = await cursor.fetchone()
-    return CaseId(row[0]) if row else None
+    if inserted.rowcount == 0:  # said of another container at the same instant
+        return cast(Claim, await _repeated(tx, vendor, stated))
+    key = CaseKey(vendor=vendor, case=claimed or case, serial=stated.serial)
+    if claimed:
+        return Claim(key=key, received=received, closed=await _is_closed(tx, key), answer="joined")
+    await tx.execute(
+        "insert into backend.cases (vendor, case_id, serial, holder, scope, generation)"
+        " values (%s, %s, %s, %s, %s, %s)",
+        (vendor, case, stated.serial, container.holder, stated.scope, container.generation),
+    )
+    for name, generation in scope:
+        await tx.execute(
+            "insert into backend.claims (vendor, subject, generation, serial, case_id) values (%s, %s, %s, %s, %s)",
+            (vendor, name, generation, stated.serial, case),
+        )
+    return Claim(key=key, received=received, answer="opened")
 
 
-async def is_closed(tx: AsyncConnection[Any], key: CaseKey) -> bool:
-    """Whether the case is over."""
+async def _in_scope(
+    tx: AsyncConnection[Any], vendor: VendorId, stated: LossStatement, container: Container
+) -> list[tuple[str, int]]:
+    """The subjects in scope that are here now, at their current generations."""
+    if container.kind is Kind.CLOUD:
+        return [(f"{Aim.ACCESS_DATA}/{container.serial}", container.generation)]
+    query = f"{LICENCE} where vendor = %s and serial = %s order by licence"
+    here = {item.licence: item.generation for item in await every(tx, Licence, query, vendor, stated.serial)}
+    if stated.scope is Scope.CONTAINER:
+        return [(f"{Aim.LICENCE}/{name}", generation) for name, generation in here.items()]
+    return [(f"{Aim.LICENCE}/{name}", here[name]) for name in sorted(set(stated.licences)) if name in here]
+
+
+async def _claimed_by(
+    tx: AsyncConnection[Any], vendor: VendorId, stated: LossStatement, scope: Sequence[tuple[str, int]]
+) -> CaseId | None:
+    """The case whose claim a report overlaps: on a generation that is here now, else on one that was recovered from
+    here and that the report names, or could only mean because nothing else is here."""
+    names, generations = [name for name, _ in scope], [generation for _, generation in scope]
+    gone = {f"{Aim.LICENCE}/{name}" for name in stated.licences}.difference(names)
+    recovered = await tx.execute(
+        "select subject, case_id from backend.claims where vendor = %s and serial = %s and not freed"
+        " and (subject = any(%s) or %s) order by generation desc, subject",
+        (vendor, stated.serial, sorted(gone), not names and stated.scope is Scope.CONTAINER),
+    )
+    former = await recovered.fetchall()
+    if missing := gone.difference(name for name, _ in former):
+        raise NotYetKnownError(
+            Code.UNKNOWN_LICENCE,
+            f"container {stated.serial} holds no {', '.join(sorted(missing))};"
+            f" state {LicenceStatement.type()} for it first",
+        )
+    cursor = await tx.execute(
+        "select case_id from backend.claims where vendor = %s and serial = %s and not freed"
+        " and (subject, generation) in (select * from unnest(%s::text[], %s::integer[]))"
+        " order by generation desc, subject limit 1",
+        (vendor, stated.serial, names, generations),
+    )
+    if row := await cursor.fetchone():
+        return CaseId(row[0])
+    return CaseId(former[0][1]) if former else None
+
+
+async def _is_closed(tx: AsyncConnection[Any], key: CaseKey) -> bool:
     cursor = await tx.execute(
         "select closed is not null from backend.cases where vendor = %s and case_id = %s", (key.vendor, key.case)
     )
@@ -36,7 +113,7 @@ async def is_closed(tx: AsyncConnection[Any], key: CaseKey) -> bool:
     return closed
 
 
-async def repeated(tx: AsyncConnection[Any], vendor: VendorId, stated: LossStatement, digest: str) -> Claim:
+async def _repeated(tx: AsyncConnection[Any], vendor: VendorId, stated: LossStatement) -> Claim | None:
     """The answer to a report whose number is taken: its case, or `RefusalError` when it said something else."""
     cursor = await tx.execute(
         "select r.digest, r.case_id, c.serial, r.received, c.closed is not null"
@@ -44,14 +121,33 @@ async def repeated(tx: AsyncConnection[Any], vendor: VendorId, stated: LossState
         " where r.vendor = %s and r.report = %s",
         (vendor, stated.report),
     )
-    known, case, serial, received, closed = cast(tuple[str, CaseId, Serial, datetime, bool], await cursor.fetchone())
-    if known != digest:
+    row = await cursor.fetchone()
+    if row is None:
+        return None
+    known, case, serial, received, closed = row
+    if known != digest(stated):
         raise RefusalError(
             Code.REPORT_ID_TAKEN,
             f"report {stated.report} was made before and said something else; give a new statement a new number",
         )
     key = CaseKey(vendor=vendor, case=case, serial=serial)
     return Claim(key=key, received=received, closed=closed, answer="repeated")
+
+
+async def claimed(tx: AsyncConnection[Any], key: CaseKey, container: Container) -> list[Licence]:
+    """The licences that the case is about, as they are now: those that it claims, or all in a cloud container, whose
+    access data it claims."""
+    if container.kind is Kind.CLOUD:
+        query = f"{LICENCE} where vendor = %s and serial = %s order by licence"
+        return await every(tx, Licence, query, key.vendor, key.serial)
+    return await every(
+        tx,
+        Licence,
+        f"{LICENCE} where vendor = %s and (%s || licence, generation) in"
+        " (select subject, generation from backend.claims where vendor = %s and case_id = %s and not freed)"
+        " order by licence",
+        *(key.vendor, f"{Aim.LICENCE}/", key.vendor, key.case),
+    )
 
 
 async def holder_of(tx: AsyncConnection[Any], key: CaseKey) -> HolderId:

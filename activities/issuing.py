@@ -1,31 +1,88 @@
 """Issuing: the next generation of every licence of a scope, in the caller's transaction, under its locks."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
 
+from activities.claims import holder_of
+from activities.leases import expiry, first_notice
 from activities.outbox import state
-from activities.rows import Container, Licence
+from activities.rows import CONTAINER, LICENCE_COLUMNS, Container, Licence, every, lock_container, lock_holder, one
 from activities.signing import LicenceFile, SigningKeys
-from events.catalogue import LicenceInScope, LicenceIssued, LicenceSuperseded
+from events.catalogue import ContainerActivated, Fact, LicenceInScope, LicenceIssued, LicenceSuperseded
 from events.errors import Code, RefusalError
-from events.ports import CaseKey, Issued, IssuedLicence, IssueOrder
-from events.terms import Lease, Serial, VendorId
+from events.ports import CaseKey, Issued, IssuedLicence, IssueOrder, NoTargetFound
+from events.terms import Aim, HolderId, Scope, Serial, Target, VendorId, subject
 
 
 @dataclass(frozen=True, slots=True)
-class _StatusRange:
+class StatusRange:
+    """Places in a vendor's status list, from `first` on, and the `iss` of its files."""
+
     issuer: str
     first: int
 
 
-async def must_be_blocked(tx: AsyncConnection[Any], order: IssueOrder) -> None:
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Signs licence files and says where the vendors' status lists are."""
+
+    keys: SigningKeys
+    status_base: str
+
+    def file(self, vendor: VendorId, issuer: str, licence: Licence, index: int) -> str:
+        """The signed file of a licence as its row says."""
+        file = LicenceFile(
+            issuer=issuer,
+            container=licence.serial,
+            licence=licence.licence,
+            generation=licence.generation,
+            product=licence.product,
+            ticket=licence.ticket,
+            issued=licence.issued,
+            expires=licence.expires,
+            status_uri=f"{self.status_base}/{vendor}/1",
+            status_index=index,
+        )
+        return self.keys.sign(vendor, file)
+
+
+async def issue(tx: AsyncConnection[Any], order: IssueOrder, at: datetime, signer: Signer) -> Issued | NoTargetFound:
+    """The next generation of every licence in the order, where the order says, or none of them."""
+    key = order.key
+    holder = await holder_of(tx, key)
+    await lock_holder(tx, key.vendor, holder)
+    lost = await lock_container(tx, key.vendor, key.serial)
+    if done := await issued(tx, key, order.full):
+        return done
+    await _must_be_blocked(tx, order)
+    stop_gap = await issued(tx, key, False) if order.full else None
+    if stop_gap:
+        target: Container | None = await _same_target(tx, order, stop_gap)
+    elif order.target is Target.ACTIVATION:
+        target = lost if await _activate(tx, order, lost, at) else None
+    elif order.target is Target.SAME_CONTAINER:
+        target = None
+    else:
+        target = await _container(tx, order, lost, holder)
+    await tx.execute(
+        "update backend.cases set awaits = %s, awaits_match = %s where vendor = %s and case_id = %s",
+        (None if target else order.target, order.match, key.vendor, key.case),
+    )
+    if target is None:
+        return NoTargetFound(at=at, tickets=tuple(dict.fromkeys(item.ticket for item in order.licences)))
+    await _supersede(tx, order, stop_gap, target, at, signer)
+    return await issued(tx, key, order.full) or Issued(at=at, target=target.serial, licences=())
+
+
+async def _must_be_blocked(tx: AsyncConnection[Any], order: IssueOrder) -> None:
     """Refuse to go on before the measures of the order stand."""
     cursor = await tx.execute(
-        "select measure from backend.measures where vendor = %s and case_id = %s",
+        "select distinct measure from backend.measures where vendor = %s and case_id = %s and state <> 'lifted'",
         (order.key.vendor, order.key.case),
     )
     missing = set(order.measures) - {measure for (measure,) in await cursor.fetchall()}
@@ -35,12 +92,12 @@ async def must_be_blocked(tx: AsyncConnection[Any], order: IssueOrder) -> None:
         )
 
 
-async def issued(tx: AsyncConnection[Any], key: CaseKey) -> Issued | None:
-    """What was issued for the case, or None."""
+async def issued(tx: AsyncConnection[Any], key: CaseKey, full: bool) -> Issued | None:
+    """What was issued for the case, first or in full after a stop-gap; or None."""
     cursor = await tx.execute(
-        "select licence, generation, serial, issued from backend.issues where vendor = %s and case_id = %s"
-        " order by licence",
-        (key.vendor, key.case),
+        "select licence, generation, serial, issued from backend.issues"
+        ' where vendor = %s and case_id = %s and "full" = %s order by licence',
+        (key.vendor, key.case, full),
     )
     rows = await cursor.fetchall()
     if not rows:
@@ -49,30 +106,103 @@ async def issued(tx: AsyncConnection[Any], key: CaseKey) -> Issued | None:
     return Issued(at=rows[0][3], target=rows[0][2], licences=licences)
 
 
-async def supersede(
-    tx: AsyncConnection[Any], order: IssueOrder, target: Container, at: datetime, keys: SigningKeys, status_base: str
-) -> None:
-    """Issue the next generations into the target and state both sides."""
+async def _same_target(tx: AsyncConnection[Any], order: IssueOrder, stop_gap: Issued) -> Container:
+    """Where the stop-gap is, unless that is blocked meanwhile."""
+    target = await lock_container(tx, order.key.vendor, stop_gap.target)
+    if await _is_blocked(tx, order.key.vendor, target):
+        raise RefusalError(Code.BLOCKED, f"container {target.serial}, which holds the stop-gap, is blocked itself")
+    return target
+
+
+async def _container(
+    tx: AsyncConnection[Any], order: IssueOrder, lost: Container, holder: HolderId
+) -> Container | None:
+    """A container of the holder that may take the replacement, locked: an empty one, or any other, then rather one
+    that is in use. One that is lost itself takes none; that is looked at once its lock is held."""
+    empty = order.target is Target.EMPTY_CONTAINER
+    vendor = order.key.vendor
+    candidates = await every(
+        tx,
+        Container,
+        f"{CONTAINER} where vendor = %s and holder = %s and kind = %s and serial <> %s and (licences = 0 or not %s)"
+        " order by licences = 0, serial",
+        *(vendor, holder, lost.kind, lost.serial, empty),
+    )
+    for candidate in candidates:
+        if await _is_blocked(tx, vendor, candidate) or await _is_lost(tx, vendor, candidate):
+            continue
+        target = await lock_container(tx, vendor, candidate.serial)
+        if empty and target.licences:
+            continue
+        if not await _is_blocked(tx, vendor, target) and not await _is_lost(tx, vendor, target):
+            return target
+    return None
+
+
+async def _is_blocked(tx: AsyncConnection[Any], vendor: VendorId, container: Container) -> bool:
+    """Whether a measure aims at it, be it in effect yet or not."""
+    cursor = await tx.execute(
+        "select from backend.measures where vendor = %s and subject = %s and state <> 'lifted' limit 1",
+        (vendor, subject(Aim.CONTAINER, container.serial, container.generation)),
+    )
+    return await cursor.fetchone() is not None
+
+
+async def _is_lost(tx: AsyncConnection[Any], vendor: VendorId, container: Container) -> bool:
+    """Whether an open case is about all of it."""
+    cursor = await tx.execute(
+        "select from backend.cases where vendor = %s and serial = %s and scope = %s and closed is null limit 1",
+        (vendor, container.serial, Scope.CONTAINER),
+    )
+    return await cursor.fetchone() is not None
+
+
+async def _activate(tx: AsyncConnection[Any], order: IssueOrder, lost: Container, at: datetime) -> bool:
+    """Bind the container to the machine that asked for it; False when none has."""
     key = order.key
-    superseded: list[LicenceSuperseded] = []
-    issued: list[LicenceIssued] = []
+    cursor = await tx.execute(
+        "delete from backend.pending_activations where vendor = %s and serial = %s and case_id = %s"
+        " returning fingerprint",
+        (key.vendor, key.serial, key.case),
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        return False
+    (fingerprint,) = row
+    generation = lost.generation + 1
+    await tx.execute(
+        "update backend.containers set generation = %s, fingerprint = %s where vendor = %s and serial = %s",
+        (generation, Jsonb(fingerprint), key.vendor, key.serial),
+    )
+    await tx.execute(
+        "insert into backend.activations values (%s, %s, %s, %s, %s, %s)",
+        (key.vendor, key.serial, generation, Jsonb(fingerprint), key.case, at),
+    )
+    activated = ContainerActivated(serial=key.serial, generation=generation, fingerprint=fingerprint, case=key.case)
+    await state(tx, key.vendor, key.serial, at, [activated])
+    return True
+
+
+async def _supersede(
+    tx: AsyncConnection[Any],
+    order: IssueOrder,
+    stop_gap: Issued | None,
+    target: Container,
+    at: datetime,
+    signer: Signer,
+) -> None:
+    """Issue the next generations into the target and state both sides: the old ones end before the new ones begin."""
+    key = order.key
+    source = stop_gap.target if stop_gap else key.serial
+    current = {item.licence: item.generation for item in stop_gap.licences} if stop_gap else {}
+    superseded: list[Fact] = []
+    granted: list[Fact] = []
     status = await status_indices(tx, key.vendor, len(order.licences))
-    for item in order.licences:
-        licence = await next_generation(tx, key, item, target.serial, at)
-        lease = Lease.model_validate(licence.lease)
-        file = LicenceFile(
-            issuer=status.issuer,
-            container=target.serial,
-            licence=licence.licence,
-            generation=licence.generation,
-            product=licence.product,
-            ticket=licence.ticket,
-            issued=at,
-            expires=lease.expiry(at),
-            status_uri=f"{status_base}/{key.vendor}/1",
-            status_index=status.first + len(issued),
-        )
-        issued.append(
+    for item in sorted(order.licences, key=lambda item: item.licence):
+        generation = current.get(item.licence, item.generation)
+        index = status.first + len(granted)
+        licence = await _next_generation(tx, order, item, generation, source, target.serial, at, index)
+        granted.append(
             LicenceIssued(
                 licence=licence.licence,
                 generation=licence.generation,
@@ -81,55 +211,71 @@ async def supersede(
                 product=licence.product,
                 ticket=licence.ticket,
                 value_cents=licence.value_cents,
-                lease=lease,
+                lease=licence.terms,
                 issued=at,
-                expires=file.expires,
+                expires=licence.expires,
                 case=key.case,
-                file=keys.sign(key.vendor, file),
+                file=signer.file(key.vendor, status.issuer, licence, index),
+                stop_gap=licence.ends is not None,
             )
         )
-        superseded.append(
-            LicenceSuperseded(licence=item.licence, generation=item.generation, serial=key.serial, case=key.case)
-        )
-    for serial, change in ((key.serial, -len(issued)), (target.serial, len(issued))):
+        superseded.append(LicenceSuperseded(licence=item.licence, generation=generation, serial=source, case=key.case))
+    for serial, change in ((source, -len(granted)), (target.serial, len(granted))):
         await tx.execute(
             "update backend.containers set licences = licences + %s where vendor = %s and serial = %s",
             (change, key.vendor, serial),
         )
-    await state(tx, key.vendor, key.serial, at, superseded)
-    await state(tx, key.vendor, target.serial, at, issued)
+    await state(tx, key.vendor, source, at, superseded)
+    await state(tx, key.vendor, target.serial, at, granted)
 
 
-async def next_generation(
-    tx: AsyncConnection[Any], key: CaseKey, item: LicenceInScope, target: Serial, at: datetime
+async def _next_generation(
+    tx: AsyncConnection[Any],
+    order: IssueOrder,
+    item: LicenceInScope,
+    generation: int,
+    source: Serial,
+    target: Serial,
+    at: datetime,
+    status_index: int,
 ) -> Licence:
     """Compare-and-set on the generation: a generation is superseded once, by one case."""
+    key = order.key
+    ends = at + timedelta(days=order.stop_gap_days) if order.stop_gap_days and not order.full else None
     cursor = tx.cursor(row_factory=class_row(Licence))
     await cursor.execute(
-        "update backend.licences set generation = generation + 1, serial = %s, issued = %s"
+        "update backend.licences set generation = generation + 1, serial = %s, issued = %s, ends = %s,"
+        " borrowed_until = null, lease_stage = null, status_index = %s"
         " where vendor = %s and licence = %s and generation = %s and serial = %s"
-        " returning licence, generation, serial, product, ticket, value_cents, lease",
-        (target, at, key.vendor, item.licence, item.generation, key.serial),
+        f" returning {LICENCE_COLUMNS}",
+        (target, at, ends, status_index, key.vendor, item.licence, generation, source),
     )
     licence = await cursor.fetchone()
     if licence is None:
         raise RefusalError(
-            Code.GENERATION_CONFLICT,
-            f"licence {item.licence} is no longer at generation {item.generation} in {key.serial}",
+            Code.GENERATION_CONFLICT, f"licence {item.licence} is no longer at generation {generation} in {source}"
         )
+    expires = expiry(licence.terms, at, ends)
     await tx.execute(
-        "insert into backend.issues values (%s, %s, %s, %s, %s, %s, %s)",
-        (key.vendor, key.case, item.licence, item.generation, licence.generation, target, at),
+        "insert into backend.issues values (%s, %s, %s, %s, %s, %s, %s, %s)",
+        (key.vendor, key.case, item.licence, generation, licence.generation, target, at, order.full),
     )
-    return licence
+    renewed = await one(
+        tx,
+        Licence,
+        "update backend.licences set expires = %s, lease_next = %s where vendor = %s and licence = %s"
+        f" returning {LICENCE_COLUMNS}",
+        *(expires, first_notice(licence.terms, at, expires), key.vendor, item.licence),
+    )
+    return cast(Licence, renewed)
 
 
-async def status_indices(tx: AsyncConnection[Any], vendor: VendorId, count: int) -> _StatusRange:
+async def status_indices(tx: AsyncConnection[Any], vendor: VendorId, count: int) -> StatusRange:
     """Places in the status list of the vendor, so many."""
-    cursor = tx.cursor(row_factory=class_row(_StatusRange))
+    cursor = tx.cursor(row_factory=class_row(StatusRange))
     await cursor.execute(
         "update backend.vendors set next_status_index = next_status_index + %s where vendor = %s"
         " returning issuer, next_status_index - %s as first",
         (count, vendor, count),
     )
-    return cast(_StatusRange, await cursor.fetchone())
+    return cast(StatusRange, await cursor.fetchone())

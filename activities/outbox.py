@@ -1,7 +1,7 @@
 """The backend's outbox: facts written in the transaction that made them true, relayed to the log in their order."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -26,28 +26,47 @@ RETRY_SECONDS = 0.5
 Connection = AsyncConnection[TupleRow]
 
 
+HEAD = "select sequence, hash from backend.streams where vendor = %(vendor)s and stream = %(stream)s"
+
+TELL = f"""
+told as (
+    insert into backend.outbox (key, value)
+    select %(key)s, value from unnest(%(values)s::bytea[]) with ordinality as facts(value, place) order by place
+), headed as (
+    insert into backend.streams values (%(vendor)s, %(stream)s, %(sequence)s, %(hash)s)
+    on conflict (vendor, stream) do update set sequence = excluded.sequence, hash = excluded.hash
+) select pg_notify('{CHANNEL}', '')"""
+"""The last parts of a statement that writes facts: `with`, whatever else it writes, and this."""
+
+
+def stream_of(serial: Serial | None) -> str:
+    """The stream of a container, or of the vendor itself."""
+    return container_stream(serial) if serial else "vendor"
+
+
+def told(vendor: VendorId, serial: Serial | None, head: Head, at: datetime, facts: Iterable[Fact]) -> dict[str, Any]:
+    """The parameters of `TELL` for these facts, which follow the head of their stream."""
+    stream, key = stream_of(serial), record_key(vendor, serial)
+    values: list[bytes] = []
+    for fact in facts:
+        sealed = seal(vendor, stream, key, head, at, fact)
+        values.append(sealed.value)
+        head = sealed.head
+    return {
+        **{"vendor": vendor, "stream": stream, "key": key, "values": values},
+        **{"sequence": head.sequence, "hash": head.hash},
+    }
+
+
 async def state(
-    connection: Connection, vendor: VendorId, serial: Serial | None, at: datetime, facts: Iterable[Fact]
+    connection: Connection, vendor: VendorId, serial: Serial | None, at: datetime, facts: Sequence[Fact]
 ) -> None:
     """State facts about a container, or about the vendor itself. The caller holds the lock on it."""
-    stream = container_stream(serial) if serial else "vendor"
-    cursor = await connection.execute(
-        "select sequence, hash from backend.streams where vendor = %s and stream = %s", (vendor, stream)
-    )
+    if not facts:
+        return
+    cursor = await connection.execute(HEAD, {"vendor": vendor, "stream": stream_of(serial)})
     head = Head(*(await cursor.fetchone() or (0, "")))
-    rows: list[tuple[bytes, bytes]] = []
-    for fact in facts:
-        sealed = seal(vendor, stream, record_key(vendor, serial), head, at, fact)
-        rows.append((sealed.key, sealed.value))
-        head = sealed.head
-    async with connection.cursor() as many:
-        await many.executemany("insert into backend.outbox (key, value) values (%s, %s)", rows)
-    await connection.execute(
-        "insert into backend.streams values (%s, %s, %s, %s) on conflict (vendor, stream)"
-        " do update set sequence = excluded.sequence, hash = excluded.hash",
-        (vendor, stream, head.sequence, head.hash),
-    )
-    await connection.execute(f"notify {CHANNEL}")
+    await connection.execute(f"with {TELL}", told(vendor, serial, head, at, facts))
 
 
 class Relay:

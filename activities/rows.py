@@ -10,25 +10,36 @@ from psycopg.rows import class_row
 from events.catalogue import LicenceInScope
 from events.errors import Code, NotYetKnownError
 from events.inbox import ContainerStatement
-from events.terms import HolderId, Kind, LicenceId, ProductId, Serial, Ticket, VendorId
+from events.terms import HolderId, Kind, Lease, LicenceId, ProductId, Serial, Ticket, VendorId
 
 Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A container as the inventory has it; `licences` is how many it holds."""
+    """A container as the inventory has it; `licences` is how many it holds, `generation` that of its activation or
+    access data, `fingerprint` that of the machine it is bound to. Activations up to `returned` were given back."""
 
     serial: Serial
     kind: Kind
     holder: HolderId
     licences: int
     last_contact: datetime | None
+    generation: int
+    fingerprint: dict[str, str] | None
+    returned: int
+
+    def __post_init__(self) -> None:  # the driver gives the bare word
+        object.__setattr__(self, "kind", Kind(self.kind))
 
 
 @dataclass(frozen=True, slots=True)
 class Licence:
-    """A licence as the inventory has it: its current generation and where that is."""
+    """A licence as the inventory has it: its current generation, where that is, and until when its file runs.
+
+    `ends` is the end of a stop-gap, which no renewal goes beyond. `status_index` is this generation's place in the
+    vendor's status list, once it has one.
+    """
 
     licence: LicenceId
     generation: int
@@ -37,6 +48,17 @@ class Licence:
     ticket: Ticket
     value_cents: int
     lease: dict[str, Any]
+    issued: datetime
+    expires: datetime | None
+    borrowed_until: datetime | None
+    ends: datetime | None
+    status_index: int | None
+    lease_stage: str | None
+
+    @property
+    def terms(self) -> Lease:
+        """Its lease."""
+        return Lease.model_validate(self.lease)
 
     def in_scope(self) -> LicenceInScope:
         """What a decision needs of it."""
@@ -46,11 +68,18 @@ class Licence:
             product=self.product,
             ticket=self.ticket,
             value_cents=self.value_cents,
+            expires=self.expires,
+            borrowed_until=self.borrowed_until,
         )
 
 
-CONTAINER = "select serial, kind, holder, licences, last_contact from backend.containers"
-LICENCE = "select licence, generation, serial, product, ticket, value_cents, lease from backend.licences"
+CONTAINER_COLUMNS = "serial, kind, holder, licences, last_contact, generation, fingerprint, returned"
+CONTAINER = f"select {CONTAINER_COLUMNS} from backend.containers"
+LICENCE_COLUMNS = (
+    "licence, generation, serial, product, ticket, value_cents, lease, issued, expires, borrowed_until, ends,"
+    " status_index, lease_stage"
+)
+LICENCE = f"select {LICENCE_COLUMNS} from backend.licences"
 
 
 async def lock_name(tx: AsyncConnection[Any], vendor: VendorId, name: str) -> None:

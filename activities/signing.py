@@ -19,9 +19,10 @@ from jwt import PyJWK, PyJWKSet
 from jwt.algorithms import OKPAlgorithm
 
 from events.errors import Code, RefusalError
-from events.terms import Generation, LicenceId, ProductId, Serial, Ticket, VendorId
+from events.terms import ContactId, Generation, LicenceId, ProductId, Serial, Ticket, VendorId
 
 TYPE = "lostfound-licence+jwt"
+RECEIPT_TYPE = "lostfound-receipt+jwt"
 ALGORITHM = "EdDSA"
 
 
@@ -59,6 +60,27 @@ class LicenceFile:
         return claims
 
 
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a receipt says: this activation of a container was given back, under the number of the contact."""
+
+    issuer: str
+    container: Serial
+    generation: Generation
+    contact: ContactId
+    received: datetime
+
+    def claims(self) -> dict[str, object]:
+        """The JWT claims (RFC 7519); times are whole seconds since 1970."""
+        return {
+            "iss": self.issuer,
+            "sub": self.container,
+            "jti": self.contact,
+            "iat": int(self.received.timestamp()),
+            "generation": self.generation,
+        }
+
+
 class SigningKeys:
     """The signing keys of all vendors: one private JWK a file, `FOLDER/VENDOR.json`, readable by its owner only."""
 
@@ -94,8 +116,15 @@ class SigningKeys:
 
     def sign(self, vendor: VendorId, file: LicenceFile) -> str:
         """The licence file as a compact JWS."""
+        return self._sign(vendor, TYPE, file.claims())
+
+    def sign_receipt(self, vendor: VendorId, receipt: Receipt) -> str:
+        """The receipt as a compact JWS."""
+        return self._sign(vendor, RECEIPT_TYPE, receipt.claims())
+
+    def _sign(self, vendor: VendorId, typ: str, claims: dict[str, object]) -> str:
         key = self._key(vendor)
-        return jwt.encode(file.claims(), key, algorithm=ALGORITHM, headers={"typ": TYPE, "kid": key.key_id})
+        return jwt.encode(claims, key, algorithm=ALGORITHM, headers={"typ": typ, "kid": key.key_id})
 
     def _key(self, vendor: VendorId) -> PyJWK:
         if vendor not in self._loaded:
@@ -114,15 +143,16 @@ class SigningKeys:
         return self._folder / f"{vendor}.json"
 
 
-def verify(file: str, jwks: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+def verify(file: str, jwks: Mapping[str, Any], now: datetime, typ: str = TYPE) -> dict[str, Any]:
     """The claims of a licence file that one of these keys signed and that still runs at `now`; else `RefusalError`.
 
-    Needs no network. That the file was not superseded or blacklisted since is for the status list to say.
+    Needs no network. That the file was not superseded or blacklisted since is for the status list to say. A receipt is
+    verified with its own `typ`.
     """
     try:
         header = jwt.get_unverified_header(file)
-        if header.get("typ") != TYPE:
-            raise RefusalError(Code.BAD_SIGNATURE, f"this is no licence file: its typ is not {TYPE}")
+        if header.get("typ") != typ:
+            raise RefusalError(Code.BAD_SIGNATURE, f"this is another file than asked for: its typ is not {typ}")
         key = next((key for key in PyJWKSet.from_dict(dict(jwks)).keys if key.key_id == header.get("kid")), None)
         if key is None:
             raise RefusalError(Code.BAD_SIGNATURE, f"this vendor has no key {header.get('kid')}; take its JWKS anew")

@@ -13,7 +13,7 @@ from events.catalogue import LicenceInScope, LicenceIssued, LicenceSuperseded, M
 from events.envelope import Recorded, unseal
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import ContainerStatement, LicenceStatement, LossStatement
-from events.ports import BlockOrder, CaseKey, CloseOrder, Issued, IssueOrder, NoTargetFound
+from events.ports import BlockOrder, CaseKey, CloseOrder, Issued, IssueOrder, MeasureToOrder, NoTargetFound
 from events.terms import Kind, Measure, Reason, Reporter, Role, VendorId
 from infra.settings import Settings
 from infra.wiring import keys, open_backend
@@ -64,10 +64,14 @@ async def scope(backend: EmbeddedBackend, key: CaseKey) -> tuple[LicenceInScope,
     return (await backend.assess(key)).facts.licences
 
 
+def to_order(measures: tuple[Measure, ...]) -> tuple[MeasureToOrder, ...]:
+    return tuple(MeasureToOrder(measure=measure) for measure in measures)
+
+
 async def blocked(backend: EmbeddedBackend, vendor: VendorId, report: str = "R-1") -> IssueOrder:
     key = (await backend.claim(vendor, loss(report), DOOR, NOW)).key
     measures = (Measure.BLACKLISTING,)
-    await backend.block(BlockOrder(key=key, measures=measures))
+    await backend.block(BlockOrder(key=key, measures=to_order(measures)))
     return IssueOrder(key=key, licences=await scope(backend, key), measures=measures)
 
 
@@ -220,7 +224,7 @@ async def test_measures_are_stated_once_and_before_the_issue(
 ) -> None:
     await stocked(backend, vendor)
     order = await blocked(backend, vendor)
-    await backend.block(BlockOrder(key=order.key, measures=order.measures))
+    await backend.block(BlockOrder(key=order.key, measures=to_order(order.measures)))
     await backend.issue(order)
 
     names = [recorded.fact.name for recorded in await stated(settings, vendor)]
@@ -237,7 +241,7 @@ async def test_a_target_registered_during_the_search_is_found_or_told_of(
         await backend.register_container(vendor, container(lost, holder), NOW)
         await backend.register_licence(vendor, licence(attempt, lost), NOW)
         key = (await backend.claim(vendor, loss(f"R-{attempt}", lost), DOOR, NOW)).key
-        await backend.block(BlockOrder(key=key, measures=(Measure.BLACKLISTING,)))
+        await backend.block(BlockOrder(key=key, measures=to_order((Measure.BLACKLISTING,))))
         order = IssueOrder(key=key, licences=await scope(backend, key), measures=(Measure.BLACKLISTING,))
 
         async def register(serial: str = spare, holder: str = holder) -> list[CaseKey]:
@@ -256,7 +260,7 @@ async def test_two_cases_of_one_holder_never_share_a_target(backend: EmbeddedBac
         await backend.register_container(vendor, container(serial), NOW)
         await backend.register_licence(vendor, licence(number, serial), NOW)
         key = (await backend.claim(vendor, loss(f"R-{number}", serial), DOOR, NOW)).key
-        await backend.block(BlockOrder(key=key, measures=(Measure.BLACKLISTING,)))
+        await backend.block(BlockOrder(key=key, measures=to_order((Measure.BLACKLISTING,))))
         orders.append(IssueOrder(key=key, licences=await scope(backend, key), measures=(Measure.BLACKLISTING,)))
     await backend.register_container(vendor, container("spare"), NOW)
 

@@ -1,0 +1,336 @@
+"""Contacts: a container that reports in is served or refused, in the caller's transaction, under its lock.
+
+An ordinary contact is the most frequent deed of all, so it makes two round trips: one to lock and read, one to write.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.rows import class_row, dict_row
+from psycopg.types.json import Jsonb
+
+from activities.issuing import Signer, status_indices
+from activities.judgement import Activation, Judgement, Known, judge
+from activities.leases import expiry, first_notice
+from activities.measures import STANDING, Standing, confirm
+from activities.outbox import TELL, state, stream_of, told
+from activities.rows import CONTAINER, LICENCE_COLUMNS, Container, Licence, every, lock_container, unknown_container
+from activities.signing import Receipt
+from events.catalogue import (
+    ActivationReturned,
+    ContactRefused,
+    ContainerContacted,
+    Fact,
+    LicenceRenewed,
+    MeasureConfirmed,
+    MeasureDelivered,
+)
+from events.envelope import Head
+from events.errors import Code, NotYetKnownError, RefusalError
+from events.inbox import ContactStatement, DeactivationStatement
+from events.ports import CaseKey, ContactAnswer, OrderedMeasure, ReceiptAnswer
+from events.terms import Kind, Match, Measure, MeasureState, Serial, VendorId
+
+READ = f"""
+select
+    (select issuer from backend.vendors where vendor = %(vendor)s) as issuer,
+    (
+        select json_build_object('serial', serial, 'answer', answer)
+        from backend.contacts where vendor = %(vendor)s and contact = %(contact)s
+    ) as before,
+    (
+        select json_build_array(sequence, hash) from backend.streams
+        where vendor = %(vendor)s and stream = %(stream)s
+    ) as head,
+    (
+        select json_agg(found) from (
+            select {LICENCE_COLUMNS} from backend.licences
+            where vendor = %(vendor)s and (serial = %(serial)s or licence = any(%(presented)s::text[]))
+            order by licence
+        ) found
+    ) as licences,
+    (
+        select json_agg(found) from (
+            {STANDING}
+            where vendor = %(vendor)s and (serial = %(serial)s or subject = any(%(subjects)s::text[]))
+            and state <> 'lifted' and effective <= %(processed)s
+            order by ordered, case_id, measure, subject
+        ) found
+    ) as measures,
+    (
+        select json_agg(json_build_array(i.licence, i.from_generation, c.case_id, c.serial))
+        from backend.issues i join backend.cases c using (vendor, case_id)
+        where i.vendor = %(vendor)s and i.licence = any(%(presented)s::text[])
+    ) as superseded,
+    (
+        select json_agg(json_build_array(generation, fingerprint, case_id)) from backend.activations
+        where vendor = %(vendor)s and serial = %(serial)s
+    ) as activations,
+    (
+        select json_build_array(case_id, awaits_match) from backend.cases
+        where vendor = %(vendor)s and serial = %(serial)s and awaits = 'activation' limit 1
+    ) as awaiting
+"""
+
+WRITE = f"""
+with contacted as (
+    update backend.containers set last_contact = greatest(last_contact, %(received)s)
+    where vendor = %(vendor)s and serial = %(serial)s
+), kept as (
+    insert into backend.contacts (vendor, contact, serial, answer)
+    values (%(vendor)s, %(contact)s, %(serial)s, %(answer)s::jsonb)
+), renewed as (
+    update backend.licences l
+    set issued = r.issued, expires = r.expires, lease_next = r.next, lease_stage = null, status_index = r.place
+    from unnest(
+        %(licences)s::text[], %(issued)s::timestamptz[], %(expires)s::timestamptz[], %(next)s::timestamptz[],
+        %(places)s::bigint[]
+    ) as r(licence, issued, expires, next, place)
+    where l.vendor = %(vendor)s and l.licence = r.licence
+), measured as (
+    update backend.measures m set state = r.state
+    from unnest(%(cases)s::text[], %(measures)s::text[], %(subjects)s::text[], %(states)s::text[])
+        as r(case_id, measure, subject, state)
+    where m.vendor = %(vendor)s and (m.case_id, m.measure, m.subject) = (r.case_id, r.measure, r.subject)
+), {TELL}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What one look into the tables found."""
+
+    issuer: str
+    before: dict[str, Any] | None
+    head: Head
+    known: Known
+
+
+async def contact(
+    tx: AsyncConnection[Any],
+    vendor: VendorId,
+    stated: ContactStatement,
+    received: datetime,
+    processed: datetime,
+    signer: Signer,
+) -> ContactAnswer:
+    """Serve or refuse a container that reports in; a contact said again is answered as before."""
+    read = await _read(tx, vendor, stated, processed)
+    if read.before:
+        return ContactAnswer.model_validate(_said_before(read.before, stated, "refused"))
+    judgement = judge(read.known, stated)
+    next_files = [item for licence in judgement.served if (item := _renewed(licence, received))]
+    renewed = await _with_places(tx, vendor, next_files)
+    files = {item.licence: signer.file(vendor, read.issuer, item, item.status_index or 0) for item in renewed}
+    again = [item for item in judgement.served if item.licence in judgement.anew and item.licence not in files]
+    again_files = {
+        item.licence: signer.file(vendor, read.issuer, item, item.status_index or 0)
+        for item in await _with_places(tx, vendor, again)
+    }
+    answer = _answer(judgement, tuple(file for _, file in sorted((files | again_files).items())))
+    facts = _facts(stated, judgement, renewed, files)
+    states = dict.fromkeys(judgement.delivered, MeasureState.DELIVERED)
+    states |= dict.fromkeys(judgement.confirmed, MeasureState.CONFIRMED)
+    if judgement.awaiting:
+        await _keep_activation(tx, judgement.awaiting, stated)
+    parameters = {
+        "received": received,
+        "serial": stated.serial,
+        "contact": stated.contact,
+        "answer": answer.model_dump_json(),
+        "licences": [item.licence for item in renewed],
+        "issued": [item.issued for item in renewed],
+        "expires": [item.expires for item in renewed],
+        "next": [first_notice(item.terms, item.issued, item.expires) for item in renewed],
+        "places": [item.status_index for item in renewed],
+        "cases": [item.case_id for item in states],
+        "measures": [item.measure.value for item in states],
+        "subjects": [item.subject for item in states],
+        "states": [each.value for each in states.values()],
+    }
+    await tx.execute(WRITE, {**parameters, **told(vendor, stated.serial, read.head, received, facts)})
+    return answer
+
+
+async def _read(tx: AsyncConnection[Any], vendor: VendorId, stated: ContactStatement, processed: datetime) -> _Read:
+    """Lock the container, then look; two statements, so that what others did before the lock was had is seen."""
+    lock = tx.cursor(row_factory=class_row(Container))
+    await lock.execute(f"{CONTAINER} where vendor = %s and serial = %s for update", (vendor, stated.serial))
+    look = tx.cursor(row_factory=dict_row)
+    await look.execute(
+        READ,
+        {
+            "vendor": vendor,
+            "serial": stated.serial,
+            "stream": stream_of(stated.serial),
+            "contact": stated.contact,
+            "presented": [item.licence for item in stated.licences],
+            "subjects": [f"licence/{item.licence}/{item.generation}" for item in stated.licences],
+            "processed": processed,
+        },
+    )
+    container = await lock.fetchone()
+    if container is None:
+        raise unknown_container(stated.serial)
+    found = await look.fetchone() or {}
+
+    def case(name: str, serial: Serial) -> CaseKey:
+        return CaseKey(vendor=vendor, case=name, serial=serial)
+
+    awaiting = found["awaiting"]
+    known = Known(
+        vendor=vendor,
+        container=container,
+        licences={row["licence"]: _licence(row) for row in found["licences"] or ()},
+        measures=tuple(Standing(**row) for row in found["measures"] or ()),
+        superseded={(name, generation): case(*of) for name, generation, *of in found["superseded"] or ()},
+        activations={
+            generation: Activation(fingerprint, case(name, stated.serial) if name else None)
+            for generation, fingerprint, name in found["activations"] or ()
+        },
+        awaiting=(case(awaiting[0], stated.serial), Match(awaiting[1]) if awaiting[1] else None) if awaiting else None,
+    )
+    return _Read(found["issuer"], found["before"], Head(*(found["head"] or (0, ""))), known)
+
+
+def _licence(row: dict[str, Any]) -> Licence:
+    times = ("issued", "expires", "borrowed_until", "ends")
+    return Licence(**{**row, **{name: datetime.fromisoformat(row[name]) for name in times if row[name]}})
+
+
+def _said_before(before: dict[str, Any], stated: ContactStatement | DeactivationStatement, mark: str) -> Any:
+    """The answer that this number had, or `RefusalError` when it was that of something else."""
+    if before["serial"] != stated.serial or mark not in before["answer"]:
+        raise RefusalError(
+            Code.CONTRADICTS_INVENTORY,
+            f"contact {stated.contact} was another one, of container {before['serial']};"
+            " give a new contact a new number",
+        )
+    return before["answer"]
+
+
+def _renewed(licence: Licence, received: datetime) -> Licence | None:
+    """A licence with its next file's times, or None where no check-in is asked for, or its stop-gap is over."""
+    lease = licence.terms
+    issued = max(received, licence.issued)
+    expires = expiry(lease, issued, licence.ends)
+    if lease.check_in is None or expires is None or expires <= issued:
+        return None
+    return replace(licence, issued=issued, expires=expires)
+
+
+async def _with_places(tx: AsyncConnection[Any], vendor: VendorId, licences: list[Licence]) -> list[Licence]:
+    """The licences, each with its place in the status list."""
+    without = [item for item in licences if item.status_index is None]
+    if not without:
+        return licences
+    first = (await status_indices(tx, vendor, len(without))).first
+    places = {item.licence: first + number for number, item in enumerate(without)}
+    await tx.execute(
+        "update backend.licences l set status_index = p.place"
+        " from unnest(%s::text[], %s::bigint[]) as p(licence, place) where l.vendor = %s and l.licence = p.licence",
+        (list(places), list(places.values()), vendor),
+    )
+    return [replace(item, status_index=places.get(item.licence, item.status_index)) for item in licences]
+
+
+def _answer(judgement: Judgement, files: tuple[str, ...]) -> ContactAnswer:
+    refused = judgement.refused
+    confirmed = {item for item in judgement.confirmed if item.measure is Measure.WITHDRAWAL}
+    return ContactAnswer(
+        refused=refused is not None,
+        code=refused.code if refused else None,
+        cases=refused.cases if refused else (),
+        awaiting=(judgement.awaiting,) if judgement.awaiting else (),
+        ordered=tuple(
+            OrderedMeasure(case=item.case_id, measure=item.measure, subject=item.subject)
+            for item in judgement.told
+            if item not in confirmed
+        ),
+        files=files,
+    )
+
+
+def _facts(stated: ContactStatement, judgement: Judgement, renewed: list[Licence], files: dict[Any, str]) -> list[Fact]:
+    contacted = {"contact": stated.contact, "serial": stated.serial, "occurred": stated.occurred, "how": stated.how}
+    facts: list[Fact] = []
+    if refused := judgement.refused:
+        cases = tuple(key.case for key in refused.cases)
+        facts.append(ContactRefused.model_validate({**contacted, "cases": cases, "code": refused.code}))
+    else:
+        facts.append(ContainerContacted.model_validate(contacted))
+    facts += [
+        LicenceRenewed(
+            licence=item.licence,
+            generation=item.generation,
+            serial=item.serial,
+            issued=item.issued,
+            expires=item.expires,
+            file=files[item.licence],
+        )
+        for item in renewed
+    ]
+    facts += [MeasureDelivered.model_validate(item.about()) for item in judgement.delivered]
+    by = f"contact/{stated.contact}"
+    return facts + [MeasureConfirmed.model_validate({**item.about(), "by": by}) for item in judgement.confirmed]
+
+
+async def _keep_activation(tx: AsyncConnection[Any], key: CaseKey, stated: ContactStatement) -> None:
+    """Keep the machine that asked until the case is issued to it; of several the last one counts."""
+    await tx.execute(
+        "insert into backend.pending_activations values (%s, %s, %s, %s)"
+        " on conflict (vendor, serial, case_id) do update set fingerprint = excluded.fingerprint",
+        (key.vendor, key.serial, key.case, Jsonb(stated.fingerprint)),
+    )
+
+
+async def return_activation(
+    tx: AsyncConnection[Any], vendor: VendorId, stated: DeactivationStatement, received: datetime, signer: Signer
+) -> ReceiptAnswer:
+    """Take an activation back; said again, the same receipt."""
+    container = await lock_container(tx, vendor, stated.serial)
+    cursor = await tx.execute(
+        "select (select issuer from backend.vendors where vendor = %(vendor)s),"
+        " (select json_build_object('serial', serial, 'answer', answer) from backend.contacts"
+        " where vendor = %(vendor)s and contact = %(contact)s)",
+        {"vendor": vendor, "contact": stated.contact},
+    )
+    issuer, before = await cursor.fetchone() or ("", None)
+    if before:
+        return ReceiptAnswer.model_validate(_said_before(before, stated, "receipt"))
+    if container.kind is not Kind.ACT:
+        raise RefusalError(
+            Code.KIND_MISMATCH, f"container {stated.serial} is of kind {container.kind}; only an act is deactivated"
+        )
+    if stated.generation > container.generation:
+        raise NotYetKnownError(
+            Code.GENERATION_CONFLICT, f"container {stated.serial} is at generation {container.generation} only"
+        )
+    receipt = signer.keys.sign_receipt(
+        vendor, Receipt(issuer, stated.serial, stated.generation, stated.contact, received)
+    )
+    answer = ReceiptAnswer(receipt=receipt)
+    await tx.execute(
+        "insert into backend.contacts (vendor, contact, serial, answer) values (%s, %s, %s, %s)",
+        (vendor, stated.contact, stated.serial, Jsonb(answer.model_dump(mode="json"))),
+    )
+    await tx.execute(
+        "update backend.containers set returned = greatest(returned, %s) where vendor = %s and serial = %s",
+        (stated.generation, vendor, stated.serial),
+    )
+    deactivations = await every(
+        tx,
+        Standing,
+        "select m.case_id, m.measure, m.subject, m.serial, m.state from backend.measures m"
+        " join backend.cases c using (vendor, case_id) where m.vendor = %s and m.serial = %s and c.generation = %s"
+        " and m.measure = %s and m.state in ('ordered', 'delivered') order by m.ordered, m.case_id, m.subject",
+        *(vendor, stated.serial, stated.generation, Measure.DEACTIVATION),
+    )
+    returned = ActivationReturned(
+        contact=stated.contact, serial=stated.serial, generation=stated.generation, receipt=receipt
+    )
+    confirmed = await confirm(tx, vendor, deactivations, f"receipt/{stated.contact}")
+    await state(tx, vendor, stated.serial, received, [returned, *confirmed])
+    return answer

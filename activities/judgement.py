@@ -1,0 +1,216 @@
+"""What becomes of a contact: a pure function of what the container shows and what the backend knows of it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from activities.measures import Standing
+from activities.rows import Container, Licence
+from events.errors import Code, NotYetKnownError, RefusalError
+from events.inbox import ContactStatement, LicenceStatement, Presented
+from events.ports import CaseKey
+from events.terms import Aim, Contact, Kind, LicenceId, Match, Measure, MeasureState, VendorId, matches, subject
+
+RETURNED = "returned"
+"""The code of a contact whose activation was given back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """A machine to which a container was bound, and for which case."""
+
+    fingerprint: dict[str, str]
+    case: CaseKey | None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the backend knows. `licences` are those in the container and those presented, `measures` those in effect on
+    either, `superseded` says by which case a generation of a licence was, `awaiting` which case waits for an
+    activation, and how its machine must be the known one."""
+
+    vendor: VendorId
+    container: Container
+    licences: Mapping[LicenceId, Licence]
+    measures: tuple[Standing, ...]
+    superseded: Mapping[tuple[LicenceId, int], CaseKey]
+    activations: Mapping[int, Activation]
+    awaiting: tuple[CaseKey, Match | None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why something that was presented is refused, and the cases that it is a sighting for."""
+
+    code: str
+    cases: tuple[CaseKey, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What becomes of a contact. `served` are the licences that may go on, in the order of their names; `anew` the
+    names of those that get their file though no check-in is asked of them. `told` are the measures that the container
+    is told, some of which are then `delivered` or `confirmed`."""
+
+    refused: Refused | None = None
+    awaiting: CaseKey | None = None
+    served: tuple[Licence, ...] = ()
+    anew: frozenset[LicenceId] = frozenset()
+    told: tuple[Standing, ...] = ()
+    delivered: tuple[Standing, ...] = ()
+    confirmed: tuple[Standing, ...] = ()
+
+
+@dataclass
+class _Refusals:
+    """The subjects that are refused."""
+
+    known: Known
+    by_subject: dict[str, Refused] = field(default_factory=dict)
+
+    def blockers(self, name: str) -> list[Standing]:
+        return [measure for measure in self.known.measures if measure.subject == name]
+
+    def refuse(self, name: str, superseding: CaseKey | None, code: str | None = None) -> None:
+        """Refuse a subject that is blocked, or superseded by a case, or for this code."""
+        blockers = self.blockers(name)
+        cases = [measure.key(self.known.vendor) for measure in blockers]
+        if superseding:
+            cases.append(superseding)
+        default = Code.BLOCKED if blockers else Code.SUPERSEDED
+        self.by_subject[name] = Refused(code or default, tuple(dict.fromkeys(cases)))
+
+    def all(self) -> Refused | None:
+        refusals = list(self.by_subject.values())
+        if not refusals:
+            return None
+        cases = tuple(dict.fromkeys(case for refusal in refusals for case in refusal.cases))
+        first = min(refusals, key=lambda refusal: refusal.code != Code.BLOCKED)
+        return Refused(first.code, cases)
+
+
+def judge(known: Known, stated: ContactStatement) -> Judgement:
+    """What becomes of a contact; raises `RefusalError` where it makes no sense, `NotYetKnownError` where it may yet."""
+    shown = stated.generation or known.container.generation
+    if stated.how is Contact.ACTIVATION:
+        activated = _activation(known, stated.fingerprint or {})
+        if not isinstance(activated, int):
+            return activated
+        shown = activated
+    refusals = _Refusals(known)
+    whole = _judge_container(known, shown, stated.fingerprint, refusals)
+    served: list[Licence] = []
+    if not refusals.by_subject:
+        served = _judge_licences(known, stated.licences, refusals)
+    told = _told(known, whole, refusals)
+    confirms = [
+        measure
+        for measure in told
+        if (
+            measure.measure is Measure.BLACKLISTING
+            and measure.state in _OPEN
+            and measure.subject in refusals.by_subject
+        )
+        or (measure.measure is Measure.WITHDRAWAL and measure.state is MeasureState.DELIVERED and stated.confirms)
+    ]
+    newer = {item.licence for item in stated.licences if item.generation < known.licences[item.licence].generation}
+    return Judgement(
+        refused=refusals.all(),
+        served=tuple(served),
+        anew=frozenset(known.licences if stated.how is Contact.ACTIVATION else newer) if served else frozenset(),
+        told=told,
+        delivered=tuple(measure for measure in told if measure.state is MeasureState.ORDERED),
+        confirmed=tuple(confirms),
+    )
+
+
+_OPEN = (MeasureState.ORDERED, MeasureState.DELIVERED)
+
+
+def _activation(known: Known, shown: dict[str, str]) -> Judgement | int:
+    """A machine asks to be bound: it is one that a case waits for, or else the generation that it was bound to."""
+    container = known.container
+    if container.kind is not Kind.ACT:
+        raise RefusalError(
+            Code.KIND_MISMATCH, f"container {container.serial} is of kind {container.kind}; only an act is activated"
+        )
+    of_now = container.fingerprint or {}
+    mismatch = Judgement(refused=Refused(Code.FINGERPRINT_MISMATCH))
+    if known.awaiting:
+        case, match = known.awaiting
+        if match is None and not matches(Match.ALL, of_now, shown):
+            return Judgement(awaiting=case)
+        if match is not None:
+            return Judgement(awaiting=case) if matches(match, of_now, shown) else mismatch
+    if matches(Match.MOST, of_now, shown):
+        return container.generation
+    former = [number for number, one in known.activations.items() if matches(Match.MOST, one.fingerprint, shown)]
+    return max(former, default=None) or mismatch
+
+
+def _judge_container(known: Known, shown: int, fingerprint: dict[str, str] | None, refusals: _Refusals) -> str:
+    """Refuse an activation, or access data, that is blocked or superseded; what measures on it aim at. An old one that
+    the holder of the current one shows counts as the current one."""
+    container = known.container
+    if shown > container.generation:
+        raise NotYetKnownError(
+            Code.GENERATION_CONFLICT, f"container {container.serial} is at generation {container.generation} only"
+        )
+    same_machine = bool(fingerprint) and matches(Match.MOST, container.fingerprint or {}, fingerprint or {})
+    generation = container.generation if same_machine else shown
+    aim = Aim.ACCESS_DATA if container.kind is Kind.CLOUD else Aim.CONTAINER
+    name = subject(aim, container.serial, generation)
+    if generation < container.generation:
+        later = known.activations.get(generation + 1)
+        refusals.refuse(name, later.case if later else None)
+    elif refusals.blockers(name):
+        refusals.refuse(name, None)
+    elif generation <= container.returned:
+        refusals.refuse(name, None, RETURNED)
+    return name
+
+
+def _judge_licences(known: Known, presented: Iterable[Presented], refusals: _Refusals) -> list[Licence]:
+    """Refuse the generations presented that are blocked, or superseded elsewhere; the licences that may go on."""
+    serial = known.container.serial
+    for item in presented:
+        licence = known.licences.get(item.licence)
+        if licence is None or item.generation > licence.generation:
+            raise NotYetKnownError(
+                Code.UNKNOWN_LICENCE,
+                f"no licence {item.licence} of generation {item.generation} is known here;"
+                f" state {LicenceStatement.type()} for it first",
+            )
+        name = subject(Aim.LICENCE, item.licence, item.generation)
+        if licence.serial != serial and (item.generation < licence.generation or refusals.blockers(name)):
+            refusals.refuse(name, known.superseded.get((item.licence, item.generation)))
+    served = []
+    for licence in known.licences.values():
+        name = subject(Aim.LICENCE, licence.licence, licence.generation)
+        if licence.serial != serial:
+            continue
+        if refusals.blockers(name):
+            refusals.refuse(name, None)
+        else:
+            served.append(licence)
+    return served
+
+
+def _told(known: Known, whole: str, refusals: _Refusals) -> tuple[Standing, ...]:
+    """The measures that a container is told: on itself, on what it is refused, and on licences that were taken out of
+    it; but no removal that it has confirmed."""
+    serial = known.container.serial
+
+    def aims_here(measure: Standing) -> bool:
+        if measure.subject == whole or measure.subject in refusals.by_subject:
+            return True
+        aim, name, _ = measure.subject.split("/")
+        licence = known.licences.get(LicenceId(name)) if aim == Aim.LICENCE else None
+        gone = aim == Aim.LICENCE and (licence is None or licence.serial != serial)
+        return gone and measure.serial == serial
+
+    return tuple(
+        measure
+        for measure in known.measures
+        if aims_here(measure)
+        and (measure.state is not MeasureState.CONFIRMED or measure.measure is Measure.BLACKLISTING)
+    )

@@ -1,0 +1,116 @@
+"""Blocking measures: ordered, delivered, confirmed, and how they end; in the caller's transaction, under its locks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from psycopg import AsyncConnection
+
+from activities.outbox import state
+from activities.rows import every
+from events.catalogue import Fact, MeasureConfirmed, MeasureLifted, MeasureOrdered, MeasureUnconfirmable
+from events.ports import BlockOrder, CaseKey, CloseOrder, Done
+from events.terms import Aim, CaseId, Measure, MeasureState, Serial, VendorId, subject
+
+IN_EFFECT = "state <> 'lifted' and effective <= %s"
+"""Which measures block; the parameter is the time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A measure that stands; `serial` is the container of its case."""
+
+    case_id: CaseId
+    measure: Measure
+    subject: str
+    serial: Serial
+    state: MeasureState
+
+    def __post_init__(self) -> None:  # the driver gives the bare words
+        object.__setattr__(self, "measure", Measure(self.measure))
+        object.__setattr__(self, "state", MeasureState(self.state))
+
+    def key(self, vendor: VendorId) -> CaseKey:
+        """Its case."""
+        return CaseKey(vendor=vendor, case=self.case_id, serial=self.serial)
+
+    def about(self) -> dict[str, str]:
+        """What every fact about it says."""
+        return {"case": self.case_id, "measure": self.measure, "subject": self.subject, "serial": self.serial}
+
+
+STANDING = "select case_id, measure, subject, serial, state from backend.measures"
+
+
+async def blocking(tx: AsyncConnection[Any], vendor: VendorId, subjects: Sequence[str], at: datetime) -> list[Standing]:
+    """The measures that block any of these at this time."""
+    query = f"{STANDING} where vendor = %s and subject = any(%s) and {IN_EFFECT} order by ordered, case_id, measure"
+    return await every(tx, Standing, query, vendor, list(subjects), at)
+
+
+async def order_measures(tx: AsyncConnection[Any], order: BlockOrder, at: datetime) -> Done:
+    """Order the measures that are not ordered yet; those of a case that is over stay as they ended."""
+    key = order.key
+    facts: list[Fact] = []
+    for name in await _subjects(tx, order):
+        for item in order.measures:
+            effective = at + timedelta(hours=item.delay_hours)
+            added = await tx.execute(
+                "insert into backend.measures (vendor, case_id, measure, serial, ordered, subject, effective)"
+                " select vendor, case_id, %s, serial, %s, %s, %s from backend.cases"
+                " where vendor = %s and case_id = %s and closed is null on conflict do nothing",
+                (item.measure, at, name, effective, key.vendor, key.case),
+            )
+            if added.rowcount:
+                facts.append(
+                    MeasureOrdered(
+                        case=key.case, measure=item.measure, subject=name, serial=key.serial, effective=effective
+                    )
+                )
+    await state(tx, key.vendor, key.serial, at, facts)
+    cursor = await tx.execute(
+        "select max(ordered) from backend.measures where vendor = %s and case_id = %s", (key.vendor, key.case)
+    )
+    (ordered,) = cast(tuple[datetime | None], await cursor.fetchone())
+    return Done(at=ordered or at)
+
+
+async def _subjects(tx: AsyncConnection[Any], order: BlockOrder) -> list[str]:
+    """What the measures aim at, as it was claimed."""
+    if order.aim is Aim.LICENCE:
+        return [subject(order.aim, item.licence, item.generation) for item in order.licences]
+    cursor = await tx.execute(
+        "select generation from backend.cases where vendor = %s and case_id = %s", (order.key.vendor, order.key.case)
+    )
+    row = await cursor.fetchone()
+    return [subject(order.aim, order.key.serial, row[0])] if row else []
+
+
+async def confirm(
+    tx: AsyncConnection[Any], vendor: VendorId, measures: Sequence[Standing], by: str
+) -> list[MeasureConfirmed]:
+    """Have measures confirmed; the facts that say so."""
+    for item in measures:
+        await tx.execute(
+            "update backend.measures set state = 'confirmed'"
+            " where vendor = %s and case_id = %s and measure = %s and subject = %s",
+            (vendor, item.case_id, item.measure, item.subject),
+        )
+    return [MeasureConfirmed.model_validate({**item.about(), "by": by}) for item in measures]
+
+
+async def settle(tx: AsyncConnection[Any], order: CloseOrder, at: datetime) -> None:
+    """End the measures of a case that is over: unconfirmable, or lifted; what was confirmed stays so."""
+    key = order.key
+    end = MeasureState.LIFTED if order.lift else MeasureState.UNCONFIRMABLE
+    ended = await every(
+        tx,
+        Standing,
+        "update backend.measures set state = %s where vendor = %s and case_id = %s"
+        " and state in ('ordered', 'delivered') returning case_id, measure, subject, serial, state",
+        *(end, key.vendor, key.case),
+    )
+    fact = MeasureLifted if order.lift else MeasureUnconfirmable
+    ended.sort(key=lambda item: (item.subject, item.measure))
+    await state(tx, key.vendor, key.serial, at, [fact.model_validate(item.about()) for item in ended])
