@@ -5,28 +5,26 @@ second lock, on (vendor, holder), orders the registering of an empty container a
 in this order: holder, container of the loss, target, vendor.
 """
 
-import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
 
 from psycopg import AsyncConnection
-from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 from pydantic import JsonValue
 
-from activities import inventory
+from activities import access, inventory
 from activities.claims import claim, claimed
 from activities.contacts import contact, return_activation
 from activities.issuing import Signer, issue
 from activities.leases import resume, sweep
 from activities.measures import order_measures, settle
-from activities.outbox import state
 from activities.quota import free, reserve
 from activities.rows import lock_container
 from activities.signing import SigningKeys
-from events.catalogue import BackendFacts, PolicyAdopted, VendorAdded
+from activities.vendors import add, adopt, in_force
+from events.catalogue import BackendFacts
 from events.errors import Code, RefusalError
 from events.inbox import (
     ContactStatement,
@@ -36,6 +34,7 @@ from events.inbox import (
     LossStatement,
 )
 from events.ports import (
+    AccessLink,
     Assessment,
     BlockOrder,
     CaseKey,
@@ -49,9 +48,10 @@ from events.ports import (
     ReceiptAnswer,
     Reservation,
     ReserveOrder,
+    SignInAnswer,
     Supervisors,
 )
-from events.terms import CaseId, HolderId, Serial, Target, VendorId
+from events.terms import Aim, CaseId, ContactId, HolderId, Serial, Target, VendorId
 
 
 class EmbeddedBackend:
@@ -63,17 +63,8 @@ class EmbeddedBackend:
 
     async def add_vendor(self, vendor: VendorId, policy: JsonValue, at: datetime) -> bool:
         """Take in a vendor with its first policy; False when it was there already."""
-        issuer = f"urn:lostfound:{vendor}"
         async with self._transaction() as tx:
-            added = await tx.execute(
-                "insert into backend.vendors (vendor, issuer) values (%s, %s) on conflict do nothing", (vendor, issuer)
-            )
-            if added.rowcount == 0:
-                return False
-            await tx.execute("insert into backend.policies values (%s, 1, %s)", (vendor, Jsonb(policy)))
-            adopted = PolicyAdopted(policy_version=1, policy=json.dumps(policy, sort_keys=True))
-            await state(tx, vendor, None, at, [VendorAdded(issuer=issuer), adopted])
-        return True
+            return await add(tx, vendor, policy, at)
 
     async def register_container(self, vendor: VendorId, stated: ContainerStatement, at: datetime) -> None:
         """Take a container into the inventory; a second statement must agree with the first."""
@@ -111,6 +102,34 @@ class EmbeddedBackend:
         async with self._transaction() as tx:
             return await return_activation(tx, vendor, stated, received, self._signer)
 
+    async def access_link(self, vendor: VendorId, serial: Serial) -> AccessLink:
+        """The link by which the holder sets the access data that are owed."""
+        async with self._transaction() as tx:
+            return await access.access_link(tx, vendor, serial, datetime.now(UTC), self._signer.keys)
+
+    async def set_access(
+        self, vendor: VendorId, serial: Serial, token: str, password: str, at: datetime
+    ) -> Sequence[CaseKey]:
+        """Set access data by a link, once; the cases that waited for it."""
+        kept = await access.hashed(password)
+        async with self._transaction() as tx:
+            return await access.set_access(tx, vendor, serial, token, kept, at, self._signer.keys)
+
+    async def sign_in(
+        self, vendor: VendorId, contact: ContactId, serial: Serial, password: str, at: datetime
+    ) -> SignInAnswer:
+        """Sign in to a cloud container. The password is compared outside the lock, and judged in it."""
+        async with self._transaction() as tx:
+            known = await access.candidates(tx, vendor, serial, at)
+        generation = await access.recognise(known, password)
+        async with self._transaction() as tx:
+            return await access.sign_in(tx, vendor, contact, serial, generation, at, self._signer.keys)
+
+    async def adopt_policy(self, vendor: VendorId, policy: dict[str, JsonValue], at: datetime) -> int:
+        """Adopt a policy and answer with its version; the one that is in force already stays so."""
+        async with self._transaction() as tx:
+            return await adopt(tx, vendor, policy, at)
+
     async def sweep_leases(self, now: datetime, limit: int) -> int:
         """State what leases have come to, at most `limit` times; how often it was."""
         async with self._transaction() as tx:
@@ -139,7 +158,7 @@ class EmbeddedBackend:
     async def supervisors(self, vendor: VendorId) -> Supervisors:
         """Who may decide on the vendor's cases, by the policy that is in force."""
         async with self._transaction() as tx:
-            policy = cast(dict[str, Any], await self._policy(tx, vendor))
+            policy = cast(dict[str, Any], await in_force(tx, vendor))
         return Supervisors(names=tuple(policy.get("supervisors", ())))
 
     async def reserve(self, order: ReserveOrder) -> Reservation:
@@ -156,7 +175,7 @@ class EmbeddedBackend:
             licences = await claimed(tx, key, container)
             return Assessment(
                 at=datetime.now(UTC),
-                policy=await self._policy(tx, key.vendor),
+                policy=await in_force(tx, key.vendor),
                 facts=BackendFacts(
                     serial=container.serial,
                     kind=container.kind,
@@ -171,6 +190,8 @@ class EmbeddedBackend:
         key, at = order.key, datetime.now(UTC)
         async with self._transaction() as tx:
             await lock_container(tx, key.vendor, key.serial)
+            if order.aim is Aim.ACCESS_DATA:
+                await access.end_sessions(tx, key, at)
             return await order_measures(tx, order, at)
 
     async def issue(self, order: IssueOrder) -> Issued | NoTargetFound:
@@ -201,11 +222,3 @@ class EmbeddedBackend:
     async def _transaction(self) -> AsyncIterator[AsyncConnection[Any]]:
         async with self._pool.connection() as connection, connection.transaction():
             yield connection
-
-    @staticmethod
-    async def _policy(tx: AsyncConnection[Any], vendor: VendorId) -> JsonValue:
-        cursor = await tx.execute(
-            "select policy from backend.policies where vendor = %s order by policy_version desc limit 1", (vendor,)
-        )
-        (policy,) = cast(tuple[JsonValue], await cursor.fetchone())
-        return policy

@@ -8,6 +8,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from activities.access import renew
 from activities.claims import holder_of
 from activities.leases import expiry, first_notice
 from activities.outbox import state
@@ -60,13 +61,13 @@ async def issue(tx: AsyncConnection[Any], order: IssueOrder, at: datetime, signe
     if done := await issued(tx, key, order.full):
         return done
     await _must_be_blocked(tx, order)
+    if order.target is Target.SAME_CONTAINER:
+        return await renew(tx, order, lost, at)
     stop_gap = await issued(tx, key, False) if order.full else None
     if stop_gap:
         target: Container | None = await _same_target(tx, order, stop_gap)
     elif order.target is Target.ACTIVATION:
         target = lost if await _activate(tx, order, lost, at) else None
-    elif order.target is Target.SAME_CONTAINER:
-        target = None
     else:
         target = await _container(tx, order, lost, holder)
     await tx.execute(

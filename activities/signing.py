@@ -5,7 +5,7 @@ RFC 7515 (JWS), RFC 7517 (JWK), RFC 8037 (Ed25519 in JOSE), IETF Token Status Li
 
 import json
 import os
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +15,8 @@ from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from jwt import PyJWK, PyJWKSet
 from jwt.algorithms import OKPAlgorithm
 
@@ -113,6 +115,11 @@ class SigningKeys:
         """The public half, as a JWKS."""
         private = self._jwk(vendor)
         return {"keys": [{name: value for name, value in private.items() if name != "d"}]}
+
+    def derived(self, vendor: VendorId, purpose: bytes) -> bytes:
+        """A secret of 32 bytes for another purpose than signing (HKDF, RFC 5869); the same for the same purpose."""
+        seed = urlsafe_b64decode(self._jwk(vendor)["d"] + "==")
+        return HKDF(algorithm=SHA256(), length=32, salt=None, info=purpose).derive(seed)
 
     def sign(self, vendor: VendorId, file: LicenceFile) -> str:
         """The licence file as a compact JWS."""

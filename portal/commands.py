@@ -1,6 +1,6 @@
 """The one layer under all doors: an authenticated, validated statement becomes what it asks for."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from events.catalogue import LossReported
 from events.errors import Code, NotYetKnownError
@@ -14,8 +14,17 @@ from events.inbox import (
     ReturnStatement,
     Statement,
 )
-from events.ports import Cases, Claim, DecisionOrder, DecisionTaken, LicensingBackend, Sighting
-from events.terms import CaseId, Cause, VendorId
+from events.ports import (
+    AccessLink,
+    Cases,
+    Claim,
+    DecisionOrder,
+    DecisionTaken,
+    LicensingBackend,
+    Sighting,
+    SignInAnswer,
+)
+from events.terms import CaseId, Cause, ContactId, Serial, VendorId
 
 
 class Doors:
@@ -54,6 +63,24 @@ class Doors:
     async def decide(self, vendor: VendorId, case: CaseId, order: DecisionOrder) -> DecisionTaken:
         """Bring a supervisor's decision to a case of this vendor."""
         return await self._cases.decide(await self._backend.find_case(vendor, case), order)
+
+    async def access_link(self, vendor: VendorId, serial: Serial) -> AccessLink:
+        """The link by which the holder of a cloud container sets the access data that are owed."""
+        return await self._backend.access_link(vendor, serial)
+
+    async def set_access(self, vendor: VendorId, serial: Serial, token: str, password: str) -> None:
+        """Set access data by a link, and tell the cases that waited for it."""
+        for key in await self._backend.set_access(vendor, serial, token, password, datetime.now(UTC)):
+            await self._cases.offer(key, serial)
+
+    async def sign_in(self, vendor: VendorId, contact: ContactId, serial: Serial, password: str) -> SignInAnswer:
+        """Sign in to a cloud container, and tell the cases that it is a sighting for."""
+        now = datetime.now(UTC)
+        answer = await self._backend.sign_in(vendor, contact, serial, password, now)
+        sighting = Sighting(statement=f"contact/{contact}", cause=Cause.SIGHTING, occurred=now)
+        for key in answer.cases:
+            await self._cases.sight(key, sighting)
+        return answer
 
     async def _contact(self, vendor: VendorId, stated: ContactStatement, received: datetime) -> None:
         answer = await self._backend.contact(vendor, stated, received)

