@@ -17,8 +17,8 @@ help: ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo 'Arguments go into ARGS: make run ARGS=--detach'
 
-run: $(VENV)/.run ## Start everything on this machine; Ctrl-C stops it.
-	@exec $(BIN)/lostfound up $(ARGS)
+run: $(VENV)/.run ## Start everything, feed the sample vendor and serve; Ctrl-C stops it.
+	@exec $(BIN)/lostfound up $(if $(findstring --detach,$(ARGS)),,--sample) $(ARGS)
 
 test: $(VENV)/.dev ## Run all tests.
 	@exec $(BIN)/pytest $(ARGS)

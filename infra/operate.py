@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -19,10 +19,13 @@ from rich.table import Table
 
 from infra.embedded.process import end, last_words, rotate
 from infra.errors import NOT_READY, NOT_RUNNING, Problem
-from infra.progress import StartProgress, welcome
+from infra.progress import CaseProgress, StartProgress, welcome
 from infra.run_state import RunState, held, read_state
 from infra.settings import Settings
 from infra.supervisor import Plan, Supervisor, end_leftovers
+
+if TYPE_CHECKING:
+    from infra.sample import Result
 
 DETACHED_SECONDS = 300.0
 DOWN_SECONDS = 90.0
@@ -43,10 +46,20 @@ def register(app: typer.Typer, plan: Callable[[], Plan] = product) -> None:
     """Add the commands to the program's."""
 
     @app.command()
-    def up(detach: Annotated[bool, typer.Option("--detach", help="Return once everything is ready.")] = False) -> None:
-        """Start everything on this machine and serve until Ctrl-C."""
+    def up(
+        detach: Annotated[bool, typer.Option("--detach", help="Return once everything is ready.")] = False,
+        sample: Annotated[bool, typer.Option("--sample", help="Feed the sample vendor, and serve on.")] = False,
+        once: Annotated[bool, typer.Option("--once", help="Feed the sample vendor, and stop when it settled.")] = False,
+        as_json: Annotated[bool, typer.Option("--json", help="With --once: the last line is one JSON object.")] = False,
+    ) -> None:
+        """Start everything on this machine and serve until Ctrl-C. Exit code 1: the sample came out otherwise."""
         with told():
-            (_up_detached if detach else _up)(Settings(), plan())
+            if detach:
+                _up_detached(Settings(), plan())
+            elif sample or once:
+                _up_with_sample(Settings(), plan(), once, as_json)
+            else:
+                _up(Settings(), plan())
 
     @app.command()
     def down() -> None:
@@ -97,6 +110,69 @@ def _up(settings: Settings, plan: Plan) -> None:
             raise
         except Exception as error:
             _unexpected(settings, error)
+
+
+def _up_with_sample(settings: Settings, plan: Plan, once: bool, as_json: bool) -> None:
+    """Serve, and feed the sample vendor once everything is ready; people are told on standard error."""
+    from infra.sample import Result, feed
+
+    console = Console(stderr=True)
+    progress = StartProgress(console)
+    supervisor = Supervisor(settings, plan, progress)
+
+    async def served() -> Result | None:
+        ready = asyncio.Event()
+
+        def is_ready() -> None:
+            progress.finish(welcome(settings, plan.roles))
+            ready.set()
+
+        serving = asyncio.create_task(supervisor.run(ready=is_ready))
+        waiting = asyncio.create_task(ready.wait())
+        await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if serving.done():
+            await serving
+            return None
+        cases = CaseProgress(console)
+        feeding = asyncio.create_task(feed(settings, cases.moved))
+        await asyncio.wait({serving, feeding}, return_when=asyncio.FIRST_COMPLETED)
+        cases.stop()
+        if feeding.done() and not serving.done():
+            if not once or feeding.exception():
+                _tell_result(feeding.result() if not feeding.exception() else None, console)
+            if once:
+                supervisor.stop()
+        else:
+            feeding.cancel()
+        await serving
+        return feeding.result() if feeding.done() and not feeding.cancelled() else None
+
+    with held(settings.data_dir), progress:
+        supervisor.fetch(progress.fetched)
+        result = asyncio.run(served())
+    if not once:
+        return
+    if result is None:
+        raise typer.Exit(130)
+    _tell_result(result, console)
+    if as_json:
+        typer.echo(result.model_dump_json(exclude=None if result.unmet else {"unmet"}))
+    raise typer.Exit(0 if result.expected_met else 1)
+
+
+def _tell_result(result: "Result | None", console: Console) -> None:
+    if result is None:
+        console.print("The sample vendor could not be fed; `lostfound logs supervisor` says more.")
+        return
+    table = Table("cases", "stand at", title=f"What became of {result.reports} reports")
+    for stands, count in result.outcomes.items():
+        table.add_row(str(count), stands)
+    console.print(table)
+    for line in result.unmet:
+        console.print(f"NOT as it must be: {line}", markup=False)
+    first = f"first replacement after {result.first_replacement_seconds} s, all after {result.total_seconds} s"
+    console.print(f"{'All as it must be' if result.expected_met else 'NOT all as it must be'}; {first}.")
 
 
 def _unexpected(settings: Settings, error: Exception) -> NoReturn:

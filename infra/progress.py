@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from rich.console import Console
+from rich.live import Live
 from rich.panel import Panel
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
+from rich.table import Table
 
 from infra.run_state import Condition
 from infra.settings import Settings
@@ -106,3 +108,29 @@ class StartProgress:
         if name not in self._tasks:
             self._tasks[name] = self._progress.add_task(name, total=1, note="")
         return self._tasks[name]
+
+
+class CaseProgress:
+    """How many cases stand where: on a terminal a live table, elsewhere a line for each change."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(console=console, transient=True) if console.is_terminal else None
+
+    def moved(self, wave: str, cases: dict[str, int]) -> None:
+        """Cases moved."""
+        if self._live is None:
+            told = ", ".join(f"{count} {stands}" for stands, count in cases.items()) or "no case yet"
+            self._console.print(f"{wave}: {told}", highlight=False, soft_wrap=True)
+            return
+        table = Table("cases", "stand at", title=f"Sample vendor, {wave}")
+        for stands, count in cases.items():
+            table.add_row(str(count), stands)
+        if not self._live.is_started:
+            self._live.start()
+        self._live.update(table)
+
+    def stop(self) -> None:
+        """End the live table."""
+        if self._live is not None:
+            self._live.stop()

@@ -13,7 +13,7 @@ from psycopg.rows import class_row
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from events.log import Position
-from events.terms import CaseId, LicenceId, Serial, VendorId
+from events.terms import CaseId, LicenceId, ReportId, Serial, VendorId
 from projections.schema import current, use
 
 CASES_LIMIT = 1_000
@@ -230,6 +230,34 @@ class Queries:
         """What the vendor's blacklist holds at an instant."""
         stands = "measure = 'blacklisting' and effective <= %s and state <> 'lifted'"
         return await self._all(MeasureView, f"{MEASURE} and {stands} order by serial, case_id, subject", (vendor, at))
+
+    async def case_of_report(self, vendor: VendorId, report: ReportId) -> CaseId | None:
+        """The case that a report opened or joined, or None."""
+        cursor = await self.connection.execute(
+            "select case_id from cases where vendor = %s and jsonb_exists(state -> 'reports', %s)", (vendor, report)
+        )
+        row = await cursor.fetchone()
+        return row[0] if row else None
+
+    async def stands_by_holder(self, vendor: VendorId) -> dict[str, dict[str, int]]:
+        """How many of each holder's cases stand where, such as `{"H-7": {"watching": 1, "closed: rejected": 2}}`."""
+        cursor = await self.connection.execute(
+            "select holder, status || coalesce(': ' || outcome, '') as stands, count(*) from cases"
+            " where vendor = %s and holder is not null group by 1, 2 order by 1, 2",
+            (vendor,),
+        )
+        found: dict[str, dict[str, int]] = {}
+        for holder, stands, cases in await cursor.fetchall():
+            found.setdefault(holder, {})[stands] = cases
+        return found
+
+    async def has_replacement(self, vendor: VendorId) -> bool:
+        """Whether any licence was issued to replace another."""
+        cursor = await self.connection.execute(
+            "select exists (select from licences where vendor = %s and case_id is not null)", (vendor,)
+        )
+        row = await cursor.fetchone()
+        return bool(row and row[0])
 
     async def policy(self, vendor: VendorId, version: int | None) -> dict[str, Any] | None:
         """A version of the vendor's policy, or the one in force; None where there is none."""

@@ -1,0 +1,242 @@
+"""Feeds the sample vendor of `examples/` through the real inbox, and compares what becomes of it with what must.
+
+Statements go to the inbox topic as a foreign system would send them; decisions go the way of the command line. Each
+wave is sent once the one before has settled. All of it may be said again: nothing new comes of it.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from pydantic import BaseModel
+
+from events.errors import RefusalError
+from events.ports import DecisionOrder
+from events.terms import ReportId, VendorId
+from events.topics import dead_letters, inbox
+from infra.errors import Problem
+from infra.settings import Settings
+from infra.wiring import add_vendor, open_backend, open_temporal
+from portal.cases import TemporalCases
+from portal.commands import Doors
+from projections.queries import open_queries
+from workflows.policy import Policy
+
+SCRIPT = Path(__file__).parents[1] / "examples" / "sample_vendor.py"
+SETTLE_SECONDS = 180.0
+LOOK_SECONDS = 0.25
+HEADERS = [("content-type", b"application/cloudevents+json")]
+
+Stands = dict[str, dict[str, int]]
+Moved = Callable[[str, dict[str, int]], None]
+
+
+class Sample(BaseModel):
+    """What the script made."""
+
+    vendor: VendorId
+    policy: Policy
+    statements: list[dict[str, Any]]
+    decisions: list[dict[str, Any]]
+    after: list[Stands]
+    answers: dict[str, str]
+    letters: dict[str, int]
+
+
+class Result(BaseModel):
+    """What became of it; `unmet` says in words where that is not what must."""
+
+    expected_met: bool
+    reports: int
+    outcomes: dict[str, int]
+    first_replacement_seconds: float
+    total_seconds: float
+    unmet: list[str]
+
+
+async def make(folder: Path) -> Sample:
+    """Have the script make its files. Raises Problem where there is no script, or it fails."""
+    if not SCRIPT.exists():
+        raise Problem("no-sample", f"There is no {SCRIPT}: the sample vendor comes with the source only.")
+    command = (sys.executable, str(SCRIPT), str(folder))
+    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+    _, errors = await process.communicate()
+    if process.returncode:
+        said = errors.decode(errors="replace").strip().splitlines()
+        raise Problem("no-sample", f"The sample vendor could not be made ({said[-1] if said else process.returncode}).")
+    expected = json.loads((folder / "expected.json").read_text())
+    return Sample(
+        vendor=expected["vendor"],
+        policy=Policy.model_validate_json((folder / "policy.json").read_text()),
+        statements=_lines(folder / "statements.jsonl"),
+        decisions=_lines(folder / "decisions.jsonl"),
+        after=expected["after"],
+        answers=expected["decisions"],
+        letters=expected["dead_letters"],
+    )
+
+
+async def feed(settings: Settings, moved: Moved) -> Result:
+    """Feed all waves; `moved` is told the wave and how many cases stand where, whenever that changed."""
+    sample = await make(settings.data_dir / "sample")
+    await add_vendor(settings, sample.vendor, sample.policy)
+    first = asyncio.create_task(_first_replacement(settings, sample.vendor))
+    answers: dict[str, str] = {}
+    try:
+        for wave, must in enumerate(sample.after):
+            await _send(settings, sample, wave)
+            answers |= await _decide(settings, sample, wave)
+            stands = await _settled(settings, sample.vendor, must, f"wave {wave + 1} of {len(sample.after)}", moved)
+        letters = await _letters(settings, sample)
+        seconds = await first if stands else 0.0
+    finally:
+        first.cancel()
+    unmet = _unmet(sample, stands, answers, letters)
+    reports = sum(row["event"]["type"].endswith("loss.reported.v1") for row in sample.statements)
+    return Result(
+        expected_met=not unmet,
+        reports=reports,
+        outcomes=_totals(stands),
+        first_replacement_seconds=round(seconds, 2),
+        total_seconds=round(_since_start(), 2),
+        unmet=unmet,
+    )
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def _since_start() -> float:
+    return time.time() - psutil.Process().create_time()
+
+
+async def _send(settings: Settings, sample: Sample, wave: int) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=settings.bootstrap, acks="all") as producer:
+        sent = [
+            await producer.send(
+                inbox(sample.vendor), json.dumps(row["event"]).encode(), key=row["key"].encode(), headers=HEADERS
+            )
+            for row in sample.statements
+            if row["wave"] == wave
+        ]
+        await asyncio.gather(*sent)
+
+
+async def _decide(settings: Settings, sample: Sample, wave: int) -> dict[str, str]:
+    answers: dict[str, str] = {}
+    told = [one for one in sample.decisions if one["wave"] == wave]
+    if not told:
+        return answers
+    client = await open_temporal(settings)
+    async with open_backend(settings) as backend, open_queries(settings.dsn) as views:
+        doors = Doors(backend, TemporalCases(client, settings.task_queue))
+        for one in told:
+            order = DecisionOrder.model_validate({k: v for k, v in one.items() if k not in ("wave", "report")})
+            case = await views.case_of_report(sample.vendor, ReportId(one["report"]))
+            if case is None:
+                answers[one["decision"]] = "no case"
+                continue
+            try:
+                await doors.decide(sample.vendor, case, order)
+                answers[one["decision"]] = "taken"
+            except RefusalError as refusal:
+                answers[one["decision"]] = refusal.code
+    return answers
+
+
+async def _settled(settings: Settings, vendor: VendorId, must: Stands, wave: str, moved: Moved) -> Stands:
+    """Where the cases stand, once that is what must be or has gone beyond (fed again), or after a bounded wait."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    before: dict[str, int] | None = None
+    while True:
+        async with open_queries(settings.dsn) as views:
+            stands = await views.stands_by_holder(vendor)
+        totals = _totals(stands)
+        if totals != before:
+            before = totals
+            moved(wave, totals)
+        if all(_reached(stands.get(holder, {}), cases) for holder, cases in must.items()):
+            return stands
+        if time.monotonic() > deadline:
+            return stands
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+RANK = ("reported", "blocking", "replacing", "awaiting_approval", "awaiting_target", "watching", "resurfaced", "closed")
+
+
+def _reached(stands: dict[str, int], must: dict[str, int]) -> bool:
+    """Whether a holder's cases are at least as far as they must be: fed again, they are further from the first wave."""
+
+    def ranks(cases: dict[str, int]) -> list[int]:
+        return sorted(RANK.index(one.partition(":")[0]) for one, count in cases.items() for _ in range(count))
+
+    have, need = ranks(stands), ranks(must)
+    return len(have) >= len(need) and all(h >= n for h, n in zip(have[-len(need) :], need, strict=True))
+
+
+def _totals(stands: Stands) -> dict[str, int]:
+    totals: Counter[str] = Counter()
+    for cases in stands.values():
+        totals.update(cases)
+    return dict(sorted(totals.items()))
+
+
+async def _letters(settings: Settings, sample: Sample) -> Counter[str]:
+    """The dead letters by code, each place once; waits, bounded, until there are as many as must be."""
+    consumer = AIOKafkaConsumer(
+        dead_letters(sample.vendor),
+        bootstrap_servers=settings.bootstrap,
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+    )
+    said: dict[str, tuple[str, str]] = {}
+    deadline = time.monotonic() + settings.hold_seconds + 30
+    async with consumer:
+        while sum(_by_code(said).values()) < sum(sample.letters.values()) and time.monotonic() < deadline:
+            for records in (await consumer.getmany(timeout_ms=200)).values():
+                for record in records:
+                    headers = dict(record.headers)
+                    number = json.loads(record.value)["id"]
+                    said[number] = (number, headers["lostfound-code"].decode())
+    return _by_code(said)
+
+
+def _by_code(said: dict[str, tuple[str, str]]) -> Counter[str]:
+    return Counter(code for _, code in said.values())
+
+
+async def _first_replacement(settings: Settings, vendor: VendorId) -> float:
+    """The seconds since the command was typed until the views had a replacement."""
+    while True:
+        async with open_queries(settings.dsn) as views:
+            if await views.has_replacement(vendor):
+                return _since_start()
+        await asyncio.sleep(0.05)
+
+
+def _unmet(sample: Sample, stands: Stands, answers: dict[str, str], letters: Counter[str]) -> list[str]:
+    must = sample.after[-1]
+    holders = sorted(must.keys() | stands.keys())
+    told = [
+        f"cases of {holder}: {stands.get(holder, {})} instead of {must.get(holder, {})}"
+        for holder in holders
+        if stands.get(holder) != must.get(holder)
+    ]
+    told += [
+        f"decision {name}: {answers.get(name)} instead of {answer}"
+        for name, answer in sample.answers.items()
+        if answers.get(name) != answer
+    ]
+    if dict(letters) != {code: count for code, count in sample.letters.items() if count}:
+        told.append(f"dead letters: {dict(letters)} instead of {sample.letters}")
+    return told

@@ -1,0 +1,88 @@
+"""Claims of single licences and of access data on a real PostgreSQL."""
+
+import pytest
+
+from events.errors import Code, NotYetKnownError, RefusalError
+from events.ports import Issued
+from events.terms import Kind, Lease, Reason
+from tests.integration.stock import NOW, Stock
+
+pytestmark = pytest.mark.integration
+
+
+async def test_a_report_of_licences_claims_these_and_another_of_others_is_another_case(stock: Stock) -> None:
+    await stock.container("D-1", "L-1", "L-2", "L-3")
+
+    first = await stock.claim(stock.loss("D-1", "L-1", "L-2"))
+    other = await stock.claim(stock.loss("D-1", "L-3"))
+    overlapping = await stock.claim(stock.loss("D-1", "L-2"))
+    whole = await stock.claim(stock.loss("D-1"))
+
+    assert (overlapping, other == first) == (first, False)
+    assert whole in (first, other)
+    assert [item.licence for item in (await stock.backend.assess(first)).facts.licences] == ["L-1", "L-2"]
+
+
+async def test_the_licences_are_part_of_what_a_report_said(stock: Stock) -> None:
+    await stock.container("D-1", "L-1", "L-2")
+    stated = stock.loss("D-1", "L-1", "L-2")
+    key = await stock.claim(stated)
+
+    assert await stock.claim(stated.model_copy(update={"licences": ("L-2", "L-1")})) == key
+    with pytest.raises(RefusalError) as refusal:
+        await stock.claim(stated.model_copy(update={"licences": ("L-1",)}))
+    assert refusal.value.code is Code.REPORT_ID_TAKEN
+
+
+async def test_a_licence_that_is_not_in_the_container_is_unknown_and_claims_nothing(stock: Stock) -> None:
+    await stock.container("D-1", "L-1")
+    await stock.container("D-2", "L-2")
+
+    with pytest.raises(NotYetKnownError, match="L-2") as refusal:
+        await stock.claim(stock.loss("D-1", "L-1", "L-2"))
+
+    assert refusal.value.code is Code.UNKNOWN_LICENCE
+    assert await stock.backend.open_cases(stock.vendor, "D-1") == []
+
+
+async def test_a_late_report_of_a_recovered_licence_joins_and_one_of_the_replacement_opens(stock: Stock) -> None:
+    await stock.container("D-1", "L-1", "L-2")
+    await stock.container("D-2", "L-3")
+    order = await stock.lost("D-1", "L-1")
+    assert isinstance(await stock.backend.issue(order), Issued)
+
+    assert await stock.claim(stock.loss("D-1", "L-1")) == order.key
+    assert await stock.claim(stock.loss("D-2", "L-1")) != order.key
+    assert await stock.claim(stock.loss("D-1")) != order.key  # L-2 is still in it
+
+
+async def test_a_second_loss_of_an_act_is_a_case_of_its_own(stock: Stock) -> None:
+    await stock.container("A-1", "L-1", kind=Kind.ACT)
+    first = await stock.lost("A-1", kind=Kind.ACT, reason=Reason.HARDWARE_REPLACED)
+    await stock.backend.issue(first)
+    await stock.activate("A-1", {"board": "b5", "disk": "d5"})
+    assert isinstance(await stock.backend.issue(first), Issued)
+
+    second = await stock.lost("A-1", kind=Kind.ACT, reason=Reason.COMPUTER_STOLEN)
+
+    assert second.key != first.key
+    assert (await stock.contact("A-1")).cases == (second.key,)
+
+
+async def test_access_data_are_claimed_and_the_licences_stay(stock: Stock) -> None:
+    await stock.container("K-1", "L-1", kind=Kind.CLOUD)
+    stated = stock.loss("K-1", kind=Kind.CLOUD, reason=Reason.STOLEN)
+
+    key = await stock.claim(stated)
+
+    assert await stock.claim(stock.loss("K-1", kind=Kind.CLOUD, reason=Reason.FORGOTTEN)) == key
+    assert [item.licence for item in (await stock.backend.assess(key)).facts.licences] == ["L-1"]
+
+
+async def test_the_facts_say_until_when_a_licence_runs(stock: Stock) -> None:
+    await stock.container("D-1", "L-1")
+    await stock.licence("L-2", "D-1", lease=Lease(), borrowed_until=NOW)
+
+    facts = (await stock.backend.assess(await stock.claim(stock.loss("D-1")))).facts
+
+    assert [(item.expires is None, item.borrowed_until) for item in facts.licences] == [(False, None), (True, NOW)]
