@@ -6,6 +6,7 @@ loses none; whatever a record asks for may be asked again.
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListen
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from events.errors import NotYetKnownError, RefusalError
+from events.inbox import Statement
 from events.topics import INBOXES, dead_letters, vendor_of
 from portal.commands import Doors
 from portal.statements import read_statement
@@ -25,6 +27,7 @@ GROUP = "lostfound-inbox"
 BATCH_RECORDS = 500
 AT_ONCE = 64
 HELD_RECORDS_LIMIT = 2_000
+"""Of one vendor; the oldest beyond it are not held any longer."""
 RETRY_HELD_SECONDS = 0.5
 RETRY_SECONDS_LIMIT = 5.0
 
@@ -98,9 +101,12 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
         """Nothing to prepare."""
 
     async def _handle(self, records: list[ConsumerRecord]) -> None:
-        queues: dict[tuple[str, bytes | None], list[ConsumerRecord]] = {}
+        queues: dict[tuple[object, ...], list[ConsumerRecord]] = {}
         for record in records:
-            queues.setdefault((record.topic, record.key), []).append(record)
+            ordered = (
+                (record.topic, record.key) if _readable(record) else (record.topic, record.partition, record.offset)
+            )
+            queues.setdefault(ordered, []).append(record)
             progress = self._progress.setdefault(_partition(record), Progress(record.offset, record.offset))
             progress.pending.add(record.offset)
             progress.read = record.offset + 1
@@ -121,9 +127,10 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         self._next_try = now + RETRY_HELD_SECONDS
         held, self._held = self._held, []
-        overdue = len(held) - HELD_RECORDS_LIMIT
-        for number, one in enumerate(held):
-            deadline = 0.0 if number < overdue else one.deadline
+        overdue = {topic: count - HELD_RECORDS_LIMIT for topic, count in Counter(h.record.topic for h in held).items()}
+        for one in held:
+            overdue[one.record.topic] -= 1
+            deadline = 0.0 if overdue[one.record.topic] >= 0 else one.deadline
             if await self._one(one.record, deadline):
                 self._done(one.record)
             else:
@@ -148,7 +155,7 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _attempt(self, record: ConsumerRecord, deadline: float) -> bool:
         try:
-            stated = read_statement(record.key, record.value, {name: value or b"" for name, value in record.headers})
+            stated = _read(record)
             await self._doors.take(vendor_of(record.topic), stated, record.topic, datetime.now(UTC))
         except NotYetKnownError as refusal:
             if time.monotonic() < deadline:
@@ -187,6 +194,19 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
             for partition, done in moved.items():
                 if partition in self._progress:
                     self._progress[partition].committed = done
+
+
+def _read(record: ConsumerRecord) -> Statement:
+    return read_statement(record.key, record.value, {name: value or b"" for name, value in record.headers})
+
+
+def _readable(record: ConsumerRecord) -> bool:
+    """Whether it states something; what does not needs no order and holds up no other."""
+    try:
+        _read(record)
+    except RefusalError:
+        return False
+    return True
 
 
 def _partition(record: ConsumerRecord) -> TopicPartition:

@@ -1,5 +1,6 @@
 """Reading a record of an inbox: from bytes and headers to a statement, or to a refusal that says what is wrong."""
 
+import json
 from collections.abc import Mapping
 
 import orjson
@@ -32,9 +33,9 @@ def read_statement(key: bytes | None, value: bytes | None, headers: Mapping[str,
     if statement is None:
         known = ", ".join(STATEMENTS)
         raise RefusalError(Code.UNKNOWN_TYPE, f"type {event.get_type()[:80]} is not taken here; valid: {known}")
-    data = event.get_data()
+    data = event.get_data()  # of any JSON: orjson could not write what exceeds 64 bits
     try:
-        return statement.model_validate_json(orjson.dumps(data) if not isinstance(data, bytes | str) else data)
+        return statement.model_validate_json(data if isinstance(data, bytes | str) else json.dumps(data))
     except ValidationError as error:
         raise invalid(error) from None
 
