@@ -171,7 +171,8 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
         told = {"lostfound-code": refusal.code, "lostfound-sentence": refusal.sentence, "lostfound-place": place}
         headers = [*record.headers, *((name, text.encode()) for name, text in told.items())]
         topic = dead_letters(vendor_of(record.topic))
-        sent = await self._producer.send(topic, key=record.key, value=record.value, headers=headers)
+        key = b"" if record.key is None and record.value is None else record.key  # the client refuses to send neither
+        sent = await self._producer.send(topic, key=key, value=record.value, headers=headers)
         await asyncio.shield(sent)
         log.info("a record went to the dead letters", place=place, code=refusal.code, sentence=refusal.sentence)
 
