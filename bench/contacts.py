@@ -1,4 +1,4 @@
-"""How many contacts a second the backend takes."""
+"""How many contacts a second the backend takes, each renewing a signed licence file."""
 
 import asyncio
 import time
@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from psycopg_pool import AsyncConnectionPool
 
 from bench.result import Bar, Result, percentiles
-from events.inbox import ContactStatement, ContainerStatement
-from events.terms import VendorId
+from events.inbox import ContactStatement, ContainerStatement, LicenceStatement
+from events.terms import Interval, Lease, Unit, VendorId
 from infra.settings import Settings
 from infra.wiring import POOL_CONNECTIONS, add_vendor, open_backend
 from workflows.policy import Policy
@@ -38,6 +38,15 @@ async def measure(settings: Settings) -> list[Result]:
         for number in range(CONTAINERS):
             stated = ContainerStatement(serial=f"3-{number}", kind="dongle", holder="h-1")
             await backend.register_container(vendor, stated, datetime.now(UTC))
+            licence = LicenceStatement(
+                licence=f"L-{number}",
+                serial=stated.serial,
+                product="cad",
+                ticket="T-1",
+                lease=Lease(check_in=Interval(unit=Unit.WEEK)),
+                issued=datetime.now(UTC),
+            )
+            await backend.register_licence(vendor, licence, datetime.now(UTC))
         async with pool.connection() as connection:
             await connection.execute("create table if not exists bench_contacts (id text primary key, file bytea)")
 

@@ -129,7 +129,8 @@ def _generated(vendor: VendorId) -> list[Sealed]:
     for number in range(CASES_PER_VENDOR):
         world.lose(vendor, number, waits=number % 3 == 0, again=number % 5 == 0)
     for number in range(CASES_PER_VENDOR // 20):
-        world.reject(vendor, number)
+        for tell in (world.reject, world.activate, world.open_access, world.mend):
+            tell(vendor, number)
     return list(_by_turns(list(world.streams.values())))
 
 
