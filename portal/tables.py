@@ -32,6 +32,8 @@ def print_container(found: ContainerView) -> None:
 def print_case(found: CaseView) -> None:
     stands = f"{found.status}: {found.outcome}" if found.outcome else found.status
     show(f"case {found.case_id}: {found.reason} {found.kind} {found.serial} of {found.holder or '?'}, {stands}")
+    runs = "for ever" if found.exposure.for_ever else minute(found.exposure.until) or "no longer"
+    show(f"what was lost can run: {runs if runs in ('for ever', 'no longer') else f'until {runs}'}")
     history = table_of("", "recorded", "fact", "what it says")
     for fact in found.history:
         told = ", ".join(f"{name} {_word(value)}" for name, value in fact.data.items() if not isinstance(value, dict))

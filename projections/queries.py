@@ -1,6 +1,7 @@
 """What doors read from the views. Every query names its vendor; none of them grants anything: views lag."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,9 +13,11 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from events.catalogue import LicenceInScope
 from events.log import Position
 from events.terms import CaseId, LicenceId, ReportId, Serial, VendorId
 from projections.schema import current, use
+from workflows.exposure import Exposure, exposure
 
 CASES_LIMIT = 1_000
 LOOK_SECONDS = 0.02
@@ -116,6 +119,7 @@ class CaseView(CaseLine):
     """A case with all that is known of it. `state` is the state that the case itself is in."""
 
     state: dict[str, JsonValue]
+    exposure: Exposure
     measures: list[MeasureView]
     replacements: list[LicenceView]
     history: list[FactView]
@@ -197,12 +201,14 @@ class Queries:
             (vendor, case),
         )
         licences = await self._licences(vendor, "case_id = %s", case)
+        measures = await self._all(
+            MeasureView, f"{MEASURE} and case_id = %s order by ordered, measure, subject", (vendor, case)
+        )
         named = dict(zip((*LINE.split(", "), "state"), row, strict=True))
         return CaseView(
             **named,
-            measures=await self._all(
-                MeasureView, f"{MEASURE} and case_id = %s order by ordered, measure", (vendor, case)
-            ),
+            exposure=_exposure(named["state"], named["serial"], licences, measures),
+            measures=measures,
             replacements=[licence for licence in licences if licence.case_id == case],
             history=history,
         )
@@ -281,6 +287,17 @@ class Queries:
         cursor = self.connection.cursor(row_factory=class_row(view))
         await cursor.execute(query, values)
         return await cursor.fetchall()
+
+
+def _exposure(state: dict[str, Any], serial: str, licences: list[LicenceView], measures: list[MeasureView]) -> Exposure:
+    """The exposure of a case: its lost generations as they were last renewed, and what was confirmed of them."""
+    renewed = {(one.licence, one.generation): one for one in licences if one.serial == serial}
+    lost = []
+    for told in state["licences"]:
+        item = LicenceInScope.model_validate_json(json.dumps(told))
+        latest = renewed.get((item.licence, item.generation))
+        lost.append(item.model_copy(update={"expires": latest.expires}) if latest else item)
+    return exposure(lost, {one.subject: one.ended for one in measures if one.state == "confirmed" and one.ended})
 
 
 @asynccontextmanager
