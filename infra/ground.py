@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from activities import signing
 from events.errors import Code, RefusalError
 from events.inbox import LossStatement
-from events.ports import Claim, DecisionOrder, DecisionTaken
-from events.terms import CaseId, VendorId
+from events.ports import AccessLink, Claim, DecisionOrder, DecisionTaken, SignInAnswer
+from events.terms import CaseId, ContactId, Serial, VendorId
 from events.topics import inbox
 from infra.settings import Settings
 from infra.wiring import add_vendor, keys, open_backend, open_temporal
@@ -65,6 +65,21 @@ class LocalGround:
         """Bring a decision to a case."""
         async with self._doors() as doors:
             return await doors.decide(vendor, case, order)
+
+    async def access_link(self, vendor: VendorId, serial: Serial) -> AccessLink:
+        """The link for access data that are owed."""
+        async with self._doors() as doors:
+            return await doors.access_link(vendor, serial)
+
+    async def set_access(self, vendor: VendorId, serial: Serial, token: str, password: str) -> None:
+        """Set access data by a link."""
+        async with self._doors() as doors:
+            await doors.set_access(vendor, serial, token, password)
+
+    async def sign_in(self, vendor: VendorId, contact: ContactId, serial: Serial, password: str) -> SignInAnswer:
+        """Sign in to a cloud container."""
+        async with self._doors() as doors:
+            return await doors.sign_in(vendor, contact, serial, password)
 
     @asynccontextmanager
     async def _doors(self) -> AsyncIterator[Doors]:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from events.errors import Code, RefusalError
 from events.ports import DecisionOrder
 from events.terms import Action, CaseId, LicenceId, Serial, Status, Verdict
-from portal import policies, stating
+from portal import access, policies, stating
 from portal.tables import licence_table, measure_table, print_case, print_container
 from portal.terminal import (
     AsJson,
@@ -56,6 +56,7 @@ def register(app: typer.Typer, ground: Callable[[], Ground]) -> None:
         ("blacklist", _blacklist(ground)),
         ("vendor", _vendors(ground)),
         ("policy", policies.commands(ground)),
+        ("access", access.commands(ground)),
     ):
         app.add_typer(commands, name=name)
     stating.register(app, ground)

@@ -18,8 +18,8 @@ from rich.table import Table
 
 from events.errors import Code, RefusalError
 from events.inbox import LossStatement
-from events.ports import Claim, DecisionOrder, DecisionTaken
-from events.terms import CaseId, VendorId
+from events.ports import AccessLink, Claim, DecisionOrder, DecisionTaken, SignInAnswer
+from events.terms import CaseId, ContactId, Serial, VendorId
 from projections.queries import Queries
 
 Answer = TypeVar("Answer")
@@ -53,6 +53,15 @@ class Ground(Protocol):
 
     async def adopt_policy(self, vendor: VendorId, policy: str) -> int:
         """Adopt a policy (JSON), and answer with its version; one that is in force already stays so."""
+
+    async def access_link(self, vendor: VendorId, serial: Serial) -> AccessLink:
+        """The link for access data that are owed, or `RefusalError`."""
+
+    async def set_access(self, vendor: VendorId, serial: Serial, token: str, password: str) -> None:
+        """Set access data by a link, or `RefusalError`."""
+
+    async def sign_in(self, vendor: VendorId, contact: ContactId, serial: Serial, password: str) -> SignInAnswer:
+        """Sign in to a cloud container."""
 
     def jwks(self, vendor: VendorId) -> dict[str, Any]:
         """The public keys of a vendor."""

@@ -1,0 +1,67 @@
+"""The commands about access data of cloud containers; a password comes from a prompt or standard input only."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from typing import Annotated
+from uuid import uuid4
+
+import typer
+
+from events.errors import Code, RefusalError
+from events.terms import ContactId, Serial
+from portal.terminal import AsJson, Ground, OfVendor, print_json, refusals, vendor_named
+
+
+def commands(ground: Callable[[], Ground]) -> typer.Typer:
+    """The group `access`."""
+    app = typer.Typer(no_args_is_help=True, help="Access data of cloud containers.")
+
+    @app.command("link")
+    def link(serial: str, vendor: OfVendor = None, as_json: AsJson = False) -> None:
+        """Print the one-time link by which the holder sets the access data that are owed."""
+        with refusals():
+            found = asyncio.run(ground().access_link(vendor_named(ground(), vendor), Serial(serial)))
+            if as_json:
+                print_json(found)
+                return
+            typer.echo(found.token)
+            typer.echo(f"Good once, until {found.until:%Y-%m-%d %H:%M} UTC; give it to the holder alone.", err=True)
+
+    @app.command("set")
+    def set_access(
+        serial: str, token: Annotated[str, typer.Option(help="The link's token.")], vendor: OfVendor = None
+    ) -> None:
+        """Set access data by a link; the password comes from standard input."""
+        with refusals():
+            asyncio.run(ground().set_access(vendor_named(ground(), vendor), Serial(serial), token, _password()))
+            typer.echo(f"The access data of {serial} are set.")
+
+    @app.command("sign-in")
+    def sign_in(
+        serial: str,
+        contact: Annotated[str | None, typer.Option(help="A number of your own for this contact.")] = None,
+        vendor: OfVendor = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """Sign in with access data, as an application does; exit code 1 when refused."""
+        with refusals():
+            number = ContactId(contact or str(uuid4()))
+            named = vendor_named(ground(), vendor)
+            answer = asyncio.run(ground().sign_in(named, number, Serial(serial), _password()))
+            if as_json:
+                print_json(answer)
+            if answer.session is None:
+                told = "these access data are not good; report them forgotten to have new ones"
+                raise RefusalError(Code(answer.code or Code.BAD_ACCESS_DATA), told)
+            if not as_json:
+                typer.echo(answer.session)
+
+    return app
+
+
+def _password() -> str:
+    if sys.stdin.isatty():
+        said: str = typer.prompt("Password", hide_input=True)
+        return said
+    return sys.stdin.readline().rstrip("\n")

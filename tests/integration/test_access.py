@@ -1,0 +1,140 @@
+"""Access data of cloud containers: set once by a link, recognised when old, guarded against guessing, never told."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from activities.access import LINK_DAYS, LOCK_SECONDS, TRIES
+from events.catalogue import AccessSet, ContactRefused, MeasureConfirmed, SessionsEnded
+from events.errors import Code, RefusalError
+from events.ports import Issued, NoTargetFound, SignInAnswer
+from events.terms import ContactId, Kind, Reason, Serial
+from tests.integration.stock import NOW, Stock
+
+pytestmark = pytest.mark.integration
+
+CLOUD = Serial("cloud-1")
+FIRST, SECOND = "the first long password", "the second long password"
+
+
+async def set_up(stock: Stock, password: str = FIRST) -> None:
+    await stock.container(CLOUD, "L-1", kind=Kind.CLOUD)
+    await set_by_link(stock, password)
+
+
+async def set_by_link(stock: Stock, password: str) -> str:
+    link = await stock.backend.access_link(stock.vendor, CLOUD)
+    await stock.backend.set_access(stock.vendor, CLOUD, link.token, password, link.until - timedelta(days=1))
+    return link.token
+
+
+async def sign_in(stock: Stock, password: str, contact: str, seconds: float = 0) -> SignInAnswer:
+    at = NOW + timedelta(days=3650, seconds=seconds)
+    return await stock.backend.sign_in(stock.vendor, ContactId(contact), CLOUD, password, at)
+
+
+async def test_a_link_is_the_same_when_asked_again_and_good_once(stock: Stock) -> None:
+    await stock.container(CLOUD, kind=Kind.CLOUD)
+    links = [await stock.backend.access_link(stock.vendor, CLOUD) for _ in range(2)]
+    token = await set_by_link(stock, FIRST)
+
+    assert links[0] == links[1]
+    with pytest.raises(RefusalError) as used:
+        await stock.backend.set_access(stock.vendor, CLOUD, token, SECOND, NOW)
+    with pytest.raises(RefusalError) as owed:
+        await stock.backend.access_link(stock.vendor, CLOUD)
+    assert used.value.code is owed.value.code is Code.BAD_LINK
+    assert (await sign_in(stock, FIRST, "C-1")).session
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_wrong_or_old_link_sets_nothing(stock: Stock, late: bool) -> None:
+    await stock.container(CLOUD, kind=Kind.CLOUD)
+    link = await stock.backend.access_link(stock.vendor, CLOUD)
+    at = link.until + timedelta(days=LINK_DAYS) if late else link.until - timedelta(days=1)
+
+    with pytest.raises(RefusalError) as refused:
+        await stock.backend.set_access(stock.vendor, CLOUD, link.token if late else "guessed", FIRST, at)
+
+    assert refused.value.code is Code.BAD_LINK
+
+
+async def test_of_two_who_set_at_once_one_wins(stock: Stock) -> None:
+    await stock.container(CLOUD, kind=Kind.CLOUD)
+    link = await stock.backend.access_link(stock.vendor, CLOUD)
+    at = link.until - timedelta(days=1)
+
+    answers = await asyncio.gather(
+        *(stock.backend.set_access(stock.vendor, CLOUD, link.token, word, at) for word in (FIRST, SECOND)),
+        return_exceptions=True,
+    )
+
+    assert sum(isinstance(answer, RefusalError) for answer in answers) == 1
+    assert len([fact for fact in await stock.all_facts() if isinstance(fact, AccessSet)]) == 1
+
+
+async def test_a_short_password_is_refused(stock: Stock) -> None:
+    with pytest.raises(RefusalError) as refused:
+        await set_up(stock, "short")
+
+    assert refused.value.code is Code.INVALID_DATA
+
+
+async def test_forgotten_waits_for_the_holder_and_leaves_the_old_good_until_then(stock: Stock) -> None:
+    await set_up(stock)
+    order = await stock.lost(CLOUD, kind=Kind.CLOUD, reason=Reason.FORGOTTEN)
+
+    assert isinstance(await stock.backend.issue(order), NoTargetFound)
+    assert (await sign_in(stock, FIRST, "C-1")).session
+    await set_by_link(stock, SECOND)
+    answer = await stock.backend.issue(order)
+
+    assert isinstance(answer, Issued)
+    assert await stock.backend.issue(order) == answer
+    assert (await sign_in(stock, FIRST, "C-2")).code == Code.BAD_ACCESS_DATA
+    assert (await sign_in(stock, SECOND, "C-3")).session
+
+
+async def test_stolen_ends_all_sessions_and_the_old_access_data_are_a_sighting(stock: Stock) -> None:
+    await set_up(stock)
+    await sign_in(stock, FIRST, "C-1")
+    order = await stock.lost(CLOUD, kind=Kind.CLOUD, reason=Reason.STOLEN)
+    answer = await stock.backend.issue(order)
+    old = await sign_in(stock, FIRST, "C-2")
+    again = await sign_in(stock, FIRST, "C-2")
+    await set_by_link(stock, SECOND)
+
+    assert isinstance(answer, Issued)
+    assert await stock.backend.issue(order) == answer
+    assert (old.session, old.code, old.cases) == (None, Code.BLOCKED, (order.key,))
+    assert again == old
+    assert (await sign_in(stock, SECOND, "C-3")).session
+    facts = await stock.all_facts()
+    assert [fact.sessions for fact in facts if isinstance(fact, SessionsEnded)] == [1]
+    assert sum(isinstance(fact, ContactRefused) for fact in facts) == 1
+    assert sum(isinstance(fact, MeasureConfirmed) for fact in facts) == 1
+
+
+async def test_who_guesses_is_locked_out_for_a_while(stock: Stock) -> None:
+    await set_up(stock)
+    for number in range(TRIES):
+        assert (await sign_in(stock, f"guess number {number}", f"C-{number}")).code == Code.BAD_ACCESS_DATA
+
+    with pytest.raises(RefusalError) as locked:
+        await sign_in(stock, FIRST, "C-x", seconds=LOCK_SECONDS - 1)
+
+    assert locked.value.code is Code.BAD_ACCESS_DATA
+    assert (await sign_in(stock, FIRST, "C-y", seconds=LOCK_SECONDS + 1)).session
+
+
+async def test_no_secret_is_in_any_fact(stock: Stock) -> None:
+    await set_up(stock)
+    session = (await sign_in(stock, FIRST, "C-1")).session
+    assert session
+
+    told = "".join(fact.model_dump_json() for fact in await stock.all_facts())
+
+    assert FIRST not in told
+    assert session not in told
+    assert "argon2" not in told
