@@ -7,6 +7,7 @@ once, because the access data of a generation are set once. A session is kept as
 import asyncio
 import hmac
 from base64 import urlsafe_b64encode
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -180,9 +181,7 @@ async def candidates(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial,
         " order by generation desc limit 3",
         *(vendor, serial, container.generation),
     )
-    locked = max((one.locked_until for one in found if one.locked_until), default=None)
-    if locked and locked > at:
-        raise RefusalError(Code.BAD_ACCESS_DATA, f"too many wrong passwords; try again after {locked:%H:%M:%S} UTC")
+    await _not_locked(tx, vendor, serial, at)
     return found
 
 
@@ -190,13 +189,12 @@ async def recognise(known: list[Access], password: str) -> int | None:
     """The generation that a password is of. Takes tens of milliseconds, in a thread of its own."""
 
     def look() -> int | None:
-        for access in known:
-            try:
-                if HASHER.verify(access.password or "", password):
-                    return access.generation
-            except VerificationError:
-                continue
-        return None
+        found = None
+        for access in known:  # all of them, so that the time taken says nothing
+            with suppress(VerificationError):
+                HASHER.verify(access.password or "", password)
+                found = found or access.generation
+        return found
 
     return await asyncio.to_thread(look)
 
@@ -215,11 +213,18 @@ async def sign_in(
     told = {"contact": contact, "serial": serial, "occurred": at, "how": Contact.SIGN_IN}
     before = await _before(tx, vendor, contact, serial)
     blocked = await _blocked(tx, vendor, serial, generation, at) if generation else []
-    if before is not None:
-        session = _session(keys, vendor, serial, contact) if before["refused"] is False and generation else None
-        return SignInAnswer(session=session, code=before["code"], cases=before["cases"])
+    session = _session(keys, vendor, serial, contact)
+    if before is not None and before.get("refused"):
+        return SignInAnswer(session=None, code=before["code"], cases=before["cases"])
+    if before is not None and generation and await _opened_by(tx, vendor, serial, session) == generation:
+        return SignInAnswer(session=session)
+    await _not_locked(tx, vendor, serial, at)  # again, under the lock: others may have guessed meanwhile
+    if before is not None:  # a number that served other access data proves nothing
+        if not blocked:
+            await _wrong(tx, vendor, serial, at)
+        again = tuple(CaseKey(vendor=vendor, case=case, serial=serial) for case in {m.case_id: None for m in blocked})
+        return SignInAnswer(session=None, code=Code.BLOCKED if blocked else Code.BAD_ACCESS_DATA, cases=again)
     if generation == container.generation and not blocked:
-        session = _session(keys, vendor, serial, contact)
         await tx.execute(
             "insert into backend.sessions values (%s, %s, %s, %s, %s)",
             (vendor, serial, sha256(session.encode()).hexdigest(), generation, at),
@@ -290,6 +295,25 @@ async def _blocked(
     name = subject(Aim.ACCESS_DATA, serial, generation)
     query = f"{STANDING} where vendor = %s and subject = %s and state <> 'lifted' and effective <= %s order by ordered"
     return await every(tx, Standing, query, vendor, name, at)
+
+
+async def _opened_by(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial, session: str) -> int | None:
+    """The generation of access data that opened a session, or None where it was not opened or has ended."""
+    cursor = await tx.execute(
+        "select generation from backend.sessions where vendor = %s and serial = %s and session = %s and ended is null",
+        (vendor, serial, sha256(session.encode()).hexdigest()),
+    )
+    row = await cursor.fetchone()
+    return row[0] if row else None
+
+
+async def _not_locked(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial, at: datetime) -> None:
+    cursor = await tx.execute(
+        "select max(locked_until) from backend.access where vendor = %s and serial = %s", (vendor, serial)
+    )
+    (locked,) = cast(tuple[datetime | None], await cursor.fetchone())
+    if locked and locked > at:
+        raise RefusalError(Code.BAD_ACCESS_DATA, f"too many wrong passwords; try again after {locked:%H:%M:%S} UTC")
 
 
 async def _wrong(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial, at: datetime) -> None:
