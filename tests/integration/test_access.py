@@ -138,3 +138,30 @@ async def test_no_secret_is_in_any_fact(stock: Stock) -> None:
     assert FIRST not in told
     assert session not in told
     assert "argon2" not in told
+
+
+async def test_a_contact_number_that_was_served_gives_no_session_to_other_access_data(stock: Stock) -> None:
+    await set_up(stock)
+    await sign_in(stock, FIRST, "C-1")
+    order = await stock.lost(CLOUD, kind=Kind.CLOUD, reason=Reason.STOLEN)
+    await stock.backend.issue(order)
+    await set_by_link(stock, SECOND)
+    session = (await sign_in(stock, SECOND, "C-2")).session
+
+    stolen = await sign_in(stock, FIRST, "C-2")
+
+    assert session
+    assert (stolen.session, stolen.code, stolen.cases) == (None, Code.BLOCKED, (order.key,))
+    assert (await sign_in(stock, SECOND, "C-2")).session == session
+    assert (await sign_in(stock, FIRST, "C-1")).session is None
+
+
+async def test_guesses_at_once_are_locked_out_as_well(stock: Stock) -> None:
+    await set_up(stock)
+
+    answers = await asyncio.gather(
+        *(sign_in(stock, f"guess number {number}", f"C-{number}") for number in range(TRIES * 3)),
+        return_exceptions=True,
+    )
+
+    assert sum(isinstance(answer, SignInAnswer) for answer in answers) == TRIES
