@@ -15,7 +15,7 @@ from psycopg_pool import AsyncConnectionPool
 from pydantic import JsonValue
 
 from activities import access, inventory
-from activities.claims import claim, claimed
+from activities.claims import claim, claimed, losses
 from activities.contacts import contact, return_activation
 from activities.issuing import Signer, issue
 from activities.leases import resume, sweep
@@ -182,6 +182,7 @@ class EmbeddedBackend:
                     holder=container.holder,
                     last_contact=container.last_contact,
                     licences=tuple(licence.in_scope() for licence in licences),
+                    losses=tuple(await losses(tx, key, container)),
                 ),
             )
 

@@ -13,6 +13,7 @@ from uuid import uuid5
 from psycopg import AsyncConnection
 
 from activities.rows import LICENCE, Container, Licence, every, lock_container, unknown_container
+from events.catalogue import BackendFacts
 from events.envelope import NAMESPACE
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import LicenceStatement, LossStatement
@@ -50,9 +51,9 @@ async def claim(tx: AsyncConnection[Any], vendor: VendorId, stated: LossStatemen
     if claimed:
         return Claim(key=key, received=received, closed=await _is_closed(tx, key), answer="joined")
     await tx.execute(
-        "insert into backend.cases (vendor, case_id, serial, holder, scope, generation)"
-        " values (%s, %s, %s, %s, %s, %s)",
-        (vendor, case, stated.serial, container.holder, stated.scope, container.generation),
+        "insert into backend.cases (vendor, case_id, serial, holder, scope, generation, received)"
+        " values (%s, %s, %s, %s, %s, %s, %s)",
+        (vendor, case, stated.serial, container.holder, stated.scope, container.generation, received),
     )
     for name, generation in scope:
         await tx.execute(
@@ -148,6 +149,17 @@ async def claimed(tx: AsyncConnection[Any], key: CaseKey, container: Container) 
         " order by licence",
         *(key.vendor, f"{Aim.LICENCE}/", key.vendor, key.case),
     )
+
+
+async def losses(tx: AsyncConnection[Any], key: CaseKey, container: Container) -> list[datetime]:
+    """When the other losses of the holder were reported, the latest first; a bounded number of them."""
+    cursor = await tx.execute(
+        "select received from backend.cases c where vendor = %s and holder = %s and case_id <> %s"
+        " and exists (select from backend.claims k where (k.vendor, k.case_id) = (c.vendor, c.case_id))"
+        " order by received desc limit %s",
+        (key.vendor, container.holder, key.case, BackendFacts.LOSSES_KNOWN),
+    )
+    return [received for (received,) in await cursor.fetchall()]
 
 
 async def holder_of(tx: AsyncConnection[Any], key: CaseKey) -> HolderId:

@@ -196,7 +196,7 @@ async def _read(tx: AsyncConnection[Any], vendor: VendorId, stated: ContactState
 
 
 def _licence(row: dict[str, Any]) -> Licence:
-    times = ("issued", "expires", "borrowed_until", "ends")
+    times = ("issued", "first_issued", "expires", "borrowed_until", "ends")
     return Licence(**{**row, **{name: datetime.fromisoformat(row[name]) for name in times if row[name]}})
 
 

@@ -69,12 +69,12 @@ async def register_licence(tx: AsyncConnection[Any], vendor: VendorId, stated: L
     expires = stated.lease.expiry(stated.issued)
     added = await tx.execute(
         "insert into backend.licences (vendor, licence, generation, serial, product, ticket, value_cents, lease,"
-        " issued, borrowed_until, expires, lease_next)"
-        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing",
+        " issued, first_issued, borrowed_until, expires, lease_next)"
+        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing",
         (
             *(vendor, stated.licence, stated.generation, stated.serial, stated.product, stated.ticket),
-            *(stated.value_cents, Jsonb(stated.lease.model_dump(mode="json")), stated.issued, stated.borrowed_until),
-            *(expires, first_notice(stated.lease, stated.issued, expires)),
+            *(stated.value_cents, Jsonb(stated.lease.model_dump(mode="json")), stated.issued, stated.issued),
+            *(stated.borrowed_until, expires, first_notice(stated.lease, stated.issued, expires)),
         ),
     )
     if added.rowcount == 0:

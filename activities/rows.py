@@ -37,7 +37,8 @@ class Container:
 class Licence:
     """A licence as the inventory has it: its current generation, where that is, and until when its file runs.
 
-    `ends` is the end of a stop-gap, which no renewal goes beyond. `status_index` is this generation's place in the
+    `first_issued` is when its first generation that is known here was issued, `issued` the current one. `ends` is the
+    end of a stop-gap, which no renewal goes beyond. `status_index` is this generation's place in the
     vendor's status list, once it has one.
     """
 
@@ -54,6 +55,7 @@ class Licence:
     ends: datetime | None
     status_index: int | None
     lease_stage: str | None
+    first_issued: datetime
 
     @property
     def terms(self) -> Lease:
@@ -70,6 +72,7 @@ class Licence:
             value_cents=self.value_cents,
             expires=self.expires,
             borrowed_until=self.borrowed_until,
+            first_issued=self.first_issued,
         )
 
 
@@ -77,7 +80,7 @@ CONTAINER_COLUMNS = "serial, kind, holder, licences, last_contact, generation, f
 CONTAINER = f"select {CONTAINER_COLUMNS} from backend.containers"
 LICENCE_COLUMNS = (
     "licence, generation, serial, product, ticket, value_cents, lease, issued, expires, borrowed_until, ends,"
-    " status_index, lease_stage"
+    " status_index, lease_stage, first_issued"
 )
 LICENCE = f"select {LICENCE_COLUMNS} from backend.licences"
 

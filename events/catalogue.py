@@ -15,6 +15,7 @@ from events.terms import (
     ContactId,
     Decision,
     DecisionId,
+    EvidenceName,
     Fingerprint,
     Generation,
     HolderId,
@@ -296,7 +297,8 @@ class CaseFact(Fact):
 
 
 class LossReported(CaseFact):
-    """A loss report opened or joined the case. `occurred` is the reporter's claim; `received` is the door's clock."""
+    """A loss report opened or joined the case. `occurred` is the reporter's claim; `received` is the door's clock;
+    `evidence` names what the reporter brought."""
 
     name = "loss.reported"
     report: ReportId
@@ -309,12 +311,14 @@ class LossReported(CaseFact):
     door: str
     occurred: Instant
     received: Instant
+    evidence: tuple[EvidenceName, ...] = ()
 
 
 class LicenceInScope(Value):
     """A licence that the loss is about, at the generation that was claimed.
 
-    `expires` is when its last file ends (None: it runs for ever), `borrowed_until` the end of a loan out of it.
+    `expires` is when its last file ends (None: it runs for ever), `borrowed_until` the end of a loan out of it,
+    `first_issued` when its first generation that is known here was issued (None: not known).
     """
 
     licence: LicenceId
@@ -324,16 +328,24 @@ class LicenceInScope(Value):
     value_cents: int
     expires: Instant | None = None
     borrowed_until: Instant | None = None
+    first_issued: Instant | None = None
 
 
 class BackendFacts(Value):
-    """What the backend knew of a container when a report was decided."""
+    """What the backend knew of a container when a report was decided.
+
+    `losses` says when other losses of its holder were first reported, the latest first, at most `LOSSES_KNOWN` of them;
+    those of which nothing could be claimed are not among them.
+    """
+
+    LOSSES_KNOWN: ClassVar[int] = 100
 
     serial: Serial
     kind: Kind
     holder: HolderId
     last_contact: Instant | None
     licences: tuple[LicenceInScope, ...]
+    losses: tuple[Instant, ...] = ()
 
 
 class CaseDecided(CaseFact):

@@ -10,6 +10,7 @@ from pydantic import Field, JsonValue, model_validator
 from events.terms import (
     Contact,
     ContactId,
+    EvidenceName,
     Fingerprint,
     Generation,
     HolderId,
@@ -89,7 +90,7 @@ class LicenceStatement(Statement):
 
 class LossStatement(Statement):
     """A container is gone, or these `licences` in it. `report` is the reporter's own number for this statement;
-    `occurred` is a claim."""
+    `occurred` is a claim, `evidence` names what the vendor was shown for it."""
 
     name = "loss.reported"
     example: ClassVar[dict[str, JsonValue]] = {
@@ -108,6 +109,7 @@ class LossStatement(Statement):
     licences: Annotated[tuple[LicenceId, ...], Field(max_length=1000)] = ()
     reporter: Reporter
     occurred: Instant
+    evidence: Annotated[tuple[EvidenceName, ...], Field(max_length=20)] = ()
 
     @model_validator(mode="after")
     def _is_a_loss(self) -> Self:

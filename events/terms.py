@@ -22,6 +22,7 @@ ReportId = NewType("ReportId", Annotated[str, StringConstraints(pattern=NAME_PAT
 DecisionId = NewType("DecisionId", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
 ContactId = NewType("ContactId", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
 PersonId = NewType("PersonId", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
+EvidenceName = NewType("EvidenceName", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
 CaseId = NewType("CaseId", str)
 Generation = Annotated[int, Field(ge=1)]
 
@@ -174,6 +175,14 @@ class Mode(StrEnum):
     AUTOMATIC = "automatic"
     HYBRID = "hybrid"
     MANUAL = "manual"
+
+
+class Undecided(StrEnum):
+    """What becomes of a case on which nobody has decided in time; it is never approved."""
+
+    KEEP_WAITING = "keep_waiting"
+    ESCALATE = "escalate"
+    REJECT = "reject"
 
 
 class Decision(StrEnum):

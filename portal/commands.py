@@ -114,6 +114,7 @@ class Doors:
             door=door,
             occurred=stated.occurred,
             received=claim.received,
+            evidence=stated.evidence,
         )
         await self._cases.report(claim.key, reported)
         return claim

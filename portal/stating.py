@@ -44,6 +44,9 @@ def register(app: typer.Typer, ground: Callable[[], Ground]) -> None:
         by: Annotated[str, typer.Option(help="Who reports it.")] = "command-line",
         role: Annotated[Role, typer.Option(help="In which role.")] = Role.BACK_OFFICE,
         occurred: Annotated[datetime | None, typer.Option(help="When it happened (UTC); now, if not given.")] = None,
+        evidence: Annotated[
+            list[str] | None, typer.Option(help="What was shown for it, such as police_report; may be given again.")
+        ] = None,
         wait: Annotated[bool, typer.Option(help="Wait until it is replaced, or waits for somebody.")] = True,
         vendor: OfVendor = None,
         as_json: AsJson = False,
@@ -60,6 +63,7 @@ def register(app: typer.Typer, ground: Callable[[], Ground]) -> None:
                 "scope": Scope.LICENCES if licence else Scope.CONTAINER,
                 "licences": licence or [],
                 "reporter": {"role": role, "name": by},
+                "evidence": evidence or [],
                 "occurred": (occurred or datetime.now(UTC)).replace(tzinfo=UTC).isoformat(),
             }
             claim = asyncio.run(ground().report(named, _valid(LossStatement, said)))

@@ -170,7 +170,7 @@ class LossCase:
         opening.taken = True
         policy, facts = Policy.model_validate(assessment.policy), assessment.facts
         rule = policy.rule_for(self.loss, facts)
-        reservation = await self._reserve(quota_to_reserve(self.state.report, facts, rule), facts)
+        reservation = await self._reserve(quota_to_reserve(self.state.report, facts, policy), facts)
         command = Assessed(facts=facts, policy=policy, reservation=reservation)
         await self._take_quickly(command, reservation.at if reservation else assessment.at)
         return rule

@@ -1,25 +1,30 @@
 """Policy: a vendor's rules as data, and the decision as a pure function of them."""
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from events.catalogue import BackendFacts, CaseDecided, LossReported
 from events.ports import MeasureToOrder, Reservation
 from events.terms import (
+    Cause,
     Decision,
     Kind,
     Loss,
     Match,
+    Measure,
     Mode,
     PersonId,
     ProductId,
     QuotaSubject,
     Reason,
     Recovery,
-    Value,
+    Undecided,
+    Verdict,
     Watch,
 )
+from workflows.limits import CENTS_LIMIT, Found, Limits, Setting, value_cents
 
 STRICTNESS = (Mode.AUTOMATIC, Mode.HYBRID, Mode.MANUAL)
 WATCH_DAYS = {Watch.NONE: 0, Watch.SHORT: 30, Watch.LONG: 365}
@@ -33,17 +38,37 @@ RECOVERS = {
 """What a decision says that policy does, in words."""
 
 MeasureRule = Annotated[
-    MeasureToOrder, BeforeValidator(lambda given: {"measure": given} if isinstance(given, str) else given)
+    MeasureToOrder,
+    BeforeValidator(
+        lambda given: {"measure": given} if isinstance(given, str) else given,
+        json_schema_input_type=Measure | MeasureToOrder,
+    ),
 ]
 """A measure of a rule: its name alone, or with a delay."""
+People = Annotated[tuple[PersonId, ...], Field(max_length=1000)]
+HarmlessVerdict = Literal[Verdict.FOUND, Verdict.DAMAGED]
+"""A verdict that policy may give by itself; every other one needs a person."""
 
 
-class Quota(Value):
+def _mode_with_its_settings(schema: dict[str, Any]) -> None:
+    """Say in the JSON Schema of a rule what its validator says: a quota and limits go with the mode hybrid."""
+    given = {"type": "object"}
+    schema["if"] = {"properties": {"mode": {"const": "hybrid"}}, "required": ["mode"]}
+    schema["then"] = {"anyOf": [{"properties": {name: given}, "required": [name]} for name in ("quota", "limits")]}
+    schema["else"] = {"properties": {name: {"type": "null"} for name in ("quota", "limits")}}
+
+
+class Quota(Setting):
     """How many recoveries policy grants by itself in a rolling term, counted from the receipt of each report."""
 
     per: QuotaSubject = QuotaSubject.HOLDER
+    """What the recoveries are counted for."""
     recoveries: Annotated[int, Field(ge=0, le=1000)]
+    """So many recoveries in the term; the next goes to a person."""
     term_days: Annotated[int, Field(ge=1, le=3660)] = 365
+    """How long a recovery counts."""
+    goodwill: People = ()
+    """The supervisors who may approve beyond the quota; every supervisor, if none is named."""
 
     def subjects(self, facts: BackendFacts) -> tuple[str, ...]:
         """What the quota is counted for in this case, such as `holder/H-17`."""
@@ -59,27 +84,77 @@ class Quota(Value):
         return tuple(f"{self.per}/{name}" for name in names) or (f"{QuotaSubject.CONTAINER}/{facts.serial}",)
 
 
-class Rule(Value):
-    """What holds for some products, kinds and reasons, or for all where it names none.
+class Approval(Setting):
+    """What happens while a case waits for a supervisor; all times count from when it began to wait."""
 
-    A quota belongs to the mode `hybrid`. What is not given is as the table of losses has it: `measures` in their order,
-    and how long is watched. `match` says when a machine counts as the one that is known.
-    """
+    due_hours: Annotated[int, Field(ge=1, le=8760)]
+    """When somebody must have decided."""
+    remind_hours: Annotated[int, Field(ge=1, le=8760)] | None = None
+    """When the supervisors are reminded; never, if not given."""
+    undecided: Undecided = Undecided.KEEP_WAITING
+    """What happens when nobody has decided in time; a case is never approved by itself."""
+    escalate_to: People = ()
+    """The supervisors whom the case is then escalated to."""
 
-    products: tuple[ProductId, ...] = ()
+
+class Resurfaced(Setting):
+    """The verdict on a lost container that came back to its owners; a sighting always waits for a person."""
+
+    found: HarmlessVerdict | None = None
+    """When somebody says that it is found; a supervisor rules, if not given."""
+    returned: HarmlessVerdict | None = None
+    """When the vendor has it back in its hands; a supervisor rules, if not given."""
+
+    def verdict_for(self, cause: Cause) -> Verdict | None:
+        """What policy rules by itself, or None where a person must."""
+        return {Cause.SIGHTING: None, Cause.FOUND: self.found, Cause.RETURNED: self.returned}[cause]
+
+
+class Rule(Setting):
+    """What holds for some products, kinds and reasons, or for all where it names none."""
+
+    model_config = ConfigDict(json_schema_extra=_mode_with_its_settings)
+
+    products: Annotated[tuple[ProductId, ...], Field(max_length=1000)] = ()
+    """The products that the rule is for; all, if none is named."""
     kinds: tuple[Kind, ...] = ()
+    """The kinds of container that the rule is for; all, if none is named."""
     reasons: tuple[Reason, ...] = ()
+    """The reasons of loss that the rule is for; all, if none is named."""
     mode: Mode = Mode.AUTOMATIC
+    """Who decides: policy (`automatic`), a supervisor (`manual`), or policy until the quota or a limit is reached and
+    then a supervisor (`hybrid`)."""
     quota: Quota | None = None
-    measures: tuple[MeasureRule, ...] | None = None
+    """How many recoveries policy grants by itself; goes with the mode `hybrid`."""
+    limits: Limits | None = None
+    """What sends a report to a person, whatever the quota says; goes with the mode `hybrid`."""
+    approval: Approval | None = None
+    """Deadlines for the supervisor; without it a case waits for as long as it takes."""
+    four_eyes_above_cents: Annotated[int, Field(ge=0, le=CENTS_LIMIT)] | None = None
+    """Where licences worth more than this together go to a person, two different supervisors must approve."""
+    wait_hours: Annotated[int, Field(ge=0, le=8760)] = 0
+    """How long after the decision the replacement waits; what is lost is blocked meanwhile."""
+    measures: Annotated[tuple[MeasureRule, ...], Field(max_length=10)] | None = None
+    """The blocking measures in their order, each by its name or with its `delay_hours`; if not given, those that the
+    table of losses has."""
     watch_days: Annotated[int, Field(ge=1, le=3660)] | None = None
+    """How long the case watches for what was lost, after the replacement; if not given, as the table of losses has it.
+    Damaged containers are watched for `stop_gap_days`."""
     stop_gap_days: Annotated[int, Field(ge=1, le=366)] = 30
+    """How long the stop-gap for a damaged container runs; by then it must be back."""
+    resurfaced: Resurfaced = Resurfaced()
+    """The verdict that policy gives by itself when what was lost comes back."""
     match: Match = Match.MOST
+    """How many factors of a machine's fingerprint must be as they were for it to count as the same hardware."""
 
     @model_validator(mode="after")
-    def _quota_goes_with_hybrid(self) -> Self:
-        if (self.mode is Mode.HYBRID) != (self.quota is not None):
-            raise ValueError("a quota goes with the mode hybrid, and only with it")
+    def _limits_go_with_hybrid(self) -> Self:
+        given = [name for name in ("quota", "limits") if getattr(self, name) is not None]
+        if self.mode is Mode.HYBRID and not given:
+            raise PydanticCustomError("hybrid_without_limit", "the mode hybrid needs a quota or limits, or both")
+        if self.mode is not Mode.HYBRID and given:
+            told = " and ".join(given)
+            raise PydanticCustomError("limit_without_hybrid", f"{told} go with the mode hybrid, and only with it")
         return self
 
     def specificity(self) -> tuple[bool, bool, bool]:
@@ -90,6 +165,22 @@ class Rule(Value):
         """Whether it holds for this loss of this product."""
         named = not self.products or product in self.products
         return named and loss.kind in (self.kinds or (loss.kind,)) and loss.reason in (self.reasons or (loss.reason,))
+
+    def strictness(self) -> tuple[int, bool, int]:
+        """The higher, the sooner a person decides: by mode, then by how little its quota allows."""
+        return STRICTNESS.index(self.mode), self.quota is not None, -(self.quota.recoveries if self.quota else 0)
+
+    def limits_found(self, report: LossReported, facts: BackendFacts) -> list[Found]:
+        """What its limits say of a report; a hybrid rule without any still looks for a contact after the loss."""
+        return (self.limits or Limits()).found(report, facts) if self.mode is Mode.HYBRID else []
+
+    def needs_four_eyes(self, facts: BackendFacts) -> bool:
+        """Whether two different supervisors must approve."""
+        return self.four_eyes_above_cents is not None and value_cents(facts) > self.four_eyes_above_cents
+
+    def may_grant_goodwill(self, supervisor: PersonId) -> bool:
+        """Whether this supervisor may approve a case that is beyond the quota."""
+        return self.quota is None or not self.quota.goodwill or supervisor in self.quota.goodwill
 
     def measures_for(self, loss: Loss) -> tuple[MeasureToOrder, ...]:
         """The measures of a loss, in their order."""
@@ -106,20 +197,32 @@ class Rule(Value):
         return self.watch_days or WATCH_DAYS[loss.watch]
 
 
-class Policy(Value):
+class Policy(Setting):
     """One version of a vendor's rules. A case keeps the version that it was decided under."""
 
     policy_version: Annotated[int, Field(ge=1)] = 1
-    supervisors: tuple[PersonId, ...] = ()
-    rules: Annotated[tuple[Rule, ...], Field(min_length=1)] = (Rule(),)
+    """Given when the policy is adopted; what a file says here is not read."""
+    supervisors: People = ()
+    """Who may decide on the vendor's cases."""
+    rules: Annotated[tuple[Rule, ...], Field(min_length=1, max_length=1000)] = (Rule(),)
+    """Of the rules that hold for a loss the most specific one is chosen: one that names products before one that names
+    kinds before one that names reasons, and of equals the first. Where none holds, a supervisor decides."""
+
+    def rules_for(self, loss: Loss, facts: BackendFacts) -> list[Rule]:
+        """The rules that the products in a loss fall under, the strictest first."""
+        products: list[ProductId | None] = [item.product for item in facts.licences]
+        found = [self.rule_for_product(product, loss) for product in products or [None]]
+        return sorted(found, key=Rule.strictness, reverse=True)
 
     def rule_for(self, loss: Loss, facts: BackendFacts) -> Rule:
-        """The rule for a loss: of the rules that its licences' products fall under, the strictest."""
-        products: list[ProductId | None] = [item.product for item in facts.licences]
-        found = [self._rule_for_product(product, loss) for product in products or [None]]
-        return max(found, key=lambda rule: STRICTNESS.index(rule.mode))
+        """The strictest rule for a loss: it says what is done, while the limits of all rules for it are heeded."""
+        return self.rules_for(loss, facts)[0]
 
-    def _rule_for_product(self, product: ProductId | None, loss: Loss) -> Rule:
+    def needs_four_eyes(self, loss: Loss, facts: BackendFacts) -> bool:
+        """Whether two different supervisors must approve, by any of the rules for a loss."""
+        return any(rule.needs_four_eyes(facts) for rule in self.rules_for(loss, facts))
+
+    def rule_for_product(self, product: ProductId | None, loss: Loss) -> Rule:
         """The most specific that covers it, of equals the first; a person decides where none does."""
         found = [rule for rule in self.rules if rule.covers(product, loss)]
         return max(found, key=Rule.specificity, default=Rule(mode=Mode.MANUAL))
@@ -132,21 +235,20 @@ def loss_of(report: LossReported) -> Loss:
     return loss
 
 
-def needs_person(report: LossReported, facts: BackendFacts, rule: Rule) -> list[str]:
+def needs_person(report: LossReported, facts: BackendFacts, policy: Policy) -> list[str]:
     """Why a person must decide whatever the quota says, in words; empty where none must."""
-    told = f"{_words(report.reason)} {report.kind}"
-    if rule.mode is Mode.MANUAL:
-        return [f"policy has a supervisor decide on every {told} of these products"]
-    if rule.mode is Mode.HYBRID and facts.last_contact is not None and facts.last_contact > report.occurred:
-        return [f"the container reported in at {facts.last_contact:%Y-%m-%d %H:%M} UTC, after the loss was said to be"]
-    return []
+    rules = policy.rules_for(loss_of(report), facts)
+    if rules[0].mode is Mode.MANUAL:
+        return [f"policy has a supervisor decide on every {_words(report.reason)} {report.kind} of these products"]
+    found = [one for rule in rules for one in rule.limits_found(report, facts)]
+    return list(dict.fromkeys(one.told for one in found if one.exceeded))
 
 
-def quota_to_reserve(report: LossReported, facts: BackendFacts, rule: Rule) -> Quota | None:
+def quota_to_reserve(report: LossReported, facts: BackendFacts, policy: Policy) -> Quota | None:
     """The quota of which one recovery must be set aside before policy may decide by itself."""
-    if rule.mode is not Mode.HYBRID or _nothing_to_recover(report, facts) or needs_person(report, facts, rule):
+    if _nothing_to_recover(report, facts) or needs_person(report, facts, policy):
         return None
-    return rule.quota
+    return policy.rule_for(loss_of(report), facts).quota
 
 
 def decide_report(
@@ -168,7 +270,7 @@ def decide_report(
 
     if _nothing_to_recover(report, facts):
         return decided(Decision.REFUSED, f"container {facts.serial} holds no licence that could be replaced")
-    if reasons := needs_person(report, facts, rule):
+    if reasons := needs_person(report, facts, policy):
         return decided(Decision.NEEDS_APPROVAL, *reasons)
     recovers = RECOVERS[loss.recovery].format(reason=_words(report.reason), kind=report.kind)
     told = f"policy version {policy.policy_version} {recovers} at once"

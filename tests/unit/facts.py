@@ -68,6 +68,7 @@ def fact_of(kind: type[Fact]) -> st.SearchStrategy[Fact]:
         "reasons": st.lists(st.text(max_size=40), max_size=3).map(tuple),
         "ordinal": generations,
         "limit": generations,
+        "evidence": st.lists(names, max_size=3).map(tuple),
         "cases": st.lists(names, max_size=3).map(tuple),
         "subjects": st.lists(names, max_size=3).map(tuple),
         "tickets": st.lists(names, max_size=3).map(tuple),
@@ -89,9 +90,11 @@ def fact_of(kind: type[Fact]) -> st.SearchStrategy[Fact]:
                     product=names,
                     ticket=names,
                     value_cents=st.integers(0, 10**12),
+                    first_issued=st.none() | instants,
                 ),
                 max_size=3,
             ).map(tuple),
+            losses=st.lists(instants, max_size=3).map(tuple),
         ),
     }
     drawn: dict[str, st.SearchStrategy[Any]] = {}

@@ -52,9 +52,9 @@ def test_hybrid_asks_a_supervisor_when_the_container_reported_in_after_its_loss(
     later = facts(licence(product="cam"), last_contact=NOW)
     before = facts(licence(product="cam"), last_contact=NOW - timedelta(days=2))
 
-    assert quota_to_reserve(report(), later, HYBRID) is None
+    assert quota_to_reserve(report(), later, POLICY) is None
     assert decide_report(report(), later, POLICY, None).decision is Decision.NEEDS_APPROVAL
-    assert quota_to_reserve(report(), before, HYBRID) is QUOTA
+    assert quota_to_reserve(report(), before, POLICY) is QUOTA
 
 
 @given(products=st.lists(st.sampled_from(["cad", "cam", "plm", "other"]), min_size=1, max_size=4))
@@ -89,7 +89,7 @@ def test_a_quota_is_counted_for_its_subject(per: QuotaSubject, subjects: tuple[s
 def test_an_empty_container_is_refused_in_every_mode(mode: Mode) -> None:
     policy = Policy(rules=(Rule(mode=mode, quota=QUOTA if mode is Mode.HYBRID else None),))
 
-    assert quota_to_reserve(report(), facts(), policy.rules[0]) is None
+    assert quota_to_reserve(report(), facts(), policy) is None
     assert decide_report(report(), facts(), policy, None).decision is Decision.REFUSED
 
 

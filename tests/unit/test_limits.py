@@ -1,0 +1,274 @@
+"""Limits of a hybrid rule: each sends a report to a person with its reason in words, and none is ever passed over."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from events.catalogue import BackendFacts, LossReported
+from events.ports import Reservation
+from events.terms import Decision, Mode, Reporter, Role
+from tests.unit.facts import NOW, facts, licence, report
+from workflows.limits import Limits, Losses
+from workflows.policy import STRICTNESS, Policy, Quota, Rule, decide_report, loss_of, quota_to_reserve
+
+DAY = timedelta(days=1)
+BY_HOLDER = Reporter(role=Role.HOLDER, name="h-1")
+
+
+def hybrid(**limits: Any) -> Policy:
+    return Policy(rules=(Rule(mode=Mode.HYBRID, limits=Limits(**limits)),))
+
+
+def decided(policy: Policy, said: LossReported, known: BackendFacts) -> tuple[Decision, tuple[str, ...]]:
+    found = decide_report(said, known, policy, None)
+    return found.decision, found.reasons
+
+
+@pytest.mark.parametrize(
+    ("limits", "within", "beyond", "reason"),
+    [
+        (
+            {"value_above_cents": 20_000},
+            facts(licence(1), licence(2)),
+            facts(licence(1), licence(2, value_cents=10_001)),
+            "the licences are worth 200.01, more than 200.00",
+        ),
+        (
+            {"licence_older_than_days": 365},
+            facts(licence(first_issued=NOW - 365 * DAY)),
+            facts(licence(first_issued=NOW), licence(2, first_issued=NOW - 366 * DAY)),
+            "the oldest licence was first issued on 2025-02-28, more than 365 days before the report",
+        ),
+        (
+            {"licence_younger_than_days": 30},
+            facts(licence(first_issued=NOW - 30 * DAY)),
+            facts(licence(first_issued=NOW - 300 * DAY), licence(2, first_issued=NOW - 29 * DAY)),
+            "the youngest licence was first issued on 2026-01-31, not more than 30 days before the report",
+        ),
+        (
+            {"licence_older_than_days": 365},
+            facts(licence(first_issued=NOW)),
+            facts(licence(first_issued=NOW), licence(2, first_issued=None)),
+            "it is not known when a licence was first issued",
+        ),
+        (
+            {"losses": Losses(more_than=1, term_days=30)},
+            facts(licence(), losses=(NOW + DAY, NOW - DAY, NOW - 30 * DAY)),
+            facts(licence(), losses=(NOW, NOW - 29 * DAY)),
+            "the holder reported 2 other losses in 30 days, more than 1",
+        ),
+        (
+            {"exposure_above_days": 10},
+            facts(licence(expires=NOW + 10 * DAY)),
+            facts(licence(expires=NOW + 10 * DAY), licence(2, expires=NOW + 11 * DAY)),
+            "what is lost can run until 2026-03-12 12:00 UTC, more than 10 days from the report",
+        ),
+        (
+            {"exposure_above_days": 10},
+            facts(licence(expires=NOW - DAY)),
+            facts(licence(expires=None)),
+            "what is lost can run for ever, more than 10 days from the report",
+        ),
+        (
+            {},
+            facts(licence(), last_contact=NOW - DAY),
+            facts(licence(), last_contact=NOW),
+            "the container reported in at 2026-03-01 12:00 UTC, after the loss was said to be",
+        ),
+    ],
+)
+def test_a_limit_on_what_the_backend_knows(
+    limits: dict[str, Any], within: BackendFacts, beyond: BackendFacts, reason: str
+) -> None:
+    assert decided(hybrid(**limits), report(), within)[0] is Decision.AUTOMATIC
+    assert decided(hybrid(**limits), report(), beyond) == (Decision.NEEDS_APPROVAL, (reason,))
+
+
+@pytest.mark.parametrize(
+    ("limits", "within", "beyond", "reason"),
+    [
+        (
+            {"evidence": ("police_report", "photo")},
+            report(evidence=("photo", "police_report", "invoice")),
+            report(evidence=("photo",)),
+            "evidence is missing: police_report",
+        ),
+        (
+            {"holder_only": True},
+            report(reporter=BY_HOLDER),
+            report(reporter=Reporter(role=Role.BACK_OFFICE, name="h-1")),
+            "somebody other than the holder reported it",
+        ),
+    ],
+)
+def test_a_limit_on_what_the_report_says(
+    limits: dict[str, Any], within: LossReported, beyond: LossReported, reason: str
+) -> None:
+    assert decided(hybrid(**limits), within, facts(licence()))[0] is Decision.AUTOMATIC
+    assert decided(hybrid(**limits), beyond, facts(licence())) == (Decision.NEEDS_APPROVAL, (reason,))
+
+
+def test_every_limit_that_is_exceeded_is_told() -> None:
+    policy = hybrid(value_above_cents=0, holder_only=True, evidence=("police_report",))
+
+    assert len(decided(policy, report(), facts(licence()))[1]) == 3
+
+
+def test_a_contact_after_the_loss_is_no_limit_where_the_policy_says_so() -> None:
+    later = facts(licence(), last_contact=NOW)
+
+    assert decided(hybrid(contact_after_loss=False), report(), later)[0] is Decision.AUTOMATIC
+
+
+def test_of_two_products_the_limits_of_both_rules_hold_and_the_smaller_quota() -> None:
+    cheap = Rule(products=("cad",), mode=Mode.HYBRID, quota=Quota(recoveries=5))
+    limits = Limits(value_above_cents=50_000)
+    dear = Rule(products=("plm",), mode=Mode.HYBRID, quota=Quota(recoveries=2), limits=limits)
+    policy = Policy(rules=(cheap, dear))
+    both = facts(licence(1, product="cad"), licence(2, product="plm"))
+    beyond = facts(licence(1, product="cad", value_cents=50_000), licence(2, product="plm"))
+
+    assert quota_to_reserve(report(), both, policy) is dear.quota
+    assert quota_to_reserve(report(), beyond, policy) is None
+    assert decided(policy, report(), beyond)[0] is Decision.NEEDS_APPROVAL
+
+
+def test_two_supervisors_approve_where_a_rule_of_any_product_asks_for_them() -> None:
+    manual = Rule(mode=Mode.MANUAL)
+    policy = Policy(rules=(manual, Rule(products=("plm",), mode=Mode.MANUAL, four_eyes_above_cents=15_000)))
+    loss = loss_of(report())
+
+    assert not policy.needs_four_eyes(loss, facts(licence(1, product="plm")))
+    assert not policy.needs_four_eyes(loss, facts(licence(1), licence(2)))
+    assert policy.needs_four_eyes(loss, facts(licence(1), licence(2, product="plm")))
+
+
+def test_goodwill_is_granted_by_those_who_are_named_or_by_every_supervisor() -> None:
+    named = Rule(mode=Mode.HYBRID, quota=Quota(recoveries=1, goodwill=("ann",)))
+    unnamed = Rule(mode=Mode.HYBRID, quota=Quota(recoveries=1))
+
+    assert [named.may_grant_goodwill(who) for who in ("ann", "bob")] == [True, False]  # type: ignore[arg-type]
+    assert unnamed.may_grant_goodwill("bob")  # type: ignore[arg-type]
+
+
+# Properties: over any rules, reports and facts.
+
+days = st.integers(1, 60)
+cents = st.integers(0, 40_000)
+limits = st.builds(
+    Limits,
+    value_above_cents=st.none() | cents,
+    licence_older_than_days=st.none() | days,
+    licence_younger_than_days=st.none() | days,
+    losses=st.none() | st.builds(Losses, more_than=st.integers(0, 3), term_days=days),
+    evidence=st.lists(st.sampled_from(["police_report", "photo"]), unique=True).map(tuple),
+    holder_only=st.booleans(),
+    contact_after_loss=st.booleans(),
+    exposure_above_days=st.none() | days,
+)
+quotas = st.builds(Quota, recoveries=st.integers(0, 3))
+products = st.sampled_from(["cad", "cam", "plm"])
+named = st.lists(products, max_size=2, unique=True).map(tuple)
+rules = st.one_of(
+    st.builds(Rule, products=named, mode=st.sampled_from([Mode.AUTOMATIC, Mode.MANUAL])),
+    st.builds(Rule, products=named, mode=st.just(Mode.HYBRID), limits=limits, quota=st.none() | quotas),
+    st.builds(Rule, products=named, mode=st.just(Mode.HYBRID), limits=st.none(), quota=quotas),
+)
+policies = st.lists(rules, min_size=1, max_size=4).map(lambda found: Policy(rules=tuple(found)))
+ago = days.map(lambda count: NOW - count * DAY)
+ahead = days.map(lambda count: NOW + count * DAY)
+licences = st.builds(
+    licence,
+    st.integers(1, 9),
+    product=products,
+    value_cents=cents,
+    first_issued=st.none() | ago,
+    expires=st.none() | ahead,
+)
+known = st.builds(
+    facts,
+    licences,
+    licences,
+    last_contact=st.none() | ago | st.just(NOW),
+    losses=st.lists(ago, max_size=5).map(tuple),
+)
+reports = st.builds(
+    report,
+    reporter=st.sampled_from([BY_HOLDER, Reporter(role=Role.BACK_OFFICE, name="crm")]),
+    evidence=st.lists(st.sampled_from(["police_report", "photo"]), unique=True).map(tuple),
+)
+LENIENCY = [Decision.AUTOMATIC, Decision.NEEDS_APPROVAL, Decision.REFUSED]
+
+
+def with_reservation(policy: Policy, said: LossReported, known: BackendFacts, used: int) -> Decision:
+    """The decision when so many recoveries of the quota are used."""
+    quota = quota_to_reserve(said, known, policy)
+    left = quota is not None and used < quota.recoveries
+    reservation = Reservation(at=NOW, ordinal=used + 1 if left else None, limit=quota.recoveries) if quota else None
+    return decide_report(said, known, policy, reservation).decision
+
+
+@given(policy=policies, said=reports, known=known, used=st.integers(0, 4))
+def test_nothing_is_automatic_when_a_limit_or_the_quota_of_a_rule_for_it_is_exceeded(
+    policy: Policy, said: LossReported, known: BackendFacts, used: int
+) -> None:
+    if with_reservation(policy, said, known, used) is Decision.AUTOMATIC:
+        for item in known.licences:
+            rule = policy.rule_for_product(item.product, loss_of(said))
+            assert rule.mode is not Mode.MANUAL
+            assert not [found for found in rule.limits_found(said, known) if found.exceeded]
+            assert rule.quota is None or used < rule.quota.recoveries
+
+
+@st.composite
+def stricter(draw: st.DrawFn, rule: Rule) -> Rule:
+    """A rule that allows no more than this one."""
+    mode = draw(st.sampled_from(STRICTNESS[STRICTNESS.index(rule.mode) :]))
+    if mode is not Mode.HYBRID:
+        return rule.model_copy(update={"mode": mode, "quota": None, "limits": None})
+    before = rule.limits or Limits()
+    tighter = before.model_copy(
+        update={
+            "value_above_cents": draw(st.integers(0, before.value_above_cents or 0))
+            if before.value_above_cents is not None
+            else draw(st.none() | cents),
+            "evidence": ("photo", *before.evidence) if draw(st.booleans()) else before.evidence,
+            "holder_only": before.holder_only or draw(st.booleans()),
+            "contact_after_loss": before.contact_after_loss or draw(st.booleans()),
+            "losses": before.losses.model_copy(update={"more_than": draw(st.integers(0, before.losses.more_than))})
+            if before.losses
+            else draw(st.none() | st.builds(Losses, more_than=st.integers(0, 3))),
+            "exposure_above_days": draw(st.integers(0, before.exposure_above_days))
+            if before.exposure_above_days is not None
+            else draw(st.none() | days),
+        }
+    )
+    quota = rule.quota or draw(st.none() | quotas)
+    fewer = quota and quota.model_copy(update={"recoveries": draw(st.integers(0, quota.recoveries))})
+    return rule.model_copy(update={"mode": mode, "limits": tighter, "quota": fewer})
+
+
+@given(data=st.data(), policy=policies, said=reports, known=known, used=st.integers(0, 4))
+def test_a_stricter_policy_never_decides_more_leniently(
+    data: st.DataObject, policy: Policy, said: LossReported, known: BackendFacts, used: int
+) -> None:
+    harder = policy.model_copy(update={"rules": tuple(data.draw(stricter(rule)) for rule in policy.rules)})
+
+    before, after = (with_reservation(one, said, known, used) for one in (policy, harder))
+
+    assert LENIENCY.index(after) >= LENIENCY.index(before)
+
+
+@given(data=st.data(), found=st.lists(rules, min_size=1, max_size=5, unique_by=lambda rule: rule.specificity()))
+def test_the_most_specific_rule_holds_in_whatever_order_the_rules_stand(data: st.DataObject, found: list[Rule]) -> None:
+    shuffled = data.draw(st.permutations(found))
+    loss = loss_of(report())
+
+    for product in ("cad", "cam", "plm", "other"):
+        ones = [Policy(rules=tuple(order)).rule_for_product(product, loss) for order in (found, shuffled)]  # type: ignore[arg-type]
+        assert ones[0] == ones[1]
+        covering = [rule for rule in found if rule.covers(product, loss)]  # type: ignore[arg-type]
+        assert all(ones[0].specificity() >= rule.specificity() for rule in covering)

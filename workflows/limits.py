@@ -1,0 +1,158 @@
+"""Limits: what sends a case of a hybrid rule to a person. Pure; each says in words what it found."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Annotated, Final
+
+from pydantic import ConfigDict, Field
+
+from events.catalogue import BackendFacts, LossReported
+from events.terms import EvidenceName, Role, Value
+from workflows.exposure import exposure
+
+CENTS_LIMIT: Final = 10**12
+DAYS_LIMIT: Final = 36_600
+
+
+class Setting(Value):
+    """A group of settings; what stands under each of them is its documentation."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class Found(Value):
+    """What one limit says of a report: the name of its setting, whether it is exceeded, and why."""
+
+    setting: str
+    exceeded: bool
+    told: str
+
+
+class Losses(Setting):
+    """How many losses of one holder policy decides on by itself."""
+
+    more_than: Annotated[int, Field(ge=0, lt=BackendFacts.LOSSES_KNOWN)]
+    """So many earlier losses of the holder are not too many yet; one more goes to a person."""
+    term_days: Annotated[int, Field(ge=1, le=3660)] = 365
+    """Losses reported so long before this report count."""
+
+
+class Limits(Setting):
+    """What sends a report under a hybrid rule to a person, whatever the quota says."""
+
+    value_above_cents: Annotated[int, Field(ge=0, le=CENTS_LIMIT)] | None = None
+    """The lost licences are worth more than this, together."""
+    licence_older_than_days: Annotated[int, Field(ge=1, le=DAYS_LIMIT)] | None = None
+    """One of the licences was first issued longer ago."""
+    licence_younger_than_days: Annotated[int, Field(ge=1, le=DAYS_LIMIT)] | None = None
+    """One of the licences was first issued less long ago."""
+    losses: Losses | None = None
+    """The holder has lost too much before."""
+    evidence: Annotated[tuple[EvidenceName, ...], Field(max_length=20)] = ()
+    """Evidence that the report must name, such as `police_report`; a report without one of them goes to a person."""
+    holder_only: bool = False
+    """Somebody other than the holder reported it."""
+    contact_after_loss: bool = True
+    """The container reported in after the time at which it is said to have been lost."""
+    exposure_above_days: Annotated[int, Field(ge=0, le=DAYS_LIMIT)] | None = None
+    """A lost licence can still run longer than this after the report, or for ever."""
+
+    def found(self, report: LossReported, facts: BackendFacts) -> list[Found]:
+        """What each limit that is set says, in their order."""
+        told = (
+            self._value(facts),
+            *self._age(report, facts),
+            self._losses(report, facts),
+            self._evidence(report),
+            self._reporter(report, facts),
+            self._contact(report, facts),
+            self._exposure(report, facts),
+        )
+        return [one for one in told if one is not None]
+
+    def _value(self, facts: BackendFacts) -> Found | None:
+        if self.value_above_cents is None:
+            return None
+        value = value_cents(facts)
+        exceeded = value > self.value_above_cents
+        than = f"{'more' if exceeded else 'not more'} than {money(self.value_above_cents)}"
+        return Found(
+            setting="value_above_cents", exceeded=exceeded, told=f"the licences are worth {money(value)}, {than}"
+        )
+
+    def _age(self, report: LossReported, facts: BackendFacts) -> Iterator[Found]:
+        issued = [item.first_issued for item in facts.licences]
+        known = [instant for instant in issued if instant is not None]
+        for setting, days, older in (
+            ("licence_older_than_days", self.licence_older_than_days, True),
+            ("licence_younger_than_days", self.licence_younger_than_days, False),
+        ):
+            if days is None or not issued:
+                continue
+            if len(known) < len(issued):
+                yield Found(setting=setting, exceeded=True, told="it is not known when a licence was first issued")
+                continue
+            first = min(known) if older else max(known)
+            since = report.received - first
+            exceeded = since > timedelta(days=days) if older else since < timedelta(days=days)
+            than = f"{'more' if exceeded is older else 'not more'} than {days} days"
+            which = "oldest" if older else "youngest"
+            told = f"the {which} licence was first issued on {first:%Y-%m-%d}, {than} before the report"
+            yield Found(setting=setting, exceeded=exceeded, told=told)
+
+    def _losses(self, report: LossReported, facts: BackendFacts) -> Found | None:
+        if self.losses is None:
+            return None
+        start = report.received - timedelta(days=self.losses.term_days)
+        count = sum(start < loss <= report.received for loss in facts.losses)
+        exceeded = count > self.losses.more_than
+        than = f"{'more' if exceeded else 'not more'} than {self.losses.more_than}"
+        told = f"the holder reported {count} other losses in {self.losses.term_days} days, {than}"
+        return Found(setting="losses", exceeded=exceeded, told=told)
+
+    def _evidence(self, report: LossReported) -> Found | None:
+        if not self.evidence:
+            return None
+        missing = [name for name in self.evidence if name not in report.evidence]
+        told = f"evidence is missing: {', '.join(missing)}" if missing else f"there is {', '.join(self.evidence)}"
+        return Found(setting="evidence", exceeded=bool(missing), told=told)
+
+    def _reporter(self, report: LossReported, facts: BackendFacts) -> Found | None:
+        if not self.holder_only:
+            return None
+        by_holder = report.reporter.role is Role.HOLDER and str(report.reporter.name) == str(facts.holder)
+        told = "the holder reported it" if by_holder else "somebody other than the holder reported it"
+        return Found(setting="holder_only", exceeded=not by_holder, told=told)
+
+    def _contact(self, report: LossReported, facts: BackendFacts) -> Found | None:
+        if not self.contact_after_loss:
+            return None
+        exceeded = facts.last_contact is not None and facts.last_contact > report.occurred
+        told = "the container has not reported in since the loss was said to be"
+        if exceeded:
+            told = (
+                f"the container reported in at {facts.last_contact:%Y-%m-%d %H:%M} UTC, after the loss was said to be"
+            )
+        return Found(setting="contact_after_loss", exceeded=exceeded, told=told)
+
+    def _exposure(self, report: LossReported, facts: BackendFacts) -> Found | None:
+        if self.exposure_above_days is None:
+            return None
+        lost = exposure(facts.licences, {})
+        exceeded = lost.for_ever
+        runs = "for ever" if lost.for_ever else "nowhere"
+        if lost.until is not None:
+            exceeded = lost.until > report.received + timedelta(days=self.exposure_above_days)
+            runs = f"until {lost.until:%Y-%m-%d %H:%M} UTC"
+        than = f"{'more' if exceeded else 'not more'} than {self.exposure_above_days} days from the report"
+        return Found(setting="exposure_above_days", exceeded=exceeded, told=f"what is lost can run {runs}, {than}")
+
+
+def value_cents(facts: BackendFacts) -> int:
+    """What the licences of a loss are worth together, in cents."""
+    return sum(item.value_cents for item in facts.licences)
+
+
+def money(cents: int) -> str:
+    """An amount as people write it; the currency is the vendor's own."""
+    return f"{cents // 100:,}.{cents % 100:02}"
