@@ -7,10 +7,8 @@ from typing import Any
 
 import orjson
 from aiokafka import AIOKafkaProducer
-from pydantic import ValidationError
 
 from activities import signing
-from events.errors import Code, RefusalError
 from events.inbox import LossStatement
 from events.ports import AccessLink, Claim, DecisionOrder, DecisionTaken, SignInAnswer
 from events.terms import CaseId, ContactId, Serial, VendorId
@@ -40,13 +38,13 @@ class LocalGround:
         """The views."""
         return open_queries(self._settings.dsn)
 
-    async def add_vendor(self, vendor: VendorId, policy: str | None) -> bool:
+    async def add_vendor(self, vendor: VendorId, policy: Policy) -> bool:
         """A vendor's topics, signing key and first policy."""
-        return await add_vendor(self._settings, vendor, Policy() if policy is None else _policy(policy))
+        return await add_vendor(self._settings, vendor, policy)
 
-    async def adopt_policy(self, vendor: VendorId, policy: str) -> int:
+    async def adopt_policy(self, vendor: VendorId, policy: Policy) -> int:
         """Adopt a policy."""
-        adopted = _policy(policy).model_dump(mode="json", exclude={"policy_version"})
+        adopted = policy.model_dump(mode="json", exclude={"policy_version"})
         async with open_backend(self._settings) as backend:
             return await backend.adopt_policy(vendor, adopted, datetime.now(UTC))
 
@@ -94,11 +92,3 @@ class LocalGround:
     def verify(self, file: str, jwks: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         """The claims of a licence file."""
         return signing.verify(file, jwks, now)
-
-
-def _policy(text: str) -> Policy:
-    try:
-        return Policy.model_validate_json(text)
-    except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:5])
-        raise RefusalError(Code.UNREADABLE_POLICY, f"this is no policy: {told}") from None

@@ -38,6 +38,7 @@ from portal.terminal import (
     vendor_named,
 )
 from projections.queries import LicenceView
+from workflows.policy import Policy
 
 DECISIONS = {
     Action.APPROVE: "Approve a case that waits for a supervisor.",
@@ -222,13 +223,14 @@ def _vendors(ground: Callable[[], Ground]) -> typer.Typer:
     @app.command("add")
     def add_vendor(
         name: str,
-        policy: Annotated[Path | None, typer.Option(help="Its policy, as JSON; without it, all is automatic.")] = None,
+        policy: Annotated[Path | None, typer.Option(help="Its policy, as YAML; without it, all is automatic.")] = None,
         as_json: AsJson = False,
     ) -> None:
         """Add a vendor: its topics, its signing key and its first policy."""
         with refusals():
             vendor = vendor_named(ground(), name)
-            added = asyncio.run(ground().add_vendor(vendor, text_of(policy) if policy else None))
+            first = policies.policy_of(policy) if policy else Policy()
+            added = asyncio.run(ground().add_vendor(vendor, first))
             if as_json:
                 print_json({"vendor": vendor, "added": added, "inbox": f"lostfound.{vendor}.inbox"})
                 return

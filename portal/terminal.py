@@ -21,6 +21,7 @@ from events.inbox import LossStatement
 from events.ports import AccessLink, Claim, DecisionOrder, DecisionTaken, SignInAnswer
 from events.terms import CaseId, ContactId, Serial, VendorId
 from projections.queries import Queries
+from workflows.policy import Policy
 
 Answer = TypeVar("Answer")
 
@@ -39,8 +40,8 @@ class Ground(Protocol):
     def queries(self) -> AbstractAsyncContextManager[Queries]:
         """The views."""
 
-    async def add_vendor(self, vendor: VendorId, policy: str | None) -> bool:
-        """A vendor's topics, signing key and first policy (JSON); False when it was there already."""
+    async def add_vendor(self, vendor: VendorId, policy: Policy) -> bool:
+        """A vendor's topics, signing key and first policy; False when it was there already."""
 
     async def decide(self, vendor: VendorId, case: CaseId, order: DecisionOrder) -> DecisionTaken:
         """Bring a decision to a case, or `RefusalError`."""
@@ -51,8 +52,8 @@ class Ground(Protocol):
     async def send(self, vendor: VendorId, key: str, event: Mapping[str, Any]) -> None:
         """Put a CloudEvent into the vendor's inbox."""
 
-    async def adopt_policy(self, vendor: VendorId, policy: str) -> int:
-        """Adopt a policy (JSON), and answer with its version; one that is in force already stays so."""
+    async def adopt_policy(self, vendor: VendorId, policy: Policy) -> int:
+        """Adopt a policy, and answer with its version; one that is in force already stays so."""
 
     async def access_link(self, vendor: VendorId, serial: Serial) -> AccessLink:
         """The link for access data that are owed, or `RefusalError`."""
@@ -116,9 +117,13 @@ def vendor_named(ground: Ground, named: str | None) -> VendorId:
         ) from None
 
 
-def text_of(path: Path) -> str:
+def text_of(path: Path, limit: int = -1) -> str:
+    """The text in a file, or in standard input for `-`; not more than so many characters of it."""
     try:
-        return typer.get_text_stream("stdin").read() if str(path) == "-" else path.read_text()
+        if str(path) == "-":
+            return typer.get_text_stream("stdin").read(limit)
+        with path.open(encoding="utf-8") as file:
+            return file.read(limit)
     except (OSError, UnicodeDecodeError) as error:
         raise RefusalError(Code.UNREADABLE_FILE, f"{path} cannot be read as text: {error}") from None
 

@@ -1,0 +1,264 @@
+"""Contradictions in a policy: settings each of which is good, and which together cannot be meant. Pure.
+
+A sentence names the settings that it is about as `{0}` and `{1}`; whoever tells it puts their names and places there.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+from typing import Final
+
+from events.terms import LOSSES, Loss, Mode, ProductId, Recovery, Undecided, Watch
+from workflows.limits import money
+from workflows.policy import Policy, Rule
+
+HOURS_A_DAY: Final = 24
+
+Path = tuple[str | int, ...]
+
+
+class Contradicts(StrEnum):
+    """The stable codes of contradictions."""
+
+    WATCH_SHORTER_THAN_EXPOSURE = "watch_shorter_than_exposure"
+    DUE_AFTER_STOP_GAP = "due_after_stop_gap"
+    REMINDER_AFTER_DUE = "reminder_after_due"
+    ESCALATION_TO_NOBODY = "escalation_to_nobody"
+    ESCALATION_NEVER = "escalation_never"
+    FOUR_EYES_OF_ONE = "four_eyes_of_one"
+    FOUR_EYES_PASSED_BY = "four_eyes_passed_by"
+    NOT_A_SUPERVISOR = "not_a_supervisor"
+    NO_SUPERVISOR = "no_supervisor"
+    NOBODY_IS_ASKED = "nobody_is_asked"
+    NEVER_CHOSEN = "never_chosen"
+    NO_SUCH_LOSS = "no_such_loss"
+    DELAY_LONGER_THAN_WATCH = "delay_longer_than_watch"
+    DELAYS_OUT_OF_ORDER = "delays_out_of_order"
+    NO_AGE_PASSES = "no_age_passes"
+    REPEATED_NAME = "repeated_name"
+    NO_EFFECT = "no_effect"
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """What contradicts what. `paths` lead to the settings, the one to change first."""
+
+    code: Contradicts
+    sentence: str
+    paths: tuple[Path, ...]
+
+
+Finder = Callable[[Policy, Rule, Path], Iterator[Contradiction]]
+
+
+def contradictions(policy: Policy) -> list[Contradiction]:
+    """All contradictions of a policy, rule by rule."""
+    found = list(_repeated(policy.supervisors, ("supervisors",)))
+    for number, rule in enumerate(policy.rules):
+        where: Path = ("rules", number)
+        for name in ("products", "kinds", "reasons"):
+            found += _repeated(getattr(rule, name), (*where, name))
+        found += _repeated(rule.limits.evidence if rule.limits else (), (*where, "limits", "evidence"))
+        for finder in FINDERS:
+            found += finder(policy, rule, where)
+    return [*found, *_never_chosen(policy)]
+
+
+def losses_of(rule: Rule) -> list[Loss]:
+    """The rows of the table of losses that a rule can hold for."""
+    product = rule.products[0] if rule.products else None
+    return [loss for loss in LOSSES if rule.covers(product, loss)]
+
+
+def _repeated(names: Sequence[str], where: Path) -> Iterator[Contradiction]:
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            first = (*where, list(names).index(name))
+            yield Contradiction(
+                Contradicts.REPEATED_NAME, f"{{0}} is {name}, as {{1}} is; name it once", ((*where, number), first)
+            )
+
+
+def _no_such_loss(policy: Policy, rule: Rule, where: Path) -> Iterator[Contradiction]:
+    """A reason, or else a kind, that goes with none of the other."""
+    for name, others in (("reasons", "kinds"), ("kinds", "reasons")):
+        possible = losses_of(Rule.model_construct(**{others: getattr(rule, others)}))
+        goes = sorted({str(loss.reason if name == "reasons" else loss.kind) for loss in possible})
+        wrong = [(number, one) for number, one in enumerate(getattr(rule, name)) if one not in goes]
+        for number, one in wrong:
+            told = f"{{0}} is {one}, which goes with none of {{1}}; there go {', '.join(goes)}"
+            yield Contradiction(Contradicts.NO_SUCH_LOSS, told, ((*where, name, number), (*where, others)))
+        if wrong:
+            return
+
+
+def _never_chosen(policy: Policy) -> Iterator[Contradiction]:
+    """Rules that no loss of any product leads to, for the rule that is chosen instead is as specific or more so."""
+    by_product: dict[ProductId | None, list[Rule]] = {None: []}  # one that names a product comes before all others
+    for rule in policy.rules:
+        for product in rule.products or (None,):
+            by_product.setdefault(product, []).append(rule)
+    chosen = {
+        id(policy.model_copy(update={"rules": tuple(rules)}).rule_for_product(product, loss))
+        for product, rules in by_product.items()
+        for loss in LOSSES
+    }
+    for number, rule in enumerate(policy.rules):
+        losses = losses_of(rule)
+        if losses and id(rule) not in chosen:
+            product = rule.products[0] if rule.products else None
+            instead = policy.rule_for_product(product, losses[0])
+            other = next(place for place, one in enumerate(policy.rules) if one is instead)
+            sooner = "stands before it and is as specific" if other < number else "is more specific"
+            told = f"{{0}} is never chosen: {{1}} holds wherever it does, and {sooner}; name more in it, or remove it"
+            yield Contradiction(Contradicts.NEVER_CHOSEN, told, (("rules", number), ("rules", other)))
+
+
+def _people(policy: Policy, rule: Rule, where: Path) -> Iterator[Contradiction]:
+    """Those who are to decide must be there, and allowed to."""
+    if rule.mode is not Mode.AUTOMATIC and not policy.supervisors:
+        told = f"{{0}} is {rule.mode}, but {{1}} names nobody who could decide; name somebody"
+        yield Contradiction(Contradicts.NO_SUPERVISOR, told, ((*where, "mode"), ("supervisors",)))
+        return
+    groups = (
+        ((*where, "quota", "goodwill"), rule.quota.goodwill if rule.quota else ()),
+        ((*where, "approval", "escalate_to"), rule.approval.escalate_to if rule.approval else ()),
+    )
+    for path, names in groups:
+        yield from _repeated(names, path)
+        for number, name in enumerate(names):
+            if name not in policy.supervisors:
+                told = (
+                    f"{{0}} is {name}, who is not among {{1}} and could not decide; add {name} there, or leave it out"
+                )
+                yield Contradiction(Contradicts.NOT_A_SUPERVISOR, told, ((*path, number), ("supervisors",)))
+
+
+def _approval(policy: Policy, rule: Rule, where: Path) -> Iterator[Contradiction]:
+    """Deadlines in their order, and an escalation that reaches somebody."""
+    approval, at = rule.approval, (*where, "approval")
+    if approval is None:
+        return
+    due, until = (*at, "due_hours"), (*at, "undecided")
+    if approval.remind_hours is not None and approval.remind_hours >= approval.due_hours:
+        told = f"{{0}} is {approval.remind_hours}, but {{1}} is {approval.due_hours}: remind earlier"
+        yield Contradiction(Contradicts.REMINDER_AFTER_DUE, told, ((*at, "remind_hours"), due))
+    if approval.undecided is Undecided.ESCALATE and not approval.escalate_to:
+        told = "{0} is escalate, but {1} names nobody; name a supervisor"
+        yield Contradiction(Contradicts.ESCALATION_TO_NOBODY, told, (until, (*at, "escalate_to")))
+    if approval.undecided is not Undecided.ESCALATE and approval.escalate_to:
+        told = f"{{0}} names people, but {{1}} is {approval.undecided}: write undecided: escalate, or leave them out"
+        yield Contradiction(Contradicts.ESCALATION_NEVER, told, ((*at, "escalate_to"), until))
+    bridged = any(loss.recovery is Recovery.STOP_GAP for loss in losses_of(rule))
+    if bridged and approval.due_hours > rule.stop_gap_days * HOURS_A_DAY:
+        ends = rule.stop_gap_days * HOURS_A_DAY
+        told = f"{{0}} is {approval.due_hours}, but {{1}} ends a stop-gap after {ends} hours; write {ends} or less"
+        yield Contradiction(Contradicts.DUE_AFTER_STOP_GAP, told, (due, (*where, "stop_gap_days")))
+
+
+def _nobody_is_asked(policy: Policy, rule: Rule, where: Path) -> Iterator[Contradiction]:
+    """An automatic rule asks nobody."""
+    for name in ("approval", "four_eyes_above_cents"):
+        if rule.mode is Mode.AUTOMATIC and getattr(rule, name) is not None:
+            told = "{0} is of no use where {1} is automatic and nobody is asked; write mode: hybrid or manual"
+            yield Contradiction(Contradicts.NOBODY_IS_ASKED, told, ((*where, name), (*where, "mode")))
+
+
+def _four_eyes(policy: Policy, rule: Rule, where: Path) -> Iterator[Contradiction]:
+    """Two different supervisors must exist, and be asked."""
+    above, path = rule.four_eyes_above_cents, (*where, "four_eyes_above_cents")
+    if above is None or rule.mode is Mode.AUTOMATIC:
+        return
+    if len(set(policy.supervisors)) == 1:
+        told = "{0} asks for two different supervisors, but {1} names one; name another"
+        yield Contradiction(Contradicts.FOUR_EYES_OF_ONE, told, (path, ("supervisors",)))
+    limit = rule.limits.value_above_cents if rule.limits else None
+    if rule.mode is Mode.HYBRID and (limit is None or limit > above):
+        passes = "any value" if limit is None else f"up to {money(limit)}"
+        told = (
+            f"{{0}} has two supervisors approve above {money(above)}, but by {{1}} policy decides alone on {passes};"
+            f" write limits: value_above_cents: {above} or less"
+        )
+        yield Contradiction(Contradicts.FOUR_EYES_PASSED_BY, told, (path, (*where, "limits", "value_above_cents")))
+
+
+def _watch(policy: Policy, rule: Rule, where: Path) -> Iterator[Contradiction]:
+    """What is watched for must be able to turn up within the watch."""
+    watched = [loss for loss in losses_of(rule) if loss.watch in (Watch.SHORT, Watch.LONG)]
+    watch = min((rule.watch_days_for(loss) for loss in watched), default=None)
+    exposure = rule.limits.exposure_above_days if rule.limits else None
+    at = (*where, "watch_days")
+    if watch is not None and exposure is not None and watch < exposure:
+        told = (
+            f"{{0}} makes a watch of {watch} days, but by {{1}} what is lost may run for {exposure} days"
+            f" before a person is asked; write watch_days: {exposure} or more"
+        )
+        path = (*where, "limits", "exposure_above_days")
+        yield Contradiction(Contradicts.WATCH_SHORTER_THAN_EXPOSURE, told, (at, path))
+    for number, ordered in enumerate(rule.measures or ()):
+        if watch is not None and ordered.delay_hours > watch * HOURS_A_DAY:
+            told = (
+                f"{{0}} is {ordered.delay_hours}, longer than the watch of {watch} days by {{1}}, which would be over"
+                f" before the measure takes effect; write {watch * HOURS_A_DAY} or less"
+            )
+            path = (*where, "measures", number, "delay_hours")
+            yield Contradiction(Contradicts.DELAY_LONGER_THAN_WATCH, told, (path, at))
+
+
+def _measures(policy: Policy, rule: Rule, where: Path) -> Iterator[Contradiction]:
+    """Measures take effect in their order, each once."""
+    measures, at = rule.measures or (), (*where, "measures")
+    yield from _repeated([ordered.measure for ordered in measures], at)
+    for number, (before, after) in enumerate(pairwise(measures), start=1):
+        if after.delay_hours < before.delay_hours:
+            told = (
+                f"{{0}} takes effect after {after.delay_hours} hours, before {{1}}, which stands first and takes"
+                f" {before.delay_hours}; put them in the order in which they take effect"
+            )
+            yield Contradiction(Contradicts.DELAYS_OUT_OF_ORDER, told, ((*at, number), (*at, number - 1)))
+
+
+def _ages(policy: Policy, rule: Rule, where: Path) -> Iterator[Contradiction]:
+    """Some licence must be neither too old nor too young, or the mode is manual."""
+    limits, at = rule.limits, (*where, "limits")
+    older = limits.licence_older_than_days if limits else None
+    younger = limits.licence_younger_than_days if limits else None
+    if older is not None and younger is not None and younger > older:
+        told = (
+            f"{{0}} is {younger} and {{1}} is {older}: every licence is too young or too old; write mode: manual if so"
+        )
+        paths = ((*at, "licence_younger_than_days"), (*at, "licence_older_than_days"))
+        yield Contradiction(Contradicts.NO_AGE_PASSES, told, paths)
+
+
+def _no_effect(policy: Policy, rule: Rule, where: Path) -> Iterator[Contradiction]:
+    """Settings for losses that the rule is not for."""
+    losses = losses_of(rule)
+    uses: dict[str, tuple[bool, str]] = {
+        "measures": (any(loss.measures for loss in losses), "nothing is blocked"),
+        "watch_days": (
+            any(loss.watch in (Watch.SHORT, Watch.LONG) for loss in losses),
+            "nothing is watched for so long",
+        ),
+        "stop_gap_days": (any(loss.recovery is Recovery.STOP_GAP for loss in losses), "there is no stop-gap"),
+        "match": (any(loss.recovery is Recovery.REISSUE for loss in losses), "no machine must be the same"),
+    }
+    narrow = "reasons" if rule.reasons else "kinds"
+    for name, (used, why) in uses.items():
+        if losses and not used and getattr(rule, name) != Rule.model_fields[name].default:
+            told = f"{{0}} has no effect: with the losses that {{1}} leaves, {why}; remove it"
+            yield Contradiction(Contradicts.NO_EFFECT, told, ((*where, name), (*where, narrow)))
+
+
+FINDERS: tuple[Finder, ...] = (
+    _no_such_loss,
+    _people,
+    _approval,
+    _nobody_is_asked,
+    _four_eyes,
+    _watch,
+    _measures,
+    _ages,
+    _no_effect,
+)
