@@ -2,8 +2,8 @@
 
     python examples/sample_vendor.py FOLDER
 
-writes into FOLDER
-  policy.json       the vendor's policy
+needs PyYAML and writes into FOLDER
+  policy.yaml       the vendor's policy, a copy of globex.yaml
   statements.jsonl  {"wave": N, "key": serial, "event": CloudEvent}, to be put into its inbox
   decisions.jsonl   {"wave": N, "decision", "report", "action", "by", "why", "verdict"}, for the report's case
   expected.json     what must become of each report and case, by the rules in rules.py
@@ -19,6 +19,7 @@ from collections import Counter
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import yaml
 from rules import expected
 
 SEED = 20
@@ -32,15 +33,8 @@ LEASES = {
     HYBRID: {"check_in": {"unit": "week", "count": 1}, "grace_days": 3},
     DEAR: {"check_in": {"unit": "day", "count": 1}, "grace_days": 1},
 }
-POLICY = {
-    "supervisors": ["ann", "tom", "mia"],
-    "rules": [
-        {"products": [DEAR], "mode": "manual", "watch_days": 730},
-        {"products": [HYBRID], "mode": "hybrid", "quota": {"per": "holder", "recoveries": 2, "term_days": 365}},
-        {"products": [CHEAP], "mode": "automatic"},
-        {"mode": "manual"},
-    ],
-}
+POLICY = (Path(__file__).parent / "globex.yaml").read_text()
+"""What its administrators wrote."""
 FIRST, MAIN, DECIDE, SIGHT, RULE = range(5)
 """The waves: a few automatic cases, all else that is owned and reported, decisions, sightings, verdicts."""
 
@@ -251,9 +245,9 @@ def main(folder: Path) -> None:
     documents = {"statements": vendor.statements, "decisions": vendor.decisions}
     for name, rows in documents.items():
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    must = expected(POLICY, vendor.statements, vendor.decisions, waves=RULE + 1)
-    for name, document in {"policy": POLICY, "expected": {"vendor": VENDOR, **must}}.items():
-        (folder / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
+    must = expected(yaml.safe_load(POLICY), vendor.statements, vendor.decisions, waves=RULE + 1)
+    (folder / "expected.json").write_text(json.dumps({"vendor": VENDOR, **must}, indent=1) + "\n")
+    (folder / "policy.yaml").write_text(POLICY)
     assert (vendor.counts["container"], vendor.counts["licence.issued"]) == (CONTAINERS, LICENCES)
     assert vendor.counts["loss.reported"] == REPORTS, vendor.counts
 

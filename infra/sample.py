@@ -26,6 +26,7 @@ from infra.settings import Settings
 from infra.wiring import add_vendor, open_backend, open_temporal
 from portal.cases import TemporalCases
 from portal.commands import Doors
+from portal.policy_file import policy_in
 from projections.queries import open_queries
 from workflows.policy import Policy
 
@@ -74,7 +75,7 @@ async def make(folder: Path) -> Sample:
     expected = json.loads((folder / "expected.json").read_text())
     return Sample(
         vendor=expected["vendor"],
-        policy=Policy.model_validate_json((folder / "policy.json").read_text()),
+        policy=policy_in((folder / "policy.yaml").read_text(), "policy.yaml"),
         statements=_lines(folder / "statements.jsonl"),
         decisions=_lines(folder / "decisions.jsonl"),
         after=expected["after"],
