@@ -3,15 +3,21 @@
 import asyncio
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from events.errors import Code, RefusalError
-from portal.policy_file import check, policy_in, schema
+from events.terms import Kind, Loss, Reason, Role
+from portal.explaining import told
+from portal.policy_file import check, policy_in, rule_lines, schema
+from portal.statements import invalid
 from portal.terminal import REFUSED, AsJson, Ground, OfVendor, ask, print_json, refusals, text_of, vendor_named
 from portal.yaml_document import CHARACTERS_LIMIT
+from workflows.explanation import Supposed, explain
 from workflows.policy import Policy
 
 PolicyFile = Annotated[Path, typer.Argument(help="The policy, as YAML; - reads standard input.", allow_dash=True)]
@@ -20,6 +26,17 @@ PolicyFile = Annotated[Path, typer.Argument(help="The policy, as YAML; - reads s
 def policy_of(file: Path) -> Policy:
     """The policy in a file, or `RefusalError` with every mistake in it."""
     return policy_in(text_of(file, CHARACTERS_LIMIT + 1), str(file))
+
+
+def _supposed(**said: object) -> Supposed:
+    try:
+        supposed = Supposed.model_validate(said)
+    except ValidationError as error:
+        raise invalid(error) from None
+    if Loss.of(supposed.kind, supposed.reason) is None:
+        told = f"{supposed.kind}/{supposed.reason} is no loss; `lostfound kinds` lists what goes"
+        raise RefusalError(Code.INVALID_LOSS, told)
+    return supposed
 
 
 def commands(ground: Callable[[], Ground]) -> typer.Typer:
@@ -38,6 +55,52 @@ def commands(ground: Callable[[], Ground]) -> typer.Typer:
         else:
             typer.echo(f"{file} is good: {len(policy.rules)} rules, {len(policy.supervisors)} supervisors.")
         raise typer.Exit(0 if policy else REFUSED)
+
+    @app.command("explain")
+    def explain_file(
+        file: PolicyFile,
+        kind: Annotated[Kind, typer.Option(help="What the container is made of.")],
+        reason: Annotated[Reason, typer.Option(help="Why it is gone; `lostfound kinds` lists what goes.")],
+        product: Annotated[
+            list[str] | None, typer.Option(help="A product that is licensed in it; may be given again.")
+        ] = None,
+        value: Annotated[int, typer.Option(help="What its licences are worth together, in cents.")] = 0,
+        age_days: Annotated[int | None, typer.Option(help="How long ago they were first issued.")] = None,
+        exposure_days: Annotated[
+            int | None, typer.Option(help="How long they can still run; for ever, if not given.")
+        ] = None,
+        reporter_role: Annotated[Role, typer.Option(help="Who reports it.")] = Role.HOLDER,
+        evidence: Annotated[list[str] | None, typer.Option(help="What was shown for it; may be given again.")] = None,
+        contact_after_loss: Annotated[
+            bool, typer.Option("--contact-after-loss", help="It reported in after its loss.")
+        ] = False,
+        losses: Annotated[int, typer.Option(help="How many other losses the holder reported just before.")] = 0,
+        used: Annotated[int, typer.Option(help="How many recoveries of the quota are used.")] = 0,
+        as_json: AsJson = False,
+    ) -> None:
+        """Say what a policy would decide on a report, and why; nothing need run."""
+        with refusals():
+            text = text_of(file, CHARACTERS_LIMIT + 1)
+            policy = policy_in(text, str(file))
+            supposed = _supposed(
+                kind=kind,
+                reason=reason,
+                products=product or (),
+                value_cents=value,
+                age_days=age_days,
+                exposure_days=exposure_days,
+                reporter_role=reporter_role,
+                evidence=evidence or (),
+                contact_after_loss=contact_after_loss,
+                losses=losses,
+                used=used,
+            )
+            found = explain(policy, supposed, datetime.now(UTC))
+        if as_json:
+            print_json(found)
+            return
+        lines = rule_lines(text)
+        typer.echo("\n".join(told(supposed, found, lines)))
 
     @app.command("schema")
     def print_schema() -> None:

@@ -111,6 +111,13 @@ def policy_in(text: str, file: str) -> Policy:
     return policy
 
 
+def rule_lines(text: str) -> dict[int, int]:
+    """At which line of a good policy's text each rule stands, by its number from 1; no line where no rule is given."""
+    document = read(text)
+    rules = len(document.value.get("rules", ()))
+    return {number + 1: document.key(("rules", number)).line for number in range(rules)}
+
+
 def check(text: str) -> tuple[Policy | None, list[Mistake]]:
     """The policy in a text, or None with all its mistakes in the order of their places."""
     try:
