@@ -60,7 +60,7 @@ $(VENV)/.dev: $(PINS) | $(BIN)/pip
 
 define install
 echo 'Installing into $(VENV), a few minutes the first time.' && \
-if $(BIN)/python -m pip install --progress-bar on -c constraints.txt -e '$(1)'; then touch $@; else \
+if $(BIN)/python -m pip install --progress-bar on -c constraints.txt -e '$(1)'; then $(BIN)/lostfound fetch || true; touch $@; else \
 	echo 'The packages could not be installed: connect this machine to a package registry (or set PIP_INDEX_URL to a mirror), then run make again.' >&2; \
 	exit 1; fi
 endef

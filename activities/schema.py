@@ -2,17 +2,18 @@
 
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
 from psycopg import Connection
 from psycopg.conninfo import make_conninfo
-from sqlalchemy import create_engine, text
 
 LOCK = 7_215_901
 
 
 def migrate(dsn: str) -> None:
     """Upgrade the schema `backend` in the database at `dsn`; processes that do so at once wait for each other."""
+    from alembic import command  # here, because loading it takes a third of a second, and one process in ten needs it
+    from alembic.config import Config
+    from sqlalchemy import create_engine, text
+
     conninfo = make_conninfo(dsn)
     engine = create_engine("postgresql+psycopg://", creator=lambda: Connection.connect(conninfo))
     config = Config()

@@ -40,8 +40,8 @@ def serve(role: Annotated[str, typer.Argument(help="worker, projector or inbox")
     if role not in roles.ROLES:
         raise typer.BadParameter(f"there is no role {role}; valid: {', '.join(roles.ROLES)}")
     structlog.configure(processors=[*structlog.get_config()["processors"][:-1], structlog.processors.JSONRenderer()])
-    ready_file = os.environ.get("LOSTFOUND_READY_FILE")
-    roles.serve(role, Settings(), lambda: Path(ready_file).touch() if ready_file else None)
+    prepared, ready = (os.environ.get(f"LOSTFOUND_{file}_FILE") for file in ("PREPARED", "READY"))
+    roles.serve(role, Settings(), Path(prepared) if prepared else None, Path(ready) if ready else None)
 
 
 @app.command()

@@ -22,7 +22,7 @@ from infra.errors import NOT_READY, NOT_RUNNING, Problem
 from infra.progress import CaseProgress, StartProgress, welcome
 from infra.run_state import RunState, held, read_state
 from infra.settings import Settings
-from infra.supervisor import Plan, Supervisor, end_leftovers
+from infra.supervisor import Plan, Supervisor, embedded, end_leftovers
 
 if TYPE_CHECKING:
     from infra.sample import Result
@@ -60,6 +60,17 @@ def register(app: typer.Typer, plan: Callable[[], Plan] = product) -> None:
                 _up_with_sample(Settings(), plan(), once, as_json)
             else:
                 _up(Settings(), plan())
+
+    @app.command()
+    def fetch() -> None:
+        """Download what the embedded services need and rehearse their start, as `make` does when it installs."""
+        settings = Settings()
+        with told():
+            progress = StartProgress(Console())
+            with progress:
+                for service in embedded(settings):
+                    service.fetch(progress.fetched)
+                    service.rehearse()
 
     @app.command()
     def down() -> None:
@@ -114,7 +125,7 @@ def _up(settings: Settings, plan: Plan) -> None:
 
 def _up_with_sample(settings: Settings, plan: Plan, once: bool, as_json: bool) -> None:
     """Serve, and feed the sample vendor once everything is ready; people are told on standard error."""
-    from infra.sample import Result, feed
+    from infra.sample import Result, feed, make
 
     console = Console(stderr=True)
     progress = StartProgress(console)
@@ -127,15 +138,21 @@ def _up_with_sample(settings: Settings, plan: Plan, once: bool, as_json: bool) -
             progress.finish(welcome(settings, plan.roles))
             ready.set()
 
+        making = asyncio.create_task(make(settings.data_dir / "sample"))
         serving = asyncio.create_task(supervisor.run(ready=is_ready))
         waiting = asyncio.create_task(ready.wait())
         await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         if serving.done():
+            making.cancel()
             await serving
             return None
         cases = CaseProgress(console)
-        feeding = asyncio.create_task(feed(settings, cases.moved))
+
+        async def fed() -> Result:
+            return await feed(settings, await making, cases.moved)
+
+        feeding = asyncio.create_task(fed())
         await asyncio.wait({serving, feeding}, return_when=asyncio.FIRST_COMPLETED)
         cases.stop()
         if feeding.done() and not serving.done():

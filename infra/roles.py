@@ -2,9 +2,11 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from temporalio.client import Client
@@ -88,9 +90,11 @@ async def projector(settings: Settings, ready: Ready) -> None:
 ROLES: dict[str, Role] = {"worker": worker, "projector": projector, "inbox": inbox}
 
 
-def serve(name: str, settings: Settings, ready: Ready) -> None:
-    """Run a role until SIGTERM or SIGINT."""
-    asyncio.run(_until_signal(ROLES[name](settings, ready)))
+def serve(name: str, settings: Settings, prepared_file: Path | None, ready_file: Path | None) -> None:
+    """Run a role until SIGTERM or SIGINT, once the one file is there; it makes the other when it serves."""
+    while prepared_file is not None and not prepared_file.exists():
+        time.sleep(0.05)
+    asyncio.run(_until_signal(ROLES[name](settings, lambda: ready_file.touch() if ready_file else None)))
 
 
 async def _until_signal(role: Coroutine[Any, Any, None]) -> None:

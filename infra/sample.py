@@ -84,9 +84,8 @@ async def make(folder: Path) -> Sample:
     )
 
 
-async def feed(settings: Settings, moved: Moved) -> Result:
+async def feed(settings: Settings, sample: Sample, moved: Moved) -> Result:
     """Feed all waves; `moved` is told the wave and how many cases stand where, whenever that changed."""
-    sample = await make(settings.data_dir / "sample")
     await add_vendor(settings, sample.vendor, sample.policy)
     first = asyncio.create_task(_first_replacement(settings, sample.vendor))
     answers: dict[str, str] = {}

@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from infra.embedded.kafka import Kafka
@@ -56,15 +57,19 @@ class Plan:
 
 
 class Role(Service):
-    """A process of ours. It touches the file named by LOSTFOUND_READY_FILE once it serves."""
+    """A process of ours. It is started while the services still start, for loading its code takes seconds.
+
+    It serves once the file named by LOSTFOUND_PREPARED_FILE is there, then touches that of LOSTFOUND_READY_FILE.
+    """
 
     stop_seconds = 10.0
-    ready_seconds = 60.0
+    ready_seconds = 60.0 + PREPARE_SECONDS
 
     def __init__(self, settings: Settings, name: str, argv: Sequence[str]) -> None:
         super().__init__(settings)
         self.name = name
         self._argv = tuple(argv)
+        self._prepared_file = prepared_file(settings)
         self._ready_file = settings.data_dir / "run" / f"{name}.ready"
 
     async def prepare(self) -> None:
@@ -75,13 +80,19 @@ class Role(Service):
     def launch(self) -> Launch:
         """Our command with exactly our settings, in a folder where no module lies that would be taken for ours."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("LOSTFOUND_")}
-        own = {"LOSTFOUND_READY_FILE": str(self._ready_file), "PYTHONUNBUFFERED": "1"}
+        files = {"LOSTFOUND_PREPARED_FILE": self._prepared_file, "LOSTFOUND_READY_FILE": self._ready_file}
+        own = {name: str(file) for name, file in files.items()} | {"PYTHONUNBUFFERED": "1"}
         env = inherited | self.settings.environment() | own
         return Launch(argv=self._argv, folder=self._ready_file.parent, env=env)
 
     async def answers(self) -> bool:
         """Whether it said that it serves."""
         return self._ready_file.exists()
+
+
+def prepared_file(settings: Settings) -> Path:
+    """Is there once topics and schema are."""
+    return settings.data_dir / "run" / "prepared"
 
 
 def embedded(settings: Settings) -> list[Service]:
@@ -147,6 +158,7 @@ class Supervisor:
         await end_leftovers(self.settings)
         require_free(self.settings.host, self._ports())
         self._record()
+        prepared_file(self.settings).unlink(missing_ok=True)
         serving = asyncio.create_task(self._serve(ready))
         stopping = asyncio.create_task(self._stop.wait())
         try:
@@ -169,17 +181,17 @@ class Supervisor:
         return {name: port for kept in self._services for name, port in kept.running.service.ports().items()}
 
     async def _serve(self, ready: Callable[[], None]) -> None:
-        await self._bring_up(self._services)
+        for kept in self._services + self._roles:
+            kept.task = asyncio.create_task(self._keep(kept))
+        await self._all_ready(self._services)
         await self._prepare()
-        await self._bring_up(self._roles)
+        prepared_file(self.settings).touch()
+        await self._all_ready(self._roles)
         ready()
         await self._fails(self._services + self._roles)
 
-    async def _bring_up(self, several: list[Kept]) -> None:
-        for kept in several:
-            kept.task = asyncio.create_task(self._keep(kept))
-        up = asyncio.gather(*(kept.was_ready.wait() for kept in several))
-        await self._first(up)
+    async def _all_ready(self, several: list[Kept]) -> None:
+        await self._first(asyncio.gather(*(kept.was_ready.wait() for kept in several)))
 
     async def _prepare(self) -> None:
         async def prepare() -> None:

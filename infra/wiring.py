@@ -40,11 +40,12 @@ LEASE_SCHEDULE = "lostfound-leases"
 
 async def prepare(settings: Settings, say: Callable[[str], None]) -> None:
     """Make what every process needs: topics, schema, the first vendor. May be repeated, and done by several at once."""
-    say("topics")
-    await make_topics(settings, [log_spec(settings.log_partitions)])
-    say("schema")
-    await asyncio.to_thread(migrate, settings.dsn)
-    await prepare_views(settings.dsn)
+    say("topics and schema")
+    await asyncio.gather(
+        make_topics(settings, [log_spec(settings.log_partitions)]),
+        asyncio.to_thread(migrate, settings.dsn),
+        prepare_views(settings.dsn),
+    )
     say(f"vendor {settings.vendor}")
     await add_vendor(settings, VendorId(settings.vendor), Policy())
 

@@ -82,6 +82,7 @@ class Services:
         for name in names:
             service = self._running[name].service
             await asyncio.to_thread(service.fetch, lambda *_: None)
+            await asyncio.to_thread(service.rehearse)
         self._started += [name for name in names if name not in self._started]
         ends = await asyncio.gather(*(self._start_one(self._running[name]) for name in names), return_exceptions=True)
         for end in ends:

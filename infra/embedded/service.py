@@ -36,6 +36,10 @@ class Service(ABC):
         """Download what it needs and this machine lacks. Blocks; touches no network when everything is there."""
         return
 
+    def rehearse(self) -> None:
+        """Do once on a machine what makes every start faster. Blocks for seconds; nothing depends on it."""
+        return
+
     async def prepare(self) -> None:
         """Make its folder ready for a start. Repeatable, also after it was cut off at any point."""
         return

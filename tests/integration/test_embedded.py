@@ -124,6 +124,23 @@ async def test_a_folder_too_deep_for_a_socket_gets_a_short_private_one(tmp_path:
             shutil.rmtree(folder)
 
 
+async def test_kafka_starts_by_what_a_rehearsal_kept_and_also_when_that_is_spoilt(jars: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / "maven").symlink_to(jars)
+    async with Services(tmp_path / "data", "kafka", cache_dir=cache) as services:
+        (kept,) = cache.glob("*.aot")
+        assert str(kept) in " ".join(psutil.Process(services.identity("kafka").pid).cmdline())
+        await services.stop("kafka")
+        content = bytearray(kept.read_bytes())
+        content[len(content) // 2] ^= 0xFF
+        kept.write_bytes(content)
+
+        await services.start("kafka")
+
+        await make_topic(services.settings)
+
+
 async def test_postgres_lets_only_its_owner_in(services: Services) -> None:
     assert socket_folder(services.settings.data_dir).stat().st_mode & 0o077 == 0
 
