@@ -57,19 +57,20 @@ class Plan:
 
 
 class Role(Service):
-    """A process of ours. It is started while the services still start, for loading its code takes seconds.
+    """A process of ours. It touches the file named by LOSTFOUND_READY_FILE once it serves.
 
-    It serves once the file named by LOSTFOUND_PREPARED_FILE is there, then touches that of LOSTFOUND_READY_FILE.
+    `awaits` is a file that it waits for before (LOSTFOUND_PREPARED_FILE): so its code, which takes seconds to load, is
+    loaded while the services start.
     """
 
     stop_seconds = 10.0
     ready_seconds = 60.0 + PREPARE_SECONDS
 
-    def __init__(self, settings: Settings, name: str, argv: Sequence[str]) -> None:
+    def __init__(self, settings: Settings, name: str, argv: Sequence[str], awaits: Path | None = None) -> None:
         super().__init__(settings)
         self.name = name
         self._argv = tuple(argv)
-        self._prepared_file = prepared_file(settings)
+        self._awaits = awaits
         self._ready_file = settings.data_dir / "run" / f"{name}.ready"
 
     async def prepare(self) -> None:
@@ -80,19 +81,15 @@ class Role(Service):
     def launch(self) -> Launch:
         """Our command with exactly our settings, in a folder where no module lies that would be taken for ours."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("LOSTFOUND_")}
-        files = {"LOSTFOUND_PREPARED_FILE": self._prepared_file, "LOSTFOUND_READY_FILE": self._ready_file}
-        own = {name: str(file) for name, file in files.items()} | {"PYTHONUNBUFFERED": "1"}
+        own = {"LOSTFOUND_READY_FILE": str(self._ready_file), "PYTHONUNBUFFERED": "1"}
+        if self._awaits is not None:
+            own["LOSTFOUND_PREPARED_FILE"] = str(self._awaits)
         env = inherited | self.settings.environment() | own
         return Launch(argv=self._argv, folder=self._ready_file.parent, env=env)
 
     async def answers(self) -> bool:
         """Whether it said that it serves."""
         return self._ready_file.exists()
-
-
-def prepared_file(settings: Settings) -> Path:
-    """Is there once topics and schema are."""
-    return settings.data_dir / "run" / "prepared"
 
 
 def embedded(settings: Settings) -> list[Service]:
@@ -140,7 +137,9 @@ class Supervisor:
         self.plan = plan
         self.watcher = watcher
         self._services = [Kept(Running(service)) for service in embedded(settings)]
-        self._roles = [Kept(Running(Role(settings, name, argv))) for name, argv in plan.roles.items()]
+        self._prepared_file = settings.data_dir / "run" / "prepared"
+        roles = [Role(settings, name, argv, self._prepared_file) for name, argv in plan.roles.items()]
+        self._roles = [Kept(Running(role)) for role in roles]
         self._phase: Phase = "starting"
         self._stop = asyncio.Event()
         self._stop_at_once = asyncio.Event()
@@ -158,7 +157,7 @@ class Supervisor:
         await end_leftovers(self.settings)
         require_free(self.settings.host, self._ports())
         self._record()
-        prepared_file(self.settings).unlink(missing_ok=True)
+        self._prepared_file.unlink(missing_ok=True)
         serving = asyncio.create_task(self._serve(ready))
         stopping = asyncio.create_task(self._stop.wait())
         try:
@@ -185,7 +184,7 @@ class Supervisor:
             kept.task = asyncio.create_task(self._keep(kept))
         await self._all_ready(self._services)
         await self._prepare()
-        prepared_file(self.settings).touch()
+        self._prepared_file.touch()
         await self._all_ready(self._roles)
         ready()
         await self._fails(self._services + self._roles)

@@ -10,6 +10,7 @@ Whatever was started is stopped at the end, also when the test failed.
 """
 
 import asyncio
+import os
 import random
 import sys
 from collections.abc import Mapping, Sequence
@@ -29,7 +30,9 @@ from infra.settings import Settings
 from infra.supervisor import Role
 
 EMBEDDED: Mapping[str, type[Service]] = {"postgres": Postgres, "kafka": Kafka, "temporal": Temporal}
-PORTS = range(20_000, 32_000)  # below those that the system, and Temporal for itself, takes at random
+# Below those that the system, and Temporal for itself, takes at random; each process that runs tests has its share.
+SHARE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 12
+PORTS = range(20_000 + SHARE * 1_000, 21_000 + SHARE * 1_000)
 HOST = "127.0.0.1"
 
 

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,17 +50,19 @@ class Instance:
             start_new_session=True,
         )
         self.foreground.append(started)
-        self.wait(lambda state: state["state"] == "ready" and state["supervisor"]["pid"] == started.pid)
+        self.wait(lambda state: state.state == "ready" and state.supervisor.pid == started.pid)
         return started
 
     def status(self) -> dict[str, Any]:
         document: dict[str, Any] = json.loads(self.run("status", "--json").stdout)
         return document
 
-    def wait(self, holds: Any) -> dict[str, Any]:
+    def wait(self, holds: Callable[[RunState], bool]) -> RunState:
+        """What the supervisor wrote down, once that holds."""
         deadline = time.monotonic() + SECONDS
-        while not (state := self.status()).get("supervisor") or not holds(state):
+        while (state := read_state(self.settings.data_dir)) is None or not holds(state):
             assert time.monotonic() < deadline, state
+            time.sleep(0.05)
         return state
 
     def processes(self) -> list[Identity]:
@@ -135,7 +137,7 @@ def test_a_second_ctrl_c_ends_at_once_what_does_not_end(light: Instance) -> None
     began = time.monotonic()
 
     os.killpg(started.pid, signal.SIGINT)
-    light.wait(lambda state: state["state"] == "stopping")
+    light.wait(lambda state: state.state == "stopping")
     os.killpg(started.pid, signal.SIGINT)
     started.communicate(timeout=SECONDS)
 
@@ -162,18 +164,16 @@ def test_a_killed_supervisor_leaves_nothing_and_the_next_start_recovers(whole: I
 
 def test_a_child_that_dies_is_started_again_and_the_restart_is_noted(light: Instance) -> None:
     light.start()
-    before = light.status()["services"]
+    before = light.wait(lambda _: True).services
     for name in ("postgres", "temporal", "worker"):
-        kill(family(Identity.of(before[name]["pid"])))
+        kill(family(before[name].identity))
 
-    def back(state: dict[str, Any]) -> bool:
-        services = state["services"]
-        return state["state"] == "ready" and all(
-            services[name]["restarts"] == 1 for name in ("postgres", "temporal", "worker")
-        )
+    def back(state: RunState) -> bool:
+        restarts = [state.services[name].restarts for name in ("postgres", "temporal", "worker")]
+        return state.state == "ready" and restarts == [1, 1, 1]
 
-    after = light.wait(back)["services"]
-    assert after["worker"]["pid"] != before["worker"]["pid"]
+    after = light.wait(back).services
+    assert after["worker"].pid != before["worker"].pid
     assert after["inbox"] == before["inbox"]
 
 

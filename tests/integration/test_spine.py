@@ -5,22 +5,22 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from joserfc import jws
 from joserfc.errors import BadSignatureError
 from joserfc.jwk import KeySet
 
+from events.terms import CaseId, VendorId
 from infra.wiring import prepare
+from projections.queries import Queries, open_queries
 from tests.foreign import BackOffice, Reader, now
 from tests.services import Services
 
 pytestmark = pytest.mark.integration
-
-Found = TypeVar("Found")
 
 
 class Installation:
@@ -28,6 +28,7 @@ class Installation:
 
     def __init__(self, services: Services) -> None:
         self.bootstrap = services.settings.bootstrap
+        self.dsn = services.settings.dsn
         self._env = os.environ | services.settings.environment()
 
     def run(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -41,17 +42,24 @@ class Installation:
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
-    async def until(self, ask: Callable[[], Found | None], seconds: float = 60) -> Found:
-        """The answer, once there is one."""
-        async with asyncio.timeout(seconds):
-            while (found := await asyncio.to_thread(ask)) is None:  # noqa: ASYNC110 - it happens in other processes
+    async def until(self, holds: Callable[[Queries], Awaitable[bool]]) -> None:
+        """Return once that holds of the views; they are asked from within, for a command takes a second."""
+        async with asyncio.timeout(60):
+            while True:
+                async with open_queries(self.dsn) as views:  # one instant
+                    if await holds(views):
+                        return
                 await asyncio.sleep(0.1)
-            return found
 
-    def watching(self, vendor: str, count: int) -> list[dict[str, Any]] | None:
-        """The vendor's cases, once so many watch."""
-        cases: list[dict[str, Any]] = self.ask("case", "list", "--vendor", vendor)
-        return cases if sum(case["status"] == "watching" for case in cases) == count else None
+    async def stand(self, vendor: str, status: str, count: int = 1) -> list[dict[str, Any]]:
+        """The vendor's cases as the command line lists them, once so many stand there."""
+
+        async def holds(views: Queries) -> bool:
+            return sum(case.status == status for case in await views.cases(VendorId(vendor))) == count
+
+        await self.until(holds)
+        cases: list[dict[str, Any]] = self.ask("case", "list", "--vendor", vendor, "--status", status)
+        return cases
 
     def add_vendor(self, name: str, *policy: str) -> BackOffice:
         """A vendor, and its back-office system."""
@@ -78,7 +86,7 @@ async def test_a_reported_loss_becomes_a_blocked_original_and_a_signed_replaceme
     office.report("R-1", "3-1")
     office.flush()
 
-    (line,) = await lostfound.until(lambda: lostfound.watching("first", 1))
+    (line,) = await lostfound.stand("first", "watching")
 
     case = lostfound.ask("case", "show", line["case_id"], "--vendor", "first")
     facts = [fact["type"] for fact in case["history"]]
@@ -111,7 +119,7 @@ async def test_the_command_line_verifies_a_licence_file_and_refuses_a_changed_on
     office.stock("3-1", "h-1")
     office.report("R-1", "3-1")
     office.flush()
-    await lostfound.until(lambda: lostfound.watching("verified", 1))
+    await lostfound.stand("verified", "watching")
     file = lostfound.run("licence", "show", "L-3-1-1", "--file", "--vendor", "verified").stdout.strip()
     jwks = tmp_path / "jwks.json"
     jwks.write_text(lostfound.run("vendor", "jwks", "verified").stdout)
@@ -134,7 +142,7 @@ async def test_the_same_report_five_times_at_once_through_two_connections_is_one
     office.flush()
     second.flush()
 
-    (line,) = await lostfound.until(lambda: lostfound.watching("repeated", 1))
+    (line,) = await lostfound.stand("repeated", "watching")
 
     case = lostfound.ask("case", "show", line["case_id"], "--vendor", "repeated")
     assert [fact["type"] for fact in case["history"]].count("lostfound.loss.reported.v1") == 1
@@ -150,14 +158,14 @@ async def test_two_reports_of_one_container_at_once_are_one_case(lostfound: Inst
     office.flush()
     second.flush()
 
-    def both_known() -> dict[str, Any] | None:
-        cases = lostfound.watching("joined", 1)
-        if cases is None:
-            return None
-        case: dict[str, Any] = lostfound.ask("case", "show", cases[0]["case_id"], "--vendor", "joined")
-        return case if len(case["state"]["reports"]) == 2 else None
+    (line,) = await lostfound.stand("joined", "watching")
 
-    case = await lostfound.until(both_known)
+    async def both_known(views: Queries) -> bool:
+        case = await views.case(VendorId("joined"), CaseId(line["case_id"]))
+        return case is not None and len(case.state["reports"]) == 2
+
+    await lostfound.until(both_known)
+    case = lostfound.ask("case", "show", line["case_id"], "--vendor", "joined")
     assert set(case["state"]["reports"]) == {"R-1", "R-2"}
     assert len(case["replacements"]) == 1
 
@@ -172,7 +180,7 @@ async def test_a_bad_record_goes_to_the_dead_letters_and_the_next_one_is_handled
     office.report("R-1", "3-1")
     office.flush()
 
-    await lostfound.until(lambda: lostfound.watching("rubbish", 1))
+    await lostfound.stand("rubbish", "watching")
 
     reader = Reader(lostfound.bootstrap, "lostfound.rubbish.dead-letters")
     dead = await asyncio.to_thread(reader.until, 4)
@@ -190,9 +198,7 @@ async def test_a_report_that_came_before_its_container_is_held_until_it_is_known
     office.stock("3-1", "h-1")
     office.flush()
 
-    found = await lostfound.until(lambda: lostfound.ask("case", "list", "--vendor", "early") or None)
-
-    assert len(found) == 1
+    assert len(await lostfound.stand("early", "watching")) == 1
 
 
 async def test_one_vendor_sees_nothing_of_another(lostfound: Installation) -> None:
@@ -201,7 +207,7 @@ async def test_one_vendor_sees_nothing_of_another(lostfound: Installation) -> No
     office.stock("3-1", "h-1")
     office.report("R-1", "3-1")
     office.flush()
-    (line,) = await lostfound.until(lambda: lostfound.watching("private", 1))
+    (line,) = await lostfound.stand("private", "watching")
 
     for words in (("case", "show", line["case_id"]), ("container", "show", "3-1"), ("licence", "show", "L-3-1-1")):
         assert lostfound.run(*words, "--vendor", "curious").returncode == 1
@@ -219,19 +225,15 @@ async def test_a_supervisor_approves_and_later_rules_on_a_container_that_reporte
     office.report("R-1", "3-1")
     office.flush()
 
-    def stands(status: str) -> dict[str, Any] | None:
-        cases: list[dict[str, Any]] = lostfound.ask("case", "list", "--vendor", "manual", "--status", status)
-        return cases[0] if cases else None
-
-    case = (await lostfound.until(lambda: stands("awaiting_approval")))["case_id"]
+    case = (await lostfound.stand("manual", "awaiting_approval"))[0]["case_id"]
     denied = lostfound.run("case", "approve", case, "--by", "eve", "--vendor", "manual")
     approved = lostfound.ask("case", "approve", case, "--by", "ann", "--decision", "D-1", "--vendor", "manual")
-    await lostfound.until(lambda: stands("watching"))
+    await lostfound.stand("manual", "watching")
     office.state("container.contacted", "3-1", contact="C-1", serial="3-1", occurred=now())
     office.flush()
-    await lostfound.until(lambda: stands("resurfaced"))
+    await lostfound.stand("manual", "resurfaced")
     lostfound.ask("case", "verdict", case, "used_after_loss", "--by", "ann", "--vendor", "manual")
-    closed = await lostfound.until(lambda: stands("closed"))
+    (closed,) = await lostfound.stand("manual", "closed")
 
     assert denied.returncode == 1
     assert "[not_a_supervisor]" in denied.stderr
