@@ -34,6 +34,7 @@ from events.terms import (
     Serial,
     Status,
     Ticket,
+    Undecided,
     Value,
     Verdict,
 )
@@ -243,6 +244,25 @@ class ActivationReturned(Fact):
     receipt: str
 
 
+class ContainerReinstated(Fact):
+    """A lost container was found and is of a new generation, against which no measure stands."""
+
+    name = "container.reinstated"
+    serial: Serial
+    generation: Generation
+    case: CaseId
+
+
+class HolderFlagged(Fact):
+    """The verdict on a case speaks against its holder; later reports of this holder go to a person where policy asks."""
+
+    name = "holder.flagged"
+    holder: HolderId
+    serial: Serial
+    case: CaseId
+    verdict: Verdict
+
+
 class AccessOffered(Fact):
     """A one-time link by which the holder sets the access data of this generation is good until `until`."""
 
@@ -335,7 +355,7 @@ class BackendFacts(Value):
     """What the backend knew of a container when a report was decided.
 
     `losses` says when other losses of its holder were first reported, the latest first, at most `LOSSES_KNOWN` of them;
-    those of which nothing could be claimed are not among them.
+    those of which nothing could be claimed are not among them. `flagged`: a verdict spoke against the holder before.
     """
 
     LOSSES_KNOWN: ClassVar[int] = 100
@@ -346,12 +366,15 @@ class BackendFacts(Value):
     last_contact: Instant | None
     licences: tuple[LicenceInScope, ...]
     losses: tuple[Instant, ...] = ()
+    flagged: bool = False
 
 
 class CaseDecided(CaseFact):
-    """Policy decided on the report; it carries all that the decision rests on.
+    """Policy decided on the report, or anew; it carries all that the decision rests on.
 
     `ordinal` of `limit` is the recovery that a quota set aside; without a quota, or with none left, `ordinal` is None.
+    Where a person must decide: when the supervisors are reminded, when the approval is `due`, and whether `four_eyes`
+    must see it.
     """
 
     name = "case.decided"
@@ -361,19 +384,100 @@ class CaseDecided(CaseFact):
     facts: BackendFacts
     ordinal: int | None = None
     limit: int | None = None
+    remind: Instant | None = None
+    due: Instant | None = None
+    four_eyes: bool = False
 
     @property
     def trigger(self) -> str:
         return f"{self.name}:{self.decision}"
 
 
+class ApprovalReminded(CaseFact):
+    """The supervisors were reminded that the case waits for them."""
+
+    name = "approval.reminded"
+
+
+class ApprovalOverdue(CaseFact):
+    """Nobody decided in time; what becomes of it is what policy says, and never an approval."""
+
+    name = "approval.overdue"
+    undecided: Undecided
+    escalated_to: tuple[PersonId, ...] = ()
+
+    @property
+    def trigger(self) -> str:
+        return f"{self.name}:{self.undecided}"
+
+
+class ApprovalGiven(CaseFact):
+    """The first of two supervisors approved; another one must as well."""
+
+    name = "approval.given"
+    decision: DecisionId
+    by: PersonId
+    why: str
+
+
+class EvidenceAsked(CaseFact):
+    """A supervisor asked for evidence before deciding."""
+
+    name = "evidence.asked"
+    decision: DecisionId
+    by: PersonId
+    why: str
+    evidence: tuple[EvidenceName, ...]
+
+
+class EvidenceGiven(CaseFact):
+    """Evidence was brought to the case; `statement` names what said so."""
+
+    name = "evidence.given"
+    statement: str
+    by: PersonId
+    evidence: tuple[EvidenceName, ...]
+
+
 class CaseApproved(CaseFact):
-    """A supervisor approved the replacement."""
+    """A supervisor approved the replacement; `goodwill`: beyond the quota.
+
+    On a `condition`, what is issued is a stop-gap of `condition_days`, and the full replacement follows once it is met.
+    """
 
     name = "case.approved"
     decision: DecisionId
     by: PersonId
     why: str
+    goodwill: bool = False
+    condition: str | None = None
+    condition_days: int | None = None
+
+
+class ConditionMet(CaseFact):
+    """A supervisor said that the condition of the approval is met; the full replacement is owed."""
+
+    name = "condition.met"
+    decision: DecisionId
+    by: PersonId
+    why: str
+
+
+class CaseCancelled(CaseFact):
+    """The loss is none, before anything was replaced: a supervisor's `decision`, or what the `statement` says."""
+
+    name = "case.cancelled"
+    decision: DecisionId | None = None
+    by: PersonId | None = None
+    statement: str | None = None
+    why: str = ""
+
+
+class WaitingBegun(CaseFact):
+    """What is lost is blocked; the replacement waits until `until`, as policy asks."""
+
+    name = "waiting.begun"
+    until: Instant
 
 
 class CaseRejected(CaseFact):
@@ -482,13 +586,47 @@ class CaseResurfaced(CaseFact):
 
 
 class CaseRuled(CaseFact):
-    """A supervisor ruled on the container that resurfaced."""
+    """The verdict on the container that resurfaced: a supervisor's, or policy's own, which has no name and number.
+
+    `reinstate`: the original is made good again once its replacement is withdrawn; else it is retired.
+    """
 
     name = "case.ruled"
-    decision: DecisionId
-    by: PersonId
+    decision: DecisionId | None = None
+    by: PersonId | None = None
     verdict: Verdict
     why: str
+    reinstate: bool = False
+
+    @property
+    def trigger(self) -> str:
+        return f"{self.name}:reinstate" if self.reinstate else self.name
+
+
+class ReplacementLost(CaseFact):
+    """The replacement was reported lost in turn, in another case; from here on the original can only be retired."""
+
+    name = "replacement.lost"
+    case: CaseId
+
+
+class ReplacementWithdrawn(CaseFact):
+    """The container that holds the replacement confirmed that it is removed."""
+
+    name = "replacement.withdrawn"
+
+
+class CaseReinstated(CaseFact):
+    """The original holds the licences again, at the generation after the replacement's."""
+
+    name = "case.reinstated"
+    serial: Serial
+
+
+class CaseSettled(CaseFact):
+    """Every measure of the case is confirmed: nothing of what was lost can run any more."""
+
+    name = "case.settled"
 
 
 class CaseClosed(CaseFact):

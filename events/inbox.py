@@ -201,6 +201,26 @@ class ReturnStatement(Statement):
     occurred: Instant
 
 
+class EvidenceStatement(Statement):
+    """Evidence for a loss that was reported in `report`. `statement` is the reporter's own number for this."""
+
+    name = "evidence.given"
+    example: ClassVar[dict[str, JsonValue]] = {
+        "statement": "E-1",
+        "report": "R-1",
+        "serial": "3-1001",
+        "reporter": _CRM,
+        "evidence": ["police_report"],
+        "occurred": "2026-11-21T10:00:00Z",
+    }
+    statement: ReportId
+    report: ReportId
+    serial: Serial
+    reporter: Reporter
+    evidence: Annotated[tuple[EvidenceName, ...], Field(min_length=1, max_length=20)]
+    occurred: Instant
+
+
 STATEMENTS: dict[str, type[Statement]] = {
     s.type(): s
     for s in (
@@ -211,5 +231,6 @@ STATEMENTS: dict[str, type[Statement]] = {
         DeactivationStatement,
         FoundStatement,
         ReturnStatement,
+        EvidenceStatement,
     )
 }

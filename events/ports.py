@@ -23,6 +23,7 @@ from events.terms import (
     Cause,
     ContactId,
     DecisionId,
+    EvidenceName,
     Generation,
     HolderId,
     Instant,
@@ -31,6 +32,7 @@ from events.terms import (
     Measure,
     PersonId,
     Recovery,
+    Reporter,
     ReportId,
     Serial,
     Status,
@@ -54,11 +56,13 @@ class Claim(Value):
     """The backend's answer to a report: the case that it opened, joined or, said again, has belonged to since.
 
     `received` is when the report was first received; `closed` says that the case is over and takes no more reports.
+    `tells` are the open cases whose replacement this case says is lost.
     """
 
     key: CaseKey
     received: Instant
     closed: bool = False
+    tells: tuple[CaseKey, ...] = ()
     answer: Literal["opened", "joined", "repeated"]
 
 
@@ -98,20 +102,25 @@ class OrderedMeasure(Value):
 
 class ContactAnswer(Value):
     """What a container that reported in gets: the files that it may run on (compact JWS), or nothing and what is
-    `ordered` for it. `cases` are those that the contact is a sighting for, `awaiting` those that it gives a target."""
+    `ordered` for it. `cases` are those that the contact is a sighting for, the how-manieth of each in `ordinals`;
+    `awaiting` those that it gives a target, `settled` those of which it confirmed the last measure."""
 
     refused: bool
     code: str | None = None
     cases: tuple[CaseKey, ...] = ()
+    ordinals: tuple[int, ...] = ()
     awaiting: tuple[CaseKey, ...] = ()
+    settled: tuple[CaseKey, ...] = ()
     ordered: tuple[OrderedMeasure, ...] = ()
     files: tuple[str, ...] = ()
 
 
 class ReceiptAnswer(Value):
-    """An activation was given back; `receipt` (a compact JWS) proves it."""
+    """An activation was given back; `receipt` (a compact JWS) proves it. `settled` are the cases of which that
+    confirmed the last measure."""
 
     receipt: str
+    settled: tuple[CaseKey, ...] = ()
 
 
 class AccessLink(Value):
@@ -123,11 +132,12 @@ class AccessLink(Value):
 
 
 class SignInAnswer(Value):
-    """What became of a sign-in: a `session`, or none; `cases` are those that it is a sighting for."""
+    """What became of a sign-in: a `session`, or none; `cases` are those that it is a sighting for, as at a contact."""
 
     session: str | None
     code: str | None = None
     cases: tuple[CaseKey, ...] = ()
+    ordinals: tuple[int, ...] = ()
 
 
 class MeasureToOrder(Value):
@@ -166,11 +176,21 @@ class IssueOrder(Value):
 
 class CloseOrder(Value):
     """A case is over; `recovered` says whether anything was issued for it. Measures that never were confirmed are
-    unconfirmable from then on, or lifted where `lift` says so."""
+    unconfirmable from then on, or lifted where `lift` says so; an order to withdraw the replacement is always lifted.
+    `flag` is a verdict that speaks against the holder."""
 
     key: CaseKey
     recovered: bool
     lift: bool = False
+    flag: Verdict | None = None
+
+
+class ReinstateOrder(Value):
+    """Put these licences of a case back into the container that they were lost from, at the generation after that of
+    their replacement, which was withdrawn before."""
+
+    key: CaseKey
+    licences: tuple[LicenceInScope, ...]
 
 
 class Supervisors(Value):
@@ -208,6 +228,13 @@ class NoTargetFound(Value):
     issued: Literal[False] = False
     at: Instant
     tickets: tuple[Ticket, ...]
+
+
+class Withdrawal(Value):
+    """The replacement is ordered to be withdrawn; `confirmed`: it is removed."""
+
+    at: Instant
+    confirmed: bool
 
 
 IssueAnswer = Annotated[Issued | NoTargetFound, Field(discriminator="issued")]
@@ -257,8 +284,8 @@ class LicensingBackend(Protocol):
     async def sweep_leases(self, now: datetime, limit: int) -> int:
         """State what leases have come to be due soon, overdue or lapsed, at most `limit` of them; how many it were."""
 
-    async def open_cases(self, vendor: VendorId, serial: Serial) -> Sequence[CaseKey]:
-        """The cases that claim a container."""
+    async def open_cases(self, vendor: VendorId, serial: Serial, reporter: Reporter) -> Sequence[CaseKey]:
+        """The cases that claim a container, for its holder or a back-office system; to others it is unknown."""
 
     async def find_case(self, vendor: VendorId, case: CaseId) -> CaseKey:
         """The vendor's case of this name."""
@@ -277,6 +304,15 @@ class LicensingBackend(Protocol):
 
     async def issue(self, order: IssueOrder) -> Issued | NoTargetFound:
         """Issue the replacement: all licences of the scope in one transaction, by compare-and-set on the generation."""
+
+    async def withdraw(self, key: CaseKey) -> Withdrawal:
+        """Order what was issued for a case to be withdrawn; once it is, the answer says so."""
+
+    async def keep(self, key: CaseKey) -> Done:
+        """Lift the order to withdraw what was issued for a case, as far as it is not confirmed."""
+
+    async def reinstate(self, order: ReinstateOrder) -> Issued:
+        """Issue the licences of a case into the container that they were lost from, and lift its measures."""
 
     async def close(self, order: CloseOrder) -> Done:
         """Know that a case is over, and free the claims of one that recovered nothing."""
@@ -341,6 +377,21 @@ class Deeds(ABC):
     async def issue(self, order: IssueOrder) -> IssueAnswer:
         """Have the replacement issued."""
 
+    @activity.defn(name="withdraw")
+    @abstractmethod
+    async def withdraw(self, key: CaseKey) -> Withdrawal:
+        """Have the replacement withdrawn, or learn that it is."""
+
+    @activity.defn(name="keep")
+    @abstractmethod
+    async def keep(self, key: CaseKey) -> Done:
+        """Have the replacement withdrawn no longer."""
+
+    @activity.defn(name="reinstate")
+    @abstractmethod
+    async def reinstate(self, order: ReinstateOrder) -> Issued:
+        """Have the original reinstated."""
+
     @activity.defn(name="close")
     @abstractmethod
     async def close(self, order: CloseOrder) -> Done:
@@ -369,26 +420,58 @@ class Acknowledged(Value):
 
 
 class Sighting(Value):
-    """The container of a case turned up; `statement` names what said so, and says it once."""
+    """The container of a case turned up; `statement` names what said so, and says it once. A contact that the backend
+    refused is the `ordinal`-th that it refused for this case."""
 
     statement: str
     cause: Cause
     occurred: Instant
+    ordinal: int | None = None
+
+
+class Evidence(Value):
+    """Evidence for a case; `statement` names what brought it, and brings it once."""
+
+    statement: str
+    by: PersonId
+    evidence: tuple[EvidenceName, ...]
 
 
 class DecisionOrder(Value):
-    """What a supervisor decides; `verdict` goes with the action `rule`. The same id is the same decision."""
+    """What a supervisor decides. The same id is the same decision.
+
+    `on` is the number of the last material fact of the case that it was made on: when there is a later one it is stale.
+    A `verdict` goes with the action `rule`, and `reinstate` with the verdict `found`; `evidence` goes with `ask`;
+    `goodwill` (beyond the quota, with a reason) and a `condition` with its days go with `approve`.
+    """
 
     decision: DecisionId
     action: Action
     by: PersonId
     why: str = ""
+    on: Annotated[int, Field(ge=1)]
     verdict: Verdict | None = None
+    reinstate: bool = False
+    evidence: Annotated[tuple[EvidenceName, ...], Field(max_length=20)] = ()
+    goodwill: bool = False
+    condition: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+    condition_days: Annotated[int, Field(ge=1, le=366)] | None = None
 
     @model_validator(mode="after")
-    def _rules_with_a_verdict(self) -> Self:
+    def _goes_together(self) -> Self:
+        approves = self.action is Action.APPROVE
         if (self.action is Action.RULE) != (self.verdict is not None):
             raise ValueError(f"a verdict goes with the action rule, and only with it; valid: {', '.join(Verdict)}")
+        if self.reinstate and self.verdict is not Verdict.FOUND:
+            raise ValueError("only what is found can be reinstated")
+        if (self.action is Action.ASK) != bool(self.evidence):
+            raise ValueError("evidence is named when it is asked for, and only then")
+        if (self.condition is None) != (self.condition_days is None):
+            raise ValueError("a condition goes with the days in which it must be met")
+        if not approves and (self.goodwill or self.condition):
+            raise ValueError("goodwill and a condition go with the action approve")
+        if self.goodwill and not self.why.strip():
+            raise ValueError("goodwill needs a reason")
         return self
 
 
@@ -411,6 +494,15 @@ class Cases(Protocol):
 
     async def sight(self, key: CaseKey, sighting: Sighting) -> None:
         """Tell a case that its container turned up."""
+
+    async def settle(self, key: CaseKey) -> None:
+        """Tell a case that its last measure was confirmed."""
+
+    async def lose_replacement(self, key: CaseKey, to: CaseId) -> None:
+        """Tell a case that its replacement was reported lost in another one."""
+
+    async def give_evidence(self, key: CaseKey, evidence: Evidence) -> None:
+        """Bring evidence to a case."""
 
     async def decide(self, key: CaseKey, order: DecisionOrder) -> DecisionTaken:
         """Bring a decision to its case; raises `RefusalError` when it is denied."""

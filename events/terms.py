@@ -143,11 +143,14 @@ class Status(StrEnum):
 
     REPORTED = "reported"
     AWAITING_APPROVAL = "awaiting_approval"
+    ESCALATED = "escalated"
     BLOCKING = "blocking"
+    WAITING = "waiting"
     REPLACING = "replacing"
     AWAITING_TARGET = "awaiting_target"
     WATCHING = "watching"
     RESURFACED = "resurfaced"
+    REINSTATING = "reinstating"
     STUCK = "stuck"
     CLOSED = "closed"
 
@@ -157,11 +160,13 @@ class Outcome(StrEnum):
 
     REFUSED = "refused"
     REJECTED = "rejected"
+    CANCELLED = "cancelled"
     GIVEN_UP = "given_up"
     RESTORED = "restored"
     RETURNED = "returned"
     LAPSED = "lapsed"
     LOST_FOR_EVER = "lost_for_ever"
+    RETIRED = "retired"
     FOUND = "found"
     DAMAGED = "damaged"
     USED_AFTER_LOSS = "used_after_loss"
@@ -215,6 +220,9 @@ class Action(StrEnum):
 
     APPROVE = "approve"
     REJECT = "reject"
+    ASK = "ask"
+    MEET = "meet"
+    CANCEL = "cancel"
     RULE = "rule"
     RESUME = "resume"
     GIVE_UP = "give_up"
