@@ -254,7 +254,7 @@ class ContainerReinstated(Fact):
 
 
 class HolderFlagged(Fact):
-    """The verdict on a case speaks against its holder; later reports of this holder go to a person where policy asks."""
+    """The verdict on a case speaks against its holder, whose later reports go to a person where policy asks for it."""
 
     name = "holder.flagged"
     holder: HolderId
@@ -507,10 +507,11 @@ class ReplacingBegun(CaseFact):
 
 class TargetAwaited(CaseFact):
     """The replacement has nowhere to go yet: no container of the holder, no activation, no access data that the holder
-    has set. The tickets are released and the case waits."""
+    has set. The tickets are released and the case waits, for access data until `until`."""
 
     name = "target.awaited"
     tickets: tuple[Ticket, ...]
+    until: Instant | None = None
 
 
 class TargetOffered(CaseFact):
@@ -568,21 +569,26 @@ class WatchBegun(CaseFact):
 
 
 class CaseSighted(CaseFact):
-    """The lost container turned up where that decides nothing yet, or no longer; `statement` names what said so."""
+    """The lost container turned up where that decides nothing yet, or no longer; `statement` names what said so.
+
+    A contact that the backend refused is the `ordinal`-th that it refused for this case.
+    """
 
     name = "case.sighted"
     statement: str
     cause: Cause
     occurred: Instant
+    ordinal: int | None = None
 
 
 class CaseResurfaced(CaseFact):
-    """The lost container turned up during the watch: a supervisor must rule on it."""
+    """The lost container turned up where a verdict is needed; `ordinal` as in `case.sighted`."""
 
     name = "case.resurfaced"
     statement: str
     cause: Cause
     occurred: Instant
+    ordinal: int | None = None
 
 
 class CaseRuled(CaseFact):

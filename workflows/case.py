@@ -1,9 +1,11 @@
-"""The state of a loss case: how it is decided on and how its facts fold. Pure; time comes in with the command."""
+"""The state of a loss case, where each fact takes it, and how facts fold. Pure."""
 
 from collections.abc import Sequence
-from typing import assert_never
 
 from events.catalogue import (
+    ApprovalGiven,
+    ApprovalOverdue,
+    ApprovalReminded,
     BackendFacts,
     CaseApproved,
     CaseClosed,
@@ -15,23 +17,27 @@ from events.catalogue import (
     CaseResurfaced,
     CaseReturned,
     CaseRuled,
+    CaseSettled,
     CaseSighted,
     CaseStuck,
+    ConditionMet,
     DecisionDenied,
+    EvidenceAsked,
+    EvidenceGiven,
     LicenceInScope,
     LossReported,
-    ReplacingBegun,
+    ReplacementLost,
+    ReplacementWithdrawn,
     TargetAwaited,
-    TargetOffered,
+    WaitingBegun,
     WatchBegun,
 )
-from events.errors import Code
-from events.ports import DecisionOrder, Reservation, Sighting
 from events.terms import (
-    Action,
+    CaseId,
     Cause,
     Decision,
     DecisionId,
+    EvidenceName,
     HolderId,
     Instant,
     Outcome,
@@ -39,11 +45,11 @@ from events.terms import (
     ReportId,
     Serial,
     Status,
-    Ticket,
     Value,
+    Verdict,
     Watch,
 )
-from workflows.policy import Policy, decide_report, loss_of
+from workflows.policy import loss_of
 
 SEEN_LIMIT = 50
 
@@ -58,35 +64,72 @@ TRANSITIONS: dict[tuple[Status | None, str], Status] = {
     (Status.REPORTED, "case.decided:refused"): Status.REPORTED,
     (Status.REPORTED, "case.decided:needs_approval"): Status.AWAITING_APPROVAL,
     (Status.REPORTED, "case.closed"): Status.CLOSED,
+    (Status.AWAITING_APPROVAL, "case.decided:automatic"): Status.BLOCKING,
+    (Status.AWAITING_APPROVAL, "case.decided:needs_approval"): Status.AWAITING_APPROVAL,
+    (Status.AWAITING_APPROVAL, "approval.reminded"): Status.AWAITING_APPROVAL,
+    (Status.AWAITING_APPROVAL, "approval.overdue:keep_waiting"): Status.AWAITING_APPROVAL,
+    (Status.AWAITING_APPROVAL, "approval.overdue:escalate"): Status.ESCALATED,
+    (Status.AWAITING_APPROVAL, "approval.overdue:reject"): Status.AWAITING_APPROVAL,
+    (Status.AWAITING_APPROVAL, "approval.given"): Status.AWAITING_APPROVAL,
+    (Status.AWAITING_APPROVAL, "evidence.asked"): Status.AWAITING_APPROVAL,
     (Status.AWAITING_APPROVAL, "case.approved"): Status.BLOCKING,
     (Status.AWAITING_APPROVAL, "case.rejected"): Status.AWAITING_APPROVAL,
+    (Status.AWAITING_APPROVAL, "case.cancelled"): Status.AWAITING_APPROVAL,
     (Status.AWAITING_APPROVAL, "case.closed"): Status.CLOSED,
+    (Status.ESCALATED, "case.decided:automatic"): Status.BLOCKING,
+    (Status.ESCALATED, "case.decided:needs_approval"): Status.ESCALATED,
+    (Status.ESCALATED, "approval.given"): Status.ESCALATED,
+    (Status.ESCALATED, "evidence.asked"): Status.ESCALATED,
+    (Status.ESCALATED, "case.approved"): Status.BLOCKING,
+    (Status.ESCALATED, "case.rejected"): Status.ESCALATED,
+    (Status.ESCALATED, "case.cancelled"): Status.ESCALATED,
+    (Status.ESCALATED, "case.closed"): Status.CLOSED,
+    (Status.BLOCKING, "waiting.begun"): Status.WAITING,
     (Status.BLOCKING, "replacing.begun"): Status.REPLACING,
     (Status.BLOCKING, "case.stuck"): Status.STUCK,
+    (Status.WAITING, "case.decided:needs_approval"): Status.AWAITING_APPROVAL,
+    (Status.WAITING, "replacing.begun"): Status.REPLACING,
+    (Status.WAITING, "case.cancelled"): Status.WAITING,
+    (Status.WAITING, "case.closed"): Status.CLOSED,
     (Status.REPLACING, "target.awaited"): Status.AWAITING_TARGET,
     (Status.REPLACING, "watch.begun"): Status.WATCHING,
     (Status.REPLACING, "case.closed"): Status.CLOSED,
     (Status.REPLACING, "case.stuck"): Status.STUCK,
+    (Status.AWAITING_TARGET, "case.decided:needs_approval"): Status.AWAITING_APPROVAL,
     (Status.AWAITING_TARGET, "target.offered"): Status.REPLACING,
+    (Status.AWAITING_TARGET, "case.resurfaced"): Status.RESURFACED,
     (Status.AWAITING_TARGET, "case.closed"): Status.CLOSED,
     (Status.WATCHING, "case.resurfaced"): Status.RESURFACED,
     (Status.WATCHING, "case.returned"): Status.REPLACING,
+    (Status.WATCHING, "condition.met"): Status.REPLACING,
     (Status.WATCHING, "case.closed"): Status.CLOSED,
     (Status.RESURFACED, "case.returned"): Status.REPLACING,
+    (Status.RESURFACED, "condition.met"): Status.REPLACING,
     (Status.RESURFACED, "case.ruled"): Status.RESURFACED,
+    (Status.RESURFACED, "case.ruled:reinstate"): Status.REINSTATING,
     (Status.RESURFACED, "case.closed"): Status.CLOSED,
+    (Status.REINSTATING, "replacement.lost"): Status.RESURFACED,
+    (Status.REINSTATING, "replacement.withdrawn"): Status.REINSTATING,
+    (Status.REINSTATING, "case.ruled"): Status.REINSTATING,
+    (Status.REINSTATING, "case.reinstated"): Status.REINSTATING,
+    (Status.REINSTATING, "case.stuck"): Status.STUCK,
+    (Status.REINSTATING, "case.closed"): Status.CLOSED,
     (Status.STUCK, "case.resumed:blocking"): Status.BLOCKING,
     (Status.STUCK, "case.resumed:replacing"): Status.REPLACING,
+    (Status.STUCK, "case.resumed:reinstating"): Status.REINSTATING,
     (Status.STUCK, "case.given_up"): Status.STUCK,
     (Status.STUCK, "case.closed"): Status.CLOSED,
 }
 """Where each fact takes a case."""
 
-STAYING = ("loss.reported", "decision.denied", "case.sighted")
-"""Facts that leave every open case where it is."""
+STAYING = ("loss.reported", "decision.denied", "case.sighted", "evidence.given", "replacement.lost", "case.settled")
+"""Facts that leave every open case where it is, where the table does not say otherwise."""
 
 DENIED = "decision.denied"
 """The one fact that a closed case still takes: an attempt to decide it."""
+
+IMMATERIAL = frozenset({DENIED, "case.sighted", "approval.reminded"})
+"""The names of the facts that make no decision stale."""
 
 
 class CaseState(Value):
@@ -96,154 +139,90 @@ class CaseState(Value):
     report: LossReported
     reports: tuple[ReportId, ...]
     reporters: tuple[PersonId, ...]
-    holder: HolderId | None = None
-    licences: tuple[LicenceInScope, ...] = ()
+    sequence: int = 1
+    """The number of its last fact, and of the last that is material."""
+    material: int = 1
+    facts: BackendFacts | None = None
     decision: Decision | None = None
     reasons: tuple[str, ...] = ()
     policy_version: int | None = None
     ordinal: int | None = None
     limit: int | None = None
+    four_eyes: bool = False
+    remind: Instant | None = None
+    due: Instant | None = None
+    escalated_to: tuple[PersonId, ...] = ()
+    asked: tuple[EvidenceName, ...] = ()
+    evidence: tuple[EvidenceName, ...] = ()
+    first_approval: PersonId | None = None
     decided_by: PersonId | None = None
     decisions: tuple[tuple[DecisionId, str | None], ...] = ()
     """Every decision that was brought, by id: None where it was taken, else the code of its denial."""
+    condition: str | None = None
+    condition_days: int | None = None
+    """What the approval still depends on, and how long the stop-gap until then is."""
     stuck: tuple[Status, str, str] | None = None
     """While it is stuck: where, the code and the cause of what failed."""
+    waits_until: Instant | None = None
+    lapses: Instant | None = None
+    """When the wait for a target is over, if ever."""
     target: Serial | None = None
     recovered: bool = False
     returned: str | None = None
     """What said that the vendor has the container back."""
     watch_until: Instant | None = None
+    settled: bool = False
+    replacement_lost: CaseId | None = None
+    withdrawn: bool = False
+    verdict: Verdict | None = None
     sightings: int = 0
+    seen_to: int = 0
+    seen_beyond: tuple[int, ...] = ()
+    """The refused contacts that were taken: all to this number, and these beyond it."""
     seen: tuple[str, ...] = ()
-    """The last statements that the container turned up, to tell a repeated one."""
+    """The last other statements that were brought, to tell a repeated one."""
     outcome: Outcome | None = None
+
+    @property
+    def holder(self) -> HolderId | None:
+        """Whose container it is, once the backend has said so."""
+        return self.facts.holder if self.facts else None
+
+    @property
+    def licences(self) -> tuple[LicenceInScope, ...]:
+        """The licences that the loss is about, at the generations that were claimed."""
+        return self.facts.licences if self.facts else ()
+
+    @property
+    def owes(self) -> bool:
+        """Whether what was issued is a stop-gap, until the container is back or the condition is met."""
+        return self.condition is not None or loss_of(self.report).watch is Watch.UNTIL_RETURNED
+
+    @property
+    def beyond_quota(self) -> bool:
+        """Whether the quota was asked and had none left."""
+        return self.limit is not None and self.ordinal is None
 
     def denial_of(self, decision: DecisionId) -> str | None:
         """The code that a decision was denied with, if it was brought and denied."""
         return dict(self.decisions).get(decision)
 
-
-# Commands: what can be asked of a case.
-
-
-class Report(Value):
-    """A loss report reached the case."""
-
-    report: LossReported
-
-
-class Assessed(Value):
-    """The backend said what it knows, and which policy the vendor has."""
-
-    facts: BackendFacts
-    policy: Policy
-    reservation: Reservation | None
-
-
-class Blocked(Value):
-    """The measures that the policy asks for are ordered."""
-
-
-class NoTarget(Value):
-    """The backend found no container that may take the replacement."""
-
-    tickets: tuple[Ticket, ...]
-
-
-class Offered(Value):
-    """A container was registered for the holder."""
-
-    serial: Serial
-
-
-class Replaced(Value):
-    """The backend issued the replacement into `target`."""
-
-    target: Serial
-    at: Instant
-    watch_until: Instant
-
-
-class Decide(Value):
-    """A supervisor decides; `listed` says whether the vendor lists that person as one."""
-
-    order: DecisionOrder
-    listed: bool
-
-
-class Sighted(Value):
-    """The lost container turned up."""
-
-    sighting: Sighting
-
-
-class Failed(Value):
-    """What the case had to do failed for good."""
-
-    code: str
-    cause: str
-
-
-class WaitOver(Value):
-    """Nobody set the access data in time."""
-
-
-class WatchOver(Value):
-    """The watch's time ran out."""
-
-
-Command = Report | Decide | Sighted | Assessed | Blocked | NoTarget | Offered | Replaced | Failed | WaitOver | WatchOver
-
-
-def decide(state: CaseState | None, command: Command) -> list[CaseFact]:
-    """The facts that a command makes of a case; none where it changes nothing."""
-    match command:
-        case Report(report=report):
-            known = state is not None and report.report in state.reports
-            return [] if known or (state and state.status is Status.CLOSED) else [report]
-        case Assessed():
-            assert state is not None
-            decided = decide_report(state.report, command.facts, command.policy, command.reservation)
-            closed = [CaseClosed(outcome=Outcome.REFUSED)] if decided.decision is Decision.REFUSED else []
-            return [decided, *closed]
-        case Decide():
-            assert state is not None
-            return _decided(state, command)
-        case Sighted(sighting=sighting):
-            assert state is not None
-            return _sighted(state, sighting)
-        case Blocked():
-            return [ReplacingBegun()]
-        case NoTarget():
-            return [TargetAwaited(tickets=command.tickets)]
-        case Offered():
-            waits = state is not None and state.status is Status.AWAITING_TARGET
-            return [TargetOffered(serial=command.serial)] if waits else []
-        case Replaced():
-            assert state is not None
-            return _replaced(state, command)
-        case Failed():
-            return [CaseStuck(code=command.code, cause=command.cause)]
-        case WaitOver():
-            return [CaseClosed(outcome=Outcome.LAPSED)]
-        case WatchOver():
-            assert state is not None
-            owed = loss_of(state.report).watch is Watch.UNTIL_RETURNED
-            return [CaseClosed(outcome=Outcome.LAPSED if owed else Outcome.LOST_FOR_EVER)]
-        case _:
-            assert_never(command)
+    def knows_sighting(self, statement: str, ordinal: int | None) -> bool:
+        """Whether it was brought before."""
+        if ordinal is None:
+            return statement in self.seen
+        return ordinal <= self.seen_to or ordinal in self.seen_beyond
 
 
 def fold(state: CaseState | None, fact: CaseFact) -> CaseState:
     """The state after a fact."""
-    stays = state is not None and (fact.trigger in STAYING if state.status is not Status.CLOSED else _late(fact))
-    status = state.status if stays and state else TRANSITIONS.get((state.status if state else None, fact.trigger))
-    if status is None:
-        raise UnexpectedFactError(f"{fact.trigger} in {state.status if state else 'a case that does not exist'}")
+    status = _after(state.status if state else None, fact)
     if state is None:
         assert isinstance(fact, LossReported)
         return CaseState(status=status, report=fact, reports=(fact.report,), reporters=(fact.reporter.name,))
-    return state.model_copy(update={"status": status, **_learnt(state, fact)})
+    sequence = state.sequence + 1
+    counted = {"sequence": sequence, "material": state.material if fact.name in IMMATERIAL else sequence}
+    return state.model_copy(update={"status": status, **counted, **_learnt(state, fact)})
 
 
 def fold_all(facts: Sequence[CaseFact], state: CaseState | None = None) -> CaseState | None:
@@ -253,110 +232,95 @@ def fold_all(facts: Sequence[CaseFact], state: CaseState | None = None) -> CaseS
     return state
 
 
-def _late(fact: CaseFact) -> bool:
-    return fact.trigger == DENIED
-
-
-def _sighted(state: CaseState, sighting: Sighting) -> list[CaseFact]:
-    if state.status is Status.CLOSED or sighting.statement in state.seen:
-        return []
-    told = {"statement": sighting.statement, "occurred": sighting.occurred}
-    owed = loss_of(state.report).watch is Watch.UNTIL_RETURNED and sighting.cause is Cause.RETURNED
-    if owed and state.status in (Status.WATCHING, Status.RESURFACED):
-        return [CaseReturned.model_validate(told)]
-    kind = CaseResurfaced if state.status is Status.WATCHING else CaseSighted
-    return [kind.model_validate({**told, "cause": sighting.cause})]
-
-
-def _replaced(state: CaseState, command: Replaced) -> list[CaseFact]:
-    watch = loss_of(state.report).watch
-    if watch is Watch.NONE:
-        return [CaseClosed(outcome=Outcome.RESTORED)]
-    if state.target is not None:
-        return [CaseClosed(outcome=Outcome.RETURNED)]
-    begun = WatchBegun(target=command.target, until=command.watch_until)
-    if watch is Watch.UNTIL_RETURNED and state.returned:
-        return [begun, CaseReturned(statement=state.returned, occurred=command.at)]
-    return [begun]
-
-
-def _decided(state: CaseState, command: Decide) -> list[CaseFact]:
-    order = command.order
-    if any(order.decision == known for known, _ in state.decisions):
-        return []
-    if denial := _denial(state, command):
-        return [DecisionDenied(decision=order.decision, action=order.action, by=order.by, code=denial)]
-    match order.action:
-        case Action.APPROVE:
-            return [CaseApproved(decision=order.decision, by=order.by, why=order.why)]
-        case Action.REJECT:
-            rejected = CaseRejected(decision=order.decision, by=order.by, why=order.why)
-            return [rejected, CaseClosed(outcome=Outcome.REJECTED)]
-        case Action.RULE:
-            assert order.verdict is not None
-            ruled = CaseRuled(decision=order.decision, by=order.by, verdict=order.verdict, why=order.why)
-            return [ruled, CaseClosed(outcome=Outcome(order.verdict))]
-        case Action.RESUME:
-            assert state.stuck is not None
-            return [CaseResumed(decision=order.decision, by=order.by, why=order.why, into=state.stuck[0])]
-        case Action.GIVE_UP:
-            given_up = CaseGivenUp(decision=order.decision, by=order.by, why=order.why)
-            return [given_up, CaseClosed(outcome=Outcome.GIVEN_UP)]
-        case _:
-            assert_never(order.action)
-
-
-DECIDABLE = {
-    Action.APPROVE: Status.AWAITING_APPROVAL,
-    Action.REJECT: Status.AWAITING_APPROVAL,
-    Action.RULE: Status.RESURFACED,
-    Action.RESUME: Status.STUCK,
-    Action.GIVE_UP: Status.STUCK,
-}
-"""Where a case must stand for each action."""
-
-
-def _denial(state: CaseState, command: Decide) -> Code | None:
-    if not command.listed:
-        return Code.NOT_A_SUPERVISOR
-    if command.order.by in (state.holder, *state.reporters):
-        return Code.OWN_CASE
-    if state.status is not DECIDABLE[command.order.action]:
-        return Code.NOTHING_TO_DECIDE
-    return None
+def _after(status: Status | None, fact: CaseFact) -> Status:
+    after = TRANSITIONS.get((status, fact.trigger))
+    if after is None and status is not None:
+        stays = fact.name in STAYING if status is not Status.CLOSED else fact.name == DENIED
+        after = status if stays else None
+    if after is None:
+        raise UnexpectedFactError(f"{fact.trigger} in {status or 'a case that does not exist'}")
+    return after
 
 
 def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
     match fact:
         case LossReported():
             return {"reports": (*state.reports, fact.report), "reporters": (*state.reporters, fact.reporter.name)}
-        case CaseApproved() | CaseRejected() | CaseRuled() | CaseGivenUp() | CaseResumed():
-            taken: dict[str, object] = {"decisions": (*state.decisions, (fact.decision, None)), "decided_by": fact.by}
-            return {**taken, "stuck": None} if isinstance(fact, CaseResumed) else taken
+        case CaseDecided():
+            told = ("decision", "reasons", "policy_version", "facts", "ordinal", "limit", "four_eyes", "remind", "due")
+            return {name: getattr(fact, name) for name in told}
+        case ApprovalReminded():
+            return {"remind": None}
+        case ApprovalOverdue():
+            return {"remind": None, "due": None, "escalated_to": fact.escalated_to}
+        case EvidenceAsked():
+            return {**_taken(state, fact), "asked": tuple(dict.fromkeys((*state.asked, *fact.evidence)))}
+        case EvidenceGiven():
+            given = {"evidence": tuple(dict.fromkeys((*state.evidence, *fact.evidence)))}
+            return {**given, "seen": _seen(state, fact.statement)}
+        case ApprovalGiven():
+            return {**_taken(state, fact), "first_approval": fact.by}
+        case CaseApproved():
+            condition = {"condition": fact.condition, "condition_days": fact.condition_days}
+            return {**_taken(state, fact), **condition, "remind": None, "due": None}
+        case ConditionMet():
+            return {**_taken(state, fact), "condition": None}
+        case CaseRejected() | CaseGivenUp():
+            return _taken(state, fact)
+        case CaseResumed():
+            return {**_taken(state, fact), "stuck": None}
+        case CaseRuled():
+            return {**(_taken(state, fact) if fact.decision else {}), "verdict": fact.verdict}
         case DecisionDenied():
             return {"decisions": (*state.decisions, (fact.decision, fact.code))}
-        case CaseSighted() | CaseResurfaced():
-            seen: dict[str, object] = {"seen": (*state.seen, fact.statement)[-SEEN_LIMIT:]}
-            back = {"returned": fact.statement} if fact.cause is Cause.RETURNED else {}
-            return {**seen, **back, "sightings": state.sightings + 1}
-        case CaseReturned():
-            return {"seen": (*state.seen, fact.statement)[-SEEN_LIMIT:], "returned": fact.statement}
         case CaseStuck():
             return {"stuck": (state.status, fact.code, fact.cause)}
-        case CaseDecided():
-            return {
-                "decision": fact.decision,
-                "ordinal": fact.ordinal,
-                "limit": fact.limit,
-                "reasons": fact.reasons,
-                "policy_version": fact.policy_version,
-                "holder": fact.facts.holder,
-                "licences": fact.facts.licences,
-            }
+        case WaitingBegun():
+            return {"waits_until": fact.until}
+        case TargetAwaited():
+            return {"lapses": fact.until}
         case WatchBegun():
             return {"target": fact.target, "watch_until": fact.until, "recovered": True}
+        case CaseSighted() | CaseResurfaced():
+            back = {"returned": fact.statement} if fact.cause is Cause.RETURNED else {}
+            return {**_sighting(state, fact), **back, "sightings": state.sightings + 1}
+        case CaseReturned():
+            return {"seen": _seen(state, fact.statement), "returned": fact.statement}
+        case ReplacementLost():
+            return {"replacement_lost": fact.case}
+        case ReplacementWithdrawn():
+            return {"withdrawn": True}
+        case CaseSettled():
+            return {"settled": True}
         case CaseClosed():
             restored = fact.outcome is Outcome.RESTORED
             return {"outcome": fact.outcome, "recovered": state.recovered or restored}
         case _:
             return {}
+
+
+def _taken(
+    state: CaseState,
+    fact: ApprovalGiven
+    | EvidenceAsked
+    | CaseApproved
+    | CaseRejected
+    | ConditionMet
+    | CaseRuled
+    | CaseGivenUp
+    | CaseResumed,
+) -> dict[str, object]:
+    return {"decisions": (*state.decisions, (fact.decision, None)), "decided_by": fact.by}
+
+
+def _seen(state: CaseState, statement: str) -> tuple[str, ...]:
+    return (*state.seen, statement)[-SEEN_LIMIT:]
+
+
+def _sighting(state: CaseState, fact: CaseSighted | CaseResurfaced) -> dict[str, object]:
+    if fact.ordinal is None:
+        return {"seen": _seen(state, fact.statement)}
+    to, beyond = state.seen_to, {*state.seen_beyond, fact.ordinal}
+    while to + 1 in beyond:
+        to += 1
+    return {"seen_to": to, "seen_beyond": tuple(sorted(one for one in beyond if one > to))}
