@@ -104,7 +104,6 @@ TRANSITIONS: dict[tuple[Status | None, str], Status] = {
     (Status.WATCHING, "condition.met"): Status.REPLACING,
     (Status.WATCHING, "case.closed"): Status.CLOSED,
     (Status.RESURFACED, "case.returned"): Status.REPLACING,
-    (Status.RESURFACED, "condition.met"): Status.REPLACING,
     (Status.RESURFACED, "case.ruled"): Status.RESURFACED,
     (Status.RESURFACED, "case.ruled:reinstate"): Status.REINSTATING,
     (Status.RESURFACED, "case.closed"): Status.CLOSED,
@@ -248,7 +247,7 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
             return {"reports": (*state.reports, fact.report), "reporters": (*state.reporters, fact.reporter.name)}
         case CaseDecided():
             told = ("decision", "reasons", "policy_version", "facts", "ordinal", "limit", "four_eyes", "remind", "due")
-            return {name: getattr(fact, name) for name in told}
+            return {name: getattr(fact, name) for name in told} | {"first_approval": None}
         case ApprovalReminded():
             return {"remind": None}
         case ApprovalOverdue():

@@ -18,38 +18,41 @@ with workflow.unsafe.imports_passed_through():
         Acknowledged,
         Appended,
         AppendOrder,
-        BlockOrder,
         CaseKey,
-        CloseOrder,
         DecisionOrder,
         DecisionTaken,
         Deeds,
+        Evidence,
         Issued,
-        IssueOrder,
-        NoTargetFound,
         Reservation,
         ReserveOrder,
         Sighting,
     )
-    from events.terms import Aim, Loss, Outcome, Recovery, Serial, Status
-    from workflows.case import (
+    from events.terms import CaseId, Outcome, Serial, Status, Value
+    from workflows.case import CaseState, fold_all
+    from workflows.deciding import (
+        UNDECIDED,
         Assessed,
         Blocked,
-        CaseState,
+        Bring,
         Command,
         Decide,
+        Elapsed,
         Failed,
+        LoseReplacement,
         NoTarget,
         Offered,
+        Reinstated,
         Replaced,
         Report,
+        Settled,
         Sighted,
-        WaitOver,
-        WatchOver,
+        Withdrawn,
         decide,
-        fold_all,
+        evident,
     )
-    from workflows.policy import Policy, Quota, Rule, loss_of, quota_to_reserve
+    from workflows.policy import Policy, Quota, quota_to_reserve
+    from workflows.steps import Block, End, Issue, Reinstate, Rest, Step, Withdraw, next_step
 
 DEED: Final[dict[str, Any]] = {
     "start_to_close_timeout": timedelta(seconds=60),
@@ -64,18 +67,30 @@ QUICK: Final[dict[str, Any]] = {
 }
 """A deed as a local activity has one short attempt; what it cannot do so is done as a regular one."""
 
-ENROLMENT = timedelta(days=14)
-"""How long a holder has to set access data that were reset."""
+HISTORY_LIMIT = 2_000
+"""Events of a history after which the case goes on in a new one: its state is carried over, however long it watches."""
+
+SIGHTINGS_AT_ONCE = 100
+"""So many sightings that arrived together are appended together."""
 
 Order = TypeVar("Order")
 Answer = TypeVar("Answer")
 
 
+class Carried(Value):
+    """What a case knows when it goes on in a new history."""
+
+    state: CaseState
+    hash: str
+    policy: Policy
+    offers: tuple[Serial, ...]
+
+
 @dataclass
 class Letter:
-    """A command that arrived, and whether it was taken."""
+    """What arrived, and whether it was taken."""
 
-    command: Command | DecisionOrder
+    content: Report | DecisionOrder | Sighting | Evidence | Settled | LoseReplacement
     taken: bool = False
 
 
@@ -83,32 +98,28 @@ class Letter:
 class LossCase:
     """One loss. `run` alone takes commands, one at a time: decide, append, fold. Handlers only put them in the mail.
 
-    A worker that dies in a workflow task does its local activities again, and whatever has arrived meanwhile then comes
-    first. So mail is opened only where the case rests, and a local append depends on nothing but what is in history or
-    what the backend keeps and answers again.
+    What is done next follows from the state alone (`workflows.steps`). A worker that dies in a workflow task does its
+    local activities again, and whatever has arrived meanwhile then comes first. So mail is opened only where the case
+    rests, and a local append depends on nothing but what is in history or what the backend keeps and answers again.
     """
 
     @workflow.init
-    def __init__(self, key: CaseKey) -> None:
+    def __init__(self, key: CaseKey, carried: Carried | None = None) -> None:
         self._key = key
-        self._state: CaseState | None = None
-        self._sequence, self._hash = 0, ""
+        self._state: CaseState | None = carried.state if carried else None
+        self._hash = carried.hash if carried else ""
+        self._policy: Policy | None = carried.policy if carried else None
+        self._offers: list[Serial] = list(carried.offers) if carried else []
         self._mail: list[Letter] = []
-        self._offers: list[Serial] = []
 
     @workflow.run
-    async def run(self, key: CaseKey) -> Outcome:
-        rule = await self._open()
-        await self._approval()
-        if self._is_open:
-            await self._block(rule)
-            await self._replace(rule)
-            await self._watch()
-        if self._is_open:
-            await self._replace(rule, full=True)
-        lift = self.state.outcome is Outcome.GIVEN_UP
-        await self._do_surely(Deeds.close, CloseOrder(key=key, recovered=self.state.recovered, lift=lift))
-        await self._open_mail()
+    async def run(self, key: CaseKey, carried: Carried | None = None) -> Outcome:
+        if self._state is None:
+            await self._open()
+        while not isinstance(step := self._next(), End):
+            await self._do_step(step)
+        await self._do_surely(Deeds.close, step.order)
+        await self._open_mail(step)
         await workflow.wait_condition(workflow.all_handlers_finished)
         assert self.state.outcome is not None
         return self.state.outcome
@@ -116,17 +127,13 @@ class LossCase:
     @workflow.update
     async def report(self, report: LossReported) -> Acknowledged:
         """A report opens the case or joins it."""
-        letter = Letter(Report(report=report))
-        self._mail.append(letter)
-        await workflow.wait_condition(lambda: letter.taken)
+        await self._brought(Report(report=report))
         return Acknowledged(case=self._key.case, report=report.report)
 
     @workflow.update
     async def decide(self, order: DecisionOrder) -> DecisionTaken:
         """A supervisor decides. Denied, the attempt is in the history all the same, and the caller is told why."""
-        letter = Letter(order)
-        self._mail.append(letter)
-        await workflow.wait_condition(lambda: letter.taken)
+        await self._brought(order)
         if denial := self.state.denial_of(order.decision):
             raise ApplicationError(f"{order.by} may not {order.action} here: {denial}", type=denial, non_retryable=True)
         return DecisionTaken(case=self._key.case, decision=order.decision, status=self.state.status)
@@ -134,12 +141,27 @@ class LossCase:
     @workflow.signal
     def sight(self, sighting: Sighting) -> None:
         """The lost container turned up."""
-        self._mail.append(Letter(Sighted(sighting=sighting)))
+        self._mail.append(Letter(sighting))
+
+    @workflow.signal
+    def give_evidence(self, evidence: Evidence) -> None:
+        """Evidence for the loss."""
+        self._mail.append(Letter(evidence))
 
     @workflow.signal
     def offer(self, serial: Serial) -> None:
         """A container was registered that may take the replacement."""
         self._offers.append(serial)
+
+    @workflow.signal
+    def settle(self) -> None:
+        """The last measure was confirmed: of the original, or of the replacement that is being withdrawn."""
+        self._mail.append(Letter(Settled()))
+
+    @workflow.signal
+    def lose_replacement(self, to: CaseId) -> None:
+        """The replacement was reported lost in another case."""
+        self._mail.append(Letter(LoseReplacement(to=to)))
 
     @workflow.query
     def state_of_case(self) -> CaseState | None:
@@ -153,27 +175,54 @@ class LossCase:
         return self._state
 
     @property
-    def loss(self) -> Loss:
-        """The row of the table of losses that this case is of."""
-        return loss_of(self.state.report)
+    def policy(self) -> Policy:
+        """The version of the vendor's policy that the case was decided under."""
+        assert self._policy is not None
+        return self._policy
 
-    @property
-    def _is_open(self) -> bool:
-        return self.state.status is not Status.CLOSED
+    def _next(self) -> Step:
+        return next_step(self.state, self._key, self.policy)
 
-    async def _open(self) -> Rule:
-        await workflow.wait_condition(lambda: any(isinstance(letter.command, Report) for letter in self._mail))
-        opening = next(letter for letter in self._mail if isinstance(letter.command, Report))
+    async def _brought(self, content: Report | DecisionOrder) -> None:
+        letter = Letter(content)
+        self._mail.append(letter)
+        await workflow.wait_condition(lambda: letter.taken)
+
+    async def _open(self) -> None:
+        await workflow.wait_condition(lambda: any(isinstance(letter.content, Report) for letter in self._mail))
+        opening = next(letter for letter in self._mail if isinstance(letter.content, Report))
         self._mail.remove(opening)
-        report = cast(Report, opening.command)
+        report = cast(Report, opening.content)
         assessment, _ = await asyncio.gather(self._do_surely(Deeds.assess, self._key), self._take(report))
         opening.taken = True
-        policy, facts = Policy.model_validate(assessment.policy), assessment.facts
-        rule = policy.rule_for(self.loss, facts)
-        reservation = await self._reserve(quota_to_reserve(self.state.report, facts, policy), facts)
-        command = Assessed(facts=facts, policy=policy, reservation=reservation)
-        await self._take_quickly(command, reservation.at if reservation else assessment.at)
-        return rule
+        self._policy, facts = Policy.model_validate(assessment.policy), assessment.facts
+        reservation = await self._reserve(quota_to_reserve(self.state.report, facts, self.policy), facts)
+        at = reservation.at if reservation else assessment.at
+        await self._take_quickly(Assessed(at=at, facts=facts, policy=self.policy, reservation=reservation), at)
+
+    async def _do_step(self, step: Step) -> None:
+        match step:
+            case Rest():
+                await self._rest(step, step.alarm)
+            case Block(order=order):
+                if done := await self._done_or_stuck(Deeds.block, order):
+                    await self._take_quickly(Blocked(at=done.at, policy=self.policy), done.at)
+            case Issue(order=order):
+                answer = await self._done_or_stuck(Deeds.issue, order)
+                if isinstance(answer, Issued):
+                    replaced = Replaced(target=answer.target, at=answer.at, policy=self.policy)
+                    await self._take_quickly(replaced, answer.at)
+                elif answer is not None:
+                    await self._take(NoTarget(at=answer.at, tickets=answer.tickets))
+            case Withdraw():
+                withdrawal = await self._done_or_stuck(Deeds.withdraw, self._key)
+                if withdrawal is not None and withdrawal.confirmed:
+                    await self._take_quickly(Withdrawn(), withdrawal.at)
+                elif withdrawal is not None:
+                    await self._rest(step, None)
+            case Reinstate(order=order):
+                if reinstated := await self._done_or_stuck(Deeds.reinstate, order):
+                    await self._take_quickly(Reinstated(serial=reinstated.target), reinstated.at)
 
     async def _reserve(self, quota: Quota | None, facts: BackendFacts) -> Reservation | None:
         if quota is None:
@@ -187,108 +236,88 @@ class LossCase:
         )
         return await self._do_surely(Deeds.reserve, order)
 
-    async def _approval(self) -> None:
-        await self._rest(lambda: self.state.status is not Status.AWAITING_APPROVAL)
+    async def _rest(self, step: Step, alarm: datetime | None) -> None:
+        """Wait until something arrives or the alarm rings, and take it."""
 
-    async def _block(self, rule: Rule) -> None:
-        aim = self.loss.aim(self.state.report.scope)
-        order = BlockOrder(
-            key=self._key,
-            measures=rule.measures_for(self.loss),
-            aim=aim,
-            licences=self.state.licences if aim is Aim.LICENCE else (),
-        )
-        if done := await self._done_or_given_up(Deeds.block, order):
-            await self._take_quickly(Blocked(), done.at)
+        def offered() -> bool:
+            return bool(self._offers) and self.state.status is Status.AWAITING_TARGET
 
-    async def _replace(self, rule: Rule, full: bool = False) -> None:
-        if not self._is_open:
-            return
-        order = self._issue_order(rule, full)
-        answer = await self._done_or_given_up(Deeds.issue, order)
-        while isinstance(answer, NoTargetFound):
-            await self._take(NoTarget(tickets=answer.tickets))
-            await self._target(answer.at)
-            if not self._is_open:
-                return
+        timeout = None if alarm is None else max(timedelta(0), alarm - workflow.now())
+        with contextlib.suppress(asyncio.TimeoutError):
+            await workflow.wait_condition(lambda: bool(self._mail) or offered(), timeout=timeout)
+        await self._open_mail(step)
+        if offered():
             await self._take(Offered(serial=self._offers.pop(0)))
-            answer = await self._done_or_given_up(Deeds.issue, order)
-        if isinstance(answer, Issued):
-            until = answer.at + timedelta(days=rule.watch_days_for(self.loss))
-            await self._take_quickly(Replaced(target=answer.target, at=answer.at, watch_until=until), answer.at)
+        elif alarm is not None and workflow.now() >= alarm and self._next() == step:
+            await self._take(Elapsed(at=workflow.now(), policy=self.policy))
+        if workflow.info().get_current_history_length() > HISTORY_LIMIT and not self._mail:
+            await self._go_on_in_a_new_history()
 
-    def _issue_order(self, rule: Rule, full: bool) -> IssueOrder:
-        recovery = self.loss.recovery
-        return IssueOrder(
-            key=self._key,
-            licences=self.state.licences,
-            measures=tuple(ordered.measure for ordered in rule.measures_for(self.loss)),
-            recovery=recovery,
-            target=self.loss.target(self.state.report.scope),
-            match=rule.match if recovery is Recovery.REISSUE else None,
-            stop_gap_days=rule.stop_gap_days if recovery is Recovery.STOP_GAP else None,
-            full=full,
-        )
+    async def _go_on_in_a_new_history(self) -> None:
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        if not self._mail:
+            carried = Carried(state=self.state, hash=self._hash, policy=self.policy, offers=tuple(self._offers))
+            workflow.continue_as_new(args=[self._key, carried])
 
-    async def _target(self, since: datetime) -> None:
-        """Wait for somewhere to put the replacement; access data that nobody sets lapse."""
-        lapses = since + ENROLMENT if self.loss.recovery is Recovery.RESET else None
-        late = False
-
-        def ended() -> bool:
-            nonlocal late
-            late = lapses is not None and workflow.now() >= lapses
-            return bool(self._offers) or late
-
-        await self._rest(ended, lapses)
-        if not self._offers and late:
-            await self._take(WaitOver())
-
-    async def _watch(self) -> None:
-        until = self.state.watch_until
-        if not self._is_open or until is None:
-            return
-        await self._rest(lambda: self.state.status is not Status.WATCHING or workflow.now() >= until, until)
-        if self.state.status is Status.WATCHING:
-            await self._take(WatchOver())
-        await self._rest(lambda: self.state.status in (Status.CLOSED, Status.REPLACING))
-
-    async def _rest(self, ended: Callable[[], bool], alarm: datetime | None = None) -> None:
-        """Let arriving commands be taken until this has ended; `alarm` is when to look though nothing arrives."""
-        while not ended():
-            timeout = None if alarm is None else max(timedelta(0), alarm - workflow.now())
-            with contextlib.suppress(asyncio.TimeoutError):
-                await workflow.wait_condition(lambda: bool(self._mail) or ended(), timeout=timeout)
-            await self._open_mail(ended)
-
-    async def _open_mail(self, ended: Callable[[], bool] = lambda: False) -> None:
-        """Take letters until there are none, or until this has ended: what comes then may be done again after a crash,
-        and must not find letters between that the first time did not."""
-        while self._mail and not ended():
+    async def _open_mail(self, step: Step) -> None:
+        """Take letters until there are none, or until there is something else to do: what comes then may be done again
+        after a crash, and must not find letters between that the first time did not."""
+        while self._mail and type(self._next()) is type(step):
+            content = self._mail[0].content
+            if isinstance(content, Sighting):
+                await self._take_sightings(step)
+                continue
             letter = self._mail.pop(0)
-            await self._take(await self._completed(letter.command))
+            await self._take(await self._command(content))
             letter.taken = True
 
-    async def _completed(self, command: Command | DecisionOrder) -> Command:
-        if not isinstance(command, DecisionOrder):
-            return command
-        supervisors = await self._do_surely(Deeds.supervisors, self._key)
-        return Decide(order=command, listed=command.by in supervisors.names)
+    async def _take_sightings(self, step: Step) -> None:
+        """Take as many sightings as have arrived, and append what comes of them together."""
+        state, facts = self.state, list[CaseFact]()
+        for _ in range(SIGHTINGS_AT_ONCE):
+            content = self._mail[0].content if self._mail else None
+            if not isinstance(content, Sighting) or type(next_step(state, self._key, self.policy)) is not type(step):
+                break
+            self._mail.pop(0)
+            made = decide(state, Sighted(sighting=content, policy=self.policy))
+            state = cast(CaseState, fold_all(made, state))
+            facts += made
+        await self._append(facts)
+
+    async def _command(self, content: Report | DecisionOrder | Evidence | Settled | LoseReplacement) -> Command:
+        match content:
+            case DecisionOrder():
+                supervisors = await self._do_surely(Deeds.supervisors, self._key)
+                return Decide(order=content, listed=content.by in supervisors.names, policy=self.policy)
+            case Evidence():
+                facts, undecided = self.state.facts, self.state.status in UNDECIDED
+                known = evident(self.state, content.evidence)
+                quota = quota_to_reserve(known, facts, self.policy) if facts and undecided else None
+                reservation = await self._reserve(quota, facts) if facts else None
+                return Bring(evidence=content, at=workflow.now(), policy=self.policy, reservation=reservation)
+            case LoseReplacement() if self.state.status is Status.REINSTATING:
+                await self._do_surely(Deeds.keep, self._key)
+                return content
+            case _:
+                return content
 
     async def _take(self, command: Command) -> None:
         """Decide, append, fold; the append's input is in history before it runs."""
-        if facts := decide(self._state, command):
-            self._fold(facts, await self._do_surely(Deeds.append, self._append(facts, workflow.now())))
+        await self._append(decide(self._state, command))
 
     async def _take_quickly(self, command: Command, at: datetime) -> None:
         """The same within this workflow task. `at` must be the same however often the task is done again."""
         if facts := decide(self._state, command):
-            self._fold(facts, await self._do(Deeds.append, self._append(facts, at)))
+            self._fold(facts, await self._do(Deeds.append, self._append_order(facts, at)))
 
-    def _append(self, facts: list[CaseFact], at: datetime) -> AppendOrder:
+    async def _append(self, facts: list[CaseFact]) -> None:
+        if facts:
+            self._fold(facts, await self._do_surely(Deeds.append, self._append_order(facts, workflow.now())))
+
+    def _append_order(self, facts: list[CaseFact], at: datetime) -> AppendOrder:
         return AppendOrder(
             key=self._key,
-            sequence=self._sequence,
+            sequence=self._state.sequence if self._state else 0,
             hash=self._hash,
             recorded=at,
             facts=tuple((fact.type(), fact.model_dump(mode="json")) for fact in facts),
@@ -296,21 +325,19 @@ class LossCase:
 
     def _fold(self, facts: list[CaseFact], appended: Appended) -> None:
         self._state = fold_all(facts, self._state)
-        self._sequence, self._hash = appended.sequence, appended.hash
+        assert self.state.sequence == appended.sequence
+        self._hash = appended.hash
 
-    async def _done_or_given_up(self, deed: Callable[[Deeds, Order], Awaitable[Answer]], order: Order) -> Answer | None:
+    async def _done_or_stuck(self, deed: Callable[[Deeds, Order], Awaitable[Answer]], order: Order) -> Answer | None:
         """Do it; what fails for good makes the case stuck until a supervisor resumes it, or gives it up: None."""
-        while True:
-            try:
-                return await self._do(deed, order)
-            except FailureError as error:
-                if is_cancelled_exception(error):
-                    raise
-                cause = _cause(error)
-                await self._take(Failed(code=getattr(cause, "type", None) or type(cause).__name__, cause=str(cause)))
-            await self._rest(lambda: self.state.status is not Status.STUCK)
-            if not self._is_open:
-                return None
+        try:
+            return await self._do(deed, order)
+        except FailureError as error:
+            if is_cancelled_exception(error):
+                raise
+            cause = _cause(error)
+            await self._take(Failed(code=getattr(cause, "type", None) or type(cause).__name__, cause=str(cause)))
+            return None
 
     async def _do(self, deed: Callable[[Deeds, Order], Awaitable[Answer]], order: Order) -> Answer:
         """Do it in this workflow task if it can be done at once, else as a regular activity."""

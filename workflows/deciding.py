@@ -1,0 +1,473 @@
+"""What a command makes of a case: facts, or none where it changes nothing. Pure; time comes in with the command."""
+
+from typing import assert_never
+
+from events.catalogue import (
+    ApprovalGiven,
+    ApprovalOverdue,
+    ApprovalReminded,
+    BackendFacts,
+    CaseApproved,
+    CaseCancelled,
+    CaseClosed,
+    CaseDecided,
+    CaseFact,
+    CaseGivenUp,
+    CaseReinstated,
+    CaseRejected,
+    CaseResumed,
+    CaseResurfaced,
+    CaseReturned,
+    CaseRuled,
+    CaseSettled,
+    CaseSighted,
+    CaseStuck,
+    ConditionMet,
+    DecisionDenied,
+    EvidenceAsked,
+    EvidenceGiven,
+    LossReported,
+    ReplacementLost,
+    ReplacementWithdrawn,
+    ReplacingBegun,
+    TargetAwaited,
+    TargetOffered,
+    WaitingBegun,
+    WatchBegun,
+)
+from events.errors import Code
+from events.ports import DecisionOrder, Evidence, Reservation, Sighting
+from events.terms import (
+    Action,
+    CaseId,
+    Cause,
+    Decision,
+    Instant,
+    Outcome,
+    Recovery,
+    Serial,
+    Status,
+    Ticket,
+    Undecided,
+    Value,
+    Verdict,
+    Watch,
+)
+from workflows.case import CaseState, fold_all
+from workflows.durations import ENROLMENT, days, hours
+from workflows.policy import Policy, Rule, decide_report, loss_of
+
+UNDECIDED = (Status.AWAITING_APPROVAL, Status.ESCALATED)
+"""Where a case waits for an approval."""
+
+BEFORE_REPLACING = (*UNDECIDED, Status.WAITING)
+"""Where a case rests before its replacement is begun, and can be cancelled."""
+
+
+class Report(Value):
+    """A loss report reached the case."""
+
+    report: LossReported
+
+
+class Assessed(Value):
+    """The backend said what it knows, and which policy the vendor has."""
+
+    at: Instant
+    facts: BackendFacts
+    policy: Policy
+    reservation: Reservation | None
+
+
+class Blocked(Value):
+    """The measures that the policy asks for are ordered."""
+
+    at: Instant
+    policy: Policy
+
+
+class NoTarget(Value):
+    """The backend found nothing that may take the replacement."""
+
+    at: Instant
+    tickets: tuple[Ticket, ...]
+
+
+class Offered(Value):
+    """A container was registered for the holder, activated, or its access data were set."""
+
+    serial: Serial
+
+
+class Replaced(Value):
+    """The backend issued the replacement into `target`."""
+
+    target: Serial
+    at: Instant
+    policy: Policy
+
+
+class Decide(Value):
+    """A supervisor decides; `listed` says whether the vendor lists that person as one."""
+
+    order: DecisionOrder
+    listed: bool
+    policy: Policy
+
+
+class Sighted(Value):
+    """The lost container turned up."""
+
+    sighting: Sighting
+    policy: Policy
+
+
+class Bring(Value):
+    """Evidence is brought; the reservation is the quota's answer where policy may now decide by itself."""
+
+    evidence: Evidence
+    at: Instant
+    policy: Policy
+    reservation: Reservation | None = None
+
+
+class Elapsed(Value):
+    """What the case waited for did not come by `at`."""
+
+    at: Instant
+    policy: Policy
+
+
+class Settled(Value):
+    """The last measure of the case was confirmed."""
+
+
+class LoseReplacement(Value):
+    """The replacement was reported lost, in another case."""
+
+    to: CaseId
+
+
+class Withdrawn(Value):
+    """The replacement is removed."""
+
+
+class Reinstated(Value):
+    """The backend issued the licences into the original."""
+
+    serial: Serial
+
+
+class Failed(Value):
+    """What the case had to do failed for good."""
+
+    code: str
+    cause: str
+
+
+Command = (
+    Report
+    | Assessed
+    | Blocked
+    | NoTarget
+    | Offered
+    | Replaced
+    | Decide
+    | Sighted
+    | Bring
+    | Elapsed
+    | Settled
+    | LoseReplacement
+    | Withdrawn
+    | Reinstated
+    | Failed
+)
+
+
+def decide(state: CaseState | None, command: Command) -> list[CaseFact]:
+    """The facts that a command makes of a case; none where it changes nothing."""
+    if isinstance(command, Report):
+        known = state is not None and command.report.report in state.reports
+        return [] if known or (state and state.status is Status.CLOSED) else [command.report]
+    assert state is not None, "a case begins with a report"
+    match command:
+        case Assessed():
+            return _assessed(state, command)
+        case Decide():
+            return _decided(state, command)
+        case Sighted():
+            return _sighted(state, command)
+        case Bring():
+            return _brought(state, command)
+        case Elapsed():
+            return _elapsed(state, command)
+        case Blocked(at=at, policy=policy):
+            wait = hours(rule_of(state, policy).wait_hours)
+            until = state.waits_until or at + wait
+            return [WaitingBegun(until=until)] if wait and until > at else [ReplacingBegun()]
+        case NoTarget(at=at, tickets=tickets):
+            resets = loss_of(state.report).recovery is Recovery.RESET
+            return [TargetAwaited(tickets=tickets, until=at + ENROLMENT if resets else None)]
+        case Offered(serial=serial):
+            return [TargetOffered(serial=serial)] if state.status is Status.AWAITING_TARGET else []
+        case Replaced():
+            return _replaced(state, command)
+        case Settled():
+            return _settled(state)
+        case LoseReplacement(to=to):
+            known = state.status is Status.CLOSED or state.replacement_lost is not None
+            return [] if known else [ReplacementLost(case=to)]
+        case Withdrawn():
+            return [ReplacementWithdrawn()]
+        case Reinstated(serial=serial):
+            return [CaseReinstated(serial=serial), CaseClosed(outcome=Outcome.FOUND)]
+        case Failed(code=code, cause=cause):
+            return [CaseStuck(code=code, cause=cause)]
+        case _:
+            assert_never(command)
+
+
+def rule_of(state: CaseState, policy: Policy) -> Rule:
+    """The rule that a case is under."""
+    assert state.facts is not None, "a rule is asked for once the backend's facts are known"
+    return policy.rule_for(loss_of(state.report), state.facts)
+
+
+def evident(state: CaseState, more: tuple[str, ...] = ()) -> LossReported:
+    """The report that opened the case, with all evidence that was brought for it."""
+    evidence = dict.fromkeys((*state.report.evidence, *state.evidence, *more))
+    return state.report.model_copy(update={"evidence": tuple(evidence)})
+
+
+def _assessed(state: CaseState, command: Assessed) -> list[CaseFact]:
+    decided = decide_report(state.report, command.facts, command.policy, command.reservation)
+    if decided.decision is Decision.REFUSED:
+        return [decided, CaseClosed(outcome=Outcome.REFUSED)]
+    return [_with_deadlines(decided, command.at, command.policy, state.report)]
+
+
+def _with_deadlines(decided: CaseDecided, at: Instant, policy: Policy, report: LossReported) -> CaseDecided:
+    if decided.decision is not Decision.NEEDS_APPROVAL:
+        return decided
+    loss = loss_of(report)
+    approval = policy.rule_for(loss, decided.facts).approval
+    told: dict[str, object] = {"four_eyes": policy.needs_four_eyes(loss, decided.facts)}
+    if approval is not None:
+        told["due"] = at + hours(approval.due_hours)
+        told["remind"] = at + hours(approval.remind_hours) if approval.remind_hours else None
+    return decided.model_copy(update=told)
+
+
+def _again(state: CaseState, facts: BackendFacts, at: Instant, policy: Policy, bring: Bring | None) -> list[CaseFact]:
+    """What policy says now that more is known; nothing where it says the same."""
+    report = evident(state, bring.evidence.evidence if bring else ())
+    kept = Reservation(at=at, ordinal=state.ordinal, limit=state.limit) if state.limit is not None else None
+    decided = decide_report(report, facts, policy, (bring.reservation if bring else None) or kept)
+    if (decided.decision, decided.reasons) == (state.decision, state.reasons):
+        return []
+    if decided.decision is Decision.AUTOMATIC and state.decision is Decision.AUTOMATIC:
+        return []
+    if state.status in UNDECIDED and decided.decision is Decision.NEEDS_APPROVAL:
+        told = {"due": state.due, "remind": state.remind, "four_eyes": state.four_eyes}
+        return [decided.model_copy(update=told)]
+    return [_with_deadlines(decided, at, policy, report)]
+
+
+def _brought(state: CaseState, command: Bring) -> list[CaseFact]:
+    given = command.evidence
+    if state.status is Status.CLOSED or given.statement in state.seen:
+        return []
+    told = EvidenceGiven(statement=given.statement, by=given.by, evidence=given.evidence)
+    if state.status not in UNDECIDED or state.facts is None:
+        return [told]
+    return [told, *_again(state, state.facts, command.at, command.policy, command)]
+
+
+def _sighted(state: CaseState, command: Sighted) -> list[CaseFact]:
+    sighting = command.sighting
+    if state.status is Status.CLOSED or state.knows_sighting(sighting.statement, sighting.ordinal):
+        return []
+    told = {"statement": sighting.statement, "occurred": sighting.occurred}
+    seen = {**told, "cause": sighting.cause, "ordinal": sighting.ordinal}
+    found = sighting.cause is Cause.FOUND
+    match state.status:
+        case Status.AWAITING_APPROVAL | Status.ESCALATED | Status.WAITING if found:
+            return [CaseCancelled(statement=sighting.statement), CaseClosed(outcome=Outcome.CANCELLED)]
+        case Status.AWAITING_APPROVAL | Status.ESCALATED | Status.WAITING | Status.AWAITING_TARGET if not found:
+            return [CaseSighted.model_validate(seen), *_suspected(state, command)]
+        case Status.WATCHING | Status.RESURFACED if sighting.cause is Cause.RETURNED and _owes_return(state):
+            return [CaseReturned.model_validate(told)]
+        case Status.WATCHING | Status.AWAITING_TARGET:
+            return [CaseResurfaced.model_validate(seen), *_ruled_by_policy(state, command)]
+        case _:
+            return [CaseSighted.model_validate(seen)]
+
+
+def _suspected(state: CaseState, command: Sighted) -> list[CaseFact]:
+    """A contact of what is lost, before it is replaced, has policy decide again."""
+    facts, at = state.facts, command.sighting.occurred
+    if facts is None or command.sighting.cause is not Cause.SIGHTING:
+        return []
+    if facts.last_contact is None or at > facts.last_contact:
+        facts = facts.model_copy(update={"last_contact": at})
+    return _again(state, facts, at, command.policy, None)
+
+
+def _owes_return(state: CaseState) -> bool:
+    return loss_of(state.report).watch is Watch.UNTIL_RETURNED
+
+
+def _ruled_by_policy(state: CaseState, command: Sighted) -> list[CaseFact]:
+    verdict = rule_of(state, command.policy).resurfaced.verdict_for(command.sighting.cause)
+    if verdict is None or state.target is None:
+        return []
+    return [CaseRuled(verdict=verdict, why="policy rules so"), CaseClosed(outcome=Outcome(verdict))]
+
+
+def _elapsed(state: CaseState, command: Elapsed) -> list[CaseFact]:
+    at = command.at
+    match state.status:
+        case Status.AWAITING_APPROVAL if state.due is not None and state.due <= at:
+            approval = rule_of(state, command.policy).approval
+            undecided = approval.undecided if approval else Undecided.KEEP_WAITING
+            told = approval.escalate_to if approval and undecided is Undecided.ESCALATE else ()
+            rejected = [CaseClosed(outcome=Outcome.REJECTED)] if undecided is Undecided.REJECT else []
+            return [ApprovalOverdue(undecided=undecided, escalated_to=told), *rejected]
+        case Status.AWAITING_APPROVAL if state.remind is not None and state.remind <= at:
+            return [ApprovalReminded()]
+        case Status.WAITING if state.waits_until is not None and state.waits_until <= at:
+            return [ReplacingBegun()]
+        case Status.AWAITING_TARGET if state.lapses is not None and state.lapses <= at:
+            return [CaseClosed(outcome=Outcome.LAPSED)]
+        case Status.WATCHING if state.watch_until is not None and state.watch_until <= at:
+            return [CaseClosed(outcome=Outcome.LAPSED if state.owes else Outcome.LOST_FOR_EVER)]
+        case _:
+            return []
+
+
+def _replaced(state: CaseState, command: Replaced) -> list[CaseFact]:
+    loss = loss_of(state.report)
+    if loss.watch is Watch.NONE:
+        return [CaseClosed(outcome=Outcome.RESTORED)]
+    if state.target is not None and loss.watch is Watch.UNTIL_RETURNED:
+        return [CaseClosed(outcome=Outcome.RETURNED)]
+    stop_gap = state.condition_days if state.condition else None
+    watched = stop_gap or rule_of(state, command.policy).watch_days_for(loss)
+    begun = WatchBegun(target=command.target, until=command.at + days(watched))
+    if loss.watch is Watch.UNTIL_RETURNED and state.returned:
+        return [begun, CaseReturned(statement=state.returned, occurred=command.at)]
+    return [begun, CaseClosed(outcome=Outcome.RETIRED)] if state.settled and not state.owes else [begun]
+
+
+def _settled(state: CaseState) -> list[CaseFact]:
+    if state.settled or state.status in (Status.CLOSED, Status.REINSTATING):
+        return []
+    ends = state.status is Status.WATCHING and not state.owes
+    return [CaseSettled(), CaseClosed(outcome=Outcome.RETIRED)] if ends else [CaseSettled()]
+
+
+def _decided(state: CaseState, command: Decide) -> list[CaseFact]:
+    order = command.order
+    if any(order.decision == known for known, _ in state.decisions):
+        return []
+    if denial := _denial(state, command):
+        return [DecisionDenied(decision=order.decision, action=order.action, by=order.by, code=denial)]
+    named = {"decision": order.decision, "by": order.by, "why": order.why}
+    match order.action:
+        case Action.APPROVE if state.four_eyes and state.first_approval is None:
+            return [ApprovalGiven.model_validate(named)]
+        case Action.APPROVE:
+            depends = {"condition": order.condition, "condition_days": order.condition_days}
+            return [CaseApproved.model_validate({**named, "goodwill": order.goodwill, **depends})]
+        case Action.REJECT:
+            return [CaseRejected.model_validate(named), CaseClosed(outcome=Outcome.REJECTED)]
+        case Action.ASK:
+            return [EvidenceAsked.model_validate({**named, "evidence": order.evidence})]
+        case Action.MEET:
+            return [ConditionMet.model_validate(named)]
+        case Action.CANCEL:
+            return [CaseCancelled.model_validate(named), CaseClosed(outcome=Outcome.CANCELLED)]
+        case Action.RULE:
+            assert order.verdict is not None
+            unreplaced = order.verdict is Verdict.FOUND and state.target is None and bool(state.licences)
+            reinstate = order.reinstate or unreplaced
+            ruled = CaseRuled.model_validate({**named, "verdict": order.verdict, "reinstate": reinstate})
+            return [ruled] if reinstate else [ruled, CaseClosed(outcome=Outcome(order.verdict))]
+        case Action.RESUME:
+            assert state.stuck is not None
+            return [CaseResumed.model_validate({**named, "into": state.stuck[0]})]
+        case Action.GIVE_UP:
+            return [CaseGivenUp.model_validate(named), CaseClosed(outcome=Outcome.GIVEN_UP)]
+        case _:
+            assert_never(order.action)
+
+
+DECIDABLE: dict[Action, tuple[Status, ...]] = {
+    Action.APPROVE: UNDECIDED,
+    Action.REJECT: UNDECIDED,
+    Action.ASK: UNDECIDED,
+    Action.MEET: (Status.WATCHING,),
+    Action.CANCEL: BEFORE_REPLACING,
+    Action.RULE: (Status.RESURFACED, Status.REINSTATING),
+    Action.RESUME: (Status.STUCK,),
+    Action.GIVE_UP: (Status.STUCK,),
+}
+"""Where a case must stand for each action."""
+
+TOO_LATE = (Status.REPLACING, Status.AWAITING_TARGET, Status.WATCHING, Status.RESURFACED, Status.REINSTATING)
+"""Where a cancel comes too late, and is a find."""
+
+
+def _denial(state: CaseState, command: Decide) -> Code | None:
+    """Why a decision may not be taken; None where it may."""
+    order = command.order
+    if not command.listed:
+        return Code.NOT_A_SUPERVISOR
+    if order.by in (state.holder, *state.reporters):
+        return Code.OWN_CASE
+    if order.action is Action.CANCEL and state.status in TOO_LATE:
+        return Code.TOO_LATE
+    if state.status not in DECIDABLE[order.action] or (order.action is Action.MEET and state.condition is None):
+        return Code.NOTHING_TO_DECIDE
+    if order.on != state.material:
+        return Code.STALE
+    if state.status is Status.ESCALATED and order.by not in state.escalated_to:
+        return Code.NOT_ESCALATED_TO
+    match order.action:
+        case Action.APPROVE:
+            return _denied_approval(state, command)
+        case Action.RULE:
+            return _denied_verdict(state, order)
+        case _:
+            return None
+
+
+def _denied_approval(state: CaseState, command: Decide) -> Code | None:
+    order = command.order
+    if order.by == state.first_approval:
+        return Code.SAME_SUPERVISOR
+    if state.beyond_quota and not order.goodwill:
+        return Code.BEYOND_QUOTA
+    if order.goodwill and not rule_of(state, command.policy).may_grant_goodwill(order.by):
+        return Code.NO_GOODWILL
+    issues = loss_of(state.report).recovery in (Recovery.NEXT_GENERATION, Recovery.REISSUE)
+    return Code.NO_CONDITION if order.condition and not issues else None
+
+
+def _denied_verdict(state: CaseState, order: DecisionOrder) -> Code | None:
+    if not order.reinstate:
+        return None
+    if state.replacement_lost is not None:
+        return Code.REPLACEMENT_LOST
+    licensed = bool(state.licences) and loss_of(state.report).recovery is not Recovery.ROTATION
+    return None if licensed and state.status is Status.RESURFACED else Code.NOTHING_TO_DECIDE
+
+
+def taken(state: CaseState | None, command: Command) -> tuple[CaseState | None, list[CaseFact]]:
+    """The state after a command, and its facts."""
+    facts = decide(state, command)
+    return fold_all(facts, state), facts
+
+
+HOLDER_BLAMED = (Verdict.CLONE, Verdict.FRAUD)
+"""The verdicts that speak against the holder."""

@@ -1,0 +1,124 @@
+"""What a case does next, worked out from its state alone, so that it can be gone on with from anywhere. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import assert_never
+
+from events.ports import BlockOrder, CaseKey, CloseOrder, IssueOrder, ReinstateOrder
+from events.terms import Aim, Outcome, Recovery, Status
+from workflows.case import CaseState
+from workflows.deciding import HOLDER_BLAMED, rule_of
+from workflows.policy import Policy, loss_of
+
+LIFTING = (Outcome.REFUSED, Outcome.REJECTED, Outcome.CANCELLED, Outcome.GIVEN_UP)
+"""The ends after which no measure of the case goes on standing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Wait for what arrives; look again at `alarm`, if ever."""
+
+    alarm: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Have the measures ordered."""
+
+    order: BlockOrder
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """Have the replacement issued."""
+
+    order: IssueOrder
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Have the replacement withdrawn, and wait until it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reinstate:
+    """Have the original reinstated."""
+
+    order: ReinstateOrder
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Have the case known as closed."""
+
+    order: CloseOrder
+
+
+Step = Rest | Block | Issue | Withdraw | Reinstate | End
+
+
+def next_step(state: CaseState, key: CaseKey, policy: Policy) -> Step:
+    """What is to be done now that policy has decided on the report."""
+    match state.status:
+        case Status.AWAITING_APPROVAL:
+            return Rest(min((at for at in (state.remind, state.due) if at is not None), default=None))
+        case Status.BLOCKING:
+            return Block(block_order(state, key, policy))
+        case Status.WAITING:
+            return Rest(state.waits_until)
+        case Status.REPLACING:
+            return Issue(issue_order(state, key, policy))
+        case Status.AWAITING_TARGET:
+            return Rest(state.lapses)
+        case Status.WATCHING:
+            return Rest(state.watch_until)
+        case Status.REINSTATING:
+            if state.target is not None and not state.withdrawn:
+                return Withdraw()
+            return Reinstate(ReinstateOrder(key=key, licences=state.licences))
+        case Status.ESCALATED | Status.RESURFACED | Status.STUCK:
+            return Rest()
+        case Status.CLOSED:
+            return End(close_order(state, key))
+        case Status.REPORTED:
+            raise AssertionError("a case that was reported is assessed first")
+        case _:
+            assert_never(state.status)
+
+
+def block_order(state: CaseState, key: CaseKey, policy: Policy) -> BlockOrder:
+    """The measures that the case's rule asks for, aimed at what is lost."""
+    loss = loss_of(state.report)
+    aim = loss.aim(state.report.scope)
+    return BlockOrder(
+        key=key,
+        measures=rule_of(state, policy).measures_for(loss),
+        aim=aim,
+        licences=state.licences if aim is Aim.LICENCE else (),
+    )
+
+
+def issue_order(state: CaseState, key: CaseKey, policy: Policy) -> IssueOrder:
+    """The replacement; a stop-gap at first where something is owed, then the full one."""
+    loss, rule = loss_of(state.report), rule_of(state, policy)
+    stop_gap = rule.stop_gap_days if loss.recovery is Recovery.STOP_GAP else None
+    return IssueOrder(
+        key=key,
+        licences=state.licences,
+        measures=tuple(ordered.measure for ordered in rule.measures_for(loss)),
+        recovery=loss.recovery,
+        target=loss.target(state.report.scope),
+        match=rule.match if loss.recovery is Recovery.REISSUE else None,
+        stop_gap_days=state.condition_days if state.condition_days else stop_gap,
+        full=state.target is not None,
+    )
+
+
+def close_order(state: CaseState, key: CaseKey) -> CloseOrder:
+    """What the backend must know of a case that is over."""
+    return CloseOrder(
+        key=key,
+        recovered=state.recovered,
+        lift=state.outcome in LIFTING,
+        flag=state.verdict if state.verdict in HOLDER_BLAMED else None,
+    )
