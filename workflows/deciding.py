@@ -265,7 +265,7 @@ def _again(state: CaseState, facts: BackendFacts, at: Instant, policy: Policy, b
     decided = decide_report(report, facts, policy, (bring.reservation if bring else None) or kept)
     if (decided.decision, decided.reasons) == (state.decision, state.reasons):
         return []
-    if decided.decision is Decision.AUTOMATIC and state.decision is Decision.AUTOMATIC:
+    if decided.decision is Decision.AUTOMATIC and (bring is None or state.decision is Decision.AUTOMATIC):
         return []
     if state.status in UNDECIDED and decided.decision is Decision.NEEDS_APPROVAL:
         told = {"due": state.due, "remind": state.remind, "four_eyes": state.four_eyes}
