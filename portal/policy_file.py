@@ -236,7 +236,7 @@ def _unknown(path: Path) -> str:
 def _unfit(path: Path, given: Any) -> str:
     wanted = _schema_at(path)
     sentence = f"{_name(path)} must be {_described(wanted)}, and not {_short(given)}"
-    close = get_close_matches(str(given), _choices(wanted), n=1)
+    close = get_close_matches(str(given), choices(wanted), n=1)
     if close:
         return f"{sentence}; did you mean {close[0]}?"
     quoted = isinstance(given, str) and wanted.get("type") in ("integer", "boolean")
@@ -249,25 +249,24 @@ def _looks_plain(given: str) -> bool:
     return given.isdecimal() or given in ("true", "false")
 
 
-def _choices(wanted: Schema) -> list[str]:
+def choices(wanted: Schema) -> list[str]:
+    """The words that a setting may have, or none where it may have others."""
     return [str(one) for one in wanted.get("enum", ())]
 
 
 def _schema_at(path: Path) -> Schema:
     """The JSON Schema of a setting."""
-    found = _resolved(schema())
+    found = resolved(schema())
     for part in path:
-        found = _resolved(
-            found.get("items", {}) if isinstance(part, int) else found.get("properties", {}).get(part, {})
-        )
+        found = resolved(found.get("items", {}) if isinstance(part, int) else found.get("properties", {}).get(part, {}))
     return found
 
 
-def _resolved(part: Schema) -> Schema:
+def resolved(part: Schema) -> Schema:
     """A schema without references; of alternatives the one with settings, else the first that is not null."""
     if "$ref" in part:
-        return _resolved(schema()["$defs"][part["$ref"].rsplit("/", 1)[-1]])
-    alternatives = [_resolved(one) for one in part.get("anyOf", ()) if one.get("type") != "null"]
+        return resolved(schema()["$defs"][part["$ref"].rsplit("/", 1)[-1]])
+    alternatives = [resolved(one) for one in part.get("anyOf", ()) if one.get("type") != "null"]
     if "properties" in part or not alternatives:
         return part
     return next((one for one in alternatives if "properties" in one), alternatives[0])
@@ -277,9 +276,9 @@ def _described(wanted: Schema) -> str:
     """What a setting must be, in words."""
     match wanted.get("type"):
         case _ if "enum" in wanted:
-            return f"one of {', '.join(_choices(wanted))}"
+            return f"one of {', '.join(choices(wanted))}"
         case "integer":
-            return f"a whole number from {wanted['minimum']:,} to {_maximum(wanted):,}"
+            return f"a whole number from {wanted['minimum']:,} to {maximum(wanted):,}"
         case "boolean":
             return "true or false"
         case "string":
@@ -292,7 +291,8 @@ def _described(wanted: Schema) -> str:
             return f"a group of settings ({', '.join(wanted.get('properties', ()))})"
 
 
-def _maximum(wanted: Schema) -> int:
+def maximum(wanted: Schema) -> int:
+    """The greatest whole number that a setting may have."""
     return int(wanted["maximum"] if "maximum" in wanted else wanted["exclusiveMaximum"] - 1)
 
 

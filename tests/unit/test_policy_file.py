@@ -62,6 +62,7 @@ BAD: list[tuple[str, str, tuple[int, int]]] = [
     ("supervisors: [ann]\nrules: [{mode: hybrid, limits: {holder_only: 'yes'}}]", Misfit.WRONG_TYPE, (2, 46)),
     ("rules: [{watch_days: 0}]", Misfit.OUT_OF_RANGE, (1, 22)),
     ("rules: []", Misfit.OUT_OF_RANGE, (1, 8)),
+    ("policy_version: 0", Misfit.OUT_OF_RANGE, (1, 17)),
     ("rules: [{mode: hybird}]", Misfit.UNKNOWN_VALUE, (1, 16)),
     ("rules: [{measures: [blacklist]}]", Misfit.UNKNOWN_VALUE, (1, 21)),
     ("rules: [{resurfaced: {found: clone}}]", Misfit.UNKNOWN_VALUE, (1, 30)),
@@ -279,7 +280,7 @@ def test_the_schema_and_the_model_agree_on_any_policy_and_on_what_is_changed_in_
     assert agree(value)
 
     rule = data.draw(st.sampled_from(value["rules"]))
-    group = data.draw(st.sampled_from([rule, *(one for one in rule.values() if isinstance(one, dict))]))
+    group = data.draw(st.sampled_from([value, rule, *(one for one in rule.values() if isinstance(one, dict))]))
     name = data.draw(st.sampled_from([*group, "other"]))
     group[name] = data.draw(
         st.sampled_from([None, True, 0, 1, -1, 2.5, 10**13, "x", "", "hybrid", [], ["ann"], [5], {}])
