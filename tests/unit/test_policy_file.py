@@ -38,6 +38,8 @@ GOOD = [
     "rules: [{mode: manual, approval: &a {due_hours: 48, remind_hours: 24, undecided: escalate, escalate_to: *all}},"
     " {mode: manual, products: [plm], approval: *a, four_eyes_above_cents: 5, resurfaced: {found: damaged}}]",
     "supervisors: [ann, bob]\nrules: [{mode: hybrid, limits: {value_above_cents: 9}, four_eyes_above_cents: 9}]",
+    "supervisors: [ann]\n"
+    "rules: [{mode: hybrid, limits: {exposure_above_days: 90}}, {kinds: [act], reasons: [same_hardware]}]",
     "rules: [{products: [cad], kinds: [dongle]}, {products: [cad]}, {kinds: [dongle]}, {reasons: [stolen]}, {}]",
 ]
 
@@ -191,7 +193,7 @@ def test_a_contradiction_names_both_settings_with_their_lines(text: str, code: s
             'watch_days must be a whole number from 1 to 3,660, and not "30"; leave out the quotes',
         ),
         ("supervisors: [7]", "put it in quotes"),
-        ("rules: [{}, {}]", "rule 2 (line 1) is never chosen: rule 1 (line 1) holds wherever it does"),
+        ("rules: [{}, {}]", "rule 2 (line 1) is never chosen: wherever it holds another is, such as rule 1 (line 1)"),
     ],
 )
 def test_a_sentence_says_what_to_write_instead(text: str, told: str) -> None:
@@ -224,6 +226,15 @@ def test_all_mistakes_are_told_at_once_and_none_twice() -> None:
         (Contradicts.DELAY_LONGER_THAN_WATCH, 8),
         (Contradicts.NEVER_CHOSEN, 9),
     ]
+
+
+@pytest.mark.parametrize(
+    "mistaken", ["product: [plm]", "products: plm", "kinds: [dongel]", "reasons: [5]", "mode: x, products: [cad]"]
+)
+def test_a_mistaken_rule_is_not_held_against_the_others(mistaken: str) -> None:
+    text = f"rules:\n- {{{mistaken}}}\n- {{kinds: [act], match: all}}\n- {{watch_days: 9}}\n- {{products: [plm]}}"
+
+    assert [one.place.line for one in check(text)[1]] == [2]
 
 
 @given(policy=policies)
