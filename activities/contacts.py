@@ -55,7 +55,7 @@ select
         select json_agg(found) from (
             {STANDING}
             where vendor = %(vendor)s and (serial = %(serial)s or subject = any(%(subjects)s::text[]))
-            and state <> 'lifted' and effective <= %(processed)s
+            and state <> 'lifted' and effective <= greatest(ordered, %(processed)s)
             order by ordered, case_id, measure, subject
         ) found
     ) as measures,
