@@ -35,7 +35,7 @@ class Contradicts(StrEnum):
     NO_SUCH_LOSS = "no_such_loss"
     DELAY_LONGER_THAN_WATCH = "delay_longer_than_watch"
     DELAYS_OUT_OF_ORDER = "delays_out_of_order"
-    NO_AGE_PASSES = "no_age_passes"
+    NEVER_AUTOMATIC = "never_automatic"
     REPEATED_NAME = "repeated_name"
     NO_EFFECT = "no_effect"
 
@@ -49,6 +49,8 @@ class Contradiction:
     paths: tuple[Path, ...]
 
 
+Chosen = set[tuple[int, ProductId | None, Loss]]
+"""Which rule, by its `id`, is chosen for a loss of a product; None stands for all that no rule names."""
 Finder = Callable[[Policy, Rule, Path, Sequence[Loss]], Iterator[Contradiction]]
 """Looks at one rule: the policy, the rule, the path to it, and the losses that it is chosen for."""
 
@@ -56,27 +58,30 @@ Finder = Callable[[Policy, Rule, Path, Sequence[Loss]], Iterator[Contradiction]]
 def contradictions(policy: Policy) -> list[Contradiction]:
     """All contradictions of a policy, rule by rule."""
     found = list(_repeated(policy.supervisors, ("supervisors",)))
-    for number, (rule, losses) in enumerate(zip(policy.rules, _chosen_for(policy), strict=True)):
+    chosen = _chosen(policy)
+    for number, rule in enumerate(policy.rules):
         where: Path = ("rules", number)
+        losses = [loss for loss in LOSSES if any((id(rule), name, loss) in chosen for name in rule.products or (None,))]
         for name in ("products", "kinds", "reasons"):
             found += _repeated(getattr(rule, name), (*where, name))
         found += _repeated(rule.limits.evidence if rule.limits else (), (*where, "limits", "evidence"))
         for finder in FINDERS:
             found += finder(policy, rule, where, losses)
+        found += _never_chosen(policy, rule, where, chosen)
     return found
 
 
-def _chosen_for(policy: Policy) -> list[list[Loss]]:
-    """For each rule the losses that it is chosen for, of any product."""
+def _chosen(policy: Policy) -> Chosen:
+    """Which rule is chosen for which loss of which product."""
     by_product: dict[ProductId | None, list[Rule]] = {None: []}
     for rule in policy.rules:
         for product in rule.products or (None,):
             by_product.setdefault(product, []).append(rule)
-    chosen = set()
+    chosen: Chosen = set()
     for product, rules in by_product.items():  # one that names the product comes before all that name none
         alone = policy.model_copy(update={"rules": tuple(rules)})
-        chosen |= {(id(alone.rule_for_product(product, loss)), loss) for loss in LOSSES}
-    return [[loss for loss in LOSSES if (id(rule), loss) in chosen] for rule in policy.rules]
+        chosen |= {(id(alone.rule_for_product(product, loss)), product, loss) for loss in LOSSES}
+    return chosen
 
 
 def _covered(rule: Rule) -> list[Loss]:
@@ -107,17 +112,20 @@ def _no_such_loss(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss
             return
 
 
-def _never_chosen(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss]) -> Iterator[Contradiction]:
-    """A rule that no loss of any product leads to, for others are as specific or more so wherever it holds."""
-    if losses or not (covered := _covered(rule)):
+def _never_chosen(policy: Policy, rule: Rule, where: Path, chosen: Chosen) -> Iterator[Contradiction]:
+    """A rule, or a product in it, that no loss leads to, for others are as specific or more so wherever it holds."""
+    covered, names = _covered(rule), rule.products or (None,)
+    idle = [place for place, name in enumerate(names) if not any((id(rule), name, loss) in chosen for loss in covered)]
+    if not covered or not idle:
         return
-    instead = policy.rule_for_product(rule.products[0] if rule.products else None, covered[0])
-    other = next(place for place, one in enumerate(policy.rules) if one is instead)
-    sooner = "is more specific" if instead.specificity() > rule.specificity() else "stands before it and names as much"
-    told = (
-        f"{{0}} is never chosen: wherever it holds another is, such as {{1}}, which {sooner}; name more, or remove it"
-    )
-    yield Contradiction(Contradicts.NEVER_CHOSEN, told, (where, ("rules", other)))
+    paths = [where] if len(idle) == len(names) else [(*where, "products", place) for place in idle]
+    for place, path in zip(idle, paths, strict=False):
+        instead = policy.rule_for_product(names[place], covered[0])
+        other = next(number for number, one in enumerate(policy.rules) if one is instead)
+        more = instead.specificity() > rule.specificity()
+        sooner = "is more specific" if more else "stands before it and names as much"
+        told = f"{{0}} is never chosen: wherever it holds another is, such as {{1}}, which {sooner}; remove it"
+        yield Contradiction(Contradicts.NEVER_CHOSEN, told, (path, ("rules", other)))
 
 
 def _people(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss]) -> Iterator[Contradiction]:
@@ -227,17 +235,19 @@ def _measures(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss]) -
             yield Contradiction(Contradicts.DELAYS_OUT_OF_ORDER, told, ((*at, number), (*at, number - 1)))
 
 
-def _ages(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss]) -> Iterator[Contradiction]:
-    """Some licence must be neither too old nor too young, or the mode is manual."""
+def _never_automatic(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss]) -> Iterator[Contradiction]:
+    """A hybrid rule decides something by itself, or its mode is manual."""
     limits, at = rule.limits, (*where, "limits")
     older = limits.licence_older_than_days if limits else None
     younger = limits.licence_younger_than_days if limits else None
     if older is not None and younger is not None and younger > older:
-        told = (
-            f"{{0}} is {younger} and {{1}} is {older}: every licence is too young or too old; write mode: manual if so"
-        )
+        told = f"{{0}} is {younger} and {{1}} is {older}, so every licence is too young or too old; write mode: manual"
         paths = ((*at, "licence_younger_than_days"), (*at, "licence_older_than_days"))
-        yield Contradiction(Contradicts.NO_AGE_PASSES, told, paths)
+        yield Contradiction(Contradicts.NEVER_AUTOMATIC, told, paths)
+    if rule.quota and rule.quota.recoveries == 0:
+        told = "{0} is 0, so nothing is decided by itself though {1} is hybrid; write 1 or more, or mode: manual"
+        paths = ((*where, "quota", "recoveries"), (*where, "mode"))
+        yield Contradiction(Contradicts.NEVER_AUTOMATIC, told, paths)
 
 
 def _no_effect(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss]) -> Iterator[Contradiction]:
@@ -259,13 +269,12 @@ def _no_effect(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss]) 
 
 FINDERS: tuple[Finder, ...] = (
     _no_such_loss,
-    _never_chosen,
     _people,
     _approval,
     _nobody_is_asked,
     _four_eyes,
     _watch,
     _measures,
-    _ages,
+    _never_automatic,
     _no_effect,
 )

@@ -125,6 +125,12 @@ BAD: list[tuple[str, str, tuple[int, int]]] = [
     ),
     ("rules:\n- kinds: [dongle]\n- kinds: [dongle]\n  watch_days: 5", Contradicts.NEVER_CHOSEN, (3, 3)),
     ("rules: [{products: [a, b]}, {products: [b], kinds: [act]}, {products: [a]}]", Contradicts.NEVER_CHOSEN, (1, 60)),
+    ("rules: [{products: [a, b]}, {products: [c, b]}]", Contradicts.NEVER_CHOSEN, (1, 44)),
+    (
+        "supervisors: [ann]\nrules: [{mode: hybrid, quota: {recoveries: 0}}]",
+        Contradicts.NEVER_AUTOMATIC,
+        (2, 32),
+    ),
     ("rules: [{kinds: [dongle], reasons: [lost, forgotten]}]", Contradicts.NO_SUCH_LOSS, (1, 43)),
     ("rules: [{kinds: [cloud, act], reasons: [forgotten]}]", Contradicts.NO_SUCH_LOSS, (1, 25)),
     (
@@ -140,7 +146,7 @@ BAD: list[tuple[str, str, tuple[int, int]]] = [
     (
         "supervisors: [ann]\n"
         "rules: [{mode: hybrid, limits: {licence_older_than_days: 5, licence_younger_than_days: 6}}]",
-        Contradicts.NO_AGE_PASSES,
+        Contradicts.NEVER_AUTOMATIC,
         (2, 61),
     ),
     ("supervisors: [ann, bob, ann]", Contradicts.REPEATED_NAME, (1, 25)),
