@@ -18,7 +18,7 @@ from argon2.exceptions import VerificationError
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
-from activities.measures import STANDING, Standing, confirm
+from activities.measures import IN_EFFECT, STANDING, Standing, confirm
 from activities.outbox import state
 from activities.rows import Container, every, lock_container, one
 from activities.signing import SigningKeys
@@ -293,7 +293,7 @@ async def _blocked(
     tx: AsyncConnection[Any], vendor: VendorId, serial: Serial, generation: int, at: datetime
 ) -> list[Standing]:
     name = subject(Aim.ACCESS_DATA, serial, generation)
-    query = f"{STANDING} where vendor = %s and subject = %s and state <> 'lifted' and effective <= %s order by ordered"
+    query = f"{STANDING} where vendor = %s and subject = %s and {IN_EFFECT} order by ordered"
     return await every(tx, Standing, query, vendor, name, at)
 
 

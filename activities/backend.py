@@ -55,7 +55,10 @@ from events.terms import Aim, CaseId, ContactId, HolderId, Serial, Target, Vendo
 
 
 class EmbeddedBackend:
-    """The licensing backend over PostgreSQL; see `events.ports.LicensingBackend` for what each call promises."""
+    """The licensing backend over PostgreSQL; see `events.ports.LicensingBackend` for what each call promises.
+
+    The sessions of its pool are in autocommit mode; transactions are begun by name.
+    """
 
     def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]], keys: SigningKeys, status_base: str) -> None:
         self._pool = pool
@@ -92,8 +95,12 @@ class EmbeddedBackend:
 
     async def contact(self, vendor: VendorId, stated: ContactStatement, received: datetime) -> ContactAnswer:
         """Serve or refuse a container that reports in; a contact said again is answered as before."""
-        async with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
-            return await contact(connection, vendor, stated, received, datetime.now(UTC), self._signer)
+        # Begin and commit travel with other statements; `transaction()` would wait for each. A failure rolls back.
+        async with self._pool.connection() as tx, tx.pipeline():
+            await tx.execute("begin")
+            answer = await contact(tx, vendor, stated, received, datetime.now(UTC), self._signer)
+            await tx.execute("commit")
+        return answer
 
     async def return_activation(
         self, vendor: VendorId, stated: DeactivationStatement, received: datetime

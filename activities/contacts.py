@@ -1,12 +1,14 @@
 """Contacts: a container that reports in is served or refused, in the caller's transaction, under its lock.
 
-An ordinary contact is the most frequent deed of all, so it makes two round trips: one to lock and read, one to write.
+An ordinary contact is the most frequent deed of all, so its transaction makes two round trips: one to begin, lock and
+read, one to write and commit.
 """
 
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+import orjson
 from psycopg import AsyncConnection
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
@@ -55,7 +57,7 @@ select
         select json_agg(found) from (
             {STANDING}
             where vendor = %(vendor)s and (serial = %(serial)s or subject = any(%(subjects)s::text[]))
-            and state <> 'lifted' and effective <= %(processed)s
+            and state <> 'lifted' and effective <= greatest(ordered, %(processed)s)
             order by ordered, case_id, measure, subject
         ) found
     ) as measures,
@@ -84,16 +86,9 @@ with contacted as (
 ), renewed as (
     update backend.licences l
     set issued = r.issued, expires = r.expires, lease_next = r.next, lease_stage = null, status_index = r.place
-    from unnest(
-        %(licences)s::text[], %(issued)s::timestamptz[], %(expires)s::timestamptz[], %(next)s::timestamptz[],
-        %(places)s::bigint[]
-    ) as r(licence, issued, expires, next, place)
+    from json_to_recordset(%(renewed)s::json)
+        as r(licence text, issued timestamptz, expires timestamptz, next timestamptz, place bigint)
     where l.vendor = %(vendor)s and l.licence = r.licence
-), measured as (
-    update backend.measures m set state = r.state
-    from unnest(%(cases)s::text[], %(measures)s::text[], %(subjects)s::text[], %(states)s::text[])
-        as r(case_id, measure, subject, state)
-    where m.vendor = %(vendor)s and (m.case_id, m.measure, m.subject) = (r.case_id, r.measure, r.subject)
 ), {TELL}
 """
 
@@ -131,8 +126,7 @@ async def contact(
     }
     answer = _answer(judgement, tuple(file for _, file in sorted((files | again_files).items())))
     facts = _facts(stated, judgement, renewed, files)
-    states = dict.fromkeys(judgement.delivered, MeasureState.DELIVERED)
-    states |= dict.fromkeys(judgement.confirmed, MeasureState.CONFIRMED)
+    await _advance(tx, vendor, judgement)
     if judgement.awaiting:
         await _keep_activation(tx, judgement.awaiting, stated)
     parameters = {
@@ -140,15 +134,7 @@ async def contact(
         "serial": stated.serial,
         "contact": stated.contact,
         "answer": answer.model_dump_json(),
-        "licences": [item.licence for item in renewed],
-        "issued": [item.issued for item in renewed],
-        "expires": [item.expires for item in renewed],
-        "next": [first_notice(item.terms, item.issued, item.expires) for item in renewed],
-        "places": [item.status_index for item in renewed],
-        "cases": [item.case_id for item in states],
-        "measures": [item.measure.value for item in states],
-        "subjects": [item.subject for item in states],
-        "states": [each.value for each in states.values()],
+        "renewed": orjson.dumps([_lease(item) for item in renewed]).decode(),
     }
     await tx.execute(WRITE, {**parameters, **told(vendor, stated.serial, read.head, received, facts)})
     return answer
@@ -221,6 +207,17 @@ def _renewed(licence: Licence, received: datetime) -> Licence | None:
     return replace(licence, issued=issued, expires=expires)
 
 
+def _lease(licence: Licence) -> dict[str, object]:
+    """What is kept of a licence that was renewed."""
+    return {
+        "licence": licence.licence,
+        "issued": licence.issued,
+        "expires": licence.expires,
+        "next": first_notice(licence.terms, licence.issued, licence.expires),
+        "place": licence.status_index,
+    }
+
+
 async def _with_places(tx: AsyncConnection[Any], vendor: VendorId, licences: list[Licence]) -> list[Licence]:
     """The licences, each with its place in the status list."""
     without = [item for item in licences if item.status_index is None]
@@ -275,6 +272,18 @@ def _facts(stated: ContactStatement, judgement: Judgement, renewed: list[Licence
     facts += [MeasureDelivered.model_validate(item.about()) for item in judgement.delivered]
     by = f"contact/{stated.contact}"
     return facts + [MeasureConfirmed.model_validate({**item.about(), "by": by}) for item in judgement.confirmed]
+
+
+async def _advance(tx: AsyncConnection[Any], vendor: VendorId, judgement: Judgement) -> None:
+    """Keep which measures were delivered by this contact, and which confirmed."""
+    states = dict.fromkeys(judgement.delivered, MeasureState.DELIVERED)
+    states |= dict.fromkeys(judgement.confirmed, MeasureState.CONFIRMED)
+    for item, reached in states.items():
+        await tx.execute(
+            "update backend.measures set state = %s"
+            " where vendor = %s and case_id = %s and measure = %s and subject = %s",
+            (reached, vendor, item.case_id, item.measure, item.subject),
+        )
 
 
 async def _keep_activation(tx: AsyncConnection[Any], key: CaseKey, stated: ContactStatement) -> None:

@@ -13,8 +13,9 @@ from events.catalogue import Fact, MeasureConfirmed, MeasureLifted, MeasureOrder
 from events.ports import BlockOrder, CaseKey, CloseOrder, Done
 from events.terms import Aim, CaseId, Measure, MeasureState, Serial, VendorId, subject
 
-IN_EFFECT = "state <> 'lifted' and effective <= %s"
-"""Which measures block; the parameter is the time."""
+IN_EFFECT = "state <> 'lifted' and effective <= greatest(ordered, %s)"
+"""Which measures block; the parameter is the time. One without delay blocks from its order on, whatever a clock says
+that was read before the lock was had, or on another machine."""
 
 
 @dataclass(frozen=True, slots=True)

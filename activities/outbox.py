@@ -17,10 +17,9 @@ from events.terms import Serial, VendorId
 
 log = structlog.get_logger()
 
-CHANNEL = "backend_outbox"
 LOCK = 7_215_902
 BATCH_FACTS = 500
-POLL_SECONDS = 2.0
+POLL_SECONDS = 0.05
 RETRY_SECONDS = 0.5
 
 Connection = AsyncConnection[TupleRow]
@@ -28,14 +27,12 @@ Connection = AsyncConnection[TupleRow]
 
 HEAD = "select sequence, hash from backend.streams where vendor = %(vendor)s and stream = %(stream)s"
 
-TELL = f"""
+TELL = """
 told as (
     insert into backend.outbox (key, value)
-    select %(key)s, value from unnest(%(values)s::bytea[]) with ordinality as facts(value, place) order by place
-), headed as (
-    insert into backend.streams values (%(vendor)s, %(stream)s, %(sequence)s, %(hash)s)
-    on conflict (vendor, stream) do update set sequence = excluded.sequence, hash = excluded.hash
-) select pg_notify('{CHANNEL}', '')"""
+    select %(key)s, value from unnest(%(values)b::bytea[]) with ordinality as facts(value, place) order by place
+) insert into backend.streams values (%(vendor)s, %(stream)s, %(sequence)s, %(hash)s)
+on conflict (vendor, stream) do update set sequence = excluded.sequence, hash = excluded.hash"""
 """The last parts of a statement that writes facts: `with`, whatever else it writes, and this."""
 
 
@@ -74,6 +71,7 @@ class Relay:
 
     Facts of one key go one after the other, each acknowledged before the next is sent; facts of different keys go
     together. A fact is removed once acknowledged, so a crash in between appends it again, with the same bytes.
+    It looks for facts at an interval: to be notified, it would have every writer commit under one lock of the server.
     """
 
     def __init__(self, dsn: str, writer: LogWriter) -> None:
@@ -92,12 +90,10 @@ class Relay:
     async def _relay(self) -> None:
         async with await AsyncConnection.connect(self._dsn, autocommit=True) as connection:
             await connection.execute("select pg_advisory_lock(%s)", (LOCK,))
-            await connection.execute(f"listen {CHANNEL}")
             while True:
                 while await self._batch(connection):
                     pass
-                async for _ in connection.notifies(timeout=POLL_SECONDS, stop_after=1):
-                    pass
+                await asyncio.sleep(POLL_SECONDS)
 
     async def _batch(self, connection: AsyncConnection[Any]) -> int:
         cursor = await connection.execute(

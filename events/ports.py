@@ -143,8 +143,8 @@ class SignInAnswer(Value):
 class MeasureToOrder(Value):
     """A measure and how long after the order it takes effect."""
 
-    measure: Measure
-    delay_hours: Annotated[int, Field(ge=0, le=8760)] = 0
+    measure: Measure = Field(description="What is ordered.")
+    delay_hours: int = Field(0, ge=0, le=8760, description="How long after the order it takes effect.")
 
 
 class BlockOrder(Value):

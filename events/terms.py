@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, NewType
 
@@ -257,9 +257,9 @@ class Interval(Value):
         """The instant that lies this interval after `start`."""
         match self.unit:
             case Unit.DAY:
-                return start + relativedelta(days=self.count)
+                return start + timedelta(days=self.count)
             case Unit.WEEK:
-                return start + relativedelta(weeks=self.count)
+                return start + timedelta(weeks=self.count)
             case Unit.MONTH:
                 return start + relativedelta(months=self.count)
             case Unit.YEAR:
@@ -283,7 +283,7 @@ class Lease(Value):
         """The end of a file issued at `issued`, or None where nothing limits it."""
         if self.check_in is None:
             return None
-        return self.check_in.after(issued) + relativedelta(days=self.grace_days)
+        return self.check_in.after(issued) + timedelta(days=self.grace_days)
 
 
 Fingerprint = Annotated[

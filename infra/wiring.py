@@ -86,6 +86,7 @@ async def open_backend(settings: Settings) -> AsyncIterator[EmbeddedBackend]:
         min_size=1,
         max_size=POOL_CONNECTIONS,
         open=False,
+        kwargs={"autocommit": True},
         timeout=CONNECT_SECONDS,
     )
     async with pool:

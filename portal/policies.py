@@ -14,6 +14,7 @@ from events.errors import Code, RefusalError
 from events.terms import Kind, Loss, Reason, Role
 from portal.explaining import told
 from portal.policy_file import check, policy_in, rule_lines, schema
+from portal.policy_settings import table
 from portal.statements import invalid
 from portal.terminal import REFUSED, AsJson, Ground, OfVendor, ask, print_json, refusals, text_of, vendor_named
 from portal.yaml_document import CHARACTERS_LIMIT
@@ -106,6 +107,11 @@ def commands(ground: Callable[[], Ground]) -> typer.Typer:
     def print_schema() -> None:
         """Print the JSON Schema of policies, for editors and other programs."""
         typer.echo(json.dumps(schema(), indent=2))
+
+    @app.command("settings")
+    def print_settings() -> None:
+        """Print every setting with its values, default and meaning, as a Markdown table."""
+        typer.echo(table(), nl=False)
 
     @app.command("adopt")
     def adopt(

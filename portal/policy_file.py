@@ -46,6 +46,8 @@ MISFITS: Final = {
     "hybrid_without_limit": Misfit.HYBRID_WITHOUT_LIMIT,
 }
 """By the validator's own words; whatever else it says is of a wrong type."""
+CHOOSING: Final = ("products", "kinds", "reasons")
+"""The settings that say for which losses a rule is chosen."""
 SHOWN: Final = 40
 
 
@@ -127,7 +129,7 @@ def check(text: str) -> tuple[Policy | None, list[Mistake]]:
     policy, misfits, idle = _validated(document.value)
     mistakes = [*map(_flaw, document.flaws), *(_misfit(error, document) for error in misfits)]
     for one in contradictions(policy) if policy else ():
-        if not any(_touches(path, area) for path in one.paths for area in idle):
+        if not any(path[: len(area)] == area for path in one.paths for area in idle):
             mistakes.append(_contradiction(one, document))
     unique = sorted(dict.fromkeys(mistakes), key=lambda one: (one.place.line, one.place.column))
     return (None if unique else policy), unique
@@ -167,30 +169,27 @@ def _take_out_setting(value: Any, error: ErrorDetails) -> Path:
             at = at[part]
         else:
             break
-    if holder is None or (holder[1] == 0 and path[0] == "rules"):
+    unknown = error["type"] == "extra_forbidden"  # it may have been meant for any setting beside it
+    if holder is None or (
+        path[0] == "rules" and (holder[1] == 0 or path[2] in CHOOSING or (unknown and len(path) == 3))
+    ):
         return _take_out_rule(value, error)
     mapping, depth = holder
     mapping.pop(path[depth], None)
-    if error["type"] == "extra_forbidden":  # it may have been meant for any setting beside it
-        return path[:depth] or ("supervisors",)
-    return path[: depth + 1]
+    return (path[:depth] or ("supervisors",)) if unknown else path[: depth + 1]
 
 
 def _take_out_rule(value: Any, error: ErrorDetails) -> Path:
-    """Have a fitting rule stand in for one that does not fit, so that the others keep their places."""
+    """Have a rule that takes nothing from others stand in for one that does not fit, so that they keep their places."""
     path = error["loc"]
     if not isinstance(value, dict) or not path:
         return ()
     rules = value.get("rules")
     if path[0] == "rules" and len(path) > 1 and isinstance(rules, list) and isinstance(path[1], int):
-        rules[path[1]] = {"mode": "automatic"}
+        rules[path[1]] = {"products": [f"stand-in:{path[1]}"]}
         return path[:2]
     value.pop(str(path[0]), None)
     return path[:1]
-
-
-def _touches(path: Path, area: Path) -> bool:
-    return path[: len(area)] == area or area[: len(path)] == path
 
 
 def _flaw(flaw: Flaw) -> Mistake:
@@ -236,7 +235,7 @@ def _unknown(path: Path) -> str:
 def _unfit(path: Path, given: Any) -> str:
     wanted = _schema_at(path)
     sentence = f"{_name(path)} must be {_described(wanted)}, and not {_short(given)}"
-    close = get_close_matches(str(given), _choices(wanted), n=1)
+    close = get_close_matches(str(given), choices(wanted), n=1)
     if close:
         return f"{sentence}; did you mean {close[0]}?"
     quoted = isinstance(given, str) and wanted.get("type") in ("integer", "boolean")
@@ -249,25 +248,24 @@ def _looks_plain(given: str) -> bool:
     return given.isdecimal() or given in ("true", "false")
 
 
-def _choices(wanted: Schema) -> list[str]:
+def choices(wanted: Schema) -> list[str]:
+    """The words that a setting may have, or none where it may have others."""
     return [str(one) for one in wanted.get("enum", ())]
 
 
 def _schema_at(path: Path) -> Schema:
     """The JSON Schema of a setting."""
-    found = _resolved(schema())
+    found = resolved(schema())
     for part in path:
-        found = _resolved(
-            found.get("items", {}) if isinstance(part, int) else found.get("properties", {}).get(part, {})
-        )
+        found = resolved(found.get("items", {}) if isinstance(part, int) else found.get("properties", {}).get(part, {}))
     return found
 
 
-def _resolved(part: Schema) -> Schema:
+def resolved(part: Schema) -> Schema:
     """A schema without references; of alternatives the one with settings, else the first that is not null."""
     if "$ref" in part:
-        return _resolved(schema()["$defs"][part["$ref"].rsplit("/", 1)[-1]])
-    alternatives = [_resolved(one) for one in part.get("anyOf", ()) if one.get("type") != "null"]
+        return resolved(schema()["$defs"][part["$ref"].rsplit("/", 1)[-1]])
+    alternatives = [resolved(one) for one in part.get("anyOf", ()) if one.get("type") != "null"]
     if "properties" in part or not alternatives:
         return part
     return next((one for one in alternatives if "properties" in one), alternatives[0])
@@ -277,9 +275,9 @@ def _described(wanted: Schema) -> str:
     """What a setting must be, in words."""
     match wanted.get("type"):
         case _ if "enum" in wanted:
-            return f"one of {', '.join(_choices(wanted))}"
+            return f"one of {', '.join(choices(wanted))}"
         case "integer":
-            return f"a whole number from {wanted['minimum']:,} to {_maximum(wanted):,}"
+            return f"a whole number from {wanted['minimum']:,} to {maximum(wanted):,}"
         case "boolean":
             return "true or false"
         case "string":
@@ -292,7 +290,8 @@ def _described(wanted: Schema) -> str:
             return f"a group of settings ({', '.join(wanted.get('properties', ()))})"
 
 
-def _maximum(wanted: Schema) -> int:
+def maximum(wanted: Schema) -> int:
+    """The greatest whole number that a setting may have."""
     return int(wanted["maximum"] if "maximum" in wanted else wanted["exclusiveMaximum"] - 1)
 
 

@@ -35,7 +35,7 @@ class Contradicts(StrEnum):
     NO_SUCH_LOSS = "no_such_loss"
     DELAY_LONGER_THAN_WATCH = "delay_longer_than_watch"
     DELAYS_OUT_OF_ORDER = "delays_out_of_order"
-    NO_AGE_PASSES = "no_age_passes"
+    NEVER_AUTOMATIC = "never_automatic"
     REPEATED_NAME = "repeated_name"
     NO_EFFECT = "no_effect"
 
@@ -49,24 +49,43 @@ class Contradiction:
     paths: tuple[Path, ...]
 
 
-Finder = Callable[[Policy, Rule, Path], Iterator[Contradiction]]
+Chosen = set[tuple[int, ProductId | None, Loss]]
+"""Which rule, by its `id`, is chosen for a loss of a product; None stands for all that no rule names."""
+Finder = Callable[[Policy, Rule, Path, Sequence[Loss]], Iterator[Contradiction]]
+"""Looks at one rule: the policy, the rule, the path to it, and the losses that it is chosen for."""
 
 
 def contradictions(policy: Policy) -> list[Contradiction]:
     """All contradictions of a policy, rule by rule."""
     found = list(_repeated(policy.supervisors, ("supervisors",)))
+    chosen = _chosen(policy)
     for number, rule in enumerate(policy.rules):
         where: Path = ("rules", number)
+        losses = [loss for loss in LOSSES if any((id(rule), name, loss) in chosen for name in rule.products or (None,))]
         for name in ("products", "kinds", "reasons"):
             found += _repeated(getattr(rule, name), (*where, name))
         found += _repeated(rule.limits.evidence if rule.limits else (), (*where, "limits", "evidence"))
         for finder in FINDERS:
-            found += finder(policy, rule, where)
-    return [*found, *_never_chosen(policy)]
+            found += finder(policy, rule, where, losses)
+        found += _never_chosen(policy, rule, where, chosen)
+    return found
 
 
-def losses_of(rule: Rule) -> list[Loss]:
-    """The rows of the table of losses that a rule can hold for."""
+def _chosen(policy: Policy) -> Chosen:
+    """Which rule is chosen for which loss of which product."""
+    by_product: dict[ProductId | None, list[Rule]] = {None: []}
+    for rule in policy.rules:
+        for product in rule.products or (None,):
+            by_product.setdefault(product, []).append(rule)
+    chosen: Chosen = set()
+    for product, rules in by_product.items():  # one that names the product comes before all that name none
+        alone = policy.model_copy(update={"rules": tuple(rules)})
+        chosen |= {(id(alone.rule_for_product(product, loss)), product, loss) for loss in LOSSES}
+    return chosen
+
+
+def _covered(rule: Rule) -> list[Loss]:
+    """The losses that a rule could be chosen for."""
     product = rule.products[0] if rule.products else None
     return [loss for loss in LOSSES if rule.covers(product, loss)]
 
@@ -80,10 +99,10 @@ def _repeated(names: Sequence[str], where: Path) -> Iterator[Contradiction]:
             )
 
 
-def _no_such_loss(policy: Policy, rule: Rule, where: Path) -> Iterator[Contradiction]:
+def _no_such_loss(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss]) -> Iterator[Contradiction]:
     """A reason, or else a kind, that goes with none of the other."""
     for name, others in (("reasons", "kinds"), ("kinds", "reasons")):
-        possible = losses_of(Rule.model_construct(**{others: getattr(rule, others)}))
+        possible = _covered(Rule.model_construct(**{others: getattr(rule, others)}))
         goes = sorted({str(loss.reason if name == "reasons" else loss.kind) for loss in possible})
         wrong = [(number, one) for number, one in enumerate(getattr(rule, name)) if one not in goes]
         for number, one in wrong:
@@ -93,29 +112,23 @@ def _no_such_loss(policy: Policy, rule: Rule, where: Path) -> Iterator[Contradic
             return
 
 
-def _never_chosen(policy: Policy) -> Iterator[Contradiction]:
-    """Rules that no loss of any product leads to, for the rule that is chosen instead is as specific or more so."""
-    by_product: dict[ProductId | None, list[Rule]] = {None: []}  # one that names a product comes before all others
-    for rule in policy.rules:
-        for product in rule.products or (None,):
-            by_product.setdefault(product, []).append(rule)
-    chosen = {
-        id(policy.model_copy(update={"rules": tuple(rules)}).rule_for_product(product, loss))
-        for product, rules in by_product.items()
-        for loss in LOSSES
-    }
-    for number, rule in enumerate(policy.rules):
-        losses = losses_of(rule)
-        if losses and id(rule) not in chosen:
-            product = rule.products[0] if rule.products else None
-            instead = policy.rule_for_product(product, losses[0])
-            other = next(place for place, one in enumerate(policy.rules) if one is instead)
-            sooner = "stands before it and is as specific" if other < number else "is more specific"
-            told = f"{{0}} is never chosen: {{1}} holds wherever it does, and {sooner}; name more in it, or remove it"
-            yield Contradiction(Contradicts.NEVER_CHOSEN, told, (("rules", number), ("rules", other)))
+def _never_chosen(policy: Policy, rule: Rule, where: Path, chosen: Chosen) -> Iterator[Contradiction]:
+    """A rule, or a product in it, that no loss leads to, for others are as specific or more so wherever it holds."""
+    covered, names = _covered(rule), rule.products or (None,)
+    idle = [place for place, name in enumerate(names) if not any((id(rule), name, loss) in chosen for loss in covered)]
+    if not covered or not idle:
+        return
+    paths = [where] if len(idle) == len(names) else [(*where, "products", place) for place in idle]
+    for place, path in zip(idle, paths, strict=False):
+        instead = policy.rule_for_product(names[place], covered[0])
+        other = next(number for number, one in enumerate(policy.rules) if one is instead)
+        more = instead.specificity() > rule.specificity()
+        sooner = "is more specific" if more else "stands before it and names as much"
+        told = f"{{0}} is never chosen: wherever it holds another is, such as {{1}}, which {sooner}; remove it"
+        yield Contradiction(Contradicts.NEVER_CHOSEN, told, (path, ("rules", other)))
 
 
-def _people(policy: Policy, rule: Rule, where: Path) -> Iterator[Contradiction]:
+def _people(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss]) -> Iterator[Contradiction]:
     """Those who are to decide must be there, and allowed to."""
     if rule.mode is not Mode.AUTOMATIC and not policy.supervisors:
         told = f"{{0}} is {rule.mode}, but {{1}} names nobody who could decide; name somebody"
@@ -135,7 +148,7 @@ def _people(policy: Policy, rule: Rule, where: Path) -> Iterator[Contradiction]:
                 yield Contradiction(Contradicts.NOT_A_SUPERVISOR, told, ((*path, number), ("supervisors",)))
 
 
-def _approval(policy: Policy, rule: Rule, where: Path) -> Iterator[Contradiction]:
+def _approval(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss]) -> Iterator[Contradiction]:
     """Deadlines in their order, and an escalation that reaches somebody."""
     approval, at = rule.approval, (*where, "approval")
     if approval is None:
@@ -150,14 +163,14 @@ def _approval(policy: Policy, rule: Rule, where: Path) -> Iterator[Contradiction
     if approval.undecided is not Undecided.ESCALATE and approval.escalate_to:
         told = f"{{0}} names people, but {{1}} is {approval.undecided}: write undecided: escalate, or leave them out"
         yield Contradiction(Contradicts.ESCALATION_NEVER, told, ((*at, "escalate_to"), until))
-    bridged = any(loss.recovery is Recovery.STOP_GAP for loss in losses_of(rule))
+    bridged = any(loss.recovery is Recovery.STOP_GAP for loss in losses)
     if bridged and approval.due_hours > rule.stop_gap_days * HOURS_A_DAY:
         ends = rule.stop_gap_days * HOURS_A_DAY
         told = f"{{0}} is {approval.due_hours}, but {{1}} ends a stop-gap after {ends} hours; write {ends} or less"
         yield Contradiction(Contradicts.DUE_AFTER_STOP_GAP, told, (due, (*where, "stop_gap_days")))
 
 
-def _nobody_is_asked(policy: Policy, rule: Rule, where: Path) -> Iterator[Contradiction]:
+def _nobody_is_asked(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss]) -> Iterator[Contradiction]:
     """An automatic rule asks nobody."""
     for name in ("approval", "four_eyes_above_cents"):
         if rule.mode is Mode.AUTOMATIC and getattr(rule, name) is not None:
@@ -165,7 +178,7 @@ def _nobody_is_asked(policy: Policy, rule: Rule, where: Path) -> Iterator[Contra
             yield Contradiction(Contradicts.NOBODY_IS_ASKED, told, ((*where, name), (*where, "mode")))
 
 
-def _four_eyes(policy: Policy, rule: Rule, where: Path) -> Iterator[Contradiction]:
+def _four_eyes(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss]) -> Iterator[Contradiction]:
     """Two different supervisors must exist, and be asked."""
     above, path = rule.four_eyes_above_cents, (*where, "four_eyes_above_cents")
     if above is None or rule.mode is Mode.AUTOMATIC:
@@ -183,30 +196,33 @@ def _four_eyes(policy: Policy, rule: Rule, where: Path) -> Iterator[Contradictio
         yield Contradiction(Contradicts.FOUR_EYES_PASSED_BY, told, (path, (*where, "limits", "value_above_cents")))
 
 
-def _watch(policy: Policy, rule: Rule, where: Path) -> Iterator[Contradiction]:
+def _watch(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss]) -> Iterator[Contradiction]:
     """What is watched for must be able to turn up within the watch."""
-    watched = [loss for loss in losses_of(rule) if loss.watch in (Watch.SHORT, Watch.LONG)]
-    watch = min((rule.watch_days_for(loss) for loss in watched), default=None)
+    watched = [loss for loss in losses if loss.watch in (Watch.SHORT, Watch.LONG)]
+    if not watched:
+        return
+    shortest = min(watched, key=rule.watch_days_for)
+    watch, at = rule.watch_days_for(shortest), (*where, "watch_days")
+    lost = f"{shortest.kind} {shortest.reason.replace('_', ' ')}"
     exposure = rule.limits.exposure_above_days if rule.limits else None
-    at = (*where, "watch_days")
-    if watch is not None and exposure is not None and watch < exposure:
+    if exposure is not None and watch < exposure:
         told = (
-            f"{{0}} makes a watch of {watch} days, but by {{1}} what is lost may run for {exposure} days"
+            f"{{0}} makes a watch of {watch} days ({lost}), but by {{1}} what is lost may run for {exposure} days"
             f" before a person is asked; write watch_days: {exposure} or more"
         )
         path = (*where, "limits", "exposure_above_days")
         yield Contradiction(Contradicts.WATCH_SHORTER_THAN_EXPOSURE, told, (at, path))
     for number, ordered in enumerate(rule.measures or ()):
-        if watch is not None and ordered.delay_hours > watch * HOURS_A_DAY:
+        if ordered.delay_hours > watch * HOURS_A_DAY:
             told = (
-                f"{{0}} is {ordered.delay_hours}, longer than the watch of {watch} days by {{1}}, which would be over"
-                f" before the measure takes effect; write {watch * HOURS_A_DAY} or less"
+                f"{{0}} is {ordered.delay_hours}, longer than the watch of {watch} days ({lost}) by {{1}}, which would"
+                f" be over before the measure takes effect; write {watch * HOURS_A_DAY} or less"
             )
             path = (*where, "measures", number, "delay_hours")
             yield Contradiction(Contradicts.DELAY_LONGER_THAN_WATCH, told, (path, at))
 
 
-def _measures(policy: Policy, rule: Rule, where: Path) -> Iterator[Contradiction]:
+def _measures(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss]) -> Iterator[Contradiction]:
     """Measures take effect in their order, each once."""
     measures, at = rule.measures or (), (*where, "measures")
     yield from _repeated([ordered.measure for ordered in measures], at)
@@ -219,22 +235,23 @@ def _measures(policy: Policy, rule: Rule, where: Path) -> Iterator[Contradiction
             yield Contradiction(Contradicts.DELAYS_OUT_OF_ORDER, told, ((*at, number), (*at, number - 1)))
 
 
-def _ages(policy: Policy, rule: Rule, where: Path) -> Iterator[Contradiction]:
-    """Some licence must be neither too old nor too young, or the mode is manual."""
+def _never_automatic(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss]) -> Iterator[Contradiction]:
+    """A hybrid rule decides something by itself, or its mode is manual."""
     limits, at = rule.limits, (*where, "limits")
     older = limits.licence_older_than_days if limits else None
     younger = limits.licence_younger_than_days if limits else None
     if older is not None and younger is not None and younger > older:
-        told = (
-            f"{{0}} is {younger} and {{1}} is {older}: every licence is too young or too old; write mode: manual if so"
-        )
+        told = f"{{0}} is {younger} and {{1}} is {older}, so every licence is too young or too old; write mode: manual"
         paths = ((*at, "licence_younger_than_days"), (*at, "licence_older_than_days"))
-        yield Contradiction(Contradicts.NO_AGE_PASSES, told, paths)
+        yield Contradiction(Contradicts.NEVER_AUTOMATIC, told, paths)
+    if rule.quota and rule.quota.recoveries == 0:
+        told = "{0} is 0, so nothing is decided by itself though {1} is hybrid; write 1 or more, or mode: manual"
+        paths = ((*where, "quota", "recoveries"), (*where, "mode"))
+        yield Contradiction(Contradicts.NEVER_AUTOMATIC, told, paths)
 
 
-def _no_effect(policy: Policy, rule: Rule, where: Path) -> Iterator[Contradiction]:
+def _no_effect(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss]) -> Iterator[Contradiction]:
     """Settings for losses that the rule is not for."""
-    losses = losses_of(rule)
     uses: dict[str, tuple[bool, str]] = {
         "measures": (any(loss.measures for loss in losses), "nothing is blocked"),
         "watch_days": (
@@ -244,11 +261,10 @@ def _no_effect(policy: Policy, rule: Rule, where: Path) -> Iterator[Contradictio
         "stop_gap_days": (any(loss.recovery is Recovery.STOP_GAP for loss in losses), "there is no stop-gap"),
         "match": (any(loss.recovery is Recovery.REISSUE for loss in losses), "no machine must be the same"),
     }
-    narrow = "reasons" if rule.reasons else "kinds"
     for name, (used, why) in uses.items():
         if losses and not used and getattr(rule, name) != Rule.model_fields[name].default:
-            told = f"{{0}} has no effect: with the losses that {{1}} leaves, {why}; remove it"
-            yield Contradiction(Contradicts.NO_EFFECT, told, ((*where, name), (*where, narrow)))
+            told = f"{{0}} has no effect: with the losses that {{1}} is chosen for, {why}; remove it"
+            yield Contradiction(Contradicts.NO_EFFECT, told, ((*where, name), where))
 
 
 FINDERS: tuple[Finder, ...] = (
@@ -259,6 +275,6 @@ FINDERS: tuple[Finder, ...] = (
     _four_eyes,
     _watch,
     _measures,
-    _ages,
+    _never_automatic,
     _no_effect,
 )

@@ -200,7 +200,7 @@ class Rule(Setting):
 class Policy(Setting):
     """One version of a vendor's rules. A case keeps the version that it was decided under."""
 
-    policy_version: Annotated[int, Field(ge=1)] = 1
+    policy_version: Annotated[int, Field(ge=1, le=10**9)] = 1
     """Given when the policy is adopted; what a file says here is not read."""
     supervisors: People = ()
     """Who may decide on the vendor's cases."""

@@ -95,6 +95,14 @@ async def test_a_delayed_measure_blocks_from_its_time_on(stock: Stock) -> None:
     assert len(await stock.facts(ContainerContacted)) == 1
 
 
+async def test_a_measure_without_delay_blocks_whatever_the_clock_says(stock: Stock) -> None:
+    await stock.container("D-1", "L-1")
+    await stock.lost("D-1")
+    await stock.ordered_ahead()
+
+    assert (await stock.contact("D-1")).refused
+
+
 async def test_a_withdrawal_is_confirmed_by_a_later_contact_that_says_so(stock: Stock) -> None:
     await stock.container("D-1", "L-1")
     await stock.lost("D-1", reason=Reason.DAMAGED)

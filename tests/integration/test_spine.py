@@ -14,7 +14,7 @@ from joserfc import jws
 from joserfc.errors import BadSignatureError
 from joserfc.jwk import KeySet
 
-from events.terms import CaseId, VendorId
+from events.terms import CaseId, LicenceId, VendorId
 from infra.wiring import prepare
 from projections.queries import Queries, open_queries
 from tests.foreign import BackOffice, Reader, now
@@ -245,6 +245,34 @@ async def test_a_supervisor_approves_and_later_rules_on_a_container_that_reporte
         *("loss.reported", "case.decided", "decision.denied", "case.approved", "replacing.begun", "watch.begun"),
         *("case.resurfaced", "case.ruled", "case.closed"),
     ]
+
+
+async def test_an_adopted_policy_decides_by_what_was_shown(lostfound: Installation, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("supervisors: [ann]\nrules:\n- mode: hybrid\n  limits: {evidence: [police_report]}\n")
+    office = lostfound.add_vendor("shown")
+    assert lostfound.ask("policy", "adopt", str(policy), "--vendor", "shown") == {
+        "vendor": "shown",
+        "policy_version": 2,
+    }
+    for serial in ("3-1", "3-2"):
+        office.stock(serial, "h-1")
+    office.flush()
+
+    async def is_known(views: Queries) -> bool:
+        found = [await views.licence(VendorId("shown"), LicenceId(f"L-{serial}-1")) for serial in ("3-1", "3-2")]
+        return all(found)
+
+    await lostfound.until(is_known)
+    with_it = lostfound.ask("report", "3-1", "--evidence", "police_report", "--vendor", "shown")
+    without = lostfound.ask("report", "3-2", "--vendor", "shown")
+
+    assert (with_it["status"], without["status"]) == ("watching", "awaiting_approval")
+    history = lostfound.ask("case", "show", without["case"], "--vendor", "shown")["history"]
+    decided = next(fact["data"] for fact in history if fact["type"] == "lostfound.case.decided.v1")
+    assert (decided["reasons"], decided["policy_version"]) == (["evidence is missing: police_report"], 2)
+    in_force = lostfound.run("policy", "show", "--vendor", "shown").stdout
+    assert lostfound.run("policy", "check", "-", stdin=in_force).returncode == 0
 
 
 async def test_rebuilt_views_equal_those_in_use(lostfound: Installation) -> None:

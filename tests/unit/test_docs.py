@@ -1,5 +1,6 @@
 """Documentation that says nothing of a setting, a statement or a refusal fails."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,10 @@ from events.inbox import STATEMENTS
 from events.terms import Outcome, Reason
 from infra.settings import Settings
 from portal.kinds import document
+from portal.policy_file import Misfit, check
+from portal.policy_settings import table
+from portal.yaml_document import BadYaml
+from workflows.contradictions import Contradicts
 
 DOCS = Path(__file__).parents[2] / "docs"
 ELSEWHERE = {
@@ -61,3 +66,29 @@ def test_kinds_diagram_and_outcomes_are_documented_from_the_tables_of_the_code()
 @pytest.mark.parametrize("named", [*Reason, *Outcome])
 def test_every_reason_and_outcome_has_a_meaning_in_words(named: str) -> None:
     assert f"`{named}`" in document()
+
+
+POLICIES = (DOCS / "policies.md").read_text()
+
+
+def test_every_setting_of_a_policy_is_documented_from_the_model() -> None:
+    assert f"<!-- settings -->\n{table()}<!-- end of settings -->" in POLICIES
+
+
+@pytest.mark.parametrize("code", [*BadYaml, *Misfit, *Contradicts])
+def test_every_mistake_in_a_policy_is_documented(code: str) -> None:
+    assert f"| `{code}` |" in POLICIES
+
+
+def test_the_example_policy_is_good_and_gives_every_setting() -> None:
+    (example,) = re.findall(r"<!-- example -->\n```yaml\n(.*?)```", POLICIES, re.DOTALL)
+    settings = {name.rsplit(".", 1)[-1] for name in re.findall(r"^\| `(\S+)`", table(), re.MULTILINE)}
+
+    assert check(example)[1] == []
+    assert {name for name in settings if f"{name}:" not in example} == {"policy_version"}
+
+
+def test_the_policy_in_the_readme_is_good() -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", (DOCS.parent / "README.md").read_text(), re.DOTALL)
+
+    assert check(example)[1] == []
