@@ -14,7 +14,9 @@ from events.catalogue import (
     ContainerActivated,
     ContainerContacted,
     ContainerRegistered,
+    ContainerReinstated,
     Fact,
+    HolderFlagged,
     LeaseDueSoon,
     LeaseLapsed,
     LeaseOverdue,
@@ -35,7 +37,7 @@ from events.catalogue import (
 )
 from events.envelope import Recorded, UnreadableRecordError, case_of, container_stream, record_key, unseal
 from events.log import LogRecord, Position
-from events.terms import Aim, MeasureState, VendorId, subject
+from events.terms import MeasureState, VendorId
 from projections.chain import follow
 from projections.damage import Damage, LogDamagedError
 from projections.rows import Rows
@@ -44,6 +46,7 @@ from projections.tables import (
     ACTIVATIONS,
     CASES,
     CONTAINERS,
+    FLAGS,
     HISTORY,
     LICENCES,
     MEASURES,
@@ -54,6 +57,7 @@ from projections.tables import (
     AccessRow,
     ActivationRow,
     ContainerRow,
+    FlagRow,
     HistoryRow,
     Json,
     Key,
@@ -66,9 +70,6 @@ from projections.tables import (
 )
 from workflows.case import UnexpectedFactError, fold
 
-GOOD = "good"
-BLOCKED = "blocked"
-
 Lease = LeaseDueSoon | LeaseOverdue | LeaseLapsed
 LicenceFact = LicenceIssued | LicenceSuperseded | LicenceRenewed | Lease
 AMeasure = MeasureOrdered | MeasureDelivered | MeasureConfirmed | MeasureUnconfirmable | MeasureLifted
@@ -78,6 +79,8 @@ ContainerFact = (
     | ContactRefused
     | ContainerActivated
     | ActivationReturned
+    | ContainerReinstated
+    | HolderFlagged
     | AccessOffered
     | AccessSet
     | SessionsEnded
@@ -129,10 +132,9 @@ def needs(fact: Recorded) -> Iterable[tuple[Table[Any], Key]]:
         case LicenceSuperseded() | LicenceRenewed() | LeaseDueSoon() | LeaseOverdue() | LeaseLapsed() as one:
             yield LICENCES, (vendor, one.licence, one.generation, one.serial)
         case MeasureFact() as one:
-            yield CONTAINERS, (vendor, one.serial)
             yield MEASURES, (vendor, one.serial, one.case, one.measure, one.subject)
-        case ContainerContacted(serial=serial) | ContactRefused(serial=serial) | SessionsEnded(serial=serial):
-            yield CONTAINERS, (vendor, serial)
+        case ContainerContacted() | ContactRefused() | SessionsEnded() | ContainerReinstated() as one:
+            yield CONTAINERS, (vendor, one.serial)
         case ContainerActivated() | ActivationReturned() as one:
             yield CONTAINERS, (vendor, one.serial)
             yield ACTIVATIONS, (vendor, one.serial, one.generation)
@@ -170,7 +172,7 @@ def _fold(rows: Rows, recorded: Recorded, fact: AnyFact, fresh: bool) -> None:
         case PolicyAdopted():
             rows.put(POLICIES, PolicyRow(vendor, fact.policy_version, Json(fact.policy), at), fresh)
         case ContainerRegistered():
-            new = ContainerRow(vendor, fact.serial, fact.kind, fact.holder, GOOD, at, None, 0, 1, 0, 0)
+            new = ContainerRow(vendor, fact.serial, fact.kind, fact.holder, at, None, 0, 1, 0)
             rows.put(CONTAINERS, new, fresh)
         case ContainerContacted():
             rows.put(CONTAINERS, _container(rows, vendor, fact)._replace(last_contact=at), fresh)
@@ -180,8 +182,13 @@ def _fold(rows: Rows, recorded: Recorded, fact: AnyFact, fresh: bool) -> None:
             rows.put(CONTAINERS, refused, fresh)
         case ContainerActivated():
             container = _container(rows, vendor, fact)
-            rows.put(CONTAINERS, container._replace(generation=fact.generation, standing=0, status=GOOD), fresh)
+            rows.put(CONTAINERS, container._replace(generation=fact.generation), fresh)
             rows.put(ACTIVATIONS, _activation(rows, vendor, fact)._replace(case_id=fact.case, activated=at), fresh)
+        case ContainerReinstated():
+            container = _container(rows, vendor, fact)
+            rows.put(CONTAINERS, container._replace(generation=fact.generation), fresh)
+        case HolderFlagged():
+            rows.put(FLAGS, FlagRow(vendor, fact.serial, fact.case, fact.holder, fact.verdict, at), fresh)
         case ActivationReturned():
             returned = _activation(rows, vendor, fact)._replace(returned=at, receipt=fact.receipt)
             rows.put(ACTIVATIONS, returned, fresh)
@@ -222,33 +229,23 @@ def _fold(rows: Rows, recorded: Recorded, fact: AnyFact, fresh: bool) -> None:
 
 
 def _fold_measure(rows: Rows, recorded: Recorded, fact: AMeasure, fresh: bool) -> None:
-    vendor, at = recorded.vendor, recorded.recorded
-    key = (vendor, fact.serial, fact.case, fact.measure, fact.subject)
-    container = _container(rows, vendor, fact)
-    aimed = fact.subject == subject(Aim.CONTAINER, fact.serial, container.generation)
+    at = recorded.recorded
+    key = (recorded.vendor, fact.serial, fact.case, fact.measure, fact.subject)
     match fact:
         case MeasureOrdered():
             row = MeasureRow(*key, at, fact.effective, MeasureState.ORDERED, None, None, None)
-            standing = container.standing + aimed
         case MeasureDelivered():
             row = _found(rows.get(MEASURES, key), fact)._replace(state=MeasureState.DELIVERED, delivered=at)
-            standing = container.standing
         case MeasureConfirmed():
             row = _found(rows.get(MEASURES, key), fact)
             row = row._replace(state=MeasureState.CONFIRMED, ended=at, confirmed_by=fact.by)
-            standing = container.standing
         case MeasureUnconfirmable():
             row = _found(rows.get(MEASURES, key), fact)._replace(state=MeasureState.UNCONFIRMABLE, ended=at)
-            standing = container.standing
         case MeasureLifted():
             row = _found(rows.get(MEASURES, key), fact)._replace(state=MeasureState.LIFTED, ended=at)
-            standing = container.standing - aimed
         case _:
             assert_never(fact)
     rows.put(MEASURES, row, fresh)
-    if standing != container.standing:
-        status = BLOCKED if standing > 0 else GOOD
-        rows.put(CONTAINERS, container._replace(standing=standing, status=status), fresh)
 
 
 def _fold_case(rows: Rows, recorded: Recorded, fact: CaseFact, fresh: bool) -> None:

@@ -6,17 +6,19 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from events.catalogue import LicenceInScope
+from events.catalogue import CaseApproved, LicenceInScope
 from events.log import Position
-from events.terms import CaseId, LicenceId, ReportId, Serial, VendorId
+from events.terms import Aim, CaseId, LicenceId, ReportId, Serial, Status, VendorId, subject
+from projections.awaiting import Awaited, awaited
 from projections.schema import current, use
+from workflows.case import CaseState
 from workflows.exposure import Exposure, exposure
 
 CASES_LIMIT = 1_000
@@ -75,7 +77,11 @@ class MeasureView(View):
 
 
 class ContainerView(View):
-    """A container with the licences that were ever in it and the measures against it."""
+    """A container with the licences that were ever in it and the measures against it.
+
+    `status` is `blocked` where a measure against all of it is in effect, `access data blocked` where one against the
+    access data is that its holder last set, else `good`.
+    """
 
     serial: str
     kind: str
@@ -103,6 +109,9 @@ class CaseLine(View):
     received: datetime
     target: str | None
     watch_until: datetime | None
+    material: int
+    """The number of the case's last material fact: a decision names the one that it was made on."""
+    due: datetime | None
 
 
 class FactView(View):
@@ -115,9 +124,35 @@ class FactView(View):
     data: dict[str, JsonValue]
 
 
-class CaseView(CaseLine):
-    """A case with all that is known of it. `state` is the state that the case itself is in."""
+class FlagView(View):
+    """A verdict that spoke against a holder."""
 
+    holder: str
+    case_id: str
+    verdict: str
+    flagged: datetime
+
+
+class CaseView(CaseLine):
+    """A case with all that is known of it, and what somebody who decides on it must know.
+
+    `awaited` is what it waits for, `asked` the evidence that was asked for and not brought, `first_approval` who gave
+    the first of two approvals, `condition_until` when the stop-gap of a condition ends, `goodwill` who granted it,
+    `flags` the verdicts against the holder. `state` is the state that the case itself is in.
+    """
+
+    awaited: Awaited | None
+    asked: list[str]
+    evidence: list[str]
+    four_eyes: bool
+    first_approval: str | None
+    escalated_to: list[str]
+    goodwill: str | None
+    condition: str | None
+    condition_until: datetime | None
+    waits_until: datetime | None
+    replacement_lost: str | None
+    flags: list[FlagView]
     state: dict[str, JsonValue]
     exposure: Exposure
     measures: list[MeasureView]
@@ -135,7 +170,7 @@ class CaseCount(View):
 
 Row = TypeVar("Row", bound=View)
 
-LINE = "case_id, status, outcome, serial, kind, reason, holder, received, target, watch_until"
+LINE = "case_id, status, outcome, serial, kind, reason, holder, received, target, watch_until, material, due"
 LICENCE = """
     select licence, generation, serial, holder, product, ticket, value_cents, issued, expires, case_id, superseded_by,
         file, stop_gap, borrowed_until, lease_stage,
@@ -147,7 +182,7 @@ MEASURE = (
     "select serial, case_id, measure, subject, ordered, effective, state, delivered, ended, confirmed_by from measures"
     " where vendor = %s"
 )
-CONTAINER = "serial, kind, holder, status, registered, last_contact, refused_contacts, generation, sessions_ended"
+CONTAINER = "serial, kind, holder, registered, last_contact, refused_contacts, generation, sessions_ended"
 
 
 @dataclass(frozen=True)
@@ -205,8 +240,12 @@ class Queries:
             MeasureView, f"{MEASURE} and case_id = %s order by ordered, measure, subject", (vendor, case)
         )
         named = dict(zip((*LINE.split(", "), "state"), row, strict=True))
+        state = CaseState.model_validate_json(json.dumps(named["state"]))
         return CaseView(
             **named,
+            **_to_decide(state, history),
+            awaited=awaited(state, await self._supervisors(vendor)),
+            flags=await self._flags(vendor, named["holder"]),
             exposure=_exposure(named["state"], named["serial"], licences, measures),
             measures=measures,
             replacements=[licence for licence in licences if licence.case_id == case],
@@ -217,19 +256,30 @@ class Queries:
         """All generations of a licence, the first first; empty when there is none."""
         return await self._licences(vendor, "licence = %s", licence)
 
-    async def container(self, vendor: VendorId, serial: Serial) -> ContainerView | None:
-        """A container, or None."""
+    async def container(self, vendor: VendorId, serial: Serial, at: datetime | None = None) -> ContainerView | None:
+        """A container as it is at an instant (default: now), or None."""
         cursor = await self.connection.execute(
             f"select {CONTAINER} from containers where vendor = %s and serial = %s", (vendor, serial)
         )
         row = await cursor.fetchone()
         if row is None:
             return None
+        named = dict(zip(CONTAINER.split(", "), row, strict=True))
         licences = await self._licences(vendor, "serial = %s", serial)
+        measures = await self._all(MeasureView, f"{MEASURE} and serial = %s order by ordered", (vendor, serial))
+        cursor = await self.connection.execute(
+            "select coalesce(max(generation), 1) from access where vendor = %s and serial = %s and set_at is not null",
+            (vendor, serial),
+        )
+        access = await cursor.fetchone()
+        assert access is not None
+        whole = subject(Aim.CONTAINER, serial, named["generation"])
+        access_data = subject(Aim.ACCESS_DATA, serial, access[0])
         return ContainerView(
-            **dict(zip(CONTAINER.split(", "), row, strict=True)),
+            **named,
+            status=container_status(measures, whole, access_data, at or datetime.now(UTC)),
             licences=[licence for licence in licences if licence.serial == serial],
-            measures=await self._all(MeasureView, f"{MEASURE} and serial = %s order by ordered", (vendor, serial)),
+            measures=measures,
         )
 
     async def blacklist(self, vendor: VendorId, at: datetime) -> list[MeasureView]:
@@ -275,6 +325,19 @@ class Queries:
         row = await cursor.fetchone()
         return None if row is None else {**row[1], "policy_version": row[0]}
 
+    async def _supervisors(self, vendor: VendorId) -> list[str]:
+        policy = await self.policy(vendor, None)
+        return list(policy.get("supervisors", ())) if policy else []
+
+    async def _flags(self, vendor: VendorId, holder: str | None) -> list[FlagView]:
+        """The verdicts that speak against a holder, of this case too."""
+        return await self._all(
+            FlagView,
+            "select holder, case_id, verdict, flagged from flags where vendor = %s and holder = %s"
+            " order by flagged, case_id",
+            (vendor, holder),
+        )
+
     async def positions(self) -> dict[int, int]:
         """For each partition of the log the offset of the next record to be folded."""
         cursor = await self.connection.execute("select partition, next_offset from positions order by partition")
@@ -287,6 +350,31 @@ class Queries:
         cursor = self.connection.cursor(row_factory=class_row(view))
         await cursor.execute(query, values)
         return await cursor.fetchall()
+
+
+def container_status(measures: list[MeasureView], whole: str, access_data: str, at: datetime) -> str:
+    stands = {one.subject for one in measures if one.state != "lifted" and one.effective <= max(one.ordered, at)}
+    if whole in stands:
+        return "blocked"
+    return "access data blocked" if access_data in stands else "good"
+
+
+def _to_decide(state: CaseState, history: list[FactView]) -> dict[str, Any]:
+    """What somebody who decides on a case must know, from its state and facts."""
+    granted = [one.data["by"] for one in history if one.type == CaseApproved.type() and one.data["goodwill"]]
+    bridged = state.condition is not None and state.status is Status.WATCHING
+    return {
+        "asked": [name for name in state.asked if name not in (*state.report.evidence, *state.evidence)],
+        "evidence": list(dict.fromkeys((*state.report.evidence, *state.evidence))),
+        "four_eyes": state.four_eyes,
+        "first_approval": state.first_approval,
+        "escalated_to": list(state.escalated_to),
+        "goodwill": granted[-1] if granted else None,
+        "condition": state.condition,
+        "condition_until": state.watch_until if bridged else None,
+        "waits_until": state.waits_until,
+        "replacement_lost": state.replacement_lost,
+    }
 
 
 def _exposure(state: dict[str, Any], serial: str, licences: list[LicenceView], measures: list[MeasureView]) -> Exposure:

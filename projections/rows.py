@@ -65,5 +65,7 @@ def _case_row(key: Key, state: CaseState) -> CaseRow:
         received=report.received,
         target=state.target,
         watch_until=state.watch_until,
+        material=state.material,
+        due=state.due,
         state=Json(state.model_dump_json()),
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, NewType, TypeVar, get_args, get_type_hints
 
-VERSION = 2
+VERSION = 3
 """The version of the views: raised whenever the same log would give other tables or rows."""
 
 Json = NewType("Json", str)
@@ -36,19 +36,17 @@ class PolicyRow(NamedTuple):
 
 
 class ContainerRow(NamedTuple):
-    """A container, from its own stream; `status` is `good`, or `blocked` while so many measures are `standing` against
-    its activation, whose `generation` this is."""
+    """A container, from its own stream; `generation` is that of its activation. Whether it is blocked is asked of the
+    measures, at an instant: a measure has a time of effect."""
 
     vendor: str
     serial: str
     kind: str
     holder: str
-    status: str
     registered: datetime
     last_contact: datetime | None
     refused_contacts: int
     generation: int
-    standing: int
     sessions_ended: int
 
 
@@ -131,8 +129,20 @@ class RecoveryRow(NamedTuple):
     freed: bool
 
 
+class FlagRow(NamedTuple):
+    """A verdict that speaks against a holder, from the stream of the case's container."""
+
+    vendor: str
+    serial: str
+    case_id: str
+    holder: str
+    verdict: str
+    flagged: datetime
+
+
 class CaseRow(NamedTuple):
-    """A case, from its own stream; `state` is the whole of it."""
+    """A case, from its own stream; `state` is the whole of it. `material` is the number of its last material fact, and
+    `due` the time by which somebody must decide."""
 
     vendor: str
     case_id: str
@@ -145,6 +155,8 @@ class CaseRow(NamedTuple):
     received: datetime
     target: str | None
     watch_until: datetime | None
+    material: int
+    due: datetime | None
     state: Json
 
 
@@ -239,6 +251,7 @@ MEASURES = Table("measures", MeasureRow, 5, ("vendor, case_id",))
 ACTIVATIONS = Table("activations", ActivationRow, 3)
 ACCESS = Table("access", AccessRow, 3)
 RECOVERIES = Table("recoveries", RecoveryRow, 3, ("vendor, case_id",))
+FLAGS = Table("flags", FlagRow, 3, ("vendor, holder",))
 CASES = Table("cases", CaseRow, 2, ("vendor, received desc, case_id desc", "vendor, serial"))
 HISTORY = Table("history", HistoryRow, 3)
 STREAMS = Table("streams", StreamRow, 2)
@@ -253,6 +266,7 @@ FOLDED: tuple[Table[Any], ...] = (
     ACTIVATIONS,
     ACCESS,
     RECOVERIES,
+    FLAGS,
     CASES,
     HISTORY,
     STREAMS,

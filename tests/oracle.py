@@ -35,6 +35,10 @@ def expected(log: Iterable[LogRecord]) -> Tables:
         "activations": _activations(events),
         "access": _access(events),
         "recoveries": _recoveries(events),
+        "flags": (
+            (e["vendor"], d["serial"], d["case"], d["holder"], d["verdict"], _at(e["time"]))
+            for e, d in _of(events, "holder.flagged")
+        ),
         "cases": (_case(*key, facts) for key, facts in cases.items()),
         "history": (
             (*key, e["sequence"], e["type"], _at(e["time"]), e["hash"], e["data"])
@@ -64,14 +68,11 @@ def _containers(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:
         own = [one for one in events if one["vendor"] == e["vendor"] and one["subject"] == f"container/{d['serial']}"]
         contacts = [one for one in own if _name(one) in ("container.contacted", "contact.refused")]
         refused = sum(_name(one) == "contact.refused" for one in own)
-        generation = max([1, *(one["data"]["generation"] for one in own if _name(one) == "container.activated")])
-        aimed = [one for one in own if one["data"].get("subject") == f"container/{d['serial']}/{generation}"]
-        standing = sum(_name(one) == "measure.ordered" for one in aimed)
-        standing -= sum(_name(one) == "measure.lifted" for one in aimed)
+        bound = [one for one in own if _name(one) in ("container.activated", "container.reinstated")]
+        generation = max([1, *(one["data"]["generation"] for one in bound)])
         ended = sum(one["data"]["sessions"] for one in own if _name(one) == "sessions.ended")
         seen = _at(contacts[-1]["time"]) if contacts else None
-        told = (d["serial"], d["kind"], d["holder"], "blocked" if standing else "good", _at(e["time"]), seen, refused)
-        yield e["vendor"], *told, generation, standing, ended
+        yield e["vendor"], d["serial"], d["kind"], d["holder"], _at(e["time"]), seen, refused, generation, ended
 
 
 def _name(event: dict[str, Any]) -> str:
@@ -151,11 +152,13 @@ def _case(vendor: str, case: str, facts: list[dict[str, Any]]) -> tuple[Any, ...
     state = fold_all([CATALOGUE[e["type"]].model_validate(e["data"]) for e in facts])  # type: ignore[misc]
     assert state is not None
     s = json.loads(state.model_dump_json())
-    report = s["report"]
-    return (
-        *(vendor, case, s["status"], s["outcome"], report["serial"], report["kind"], report["reason"], s["holder"]),
-        *(_at(report["received"]), s["target"], _at(s["watch_until"]), s),
-    )
+    report, known = s["report"], s["facts"] or {}
+    material = [
+        e["sequence"] for e in facts if _name(e) not in ("decision.denied", "case.sighted", "approval.reminded")
+    ]
+    told = (s["status"], s["outcome"], report["serial"], report["kind"], report["reason"], known.get("holder"))
+    times = (_at(report["received"]), s["target"], _at(s["watch_until"]), max(material), _at(s["due"]))
+    return vendor, case, *told, *times, s
 
 
 def _streams(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:

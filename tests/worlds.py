@@ -2,38 +2,26 @@
 
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from events.catalogue import (
-    AccessOffered,
-    AccessSet,
-    ActivationReturned,
     BackendFacts,
+    CaseFact,
     ContactRefused,
-    ContainerActivated,
     ContainerContacted,
     ContainerRegistered,
     Fact,
-    LeaseDueSoon,
-    LeaseLapsed,
-    LeaseOverdue,
+    HolderFlagged,
     LicenceInScope,
     LicenceIssued,
-    LicenceRenewed,
     LicenceSuperseded,
     LossReported,
-    MeasureConfirmed,
-    MeasureDelivered,
-    MeasureLifted,
     MeasureOrdered,
     MeasureUnconfirmable,
     PolicyAdopted,
-    RecoveryFreed,
-    RecoveryReserved,
-    SessionsEnded,
     VendorAdded,
 )
 from events.envelope import Head, Sealed, case_stream, container_stream, record_key, seal
@@ -44,39 +32,62 @@ from events.terms import (
     Aim,
     CaseId,
     Cause,
+    HolderId,
     Interval,
     Kind,
     Lease,
     Measure,
     Mode,
+    ProductId,
+    QuotaSubject,
     Reason,
     Reporter,
     Role,
     Scope,
     Serial,
+    Undecided,
     Unit,
     VendorId,
     Verdict,
     subject,
 )
-from workflows.case import (
+from workflows.case import CaseState, fold_all
+from workflows.deciding import (
     Assessed,
     Blocked,
-    CaseState,
     Command,
     Decide,
-    Failed,
     NoTarget,
     Offered,
     Replaced,
     Report,
     Sighted,
     decide,
-    fold_all,
 )
-from workflows.policy import Policy, Rule
+from workflows.policy import Approval, Policy, Quota, Rule
 
-MANUAL = Policy(rules=(Rule(mode=Mode.MANUAL),))
+MANUAL, QUOTA, EYES, PLAIN = (ProductId(name) for name in ("cad", "cam", "plm", "erp"))
+"""Products: a supervisor decides; policy does until a quota is used up; two supervisors do; policy does at once."""
+POLICY = Policy(
+    supervisors=("ann", "bob", "eve"),
+    rules=(
+        Rule(products=(MANUAL,), mode=Mode.MANUAL),
+        Rule(
+            products=(QUOTA,),
+            mode=Mode.HYBRID,
+            quota=Quota(per=QuotaSubject.HOLDER, recoveries=1, goodwill=("bob",)),
+            wait_hours=24,
+        ),
+        Rule(
+            products=(EYES,),
+            mode=Mode.MANUAL,
+            approval=Approval(due_hours=48, remind_hours=24, undecided=Undecided.ESCALATE, escalate_to=("bob", "eve")),
+            four_eyes_above_cents=0,
+            wait_hours=24,
+        ),
+        Rule(),
+    ),
+)
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LEASE = Lease(check_in=Interval(unit=Unit.MONTH, count=1), grace_days=7)
 STEPS = 9
@@ -100,7 +111,7 @@ class World:
 
     def add_vendor(self, vendor: VendorId) -> None:
         """A vendor with a policy."""
-        policy = PolicyAdopted(policy_version=1, policy=Policy().model_dump_json())
+        policy = PolicyAdopted(policy_version=1, policy=POLICY.model_dump_json())
         self.say(vendor, "vendor", None, VendorAdded(issuer=f"urn:lostfound:{vendor}"), policy)
 
     def lose(self, vendor: VendorId, number: int, steps: int = STEPS, waits: bool = False, again: bool = False) -> None:
@@ -108,201 +119,160 @@ class World:
 
         `waits`: at first there is no target; `again`: a second report joins.
         """
-        lost, spare, holder = Serial(f"3-{number}"), Serial(f"4-{number}"), f"h-{number}"
-        case = CaseId(f"c-{number}")
-        state: CaseState | None = None
-
-        def backend(serial: Serial, *facts: Fact) -> None:
-            self.say(vendor, container_stream(serial), serial, *facts)
-
-        def command(*commands: Command) -> None:
-            nonlocal state
-            for one in commands:
-                facts = decide(state, one)
-                state = fold_all(facts, state)
-                self.say(vendor, case_stream(case), lost, *facts)
-
-        def licence(generation: int, serial: Serial, name: str, **more: str) -> LicenceIssued:
-            return LicenceIssued(
-                **{
-                    "licence": f"L-{number}{name}",
-                    "generation": generation,
-                    "serial": serial,
-                    "holder": holder,
-                    "product": "cad",
-                    "ticket": f"T-{number}",
-                    "value_cents": 10_000,
-                    "lease": LEASE,
-                    "issued": self.at,
-                    "expires": LEASE.expiry(self.at),
-                    **more,
-                }
-            )
-
-        def superseded(name: str) -> LicenceSuperseded:
-            return LicenceSuperseded(licence=f"L-{number}{name}", generation=1, serial=lost, case=case)
-
-        scope = tuple(
-            LicenceInScope(
-                licence=f"L-{number}{name}", generation=1, product="cad", ticket=f"T-{number}", value_cents=10_000
-            )
-            for name in "ab"
-        )
-        facts = BackendFacts(serial=lost, kind=Kind.DONGLE, holder=holder, last_contact=None, licences=scope)
-        story = [
-            lambda: backend(lost, ContainerRegistered(serial=lost, kind=Kind.DONGLE, holder=holder)),
-            lambda: backend(lost, licence(1, lost, "a"), licence(1, lost, "b")),
-            lambda: command(Report(report=self._report(f"R-{number}", lost))),
+        spare = Serial(f"4-{number}")
+        life = Life(self, vendor, CaseId(f"c-{number}"), Serial(f"3-{number}"), HolderId(f"h-{number}"), MANUAL)
+        lost, case = life.serial, life.case
+        names = (f"L-{number}a", f"L-{number}b")
+        told(
+            steps,
+            lambda: life.registers(lost),
+            lambda: life.backend(lost, *(life.licence(name, 1, lost) for name in names)),
+            lambda: life.reports(f"R-{number}"),
             lambda: (
-                backend(
-                    lost,
-                    ContainerContacted(contact=f"C-{number}", serial=lost, occurred=self.at),
-                    RecoveryReserved(case=case, serial=lost, subjects=(f"holder/{holder}",), ordinal=1, limit=2),
+                life.backend(lost, ContainerContacted(contact=f"C-{number}", serial=lost, occurred=self.at)),
+                life.assessed(*names),
+                life.sighted("contact/0"),
+                life.decides("D-0", Action.APPROVE, by="mallory"),
+                life.decides("D-1", Action.APPROVE),
+            ),
+            lambda: life.orders(Measure.BLACKLISTING),
+            lambda: (
+                life.blocked(),
+                life.command(*([NoTarget(at=self.at, tickets=(f"T-{number}",)), Offered(serial=spare)] * waits)),
+            ),
+            lambda: life.registers(spare),
+            lambda: (
+                life.replaces(spare, *names),
+                *([life.reports(f"R-{number}-2")] * again),
+            ),
+            lambda: (
+                life.backend(
+                    lost, ContactRefused(contact=f"C-{number}-2", serial=lost, occurred=self.at, cases=(case,))
                 ),
-                command(Assessed(facts=facts, policy=MANUAL, reservation=None)),
-                command(Sighted(sighting=Sighting(statement="contact/0", cause=Cause.SIGHTING, occurred=self.at))),
-                command(decision("D-0", Action.APPROVE, listed=False)),
-                command(decision("D-1", Action.APPROVE)),
-            ),
-            lambda: backend(lost, MeasureOrdered(**measure(case, lost), effective=self.at)),
-            lambda: command(Blocked(), *([NoTarget(tickets=(f"T-{number}",)), Offered(serial=spare)] * waits)),
-            lambda: backend(spare, ContainerRegistered(serial=spare, kind=Kind.DONGLE, holder=holder)),
-            lambda: (
-                backend(lost, superseded("a"), superseded("b")),
-                backend(spare, *(licence(2, spare, name, case=case, file='a "file"\t\\n') for name in "ab")),
-                command(Replaced(target=spare, at=self.at, watch_until=self.at + timedelta(days=365))),
-                command(*([Report(report=self._report(f"R-{number}-2", lost))] * again)),
-            ),
-            lambda: (
-                backend(
+                life.sighted("contact/2"),
+                life.decides("D-2", Action.RULE, verdict=Verdict.CLONE),
+                life.backend(
                     lost,
-                    ContactRefused(contact=f"C-{number}-2", serial=lost, occurred=self.at, cases=(case,)),
-                    RecoveryFreed(case=case, serial=lost),
+                    HolderFlagged(holder=life.holder, serial=lost, case=case, verdict=Verdict.CLONE),
+                    MeasureUnconfirmable.model_validate(life.measure(Measure.BLACKLISTING)),
                 ),
-                command(Sighted(sighting=Sighting(statement="contact/2", cause=Cause.SIGHTING, occurred=self.at))),
-                command(decision("D-2", Action.RULE, verdict=Verdict.CLONE)),
             ),
-        ]
-        for step in story[:steps]:
-            step()
-
-    def activate(self, vendor: VendorId, number: int, steps: int = STEPS) -> None:
-        """An activation with a licence that is renewed, runs out, is blocked by two cases and then bound anew."""
-        serial, case, other = Serial(f"6-{number}"), CaseId(f"a-{number}"), CaseId(f"b-{number}")
-        name, at = {"licence": f"L-a{number}", "generation": 1, "serial": serial}, self.at
-        lease = {**name, "due": at, "expires": at}
-        machine = {"board": "b"}
-        whole = {"measure": Measure.DEACTIVATION, "subject": subject(Aim.CONTAINER, serial, 1), "serial": serial}
-        issued = LicenceIssued(
-            **name,
-            holder="h-a",
-            product="cad",
-            ticket="T-a",
-            value_cents=1,
-            lease=LEASE,
-            issued=at,
-            expires=at,
-            borrowed_until=at,
         )
-        story: list[list[Fact]] = [
-            [ContainerRegistered(serial=serial, kind=Kind.ACT, holder="h-a", fingerprint=machine), issued],
-            [LeaseDueSoon(**lease)],
-            [LicenceRenewed(**name, issued=at, expires=None, file="a file"), LeaseOverdue(**lease)],
-            [MeasureOrdered(case=case, **whole, effective=at), MeasureOrdered(case=other, **whole, effective=at)],
-            [MeasureDelivered(case=case, **whole), MeasureLifted(case=other, **whole), LeaseLapsed(**lease)],
-            [MeasureConfirmed(case=case, **whole, by="receipt/C-1")],
-            [ActivationReturned(contact="C-1", serial=serial, generation=1, receipt="a receipt")],
-            [ContainerActivated(serial=serial, generation=2, fingerprint=machine, case=case)],
-            [MeasureOrdered(**measure(other, serial), effective=at), MeasureUnconfirmable(**measure(other, serial))],
-        ]
-        for step in story[:steps]:
-            self.say(vendor, container_stream(serial), serial, *step)
 
-    def open_access(self, vendor: VendorId, number: int, steps: int = STEPS) -> None:
-        """A cloud container whose access data are set, rotated and set again."""
-        serial, case = Serial(f"7-{number}"), CaseId(f"d-{number}")
-        story: list[Fact] = [
-            ContainerRegistered(serial=serial, kind=Kind.CLOUD, holder="h-c"),
-            AccessOffered(serial=serial, generation=1, case=None, until=self.at),
-            AccessSet(serial=serial, generation=1),
-            SessionsEnded(serial=serial, case=case, sessions=3),
-            AccessOffered(serial=serial, generation=2, case=case, until=self.at),
-            AccessSet(serial=serial, generation=2),
-            SessionsEnded(serial=serial, case=case, sessions=1),
-        ]
-        self.say(vendor, container_stream(serial), serial, *story[:steps])
 
-    def mend(self, vendor: VendorId, number: int, steps: int = STEPS) -> None:
-        """A damaged dongle: stuck twice, once resumed; it comes back, or the case is given up."""
-        serial, case = Serial(f"8-{number}"), CaseId(f"m-{number}")
-        facts = BackendFacts(
-            serial=serial,
-            kind=Kind.DONGLE,
-            holder="h-0",
-            last_contact=None,
-            licences=(LicenceInScope(licence="L-0", generation=1, product="cad", ticket="T-0", value_cents=1),),
+@dataclass
+class Life:
+    """One case that is being written, and what the backend does for it."""
+
+    world: World
+    vendor: VendorId
+    case: CaseId
+    serial: Serial
+    holder: HolderId
+    product: ProductId = PLAIN
+    kind: Kind = Kind.DONGLE
+    reason: Reason = Reason.LOST
+    aim: Aim = Aim.CONTAINER
+    generation: int = 1
+    state: CaseState | None = None
+
+    def backend(self, serial: Serial, *facts: Fact) -> None:
+        """The backend states facts of a container."""
+        self.world.say(self.vendor, container_stream(serial), serial, *facts)
+
+    def case_says(self, facts: Sequence[CaseFact]) -> None:
+        """The case states facts."""
+        self.state = fold_all(facts, self.state)
+        self.world.say(self.vendor, case_stream(self.case), self.serial, *facts)
+
+    def command(self, *commands: Command) -> None:
+        """The case takes commands."""
+        for one in commands:
+            self.case_says(decide(self.state, one))
+
+    def registers(self, *serials: Serial) -> None:
+        """Containers of the holder come into the inventory."""
+        for serial in serials:
+            self.backend(serial, ContainerRegistered(serial=serial, kind=self.kind, holder=self.holder))
+
+    def licence(self, name: str, generation: int, serial: Serial, **more: Any) -> LicenceIssued:
+        """A generation of a licence."""
+        at = self.world.at
+        plain = {"product": self.product, "ticket": f"T-{name}", "value_cents": 10_000, "holder": self.holder}
+        dated = {"lease": LEASE, "issued": at, "expires": LEASE.expiry(at)}
+        return LicenceIssued.model_validate(
+            {"licence": name, "generation": generation, "serial": serial} | plain | dated | more
         )
-        returned = Sighted(sighting=Sighting(statement="returned/1", cause=Cause.RETURNED, occurred=self.at))
-        state: CaseState | None = None
-        for one in (
-            Report(report=self._report(f"R-m{number}", serial, Reason.DAMAGED)),
-            Assessed(facts=facts, policy=Policy(), reservation=None),
-            Failed(code="not_blocked", cause="a cause"),
-            decision("D-1", Action.RESUME),
-            Blocked(),
-            Replaced(target=Serial(f"9-{number}"), at=self.at, watch_until=self.at),
-            returned,
-            Failed(code="generation_conflict", cause="a cause"),
-            decision("D-2", Action.GIVE_UP),
-        )[:steps]:
-            made = decide(state, one)
-            state = fold_all(made, state)
-            self.say(vendor, case_stream(case), serial, *made)
 
-    def reject(self, vendor: VendorId, number: int) -> None:
-        """A container whose loss a supervisor rejects."""
-        serial, case = Serial(f"5-{number}"), CaseId(f"r-{number}")
-        facts = BackendFacts(
-            serial=serial,
-            kind=Kind.DONGLE,
-            holder="h-0",
-            last_contact=None,
-            licences=(LicenceInScope(licence="L-0", generation=1, product="cad", ticket="T-0", value_cents=1),),
+    def measure(self, measure: Measure) -> dict[str, Any]:
+        """A measure of the case against what is lost."""
+        aimed = subject(self.aim, self.serial, self.generation)
+        return {"case": self.case, "measure": measure, "subject": aimed, "serial": self.serial}
+
+    def orders(self, *measures: Measure) -> None:
+        """The backend orders measures against what is lost."""
+        at = self.world.at
+        self.backend(
+            self.serial, *(MeasureOrdered.model_validate({**self.measure(one), "effective": at}) for one in measures)
         )
-        state: CaseState | None = None
-        for one in (
-            Report(report=self._report(f"R-r{number}", serial)),
-            Assessed(facts=facts, policy=MANUAL, reservation=None),
-            decision("D-1", Action.REJECT),
-        ):
-            made = decide(state, one)
-            state = fold_all(made, state)
-            self.say(vendor, case_stream(case), serial, *made)
 
-    def _report(self, report: str, serial: Serial, reason: Reason = Reason.LOST) -> LossReported:
-        return LossReported(
+    def reports(self, report: str) -> None:
+        """A loss report reaches the case."""
+        stated = LossReported(
             report=report,
-            serial=serial,
-            kind=Kind.DONGLE,
-            reason=reason,
+            serial=self.serial,
+            kind=self.kind,
+            reason=self.reason,
             scope=Scope.CONTAINER,
             reporter=Reporter(role=Role.BACK_OFFICE, name="crm"),
             door="a test",
-            occurred=self.at - timedelta(days=1),
-            received=self.at,
+            occurred=self.world.at - timedelta(days=1),
+            received=self.world.at,
         )
+        self.command(Report(report=stated))
+
+    def assessed(self, *names: str, generation: int = 1, **more: Any) -> None:
+        """Policy decides, on these licences."""
+        scope = tuple(
+            LicenceInScope(
+                licence=name, generation=generation, product=self.product, ticket=f"T-{name}", value_cents=10_000
+            )
+            for name in names
+        )
+        facts = BackendFacts(serial=self.serial, kind=self.kind, holder=self.holder, last_contact=None, licences=scope)
+        given = {"at": self.world.at, "facts": facts, "policy": POLICY, "reservation": None}
+        self.command(Assessed.model_validate(given | more))
+
+    def decides(self, name: str, action: Action, by: str = "ann", **more: Any) -> None:
+        """Somebody decides, on the last material fact."""
+        assert self.state is not None
+        told = {"decision": name, "action": action, "by": by, "why": "as I see it", "on": self.state.material}
+        order = DecisionOrder.model_validate(told | more)
+        self.command(Decide(order=order, listed=by in POLICY.supervisors, policy=POLICY))
+
+    def sighted(self, statement: str, cause: Cause = Cause.SIGHTING) -> None:
+        """The lost container turns up."""
+        sighting = Sighting(statement=statement, cause=cause, occurred=self.world.at)
+        self.command(Sighted(sighting=sighting, policy=POLICY))
+
+    def blocked(self) -> None:
+        """The measures are ordered."""
+        self.command(Blocked(at=self.world.at, policy=POLICY))
+
+    def replaces(self, target: Serial, *names: str, old: int = 1, source: Serial | None = None, **more: Any) -> None:
+        """The next generation is issued, and the case goes on."""
+        source = source or self.serial
+        ended = (LicenceSuperseded(licence=name, generation=old, serial=source, case=self.case) for name in names)
+        self.backend(source, *ended)
+        granted = {"case": self.case, "file": 'a "file"\t\\n'} | more
+        self.backend(target, *(self.licence(name, old + 1, target, **granted) for name in names))
+        self.command(Replaced(target=target, at=self.world.at, policy=POLICY))
 
 
-def measure(case: CaseId, serial: Serial) -> dict[str, Any]:
-    """A case's blacklisting of a container."""
-    aimed = subject(Aim.CONTAINER, serial, 1)
-    return {"case": case, "measure": Measure.BLACKLISTING, "subject": aimed, "serial": serial}
-
-
-def decision(name: str, action: Action, listed: bool = True, verdict: Verdict | None = None) -> Decide:
-    """What a supervisor decides."""
-    order = DecisionOrder(decision=name, action=action, by="ann", why="as I see it", verdict=verdict)
-    return Decide(order=order, listed=listed)
+def told(steps: int, *story: Callable[[], object]) -> None:
+    """Tell the first steps of a story."""
+    for step in story[:steps]:
+        step()
 
 
 def partition_of(key: bytes, partitions: int) -> int:

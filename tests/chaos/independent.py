@@ -64,12 +64,8 @@ class Ledger:
         }
 
     def container_rows(self) -> set[tuple[Any, ...]]:
-        """(container, holder, status)."""
-        blocked = {one["serial"] for one in self.named("measure.ordered")}
-        return {
-            (one["serial"], one["holder"], "blocked" if one["serial"] in blocked else "good")
-            for one in self.named("container.registered")
-        }
+        """(container, holder)."""
+        return {(one["serial"], one["holder"]) for one in self.named("container.registered")}
 
     def blacklist_rows(self) -> set[tuple[Any, ...]]:
         """(container, case, measure)."""

@@ -60,7 +60,7 @@ async def views(dsn: str) -> dict[str, set[tuple[Any, ...]]]:
         await connection.execute("select set_config('search_path', %s, false)", (schema,))
         queries = {
             "licences": "select licence, generation, serial, case_id, superseded_by from licences",
-            "containers": "select serial, holder, status from containers",
+            "containers": "select serial, holder from containers",
             "blacklist": "select serial, case_id, measure from measures",
             "cases": "select case_id, status, serial, target from cases",
             "history": "select case_id, sequence, type, encode(hash, 'hex') from history",

@@ -19,6 +19,7 @@ from projections.folds import fold_fact, read
 from projections.rows import Rows
 from projections.tables import CONTAINERS, FOLDED, STREAMS
 from tests.oracle import Tables, expected, in_order
+from tests.stories import STORIES
 from tests.unit.facts import report
 from tests.worlds import NOW, STEPS, World, as_log, interleaved
 
@@ -56,7 +57,7 @@ def logs(draw: st.DrawFn) -> tuple[World, list[Sealed]]:
         world.add_vendor(vendor)
     for number, (vendor, steps, waits, again) in enumerate(draw(losses)):
         world.lose(vendor, number, steps, waits, again)
-        for tell in draw(st.sets(st.sampled_from([World.activate, World.open_access, World.mend]))):
+        for tell in draw(st.sets(st.sampled_from(STORIES))):
             tell(world, vendor, number, steps)
     streams = list(world.streams.values())
     count = sum(map(len, streams))
@@ -108,10 +109,8 @@ def test_the_worlds_of_these_tests_hold_every_fact_of_the_catalogue() -> None:
     world = World()
     world.add_vendor(ACME)
     world.lose(ACME, 1, waits=True, again=True)
-    world.reject(ACME, 1)
-    world.activate(ACME, 1)
-    world.open_access(ACME, 1)
-    world.mend(ACME, 1)
+    for tell in STORIES:
+        tell(world, ACME, 1)
 
     assert {unseal(r.value).fact.type() for stream in world.streams.values() for r in stream} == set(CATALOGUE)
 
