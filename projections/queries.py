@@ -13,7 +13,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from events.catalogue import CaseApproved, LicenceInScope
+from events.catalogue import CaseApproved
 from events.log import Position
 from events.terms import Aim, CaseId, LicenceId, ReportId, Serial, Status, VendorId, subject
 from projections.awaiting import Awaited, awaited
@@ -246,7 +246,7 @@ class Queries:
             **_to_decide(state, history),
             awaited=awaited(state, await self._supervisors(vendor)),
             flags=await self._flags(vendor, named["holder"]),
-            exposure=_exposure(named["state"], named["serial"], licences, measures),
+            exposure=_exposure(state, licences, measures),
             measures=measures,
             replacements=[licence for licence in licences if licence.case_id == case],
             history=history,
@@ -377,12 +377,11 @@ def _to_decide(state: CaseState, history: list[FactView]) -> dict[str, Any]:
     }
 
 
-def _exposure(state: dict[str, Any], serial: str, licences: list[LicenceView], measures: list[MeasureView]) -> Exposure:
+def _exposure(state: CaseState, licences: list[LicenceView], measures: list[MeasureView]) -> Exposure:
     """The exposure of a case: its lost generations as they were last renewed, and what was confirmed of them."""
-    renewed = {(one.licence, one.generation): one for one in licences if one.serial == serial}
+    renewed = {(one.licence, one.generation): one for one in licences if one.serial == state.report.serial}
     lost = []
-    for told in state["licences"]:
-        item = LicenceInScope.model_validate_json(json.dumps(told))
+    for item in state.licences:
         latest = renewed.get((item.licence, item.generation))
         lost.append(item.model_copy(update={"expires": latest.expires}) if latest else item)
     return exposure(lost, {one.subject: one.ended for one in measures if one.state == "confirmed" and one.ended})

@@ -143,7 +143,7 @@ class World:
             lambda: life.registers(spare),
             lambda: (
                 life.replaces(spare, *names),
-                *([life.reports(f"R-{number}-2")] * again),
+                life.reports(f"R-{number}-2") if again else None,
             ),
             lambda: (
                 life.backend(

@@ -9,7 +9,7 @@ from psycopg import AsyncConnection
 
 from events.envelope import Sealed
 from events.log import LogRecord, Position
-from events.terms import CaseId, LicenceId, VendorId
+from events.terms import CaseId, LicenceId, Serial, VendorId
 from projections import replay
 from projections.damage import Damage, LogDamagedError, PositionGapError
 from projections.digests import digest
@@ -20,6 +20,7 @@ from projections.replay import RebuildRunningError, rebuild
 from projections.steady import SteadyProjector
 from tests.integration.logs import PARTITIONS, Log
 from tests.oracle import expected
+from tests.stories import open_access, ponder, spend
 from tests.worlds import STEPS, World, as_log, interleaved
 
 pytestmark = pytest.mark.integration
@@ -204,9 +205,35 @@ async def test_doors_read_a_case_with_its_measures_replacements_and_history(log:
     assert case is not None
     assert (case.status, case.outcome, case.target) == ("closed", "clone", "4-1")
     assert [fact.sequence for fact in case.history] == list(range(1, 11))
+    assert (case.material, case.awaited) == (10, None)
+    assert [(flag.holder, flag.verdict) for flag in case.flags] == [("h-1", "clone")]
     assert [(licence.licence, licence.generation) for licence in case.replacements] == [("L-1a", 2), ("L-1b", 2)]
     assert [(g.generation, g.effective, g.serial) for g in generations] == [(1, False, "3-1"), (2, True, "4-1")]
     assert foreign is None
+
+
+async def test_who_decides_sees_goodwill_conditions_and_whom_the_case_waits_for(log: Log) -> None:
+    world = World()
+    world.add_vendor(ACME)
+    spend(world, ACME, 1)
+    ponder(world, ACME, 1, steps=7)
+    open_access(world, ACME, 1, steps=4)
+    await fold_all(log, as_log([r for stream in world.streams.values() for r in stream], PARTITIONS))
+
+    async with open_queries(log.dsn) as queries:
+        granted = await queries.case(ACME, CaseId("u-1"))
+        bridged = await queries.case(ACME, CaseId("e-1"))
+        cloud = await queries.container(ACME, Serial("7-1"))
+
+    assert granted is not None
+    assert bridged is not None
+    assert cloud is not None
+    assert granted.goodwill == "bob"
+    assert bridged.condition == "the police report"
+    assert bridged.condition_until == bridged.watch_until
+    assert bridged.awaited is not None
+    assert bridged.awaited.by == ("ann", "bob", "eve")
+    assert cloud.status == "access data blocked"
 
 
 async def test_a_door_waits_for_what_it_has_written_but_not_for_ever(log: Log, connection: AsyncConnection) -> None:
