@@ -9,7 +9,7 @@ import orjson
 from aiokafka import AIOKafkaProducer
 
 from activities import signing
-from events.inbox import LossStatement
+from events.inbox import LossStatement, Statement
 from events.ports import AccessLink, Claim, DecisionOrder, DecisionTaken, SignInAnswer
 from events.terms import CaseId, ContactId, Serial, VendorId
 from events.topics import inbox
@@ -52,6 +52,11 @@ class LocalGround:
         """Report a loss."""
         async with self._doors() as doors:
             return await doors.report(vendor, stated, DOOR, datetime.now(UTC))
+
+    async def state(self, vendor: VendorId, stated: Statement) -> None:
+        """State something else."""
+        async with self._doors() as doors:
+            await doors.take(vendor, stated, DOOR, datetime.now(UTC))
 
     async def send(self, vendor: VendorId, key: str, event: Mapping[str, Any]) -> None:
         """Put a CloudEvent into the vendor's inbox."""

@@ -136,14 +136,17 @@ async def _decide(settings: Settings, sample: Sample, wave: int) -> dict[str, st
     if not told:
         return answers
     client = await open_temporal(settings)
-    async with open_backend(settings) as backend, open_queries(settings.dsn) as views:
+    async with open_backend(settings) as backend:
         doors = Doors(backend, TemporalCases(client, settings.task_queue))
         for one in told:
-            order = DecisionOrder.model_validate({k: v for k, v in one.items() if k not in ("wave", "report")})
-            case = await views.case_of_report(sample.vendor, ReportId(one["report"]))
-            if case is None:
+            async with open_queries(settings.dsn) as views:  # as they are now
+                case = await views.case_of_report(sample.vendor, ReportId(one["report"]))
+                known = await views.line(sample.vendor, case) if case else None
+            if case is None or known is None:
                 answers[one["decision"]] = "no case"
                 continue
+            said = {k: v for k, v in one.items() if k not in ("wave", "report")}
+            order = DecisionOrder.model_validate({**said, "on": known.material})
             try:
                 await doors.decide(sample.vendor, case, order)
                 answers[one["decision"]] = "taken"
@@ -170,7 +173,11 @@ async def _settled(settings: Settings, vendor: VendorId, must: Stands, wave: str
         await asyncio.sleep(LOOK_SECONDS)
 
 
-RANK = ("reported", "blocking", "replacing", "awaiting_approval", "awaiting_target", "watching", "resurfaced", "closed")
+RANK = (
+    *("reported", "blocking", "waiting", "replacing", "awaiting_approval", "escalated", "awaiting_target", "watching"),
+    *("resurfaced", "reinstating", "stuck", "closed"),
+)
+"""What passes by itself stands before what waits for somebody."""
 
 
 def _reached(stands: dict[str, int], must: dict[str, int]) -> bool:

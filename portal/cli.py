@@ -10,23 +10,17 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
-from uuid import uuid4
 
 import typer
-from pydantic import ValidationError
 
 from events.errors import Code, RefusalError
-from events.ports import DecisionOrder
-from events.terms import Action, CaseId, LicenceId, Serial, Status, Verdict
-from portal import access, policies, stating
+from events.terms import CaseId, LicenceId, Serial, Status
+from portal import access, deciding, policies, stating
 from portal.tables import licence_table, measure_table, print_case, print_container
 from portal.terminal import (
     AsJson,
-    By,
-    DecisionName,
     Ground,
     OfVendor,
-    Why,
     _plain,
     ask,
     minute,
@@ -39,13 +33,6 @@ from portal.terminal import (
 )
 from projections.queries import LicenceView
 from workflows.policy import Policy
-
-DECISIONS = {
-    Action.APPROVE: "Approve a case that waits for a supervisor.",
-    Action.REJECT: "Reject a case that waits for a supervisor.",
-    Action.RESUME: "Have a stuck case try again what failed.",
-    Action.GIVE_UP: "Give a stuck case up; its measures are lifted.",
-}
 
 
 def register(app: typer.Typer, ground: Callable[[], Ground]) -> None:
@@ -79,10 +66,11 @@ def _cases(ground: Callable[[], Ground]) -> typer.Typer:
             if as_json:
                 print_json(found)
                 return
-            table = table_of("case", "received", "container", "status", "target")
+            table = table_of("case", "received", "container", "status", "target", "due", "fact")
             for case in found:
                 stands = f"{case.status}: {case.outcome}" if case.outcome else case.status
-                table.add_row(case.case_id, minute(case.received), case.serial, stands, case.target or "")
+                told = (minute(case.received), case.serial, stands, case.target or "", minute(case.due))
+                table.add_row(case.case_id, *told, str(case.material))
             show(table)
 
     @app.command("show")
@@ -94,53 +82,8 @@ def _cases(ground: Callable[[], Ground]) -> typer.Typer:
                 raise RefusalError(Code.UNKNOWN_CASE, f"no case {case} is known; `lostfound case list` names them")
             print_json(found) if as_json else print_case(found)
 
-    def decide(case: str, order: DecisionOrder, vendor: str | None, as_json: bool) -> None:
-        with refusals():
-            taken = asyncio.run(ground().decide(vendor_named(ground(), vendor), CaseId(case), order))
-            if as_json:
-                print_json(taken)
-                return
-            typer.echo(f"Decision {taken.decision} is taken; the case is {taken.status}.")
-
-    def deciding(action: Action) -> Callable[..., None]:
-        def command(
-            case: str,
-            by: By,
-            why: Why = "",
-            decision: DecisionName = None,
-            vendor: OfVendor = None,
-            as_json: AsJson = False,
-        ) -> None:
-            decide(case, _order(action, by, why, decision), vendor, as_json)
-
-        return command
-
-    for action, told in DECISIONS.items():
-        app.command(action.replace("_", "-"), help=told)(deciding(action))
-
-    @app.command("verdict")
-    def verdict(
-        case: str,
-        verdict: Verdict,
-        by: By,
-        why: Why = "",
-        decision: DecisionName = None,
-        vendor: OfVendor = None,
-        as_json: AsJson = False,
-    ) -> None:
-        """Rule on a container that resurfaced; this closes the case."""
-        decide(case, _order(Action.RULE, by, why, decision, verdict), vendor, as_json)
-
+    deciding.register(app, ground)
     return app
-
-
-def _order(action: Action, by: str, why: str, decision: str | None, verdict: Verdict | None = None) -> DecisionOrder:
-    with refusals():
-        try:
-            return DecisionOrder(decision=decision or str(uuid4()), action=action, by=by, why=why, verdict=verdict)
-        except ValidationError as error:
-            told = "; ".join(f"{problem['loc'][0]}: {problem['msg']}" for problem in error.errors())
-            raise RefusalError(Code.INVALID_DATA, told) from None
 
 
 def _licences(ground: Callable[[], Ground]) -> typer.Typer:

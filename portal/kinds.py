@@ -38,11 +38,13 @@ WATCHES = {
 OUTCOMES = {
     Outcome.REFUSED: "policy refused the report",
     Outcome.REJECTED: "a supervisor rejected it",
+    Outcome.CANCELLED: "the loss is none: it was cancelled, or found, before anything was replaced",
     Outcome.GIVEN_UP: "it was stuck and a supervisor gave it up; its measures are lifted",
     Outcome.RESTORED: "the holder set new access data",
     Outcome.RETURNED: "the damaged container came back, and the full replacement was issued",
-    Outcome.LAPSED: "the damaged container never came back, or nobody set the access data in time",
+    Outcome.LAPSED: "what was owed never came: the damaged container, a condition met, or access data set",
     Outcome.LOST_FOR_EVER: "the watch ended and the original never turned up",
+    Outcome.RETIRED: "every measure is confirmed: nothing of what was lost can run any more",
     Outcome.FOUND: "the original turned up: found",
     Outcome.DAMAGED: "the original turned up: damaged",
     Outcome.USED_AFTER_LOSS: "the original turned up: used after its loss",
@@ -99,7 +101,8 @@ def document() -> str:
             lines.append(f"| {' | '.join(cells)} |")
     lines += ["", "A rule of the vendor's policy may name other measures, delays and lengths.", ""]
     lines += ["## The life of a case", "", "```mermaid", diagram(), "```", ""]
-    lines += [f"Wherever an open case stands, it takes {', '.join(f'`{name}`' for name in STAYING)} and stays.", ""]
+    staying = ", ".join(f"`{name}`" for name in STAYING)
+    lines += [f"Wherever an open case stands, it takes {staying} and stays, where no arrow says otherwise.", ""]
     lines += ["## Outcomes", "", "| outcome | meaning |", "|---|---|"]
     lines += [f"| `{outcome}` | {OUTCOMES[outcome]} |" for outcome in Outcome]
     return "\n".join(lines) + "\n"

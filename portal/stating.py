@@ -12,13 +12,13 @@ import typer
 from pydantic import ValidationError
 
 from events.errors import Code, RefusalError
-from events.inbox import PREFIX, STATEMENTS, LossStatement, Statement
+from events.inbox import PREFIX, STATEMENTS, EvidenceStatement, LossStatement, Statement
 from events.ports import Claim
-from events.terms import CaseId, Kind, Reason, Role, Scope, Status, VendorId
+from events.terms import CaseId, Kind, Reason, ReportId, Role, Scope, Status, VendorId
 from portal.asyncapi import cloudevent
 from portal.statements import invalid
 from portal.terminal import AsJson, Ground, OfVendor, ask, print_json, refusals, vendor_named
-from projections.queries import CaseView
+from projections.queries import CaseLine, CaseView, Queries
 
 WAIT_SECONDS = 30.0
 LOOK_SECONDS = 0.2
@@ -26,7 +26,7 @@ UNDER_WAY = (Status.REPORTED, Status.BLOCKING, Status.REPLACING)
 
 
 def register(app: typer.Typer, ground: Callable[[], Ground]) -> None:
-    """Add `report` and `trigger` to the program's commands."""
+    """Add `report`, `evidence` and `trigger` to the program's commands."""
 
     @app.command("report")
     def report(
@@ -70,6 +70,38 @@ def register(app: typer.Typer, ground: Callable[[], Ground]) -> None:
             found = _settled(ground(), named, claim.key.case) if wait else None
             _tell(claim, number, found, wait, as_json)
 
+    @app.command("evidence")
+    def evidence(
+        report: Annotated[str, typer.Argument(help="The number of the loss report that it is for.")],
+        evidence: Annotated[list[str], typer.Argument(help="What is shown, such as police_report.")],
+        by: Annotated[str, typer.Option(help="Who brings it.")] = "command-line",
+        role: Annotated[Role, typer.Option(help="In which role.")] = Role.BACK_OFFICE,
+        statement: Annotated[
+            str | None, typer.Option(help="A number of your own: the same number is the same statement.")
+        ] = None,
+        vendor: OfVendor = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """Give evidence for a loss that was reported."""
+        with refusals():
+            named = vendor_named(ground(), vendor)
+            case = ask(ground(), lambda views: _case_of(views, named, ReportId(report)))
+            if case is None:
+                raise RefusalError(Code.NO_CASE, f"no case of report {report} is known; report the loss first")
+            said = {
+                "statement": statement or f"cli-{uuid4()}",
+                "report": report,
+                "serial": case.serial,
+                "reporter": {"role": role, "name": by},
+                "evidence": evidence,
+                "occurred": datetime.now(UTC).isoformat(),
+            }
+            asyncio.run(ground().state(named, _valid(EvidenceStatement, said)))
+            if as_json:
+                print_json({"statement": said["statement"], "report": report, "case": case.case_id})
+                return
+            typer.echo(f"Statement {said['statement']} brings {', '.join(evidence)} to case {case.case_id}.")
+
     @app.command("trigger")
     def trigger(
         type_: Annotated[str, typer.Argument(metavar="TYPE", help="Such as loss.reported.")],
@@ -89,6 +121,11 @@ def register(app: typer.Typer, ground: Callable[[], Ground]) -> None:
             if send:
                 asyncio.run(ground().send(vendor_named(ground(), vendor), str(data["serial"]), event))
             print_json(event)
+
+
+async def _case_of(views: Queries, vendor: VendorId, report: ReportId) -> CaseLine | None:
+    case = await views.case_of_report(vendor, report)
+    return None if case is None else await views.line(vendor, case)
 
 
 def _statement(named: str) -> type[Statement]:

@@ -1,6 +1,6 @@
 """Answers as tables for people."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 
@@ -32,18 +32,48 @@ def print_container(found: ContainerView) -> None:
 def print_case(found: CaseView) -> None:
     stands = f"{found.status}: {found.outcome}" if found.outcome else found.status
     show(f"case {found.case_id}: {found.reason} {found.kind} {found.serial} of {found.holder or '?'}, {stands}")
-    runs = "for ever" if found.exposure.for_ever else minute(found.exposure.until) or "no longer"
-    show(f"what was lost can run: {runs if runs in ('for ever', 'no longer') else f'until {runs}'}")
+    for line in _known(found):
+        show(line)
     history = table_of("", "recorded", "fact", "what it says")
     for fact in found.history:
-        told = ", ".join(f"{name} {_word(value)}" for name, value in fact.data.items() if not isinstance(value, dict))
+        told = ", ".join(f"{name} {_word(value)}" for name, value in fact.data.items() if _says(value))
         name = fact.type.removeprefix("lostfound.").rpartition(".")[0]
         history.add_row(str(fact.sequence), minute(fact.recorded), name, told)
-    show(history)
+    show(history, f"A decision now is one on fact {found.material}.")
     if found.measures:
         show(measure_table(found.measures))
     if found.replacements:
         show(licence_table(found.replacements))
+
+
+def _known(found: CaseView) -> Iterator[str]:
+    """What somebody who decides must know, a line each."""
+    runs = "for ever" if found.exposure.for_ever else minute(found.exposure.until) or "no longer"
+    yield f"what was lost can run: {runs if runs in ('for ever', 'no longer') else f'until {runs}'}"
+    if awaited := found.awaited:
+        by = f" from {', '.join(awaited.by)}" if awaited.by else ""
+        yield f"awaited: {awaited.what}{by}{f', until {minute(awaited.until)}' if awaited.until else ''}"
+    if found.four_eyes:
+        yield f"four eyes: {f'{found.first_approval} has approved' if found.first_approval else 'two must approve'}"
+    if found.escalated_to:
+        yield f"escalated to: {', '.join(found.escalated_to)}"
+    if found.evidence:
+        yield f"evidence: {', '.join(found.evidence)}"
+    if found.condition:
+        until = f", until {minute(found.condition_until)}" if found.condition_until else ""
+        yield f"on the condition: {found.condition}{until}"
+    if found.goodwill:
+        yield f"goodwill by: {found.goodwill}"
+    if found.watch_until and not (awaited and awaited.until == found.watch_until):
+        yield f"watched until: {minute(found.watch_until)}"
+    if found.replacement_lost:
+        yield f"the replacement is lost too: case {found.replacement_lost}"
+    for flag in found.flags:
+        yield f"holder {flag.holder} is flagged: {flag.verdict} in case {flag.case_id}"
+
+
+def _says(value: object) -> bool:
+    return not isinstance(value, dict) and value not in (None, [], "", False)
 
 
 def _word(value: object) -> str:

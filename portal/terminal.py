@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from events.errors import Code, RefusalError
-from events.inbox import LossStatement
+from events.inbox import LossStatement, Statement
 from events.ports import AccessLink, Claim, DecisionOrder, DecisionTaken, SignInAnswer
 from events.terms import CaseId, ContactId, Serial, VendorId
 from projections.queries import Queries
@@ -49,6 +49,9 @@ class Ground(Protocol):
     async def report(self, vendor: VendorId, stated: LossStatement) -> Claim:
         """Report a loss at the command line's own door, or `RefusalError`."""
 
+    async def state(self, vendor: VendorId, stated: Statement) -> None:
+        """State something else at the command line's own door, or `RefusalError`."""
+
     async def send(self, vendor: VendorId, key: str, event: Mapping[str, Any]) -> None:
         """Put a CloudEvent into the vendor's inbox."""
 
@@ -72,11 +75,6 @@ class Ground(Protocol):
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-By = Annotated[str, typer.Option("--by", help="The supervisor who decides.")]
-Why = Annotated[str, typer.Option("--why", help="The reason, for the history.")]
-DecisionName = Annotated[
-    str | None, typer.Option("--decision", help="A number of your own: the same number is the same decision.")
-]
 OfVendor = Annotated[str | None, typer.Option("--vendor", help="The vendor; the first one where none is named.")]
 
 

@@ -212,6 +212,13 @@ class Queries:
             {"vendor": vendor, "status": status, "after": after, "limit": limit},
         )
 
+    async def line(self, vendor: VendorId, case: CaseId) -> CaseLine | None:
+        """One case as lists show it, or None."""
+        found = await self._all(
+            CaseLine, f"select {LINE} from cases where vendor = %s and case_id = %s", (vendor, case)
+        )
+        return found[0] if found else None
+
     async def case_counts(self, vendor: VendorId) -> list[CaseCount]:
         """How many of the vendor's cases stand where."""
         return await self._all(

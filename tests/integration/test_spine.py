@@ -227,6 +227,7 @@ async def test_a_supervisor_approves_and_later_rules_on_a_container_that_reporte
 
     case = (await lostfound.stand("manual", "awaiting_approval"))[0]["case_id"]
     denied = lostfound.run("case", "approve", case, "--by", "eve", "--vendor", "manual")
+    stale = lostfound.run("case", "approve", case, "--by", "ann", "--on", "1", "--vendor", "manual")
     approved = lostfound.ask("case", "approve", case, "--by", "ann", "--decision", "D-1", "--vendor", "manual")
     await lostfound.stand("manual", "watching")
     office.state("container.contacted", "3-1", contact="C-1", serial="3-1", occurred=now())
@@ -237,13 +238,14 @@ async def test_a_supervisor_approves_and_later_rules_on_a_container_that_reporte
 
     assert denied.returncode == 1
     assert "[not_a_supervisor]" in denied.stderr
-    assert approved["decision"] == "D-1"
+    assert "[stale]" in stale.stderr
+    assert (approved["decision"], approved["on"]) == ("D-1", 2)
     assert closed["outcome"] == "used_after_loss"
     history = lostfound.ask("case", "show", case, "--vendor", "manual")["history"]
     names = [fact["type"].removeprefix("lostfound.").removesuffix(".v1") for fact in history]
     assert names == [
-        *("loss.reported", "case.decided", "decision.denied", "case.approved", "replacing.begun", "watch.begun"),
-        *("case.resurfaced", "case.ruled", "case.closed"),
+        *("loss.reported", "case.decided", "decision.denied", "decision.denied", "case.approved", "replacing.begun"),
+        *("watch.begun", "case.resurfaced", "case.ruled", "case.closed"),
     ]
 
 

@@ -1,0 +1,138 @@
+"""The commands by which a supervisor decides on a case.
+
+A decision names the last material fact that it was made on, `--on N`, and is refused when there is a newer one. Without
+`--on` it is made on what the views show now, and that number is printed.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Annotated, Any
+from uuid import uuid4
+
+import typer
+from pydantic import ValidationError
+
+from events.errors import Code, RefusalError
+from events.ports import DecisionOrder
+from events.terms import Action, CaseId, VendorId, Verdict
+from portal.terminal import AsJson, Ground, OfVendor, ask, print_json, refusals, vendor_named
+
+By = Annotated[str, typer.Option("--by", help="The supervisor who decides.")]
+Why = Annotated[str, typer.Option("--why", help="The reason, for the history.")]
+DecisionName = Annotated[
+    str | None, typer.Option("--decision", help="A number of your own: the same number is the same decision.")
+]
+On = Annotated[
+    int | None,
+    typer.Option(
+        "--on", min=1, help="The number of the last material fact that you decide on; the newest, if not given."
+    ),
+]
+
+PLAIN = {
+    Action.REJECT: "Reject a case that waits for a supervisor.",
+    Action.MEET: "Say that the condition of an approval is met: the full replacement is issued.",
+    Action.CANCEL: "Cancel a case before its replacement is begun: the loss is none.",
+    Action.RESUME: "Have a stuck case try again what failed.",
+    Action.GIVE_UP: "Give a stuck case up; its measures are lifted.",
+}
+
+
+def register(app: typer.Typer, ground: Callable[[], Ground]) -> None:
+    """Add the commands to the group `case`."""
+
+    def decide(case: str, on: int | None, vendor: str | None, as_json: bool, **told: Any) -> None:
+        with refusals():
+            named = vendor_named(ground(), vendor)
+            number = on or _newest(ground(), named, CaseId(case))
+            taken = asyncio.run(ground().decide(named, CaseId(case), _order(on=number, **told)))
+            if as_json:
+                print_json(taken.model_dump(mode="json") | {"on": number})
+                return
+            typer.echo(f"Decision {taken.decision}, on fact {number}, is taken; the case is {taken.status}.")
+
+    @app.command("approve")
+    def approve(
+        case: str,
+        by: By,
+        why: Why = "",
+        goodwill: Annotated[bool, typer.Option("--goodwill", help="Beyond the quota; needs a reason.")] = False,
+        condition: Annotated[
+            str | None, typer.Option(help="What must still be met; until then there is a stop-gap.")
+        ] = None,
+        days: Annotated[int | None, typer.Option(help="How long the stop-gap of a condition runs.")] = None,
+        on: On = None,
+        decision: DecisionName = None,
+        vendor: OfVendor = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """Approve a case that waits for a supervisor."""
+        more = {"goodwill": goodwill, "condition": condition, "condition_days": days}
+        decide(case, on, vendor, as_json, action=Action.APPROVE, by=by, why=why, decision=decision, **more)
+
+    @app.command("ask")
+    def ask_evidence(
+        case: str,
+        evidence: Annotated[list[str], typer.Argument(help="What must be shown, such as police_report.")],
+        by: By,
+        why: Why = "",
+        on: On = None,
+        decision: DecisionName = None,
+        vendor: OfVendor = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """Ask for evidence before deciding; `lostfound evidence` gives it."""
+        told = {"action": Action.ASK, "by": by, "why": why, "decision": decision}
+        decide(case, on, vendor, as_json, **told, evidence=evidence)
+
+    @app.command("verdict")
+    def verdict(
+        case: str,
+        verdict: Verdict,
+        by: By,
+        why: Why = "",
+        reinstate: Annotated[
+            bool,
+            typer.Option("--reinstate", help="With found: once the replacement is withdrawn, the original is good."),
+        ] = False,
+        on: On = None,
+        decision: DecisionName = None,
+        vendor: OfVendor = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """Rule on a container that resurfaced; unless it is reinstated, this closes the case."""
+        told = {"action": Action.RULE, "by": by, "why": why, "decision": decision}
+        decide(case, on, vendor, as_json, **told, verdict=verdict, reinstate=reinstate)
+
+    def plain(action: Action) -> Callable[..., None]:
+        def command(
+            case: str,
+            by: By,
+            why: Why = "",
+            on: On = None,
+            decision: DecisionName = None,
+            vendor: OfVendor = None,
+            as_json: AsJson = False,
+        ) -> None:
+            decide(case, on, vendor, as_json, action=action, by=by, why=why, decision=decision)
+
+        return command
+
+    for action, told in PLAIN.items():
+        app.command(action.replace("_", "-"), help=told)(plain(action))
+
+
+def _newest(ground: Ground, vendor: VendorId, case: CaseId) -> int:
+    """The number of the case's last material fact, as the views have it."""
+    found = ask(ground, lambda views: views.line(vendor, case))
+    if found is None:
+        raise RefusalError(Code.UNKNOWN_CASE, f"no case {case} is known; `lostfound case list` names them")
+    return found.material
+
+
+def _order(decision: str | None, **told: Any) -> DecisionOrder:
+    try:
+        return DecisionOrder.model_validate({"decision": decision or str(uuid4()), **told})
+    except ValidationError as error:
+        said = (f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
+        raise RefusalError(Code.INVALID_DATA, "; ".join(one.removeprefix(": ") for one in said)) from None
