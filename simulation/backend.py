@@ -1,0 +1,782 @@
+"""A licensing backend in memory: what `events.ports.LicensingBackend` promises, one call after the other."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from uuid import uuid5
+
+from activities.claims import digest
+from activities.judgement import Activation, Judgement, Known, judge
+from activities.leases import expiry
+from activities.measures import Standing
+from activities.rows import Container, Licence, unknown_container
+from events.catalogue import (
+    AccessOffered,
+    AccessSet,
+    ActivationReturned,
+    BackendFacts,
+    ContactRefused,
+    ContainerActivated,
+    ContainerContacted,
+    ContainerRegistered,
+    ContainerReinstated,
+    Fact,
+    HolderFlagged,
+    LicenceInScope,
+    LicenceIssued,
+    LicenceRenewed,
+    LicenceSuperseded,
+    MeasureConfirmed,
+    MeasureDelivered,
+    MeasureLifted,
+    MeasureOrdered,
+    MeasureUnconfirmable,
+    RecoveryFreed,
+    RecoveryReserved,
+    SessionsEnded,
+)
+from events.envelope import NAMESPACE
+from events.errors import Code, NotYetKnownError, RefusalError
+from events.inbox import ContactStatement, ContainerStatement, LicenceStatement, LossStatement
+from events.ports import (
+    BlockOrder,
+    CaseKey,
+    Claim,
+    CloseOrder,
+    ContactAnswer,
+    Done,
+    Issued,
+    IssuedLicence,
+    IssueOrder,
+    NoTargetFound,
+    OrderedMeasure,
+    ReceiptAnswer,
+    ReinstateOrder,
+    Reservation,
+    ReserveOrder,
+    Withdrawal,
+)
+from events.terms import (
+    Aim,
+    CaseId,
+    ContactId,
+    HolderId,
+    Kind,
+    LicenceId,
+    Match,
+    Measure,
+    MeasureState,
+    Recovery,
+    Reporter,
+    Role,
+    Scope,
+    Serial,
+    Target,
+    VendorId,
+    subject,
+)
+
+State = Callable[[str, datetime, Iterable[Fact]], None]
+OPEN = (MeasureState.ORDERED, MeasureState.DELIVERED)
+
+
+@dataclass
+class Claimed:
+    """A generation that a case claims."""
+
+    subject: str
+    generation: int
+    serial: Serial
+    case: CaseId
+    freed: bool = False
+
+
+@dataclass
+class Case:
+    """A case as the backend knows it."""
+
+    key: CaseKey
+    holder: HolderId
+    scope: Scope
+    generation: int
+    received: datetime
+    closed: bool = False
+    awaits: Target | None = None
+    match: Match | None = None
+    refused: int = 0
+    issued: dict[bool, Issued] = field(default_factory=dict)
+    """What was issued first, and in full after a stop-gap."""
+    reinstated: Issued | None = None
+
+
+@dataclass
+class Ordered:
+    """A measure, and when it takes effect."""
+
+    standing: Standing
+    effective: datetime
+    ordered: datetime
+
+
+@dataclass
+class Reserved:
+    """One recovery that a quota set aside."""
+
+    case: CaseId
+    subjects: tuple[str, ...]
+    received: datetime
+    answer: Reservation
+    freed: bool = False
+
+
+class MemoryBackend:
+    """Grants and refuses as the real one does. `state` takes the facts of a container's stream."""
+
+    def __init__(self, vendor: VendorId, state: State) -> None:
+        self.vendor = vendor
+        self.containers: dict[Serial, Container] = {}
+        self.licences: dict[LicenceId, Licence] = {}
+        self.cases: dict[CaseId, Case] = {}
+        self.claims: list[Claimed] = []
+        self.reports: dict[str, tuple[str, CaseId, datetime]] = {}
+        self.measures: dict[tuple[CaseId, Measure, str], Ordered] = {}
+        self.reservations: list[Reserved] = []
+        self.activations: dict[tuple[Serial, int], Activation] = {}
+        self.pending: dict[CaseId, dict[str, str]] = {}
+        self.access: dict[tuple[Serial, int], tuple[CaseId | None, bool]] = {}
+        self.superseded: dict[tuple[LicenceId, int], CaseKey] = {}
+        self.contacts: dict[ContactId, ContactAnswer | ReceiptAnswer] = {}
+        self.flagged: set[HolderId] = set()
+        self._state = state
+
+    # Inventory.
+
+    def register(self, stated: ContainerStatement, at: datetime) -> list[CaseKey]:
+        """Take a container in; the cases that wait for one."""
+        if stated.serial not in self.containers:
+            fingerprint = stated.fingerprint
+            self.containers[stated.serial] = Container(
+                stated.serial, stated.kind, stated.holder, 0, None, 1, fingerprint, 0
+            )
+            if fingerprint:
+                self.activations[stated.serial, 1] = Activation(fingerprint, None)
+            told = stated.model_dump(include={"serial", "kind", "holder", "fingerprint"})
+            self._state(stated.serial, at, [ContainerRegistered.model_validate(told)])
+        waiting = (Target.EMPTY_CONTAINER, Target.OTHER_CONTAINER)
+        return [case.key for case in self.cases.values() if case.holder == stated.holder and case.awaits in waiting]
+
+    def issue_own(self, stated: LicenceStatement, at: datetime) -> None:
+        """Take in a licence of the vendor's own issue."""
+        if stated.licence in self.licences:
+            return
+        container = self._container(stated.serial)
+        expires = stated.lease.expiry(stated.issued)
+        self.licences[stated.licence] = Licence(
+            licence=stated.licence,
+            generation=stated.generation,
+            serial=stated.serial,
+            product=stated.product,
+            ticket=stated.ticket,
+            value_cents=stated.value_cents,
+            lease=stated.lease.model_dump(mode="json"),
+            issued=stated.issued,
+            expires=expires,
+            borrowed_until=stated.borrowed_until,
+            ends=None,
+            status_index=None,
+            lease_stage=None,
+            first_issued=stated.issued,
+        )
+        self._count(stated.serial)
+        told = stated.model_dump(exclude={"licence"})
+        fact = LicenceIssued.model_validate(
+            told | {"licence": stated.licence, "holder": container.holder, "expires": expires}
+        )
+        self._state(stated.serial, at, [fact])
+
+    # Claims.
+
+    def claim(self, stated: LossStatement, received: datetime) -> Claim:
+        """Whose case a report is."""
+        container = self.rightful(stated.serial, stated.reporter)
+        if container.kind != stated.kind:
+            raise RefusalError(Code.KIND_MISMATCH, f"container {stated.serial} is of kind {container.kind}")
+        if known := self.reports.get(stated.report):
+            said, case, at = known
+            if said != digest(stated):
+                raise RefusalError(Code.REPORT_ID_TAKEN, f"report {stated.report} said something else before")
+            of = self.cases[case]
+            return Claim(key=of.key, received=at, closed=of.closed, tells=self._tells(of), answer="repeated")
+        scope = self._in_scope(stated, container)
+        claimed = self._claimed_by(stated, scope)
+        case = claimed or CaseId(str(uuid5(NAMESPACE, f"{self.vendor}/report/{stated.report}")))
+        self.reports[stated.report] = (digest(stated), case, received)
+        if claimed:
+            of = self.cases[claimed]
+            return Claim(key=of.key, received=received, closed=of.closed, tells=self._tells(of), answer="joined")
+        key = CaseKey(vendor=self.vendor, case=case, serial=stated.serial)
+        self.cases[case] = Case(key, container.holder, stated.scope, container.generation, received)
+        self.claims += [Claimed(name, generation, stated.serial, case) for name, generation in scope]
+        return Claim(key=key, received=received, tells=self._tells(self.cases[case]), answer="opened")
+
+    def rightful(self, serial: Serial, reporter: Reporter) -> Container:
+        """The container, for its holder or a back-office system; unknown to everybody else."""
+        container = self._container(serial)
+        if reporter.role is Role.HOLDER and str(reporter.name) != container.holder:
+            raise unknown_container(serial)
+        return container
+
+    def open_cases(self, serial: Serial, reporter: Reporter) -> list[CaseKey]:
+        """The cases that look for a container."""
+        self.rightful(serial, reporter)
+        return [case.key for case in self.cases.values() if case.key.serial == serial and not case.closed]
+
+    def _in_scope(self, stated: LossStatement, container: Container) -> list[tuple[str, int]]:
+        if container.kind is Kind.CLOUD:
+            return [(f"{Aim.ACCESS_DATA}/{container.serial}", container.generation)]
+        here = {one.licence: one.generation for one in self._held(stated.serial)}
+        names = here if stated.scope is Scope.CONTAINER else sorted({*stated.licences} & here.keys())
+        return [(f"{Aim.LICENCE}/{name}", here[name]) for name in names]
+
+    def _claimed_by(self, stated: LossStatement, scope: list[tuple[str, int]]) -> CaseId | None:
+        here = [one for one in self.claims if one.serial == stated.serial and not one.freed]
+        names = {name for name, _ in scope}
+        gone = {f"{Aim.LICENCE}/{name}" for name in stated.licences} - names
+        all_gone = not names and stated.scope is Scope.CONTAINER
+        former = sorted(
+            (one for one in here if one.subject in gone or all_gone), key=lambda one: (-one.generation, one.subject)
+        )
+        if gone - {one.subject for one in former}:
+            raise NotYetKnownError(Code.UNKNOWN_LICENCE, f"container {stated.serial} does not hold them")
+        now = sorted(
+            (one for one in here if (one.subject, one.generation) in scope),
+            key=lambda one: (-one.generation, one.subject),
+        )
+        return next((one.case for one in [*now, *former]), None)
+
+    def _tells(self, case: Case) -> tuple[CaseKey, ...]:
+        """The open cases that issued what this one claims."""
+        claimed = {(one.subject, one.generation) for one in self.claims if one.case == case.key.case}
+        return tuple(
+            other.key
+            for other in self.cases.values()
+            if other is not case and not other.closed and claimed & set(self._issued_for(other))
+        )
+
+    def _issued_for(self, case: Case) -> list[tuple[str, int]]:
+        last = case.issued.get(True) or case.issued.get(False)
+        return [(f"{Aim.LICENCE}/{one.licence}", one.generation) for one in last.licences] if last else []
+
+    # What a case asks for.
+
+    def assess(self, key: CaseKey) -> BackendFacts:
+        """What is known of a case's container."""
+        container, case = self._container(key.serial), self.cases[key.case]
+        losses = [
+            one.received
+            for name, one in self.cases.items()
+            if one.holder == case.holder and name != key.case and any(claim.case == name for claim in self.claims)
+        ]
+        return BackendFacts(
+            serial=key.serial,
+            kind=container.kind,
+            holder=case.holder,
+            last_contact=container.last_contact,
+            licences=tuple(one.in_scope() for one in self._claimed(key, container)),
+            losses=tuple(sorted(losses, reverse=True)[: BackendFacts.LOSSES_KNOWN]),
+            flagged=case.holder in self.flagged,
+        )
+
+    def reserve(self, order: ReserveOrder, at: datetime) -> Reservation:
+        """Set one recovery of a quota aside."""
+        for one in self.reservations:
+            if one.case == order.key.case:
+                return one.answer
+        term = timedelta(days=order.term_days)
+        ordinals = []
+        for name in order.subjects:
+            held = {
+                one.answer.ordinal
+                for one in self.reservations
+                if name in one.subjects and not one.freed and abs(one.received - order.received) < term
+            }
+            free = [number for number in range(1, order.limit + 1) if number not in held]
+            if len(held) >= order.limit:
+                return Reservation(at=at, ordinal=None, limit=order.limit)
+            ordinals.append(free[0])
+        answer = Reservation(at=at, ordinal=max(ordinals), limit=order.limit)
+        self.reservations.append(Reserved(order.key.case, order.subjects, order.received, answer))
+        reserved = RecoveryReserved(
+            case=order.key.case,
+            serial=order.key.serial,
+            subjects=order.subjects,
+            ordinal=max(ordinals),
+            limit=order.limit,
+        )
+        self._state(order.key.serial, at, [reserved])
+        return answer
+
+    def block(self, order: BlockOrder, at: datetime) -> Done:
+        """Order the measures that are not ordered yet."""
+        key = order.key
+        case = self.cases[key.case]
+        names = [subject(order.aim, item.licence, item.generation) for item in order.licences]
+        if order.aim is not Aim.LICENCE:
+            names = [subject(order.aim, key.serial, case.generation)]
+        facts: list[Fact] = []
+        for name in names:
+            for item in order.measures:
+                if (key.case, item.measure, name) not in self.measures and not case.closed:
+                    effective = at + timedelta(hours=item.delay_hours)
+                    facts.append(self._order(key.case, key.serial, item.measure, name, effective, at))
+        self._state(key.serial, at, facts)
+        if order.aim is Aim.ACCESS_DATA and facts:
+            self._state(key.serial, at, [SessionsEnded(serial=key.serial, case=key.case, sessions=0)])
+        return Done(at=max((one.ordered for one in self._of(key.case)), default=at))
+
+    def issue(self, order: IssueOrder, at: datetime) -> Issued | NoTargetFound:
+        """Issue the replacement where there is a target."""
+        key, case = order.key, self.cases[order.key.case]
+        if done := case.issued.get(order.full):
+            return done
+        standing = {one.standing.measure for one in self._of(key.case) if one.standing.state != MeasureState.LIFTED}
+        if missing := set(order.measures) - standing:
+            raise RefusalError(Code.NOT_BLOCKED, f"{', '.join(missing)} is not ordered")
+        if order.target is Target.SAME_CONTAINER:
+            issued = self._renew_access(order, at)
+        else:
+            target = self._target(order, at)
+            issued = self._issue(order, target, at) if target else None
+        case.awaits, case.match = (None, None) if issued else (order.target, order.match)
+        if issued is None:
+            return NoTargetFound(at=at, tickets=tuple(dict.fromkeys(item.ticket for item in order.licences)))
+        case.issued[order.full] = issued
+        return issued
+
+    def withdraw(self, key: CaseKey, at: datetime) -> Withdrawal:
+        """Order what was issued for a case to be withdrawn."""
+        case = self.cases[key.case]
+        last = case.issued.get(True) or case.issued[False]
+        facts: list[Fact] = []
+        confirmed = True
+        for item in last.licences:
+            name = subject(Aim.LICENCE, item.licence, item.generation)
+            known = self.measures.get((key.case, Measure.WITHDRAWAL, name))
+            if known is None or known.standing.state is MeasureState.LIFTED:
+                facts.append(self._order(key.case, last.target, Measure.WITHDRAWAL, name, at, at))
+                confirmed = False
+            else:
+                confirmed = confirmed and known.standing.state is MeasureState.CONFIRMED
+        self._state(last.target, at, facts)
+        return Withdrawal(at=at, confirmed=confirmed)
+
+    def keep(self, key: CaseKey, at: datetime) -> Done:
+        """Lift the order to withdraw the replacement."""
+        names = {subject(Aim.LICENCE, name.split("/")[1], number) for name, number in self._all_issued(key.case)}
+        self._end(
+            [one for one in self._of(key.case) if one.standing.subject in names and one.standing.state in OPEN],
+            MeasureState.LIFTED,
+            at,
+        )
+        return Done(at=at)
+
+    def reinstate(self, order: ReinstateOrder, at: datetime) -> Issued:
+        """Put the licences back into the container that they were lost from."""
+        key, case = order.key, self.cases[order.key.case]
+        if case.reinstated:
+            return case.reinstated
+        container = self._container(key.serial)
+        if container.kind is Kind.CLOUD:
+            raise RefusalError(Code.NOTHING_TO_DECIDE, "there is nothing to reinstate")
+        if any(
+            one.standing.subject == subject(Aim.CONTAINER, key.serial, container.generation)
+            and one.standing.case_id != key.case
+            and one.standing.state != MeasureState.LIFTED
+            for one in self.measures.values()
+        ):
+            raise RefusalError(Code.BLOCKED, f"container {key.serial} is blocked by another case")
+        last = case.issued.get(True) or case.issued.get(False)
+        if last and not self.withdraw(key, at).confirmed:
+            raise RefusalError(Code.GENERATION_CONFLICT, "the replacement is not withdrawn")
+        stands = [(f"{Aim.LICENCE}/{item.licence}", item.generation) for item in order.licences]
+        claimed = [one for one in self.claims if not one.freed and one.case != key.case]
+        for name, number in self._issued_for(case) or stands:
+            if self.licences[LicenceId(name.split("/")[1])].generation != number or any(
+                (one.subject, one.generation) == (name, number) for one in claimed
+            ):
+                raise RefusalError(Code.REPLACEMENT_LOST, f"{name} of generation {number} is not here any more")
+        self._end([one for one in self._of(key.case) if one.standing.state in OPEN], MeasureState.LIFTED, at)
+        here = subject(Aim.CONTAINER, key.serial, container.generation)
+        if (
+            any(
+                one.standing.subject == here and one.standing.state != MeasureState.LIFTED for one in self._of(key.case)
+            )
+            or container.generation != case.generation
+        ):
+            container = self._raise(key, self.activations.get((key.serial, case.generation)))
+            again = ContainerReinstated(serial=key.serial, generation=container.generation, case=key.case)
+            self._state(key.serial, at, [again])
+        if last:
+            licences = tuple(self._next(key, item, last.target, container, at, None) for item in order.licences)
+        else:
+            licences = tuple(IssuedLicence(licence=one.licence, generation=one.generation) for one in order.licences)
+        case.reinstated = Issued(at=at, target=key.serial, licences=licences)
+        return case.reinstated
+
+    def close(self, order: CloseOrder, at: datetime) -> Done:
+        """Know that a case is over."""
+        key, case = order.key, self.cases[order.key.case]
+        if case.closed:
+            return Done(at=at)
+        case.closed, case.awaits = True, None
+        self.keep(key, at)
+        left = [one for one in self._of(key.case) if one.standing.state in OPEN]
+        self._end(left, MeasureState.LIFTED if order.lift else MeasureState.UNCONFIRMABLE, at)
+        if not order.recovered:
+            for claim in self.claims:
+                claim.freed = claim.freed or claim.case == key.case
+            freed = [one for one in self.reservations if one.case == key.case and not one.freed]
+            for one in freed:
+                one.freed = True
+            self._state(key.serial, at, [RecoveryFreed(case=key.case, serial=key.serial)] if freed else [])
+        if order.flag and case.holder not in self.flagged:
+            self.flagged.add(case.holder)
+            flagged = HolderFlagged(holder=case.holder, serial=key.serial, case=key.case, verdict=order.flag)
+            self._state(key.serial, at, [flagged])
+        return Done(at=at)
+
+    # Contacts.
+
+    def contact(self, stated: ContactStatement, at: datetime) -> ContactAnswer:
+        """Serve or refuse a container that reports in."""
+        if known := self.contacts.get(stated.contact):
+            assert isinstance(known, ContactAnswer)
+            return known
+        container = self._container(stated.serial)
+        judgement = judge(self._known(container, stated, at), stated)
+        if judgement.awaiting:
+            self.pending[judgement.awaiting.case] = stated.fingerprint or {}
+        self.containers[stated.serial] = replace(container, last_contact=max(container.last_contact or at, at))
+        answer = self._answer(judgement)
+        self._state(stated.serial, at, self._contact_facts(stated, judgement, at))
+        for standing in judgement.delivered:
+            self._move(standing, MeasureState.DELIVERED)
+        for standing in judgement.confirmed:
+            self._move(standing, MeasureState.CONFIRMED)
+        settling = [one for one in judgement.confirmed if one.measure is not Measure.BLACKLISTING]
+        answer = answer.model_copy(update={"settled": self._settled(settling)})
+        self.contacts[stated.contact] = answer
+        return answer
+
+    def return_activation(self, contact: ContactId, serial: Serial, generation: int, at: datetime) -> ReceiptAnswer:
+        """Take an activation back."""
+        if known := self.contacts.get(contact):
+            assert isinstance(known, ReceiptAnswer)
+            return known
+        container = self._container(serial)
+        if container.kind is not Kind.ACT:
+            raise RefusalError(Code.KIND_MISMATCH, "only an act is deactivated")
+        if generation > container.generation:
+            raise NotYetKnownError(Code.GENERATION_CONFLICT, f"{serial} is at generation {container.generation} only")
+        self.containers[serial] = replace(container, returned=max(container.returned, generation))
+        confirmed = [
+            one.standing
+            for one in self.measures.values()
+            if one.standing.serial == serial
+            and one.standing.measure is Measure.DEACTIVATION
+            and one.standing.state in OPEN
+            and self.cases[one.standing.case_id].generation == generation
+        ]
+        returned = ActivationReturned(contact=contact, serial=serial, generation=generation, receipt="in memory")
+        by = f"receipt/{contact}"
+        facts = [MeasureConfirmed.model_validate({**one.about(), "by": by}) for one in confirmed]
+        self._state(serial, at, [returned, *facts])
+        for standing in confirmed:
+            self._move(standing, MeasureState.CONFIRMED)
+        answer = ReceiptAnswer(receipt="in memory", settled=self._settled(confirmed))
+        self.contacts[contact] = answer
+        return answer
+
+    def set_access(self, serial: Serial, at: datetime) -> list[CaseKey]:
+        """The holder sets the access data that are owed; the cases that waited for that."""
+        owed = max((g for (name, g), (_, done) in self.access.items() if name == serial and not done), default=None)
+        if owed is None:
+            raise RefusalError(Code.BAD_LINK, f"no access data are owed for {serial}")
+        case, _ = self.access[serial, owed]
+        self.access[serial, owed] = (case, True)
+        if owed > self.containers[serial].generation:
+            self.containers[serial] = replace(self.containers[serial], generation=owed)
+        self._state(serial, at, [AccessSet(serial=serial, generation=owed)])
+        waits = case and self.cases[case].awaits is Target.SAME_CONTAINER
+        return [self.cases[case].key] if case and waits else []
+
+    def effective(self, licence: LicenceId, at: datetime) -> list[int]:
+        """The generations of a licence that would be renewed now."""
+        known = self.licences[licence]
+        container = self.containers[known.serial]
+        aims = {
+            subject(Aim.LICENCE, licence, known.generation),
+            subject(Aim.CONTAINER, known.serial, container.generation),
+        }
+        blocked = any(one.subject in aims for one in self._in_effect(at))
+        return [] if blocked else [known.generation]
+
+    # Within.
+
+    def _container(self, serial: Serial) -> Container:
+        if serial not in self.containers:
+            raise unknown_container(serial)
+        return self.containers[serial]
+
+    def _held(self, serial: Serial) -> list[Licence]:
+        return sorted((one for one in self.licences.values() if one.serial == serial), key=lambda one: one.licence)
+
+    def _count(self, *serials: Serial) -> None:
+        for serial in serials:
+            self.containers[serial] = replace(self.containers[serial], licences=len(self._held(serial)))
+
+    def _claimed(self, key: CaseKey, container: Container) -> list[Licence]:
+        if container.kind is Kind.CLOUD:
+            return self._held(key.serial)
+        claimed = {(one.subject, one.generation) for one in self.claims if one.case == key.case and not one.freed}
+        return sorted(
+            (one for one in self.licences.values() if (f"{Aim.LICENCE}/{one.licence}", one.generation) in claimed),
+            key=lambda one: one.licence,
+        )
+
+    def _of(self, case: CaseId) -> list[Ordered]:
+        return [one for one in self.measures.values() if one.standing.case_id == case]
+
+    def _in_effect(self, at: datetime) -> list[Standing]:
+        return [
+            one.standing
+            for one in self.measures.values()
+            if one.standing.state != MeasureState.LIFTED and one.effective <= at
+        ]
+
+    def _order(
+        self, case: CaseId, serial: Serial, measure: Measure, name: str, effective: datetime, at: datetime
+    ) -> MeasureOrdered:
+        standing = Standing(case, measure, name, serial, MeasureState.ORDERED)
+        self.measures[case, measure, name] = Ordered(standing, effective, at)
+        return MeasureOrdered.model_validate({**standing.about(), "effective": effective})
+
+    def _move(self, standing: Standing, to: MeasureState) -> None:
+        one = self.measures[standing.case_id, standing.measure, standing.subject]
+        one.standing = replace(one.standing, state=to)
+
+    def _end(self, several: list[Ordered], end: MeasureState, at: datetime) -> None:
+        fact = MeasureLifted if end is MeasureState.LIFTED else MeasureUnconfirmable
+        for one in sorted(several, key=lambda one: (one.standing.subject, one.standing.measure)):
+            self._state(one.standing.serial, at, [fact.model_validate(one.standing.about())])
+            self._move(one.standing, end)
+
+    def _settled(self, confirmed: list[Standing]) -> tuple[CaseKey, ...]:
+        """The cases of which that confirmed the last measure."""
+        cases = dict.fromkeys(one.case_id for one in confirmed)
+        over = (MeasureState.CONFIRMED, MeasureState.LIFTED)
+        return tuple(
+            self.cases[case].key
+            for case in cases
+            if all(one.standing.state in over for one in self._of(case) if one.standing.serial == confirmed[0].serial)
+        )
+
+    def _all_issued(self, case: CaseId) -> list[tuple[str, int]]:
+        return [
+            (f"{Aim.LICENCE}/{item.licence}", item.generation)
+            for issued in self.cases[case].issued.values()
+            for item in issued.licences
+        ]
+
+    def _target(self, order: IssueOrder, at: datetime) -> Container | None:
+        key = order.key
+        lost = self.containers[key.serial]
+        case = self.cases[key.case]
+        if order.full:
+            stop_gap = self.containers[case.issued[False].target]
+            if self._is_blocked(stop_gap):
+                raise RefusalError(Code.BLOCKED, f"container {stop_gap.serial}, which holds the stop-gap, is blocked")
+            return stop_gap
+        if order.target is Target.ACTIVATION:
+            shown = self.pending.pop(key.case, None)
+            if shown is None:
+                return None
+            bound = self._raise(key, Activation(shown, key))
+            activated = ContainerActivated(
+                serial=key.serial, generation=bound.generation, fingerprint=shown, case=key.case
+            )
+            self._state(key.serial, at, [activated])
+            return bound
+        empty = order.target is Target.EMPTY_CONTAINER
+        fitting = [
+            one
+            for one in self.containers.values()
+            if (one.holder, one.kind) == (case.holder, lost.kind)
+            and one.serial != lost.serial
+            and not (empty and one.licences)
+            and not self._is_blocked(one)
+            and not self._is_lost(one)
+        ]
+        return min(fitting, key=lambda one: (one.licences == 0, one.serial), default=None)
+
+    def _is_blocked(self, container: Container) -> bool:
+        name = subject(Aim.CONTAINER, container.serial, container.generation)
+        return any(
+            one.standing.subject == name and one.standing.state != MeasureState.LIFTED for one in self.measures.values()
+        )
+
+    def _is_lost(self, container: Container) -> bool:
+        return any(
+            one.key.serial == container.serial and one.scope is Scope.CONTAINER and not one.closed
+            for one in self.cases.values()
+        )
+
+    def _raise(self, key: CaseKey, activation: Activation | None) -> Container:
+        container = self.containers[key.serial]
+        generation = container.generation + 1
+        fingerprint = activation.fingerprint if activation else container.fingerprint
+        self.containers[key.serial] = replace(container, generation=generation, fingerprint=fingerprint)
+        if fingerprint:
+            self.activations[key.serial, generation] = Activation(fingerprint, key)
+        return self.containers[key.serial]
+
+    def _renew_access(self, order: IssueOrder, at: datetime) -> Issued | None:
+        key, case = order.key, self.cases[order.key.case]
+        generation = case.generation + 1
+        if (key.serial, generation) not in self.access:
+            self.access[key.serial, generation] = (key.case, False)
+            until = at + timedelta(days=14)
+            offered = AccessOffered(serial=key.serial, generation=generation, case=key.case, until=until)
+            self._state(key.serial, at, [offered])
+        if order.recovery is Recovery.RESET and not self.access[key.serial, generation][1]:
+            return None
+        if self.containers[key.serial].generation < generation:
+            self.containers[key.serial] = replace(self.containers[key.serial], generation=generation)
+        return Issued(at=at, target=key.serial, licences=())
+
+    def _issue(self, order: IssueOrder, target: Container, at: datetime) -> Issued:
+        key, case = order.key, self.cases[order.key.case]
+        gap = order.stop_gap_days if order.stop_gap_days and not order.full else None
+        ends = at + timedelta(days=gap) if gap else None
+        source = case.issued[False].target if order.full else key.serial
+        licences = tuple(self._next(key, item, source, target, at, ends) for item in order.licences)
+        return Issued(at=at, target=target.serial, licences=licences)
+
+    def _next(
+        self, key: CaseKey, item: LicenceInScope, source: Serial, target: Container, at: datetime, ends: datetime | None
+    ) -> IssuedLicence:
+        known = self.licences[item.licence]
+        expected = dict(self._all_issued(key.case)).get(f"{Aim.LICENCE}/{item.licence}", item.generation)
+        if (known.generation, known.serial) != (expected, source):
+            raise RefusalError(Code.GENERATION_CONFLICT, f"licence {item.licence} is no longer at {expected}")
+        expires = expiry(known.terms, at, ends)
+        new = replace(
+            known, generation=known.generation + 1, serial=target.serial, issued=at, expires=expires, ends=ends
+        )
+        new = replace(new, borrowed_until=None)
+        self.licences[item.licence] = new
+        self.superseded[item.licence, known.generation] = key
+        self._count(source, target.serial)
+        old = LicenceSuperseded(licence=item.licence, generation=known.generation, serial=source, case=key.case)
+        self._state(source, at, [old])
+        granted = LicenceIssued(
+            licence=new.licence,
+            generation=new.generation,
+            serial=target.serial,
+            holder=target.holder,
+            product=new.product,
+            ticket=new.ticket,
+            value_cents=new.value_cents,
+            lease=new.terms,
+            issued=at,
+            expires=expires,
+            case=key.case,
+            file="in memory",
+            stop_gap=ends is not None,
+        )
+        self._state(target.serial, at, [granted])
+        return IssuedLicence(licence=new.licence, generation=new.generation)
+
+    def _known(self, container: Container, stated: ContactStatement, at: datetime) -> Known:
+        presented = {item.licence for item in stated.licences}
+        subjects = {subject(Aim.LICENCE, item.licence, item.generation) for item in stated.licences}
+        measures = sorted(
+            (
+                one
+                for one in self.measures.values()
+                if (one.standing.serial == container.serial or one.standing.subject in subjects)
+                and one.standing.state != MeasureState.LIFTED
+                and one.effective <= at
+            ),
+            key=lambda one: (one.ordered, one.standing.case_id, one.standing.measure, one.standing.subject),
+        )
+        awaiting = next(
+            (
+                (case.key, case.match)
+                for case in self.cases.values()
+                if case.key.serial == container.serial and case.awaits is Target.ACTIVATION
+            ),
+            None,
+        )
+        return Known(
+            vendor=self.vendor,
+            container=container,
+            licences={
+                one.licence: one
+                for one in sorted(self.licences.values(), key=lambda one: one.licence)
+                if one.serial == container.serial or one.licence in presented
+            },
+            measures=tuple(one.standing for one in measures),
+            superseded={name: key for name, key in self.superseded.items() if name[0] in presented},
+            activations={g: one for (serial, g), one in self.activations.items() if serial == container.serial},
+            awaiting=awaiting,
+        )
+
+    def _answer(self, judgement: Judgement) -> ContactAnswer:
+        refused = judgement.refused
+        ordinals = []
+        for key in refused.cases if refused else ():
+            self.cases[key.case].refused += 1
+            ordinals.append(self.cases[key.case].refused)
+        confirmed = {item for item in judgement.confirmed if item.measure is Measure.WITHDRAWAL}
+        return ContactAnswer(
+            refused=refused is not None,
+            code=refused.code if refused else None,
+            cases=refused.cases if refused else (),
+            ordinals=tuple(ordinals),
+            awaiting=(judgement.awaiting,) if judgement.awaiting else (),
+            ordered=tuple(
+                OrderedMeasure(case=item.case_id, measure=item.measure, subject=item.subject)
+                for item in judgement.told
+                if item not in confirmed
+            ),
+            files=tuple(item.licence for item in judgement.served),
+        )
+
+    def _contact_facts(self, stated: ContactStatement, judgement: Judgement, at: datetime) -> list[Fact]:
+        told = {"contact": stated.contact, "serial": stated.serial, "occurred": stated.occurred, "how": stated.how}
+        facts: list[Fact] = []
+        if refused := judgement.refused:
+            cases = tuple(key.case for key in refused.cases)
+            facts.append(ContactRefused.model_validate({**told, "cases": cases, "code": refused.code}))
+        else:
+            facts.append(ContainerContacted.model_validate(told))
+        for item in judgement.served:
+            issued = max(at, item.issued)
+            expires = expiry(item.terms, issued, item.ends)
+            if item.terms.check_in is None or expires is None or expires <= issued:
+                continue
+            self.licences[item.licence] = replace(item, issued=issued, expires=expires)
+            facts.append(
+                LicenceRenewed(
+                    licence=item.licence,
+                    generation=item.generation,
+                    serial=item.serial,
+                    issued=issued,
+                    expires=expires,
+                    file="in memory",
+                )
+            )
+        facts += [MeasureDelivered.model_validate(item.about()) for item in judgement.delivered]
+        by = f"contact/{stated.contact}"
+        return facts + [MeasureConfirmed.model_validate({**item.about(), "by": by}) for item in judgement.confirmed]
