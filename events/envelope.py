@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 from uuid import UUID, uuid5
 
 import orjson
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from events.catalogue import CATALOGUE, CaseFact, Fact
 from events.terms import CaseId, Serial, VendorId
@@ -19,6 +19,7 @@ from events.terms import CaseId, Serial, VendorId
 NAMESPACE = UUID("6f2b5f0e-3c0b-5d1e-9a55-10575f0d0001")
 CASES = "/lostfound/cases"
 BACKEND = "/lostfound/backend"
+VALIDATE = {name: TypeAdapter(fact).validator.validate_python for name, fact in CATALOGUE.items()}
 CONTENT_TYPE = b"application/cloudevents+json; charset=utf-8"
 
 
@@ -115,7 +116,7 @@ def unseal(value: bytes) -> Recorded:
             bytes.fromhex(event["previoushash"]),
             hashlib.sha256(value).digest(),
             datetime.fromisoformat(event["time"]),
-            CATALOGUE[event["type"]].model_validate(data),
+            VALIDATE[event["type"]](data),
             data,
         )
     except (orjson.JSONDecodeError, KeyError, TypeError, ValidationError, ValueError) as error:

@@ -109,14 +109,10 @@ def read(record: LogRecord) -> Recorded:
 
 
 def _belongs(key: bytes, fact: Recorded) -> bool:
-    match cast(AnyFact, fact.fact):
-        case CaseFact():
-            return fact.stream.startswith("case/") and key.startswith(record_key(fact.vendor, None))
-        case VendorAdded() | PolicyAdopted():
-            return fact.stream == "vendor" and key == record_key(fact.vendor, None)
-        case _ as one:
-            serial = one.serial
-            return fact.stream == container_stream(serial) and key == record_key(fact.vendor, serial)
+    if isinstance(fact.fact, CaseFact):
+        return fact.stream.startswith("case/") and key.startswith(record_key(fact.vendor, None))
+    serial = getattr(fact.fact, "serial", None)  # a vendor's fact has none
+    return fact.stream == (container_stream(serial) if serial else "vendor") and key == record_key(fact.vendor, serial)
 
 
 def needs(fact: Recorded) -> Iterable[tuple[Table[Any], Key]]:
@@ -164,19 +160,32 @@ def _fold(rows: Rows, recorded: Recorded, fact: AnyFact, fresh: bool) -> None:
     match fact:
         case CaseFact():
             _fold_case(rows, recorded, fact, fresh)
-        case VendorAdded():
-            rows.put(VENDORS, VendorRow(vendor, fact.issuer, at), fresh)
-        case PolicyAdopted():
-            rows.put(POLICIES, PolicyRow(vendor, fact.policy_version, Json(fact.policy), at), fresh)
+        case LicenceIssued():
+            rows.put(LICENCES, _licence_row(recorded, fact), fresh)
         case ContainerRegistered():
             new = ContainerRow(vendor, fact.serial, fact.kind, fact.holder, GOOD, at, None, 0, 1, 0, 0)
             rows.put(CONTAINERS, new, fresh)
+        case LicenceSuperseded():
+            rows.put(LICENCES, _licence(rows, vendor, fact)._replace(superseded_by=fact.case), fresh)
+        case MeasureOrdered() | MeasureDelivered() | MeasureConfirmed() | MeasureUnconfirmable() | MeasureLifted():
+            _fold_measure(rows, recorded, fact, fresh)
         case ContainerContacted():
             rows.put(CONTAINERS, _container(rows, vendor, fact)._replace(last_contact=at), fresh)
         case ContactRefused():
             container = _container(rows, vendor, fact)
             refused = container._replace(last_contact=at, refused_contacts=container.refused_contacts + 1)
             rows.put(CONTAINERS, refused, fresh)
+        case RecoveryReserved():
+            subjects = _json(fact.subjects)
+            recovery = RecoveryRow(vendor, fact.serial, fact.case, subjects, fact.ordinal, fact.limit, False)
+            rows.put(RECOVERIES, recovery, fresh)
+        case RecoveryFreed():
+            freed = _found(rows.get(RECOVERIES, (vendor, fact.serial, fact.case)), fact)
+            rows.put(RECOVERIES, freed._replace(freed=True), fresh)
+        case VendorAdded():
+            rows.put(VENDORS, VendorRow(vendor, fact.issuer, at), fresh)
+        case PolicyAdopted():
+            rows.put(POLICIES, PolicyRow(vendor, fact.policy_version, Json(fact.policy), at), fresh)
         case ContainerActivated():
             container = _container(rows, vendor, fact)
             rows.put(CONTAINERS, container._replace(generation=fact.generation, standing=0, status=GOOD), fresh)
@@ -195,17 +204,6 @@ def _fold(rows: Rows, recorded: Recorded, fact: AnyFact, fresh: bool) -> None:
             container = _container(rows, vendor, fact)
             ended = container.sessions_ended + fact.sessions
             rows.put(CONTAINERS, container._replace(sessions_ended=ended), fresh)
-        case RecoveryReserved():
-            subjects = _json(fact.subjects)
-            recovery = RecoveryRow(vendor, fact.serial, fact.case, subjects, fact.ordinal, fact.limit, False)
-            rows.put(RECOVERIES, recovery, fresh)
-        case RecoveryFreed():
-            freed = _found(rows.get(RECOVERIES, (vendor, fact.serial, fact.case)), fact)
-            rows.put(RECOVERIES, freed._replace(freed=True), fresh)
-        case LicenceIssued():
-            rows.put(LICENCES, _licence_row(recorded, fact), fresh)
-        case LicenceSuperseded():
-            rows.put(LICENCES, _licence(rows, vendor, fact)._replace(superseded_by=fact.case), fresh)
         case LicenceRenewed():
             renewed = _licence(rows, vendor, fact)._replace(
                 issued=fact.issued, expires=fact.expires, file=fact.file, lease_stage=None
@@ -214,8 +212,6 @@ def _fold(rows: Rows, recorded: Recorded, fact: AnyFact, fresh: bool) -> None:
         case LeaseDueSoon() | LeaseOverdue() | LeaseLapsed():
             stage = fact.name.removeprefix("lease.")
             rows.put(LICENCES, _licence(rows, vendor, fact)._replace(lease_stage=stage), fresh)
-        case MeasureOrdered() | MeasureDelivered() | MeasureConfirmed() | MeasureUnconfirmable() | MeasureLifted():
-            _fold_measure(rows, recorded, fact, fresh)
         case _:
             assert_never(fact)
 
