@@ -22,7 +22,7 @@ LANES = 2
 SHARE_RECORDS = 50_000
 """For how many records a further process is worth its start."""
 
-MOST_PROCESSES = 8
+MOST_PROCESSES = 4
 COLLECTION_OBJECTS = 200_000
 
 Offsets = Mapping[int, int]
@@ -45,16 +45,20 @@ class Share:
 class Folding:
     """The fold of the log into one schema of fresh views, step by step."""
 
-    def __init__(self, bootstrap: str, dsn: str, schema: str, progress: Callable[[int], None]) -> None:
-        """`progress` is called with the number of records folded so far."""
+    def __init__(
+        self, bootstrap: str, dsn: str, schema: str, progress: Callable[[int], None], share_records: int
+    ) -> None:
+        """`progress` is called with the number of records folded so far; for every further `share_records` to fold a
+        process is started."""
         self.schema, self.records = schema, 0
         self._bootstrap, self._dsn, self._progress = bootstrap, dsn, progress
+        self._share_records = share_records
         self._done: dict[int, int] = {}
 
     async def up_to(self, ends: Offsets) -> None:
         """Fold on to these offsets; where the fold is further already, nothing is done. Raises what `fold` raises."""
-        left = {partition: end - self._done.get(partition, 0) for partition, end in ends.items()}
-        processes = min(os.cpu_count() or 1, MOST_PROCESSES, 1 + sum(left.values()) // SHARE_RECORDS)
+        left = {partition: max(0, end - self._done.get(partition, 0)) for partition, end in ends.items()}
+        processes = min(os.cpu_count() or 1, MOST_PROCESSES, 1 + sum(left.values()) // self._share_records)
         mine, *others = (
             Share(
                 *(self._bootstrap, self._dsn, self.schema),

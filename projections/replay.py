@@ -11,7 +11,7 @@ from psycopg import AsyncConnection
 
 from events.log import LogReader
 from projections.digests import TableDigest, digests
-from projections.folding import Folding, connect
+from projections.folding import SHARE_RECORDS, Folding, connect
 from projections.schema import current, drop_unused, make_indexes, make_schema, prepare_views, use
 from projections.tables import TABLES, VERSION
 
@@ -59,18 +59,23 @@ class RebuildReport:
         return all(table.equal for table in self.tables.values())
 
 
-async def rebuild(bootstrap: str, dsn: str, progress: Progress = lambda done, of: None) -> RebuildReport:
+async def rebuild(
+    bootstrap: str, dsn: str, progress: Progress = lambda done, of: None, *, share_records: int = SHARE_RECORDS
+) -> RebuildReport:
     """Fold the log into fresh views, compare them with those in use, and switch to them in one transaction.
 
     The views in use serve, and a live projector goes on, all the while: both are compared at the positions of one
-    snapshot of the live ones. Raises `LogDamagedError` or `RebuildRunningError`; the views in use are then as before.
+    snapshot of the live ones. For every further `share_records` to fold a process is started, up to one a core.
+    Raises `LogDamagedError` or `RebuildRunningError`; the views in use are then as before.
     """
     await prepare_views(dsn)
     async with _alone(dsn) as connection:
-        return await _rebuild(bootstrap, dsn, connection, progress)
+        return await _rebuild(bootstrap, dsn, connection, progress, share_records)
 
 
-async def _rebuild(bootstrap: str, dsn: str, connection: AsyncConnection[Any], progress: Progress) -> RebuildReport:
+async def _rebuild(
+    bootstrap: str, dsn: str, connection: AsyncConnection[Any], progress: Progress, share_records: int
+) -> RebuildReport:
     ends = await LogReader(bootstrap).ends()
     total = sum(ends.values())
     async with connection.transaction():
@@ -79,7 +84,7 @@ async def _rebuild(bootstrap: str, dsn: str, connection: AsyncConnection[Any], p
         assert live is not None
         schema = await make_schema(connection)
     start = await _positions(connection, live)
-    folding = Folding(bootstrap, dsn, schema, lambda records: progress(records, max(total, records)))
+    folding = Folding(bootstrap, dsn, schema, lambda records: progress(records, max(total, records)), share_records)
     await folding.up_to({partition: min(start.get(partition, 0), end) for partition, end in ends.items()})
     compared_at, tables = await _compare(dsn, connection, folding, live)
     await folding.up_to(ends)
