@@ -235,15 +235,25 @@ def decide(state: CaseState | None, command: Command) -> list[CaseFact]:
 
 
 def fold(state: CaseState | None, fact: CaseFact) -> CaseState:
-    """The state after a fact."""
-    stays = state is not None and (fact.trigger in STAYING if state.status is not Status.CLOSED else _late(fact))
-    status = state.status if stays and state else TRANSITIONS.get((state.status if state else None, fact.trigger))
-    if status is None:
-        raise UnexpectedFactError(f"{fact.trigger} in {state.status if state else 'a case that does not exist'}")
-    if state is None:
-        assert isinstance(fact, LossReported)
-        return CaseState(status=status, report=fact, reports=(fact.report,), reporters=(fact.reporter.name,))
-    return state.model_copy(update={"status": status, **_learnt(state, fact)})
+    """The state after a fact. Raises `UnexpectedFactError`."""
+    if state is not None:
+        return state.model_copy(update=changes(state, fact))
+    status = _after(None, fact)
+    assert isinstance(fact, LossReported)
+    return CaseState(status=status, report=fact, reports=(fact.report,), reporters=(fact.reporter.name,))
+
+
+def changes(state: CaseState, fact: CaseFact) -> dict[str, object]:
+    """The fields of a state that are others after a fact. Raises `UnexpectedFactError`."""
+    stays = fact.trigger in STAYING if state.status is not Status.CLOSED else _late(fact)
+    return {"status": state.status if stays else _after(state.status, fact), **_learnt(state, fact)}
+
+
+def _after(status: Status | None, fact: CaseFact) -> Status:
+    after = TRANSITIONS.get((status, fact.trigger))
+    if after is None:
+        raise UnexpectedFactError(f"{fact.trigger} in {status or 'a case that does not exist'}")
+    return after
 
 
 def fold_all(facts: Sequence[CaseFact], state: CaseState | None = None) -> CaseState | None:
