@@ -101,7 +101,7 @@ async def _stop(producer: AIOKafkaProducer) -> None:
 class LogReader:
     """Reads the log from given positions to where it ended when reading began; keeps no group and commits nothing."""
 
-    def __init__(self, bootstrap: str, batch_records: int = 5000) -> None:
+    def __init__(self, bootstrap: str, batch_records: int = 10000) -> None:
         self._bootstrap = bootstrap
         self._batch_records = batch_records
 

@@ -1,4 +1,4 @@
-"""Folds the log into fresh views: partitions side by side, and where it is long in several processes."""
+"""Folds the log into fresh views, and where it is long in several processes, each with partitions of its own."""
 
 import asyncio
 import gc
@@ -15,9 +15,6 @@ from psycopg import AsyncConnection
 
 from events.log import LogReader, LogRecord, before
 from projections.projector import Batch, fold_batch
-
-LANES = 2
-"""How many partitions a process folds side by side: while PostgreSQL writes the one, the other is folded."""
 
 SHARE_RECORDS = 50_000
 """For how many records a further process is worth its start."""
@@ -58,6 +55,8 @@ class Folding:
     async def up_to(self, ends: Offsets) -> None:
         """Fold on to these offsets; where the fold is further already, nothing is done. Raises what `fold` raises."""
         left = {partition: max(0, end - self._done.get(partition, 0)) for partition, end in ends.items()}
+        if not any(left.values()):
+            return
         processes = min(os.cpu_count() or 1, MOST_PROCESSES, 1 + sum(left.values()) // self._share_records)
         mine, *others = (
             Share(
@@ -73,7 +72,7 @@ class Folding:
                     tasks.create_task(_fold_elsewhere(share, self._told))
                 tasks.create_task(fold(mine, self._told))
         except* Exception as failures:
-            raise _first(failures) from None
+            raise failures.exceptions[0] from None
 
     def _told(self, partition: int, offset: int, records: int) -> None:
         self._done[partition] = offset
@@ -82,41 +81,22 @@ class Folding:
 
 
 def shared_out(records: Mapping[int, int], processes: int) -> list[list[int]]:
-    """The partitions by process, each process with about as many records; a process without any is left out but for
-    the first."""
+    """The partitions by process, each process with about as many records; a process without any is left out."""
     shares: list[list[int]] = [[] for _ in range(processes)]
     for partition in sorted((p for p, count in records.items() if count > 0), key=lambda p: -records[p]):
         min(shares, key=lambda share: sum(records[p] for p in share)).append(partition)
-    return [share for number, share in enumerate(shares) if share or not number]
+    return [share for share in shares if share]
 
 
 async def fold(share: Share, told: Told) -> None:
     """Fold a share here. Raises `LogDamagedError`, and `psycopg.Error` or `KafkaError` when a service is away."""
-    lanes: list[asyncio.Queue[Batch | None]] = [asyncio.Queue(maxsize=1) for _ in range(LANES)]
     with _few_collections():
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                for lane in lanes:
-                    tasks.create_task(_fold_lane(lane, share, told))
-                async with aclosing(batches(LogReader(share.bootstrap), share.starts, share.ends)) as read:
-                    places = {partition: number % LANES for number, partition in enumerate(share.ends)}
-                    async for batch in read:
-                        await lanes[places[batch.partition]].put(batch)
-                for lane in lanes:
-                    await lane.put(None)
-        except* Exception as failures:
-            raise _first(failures) from None
-
-
-async def _fold_lane(lane: "asyncio.Queue[Batch | None]", share: Share, told: Told) -> None:
-    connection: AsyncConnection[Any] | None = None
-    try:
-        while batch := await lane.get():
-            connection = connection or await connect(share.dsn)
-            told(batch.partition, await fold_batch(connection, batch, share.schema), len(batch.records))
-    finally:
-        if connection is not None:
-            await connection.close()
+        async with (
+            await connect(share.dsn) as connection,
+            aclosing(batches(LogReader(share.bootstrap), share.starts, share.ends)) as read,
+        ):
+            async for batch in read:
+                told(batch.partition, await fold_batch(connection, batch, share.schema), len(batch.records))
 
 
 async def _fold_elsewhere(share: Share, told: Told) -> None:
@@ -160,11 +140,6 @@ def serve(descriptor: int) -> None:
             return  # whoever started it is gone
         except Exception as error:
             connection.send(error)
-
-
-def _first(failures: BaseExceptionGroup[Exception]) -> Exception:
-    first = failures.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 async def batches(reader: LogReader, starts: Offsets, ends: Offsets) -> AsyncGenerator[Batch, None]:
