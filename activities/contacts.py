@@ -33,9 +33,12 @@ from events.envelope import Head
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import ContactStatement, DeactivationStatement
 from events.ports import CaseKey, ContactAnswer, OrderedMeasure, ReceiptAnswer
-from events.terms import Kind, Match, Measure, MeasureState, Serial, VendorId
+from events.terms import Contact, Kind, Match, Measure, MeasureState, Serial, VendorId
 
-READ = f"""
+
+def _reading(licences: str, measures: str, more: str = "") -> str:
+    """The statement that looks at what is known: these licences, the measures on these, and more."""
+    return f"""
 select
     (select issuer from backend.vendors where vendor = %(vendor)s) as issuer,
     (
@@ -48,19 +51,27 @@ select
     ) as head,
     (
         select json_agg(found) from (
-            select {LICENCE_COLUMNS} from backend.licences
-            where vendor = %(vendor)s and (serial = %(serial)s or licence = any(%(presented)s::text[]))
-            order by licence
+            select {LICENCE_COLUMNS} from backend.licences where vendor = %(vendor)s and ({licences}) order by licence
         ) found
     ) as licences,
     (
         select json_agg(found) from (
             {STANDING}
-            where vendor = %(vendor)s and (serial = %(serial)s or subject = any(%(subjects)s::text[]))
+            where vendor = %(vendor)s and ({measures})
             and state <> 'lifted' and effective <= greatest(ordered, %(processed)s)
             order by ordered, case_id, measure, subject
         ) found
-    ) as measures,
+    ) as measures{more}
+"""
+
+
+HERE = "serial = %(serial)s"
+READ_HERE = _reading(HERE, HERE)
+"""All there is to know where a container shows nothing but itself."""
+READ = _reading(
+    f"{HERE} or licence = any(%(presented)s::text[])",
+    f"{HERE} or subject = any(%(subjects)s::text[])",
+    """,
     (
         select json_agg(json_build_array(i.licence, i.from_generation, c.case_id, c.serial))
         from backend.issues i join backend.cases c using (vendor, case_id)
@@ -73,8 +84,8 @@ select
     (
         select json_build_array(case_id, awaits_match) from backend.cases
         where vendor = %(vendor)s and serial = %(serial)s and awaits = 'activation' limit 1
-    ) as awaiting
-"""
+    ) as awaiting""",
+)
 
 WRITE = f"""
 with contacted as (
@@ -145,8 +156,9 @@ async def _read(tx: AsyncConnection[Any], vendor: VendorId, stated: ContactState
     lock = tx.cursor(row_factory=class_row(Container))
     await lock.execute(f"{CONTAINER} where vendor = %s and serial = %s for update", (vendor, stated.serial))
     look = tx.cursor(row_factory=dict_row)
+    shows_more = stated.licences or stated.generation or stated.how is Contact.ACTIVATION
     await look.execute(
-        READ,
+        READ if shows_more else READ_HERE,
         {
             "vendor": vendor,
             "serial": stated.serial,
@@ -165,16 +177,16 @@ async def _read(tx: AsyncConnection[Any], vendor: VendorId, stated: ContactState
     def case(name: str, serial: Serial) -> CaseKey:
         return CaseKey(vendor=vendor, case=name, serial=serial)
 
-    awaiting = found["awaiting"]
+    awaiting = found.get("awaiting")
     known = Known(
         vendor=vendor,
         container=container,
         licences={row["licence"]: _licence(row) for row in found["licences"] or ()},
         measures=tuple(Standing(**row) for row in found["measures"] or ()),
-        superseded={(name, generation): case(*of) for name, generation, *of in found["superseded"] or ()},
+        superseded={(name, generation): case(*of) for name, generation, *of in found.get("superseded") or ()},
         activations={
             generation: Activation(fingerprint, case(name, stated.serial) if name else None)
-            for generation, fingerprint, name in found["activations"] or ()
+            for generation, fingerprint, name in found.get("activations") or ()
         },
         awaiting=(case(awaiting[0], stated.serial), Match(awaiting[1]) if awaiting[1] else None) if awaiting else None,
     )

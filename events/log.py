@@ -3,8 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -16,16 +15,14 @@ from events.topics import LOG
 HEADERS = [("content-type", CONTENT_TYPE)]
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """A place in the log."""
 
     partition: int
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class LogRecord:
+class LogRecord(NamedTuple):
     """A record as the broker gave it."""
 
     position: Position
@@ -104,7 +101,7 @@ async def _stop(producer: AIOKafkaProducer) -> None:
 class LogReader:
     """Reads the log from given positions to where it ended when reading began; keeps no group and commits nothing."""
 
-    def __init__(self, bootstrap: str, batch_records: int = 5000) -> None:
+    def __init__(self, bootstrap: str, batch_records: int = 10000) -> None:
         self._bootstrap = bootstrap
         self._batch_records = batch_records
 
@@ -132,9 +129,11 @@ class LogReader:
             while left:
                 fetched = await consumer.getmany(timeout_ms=1000, max_records=self._batch_records)
                 for tp, records in fetched.items():
-                    wanted = [r for r in records if r.offset < ends[tp]]
+                    wanted = before(
+                        ends[tp], [LogRecord(Position(tp.partition, r.offset), r.key, r.value) for r in records]
+                    )
                     if wanted:
-                        yield [LogRecord(Position(tp.partition, r.offset), r.key, r.value) for r in wanted]
+                        yield wanted
                     if tp in left and await consumer.position(tp) >= ends[tp]:
                         left.discard(tp)
                         consumer.pause(tp)
@@ -149,6 +148,13 @@ class LogReader:
             fetch_max_bytes=16_777_216,
             max_partition_fetch_bytes=4_194_304,
         )
+
+
+def before(end: int, records: Sequence[LogRecord]) -> Sequence[LogRecord]:
+    """Those of a partition's records, in its order, that stand before the offset."""
+    if records and records[-1].position.offset < end:
+        return records
+    return [record for record in records if record.position.offset < end]
 
 
 def _assigned(consumer: AIOKafkaConsumer) -> list[TopicPartition]:

@@ -68,7 +68,7 @@ from projections.tables import (
     Table,
     VendorRow,
 )
-from workflows.case import UnexpectedFactError, fold
+from workflows.case import UnexpectedFactError
 
 Lease = LeaseDueSoon | LeaseOverdue | LeaseLapsed
 LicenceFact = LicenceIssued | LicenceSuperseded | LicenceRenewed | Lease
@@ -103,8 +103,7 @@ def read(record: LogRecord) -> Recorded:
     """The fact in a record. Raises `LogDamagedError` where it cannot be read or stands under a wrong key."""
     try:
         fact = unseal(record.value)
-        bytes.fromhex(fact.previous_hash)
-    except (UnreadableRecordError, ValueError) as error:
+    except UnreadableRecordError as error:
         raise LogDamagedError(Damage.UNREADABLE, record.position, "", f"it cannot be read ({error})") from error
     if not _belongs(record.key, fact):
         stream = f"{fact.vendor}/{fact.stream}"
@@ -113,14 +112,10 @@ def read(record: LogRecord) -> Recorded:
 
 
 def _belongs(key: bytes, fact: Recorded) -> bool:
-    match cast(AnyFact, fact.fact):
-        case CaseFact():
-            return fact.stream.startswith("case/") and key.startswith(record_key(fact.vendor, None))
-        case VendorAdded() | PolicyAdopted():
-            return fact.stream == "vendor" and key == record_key(fact.vendor, None)
-        case _ as one:
-            serial = one.serial
-            return fact.stream == container_stream(serial) and key == record_key(fact.vendor, serial)
+    if isinstance(fact.fact, CaseFact):
+        return fact.stream.startswith("case/") and key.startswith(record_key(fact.vendor, None))
+    serial = getattr(fact.fact, "serial", None)  # a vendor's fact has none
+    return fact.stream == (container_stream(serial) if serial else "vendor") and key == record_key(fact.vendor, serial)
 
 
 def needs(fact: Recorded) -> Iterable[tuple[Table[Any], Key]]:
@@ -167,19 +162,32 @@ def _fold(rows: Rows, recorded: Recorded, fact: AnyFact, fresh: bool) -> None:
     match fact:
         case CaseFact():
             _fold_case(rows, recorded, fact, fresh)
-        case VendorAdded():
-            rows.put(VENDORS, VendorRow(vendor, fact.issuer, at), fresh)
-        case PolicyAdopted():
-            rows.put(POLICIES, PolicyRow(vendor, fact.policy_version, Json(fact.policy), at), fresh)
+        case LicenceIssued():
+            rows.put(LICENCES, _licence_row(recorded, fact), fresh)
         case ContainerRegistered():
             new = ContainerRow(vendor, fact.serial, fact.kind, fact.holder, at, None, 0, 1, 0)
             rows.put(CONTAINERS, new, fresh)
+        case LicenceSuperseded():
+            rows.put(LICENCES, _licence(rows, vendor, fact)._replace(superseded_by=fact.case), fresh)
+        case MeasureOrdered() | MeasureDelivered() | MeasureConfirmed() | MeasureUnconfirmable() | MeasureLifted():
+            _fold_measure(rows, recorded, fact, fresh)
         case ContainerContacted():
             rows.put(CONTAINERS, _container(rows, vendor, fact)._replace(last_contact=at), fresh)
         case ContactRefused():
             container = _container(rows, vendor, fact)
             refused = container._replace(last_contact=at, refused_contacts=container.refused_contacts + 1)
             rows.put(CONTAINERS, refused, fresh)
+        case RecoveryReserved():
+            subjects = _json(fact.subjects)
+            recovery = RecoveryRow(vendor, fact.serial, fact.case, subjects, fact.ordinal, fact.limit, False)
+            rows.put(RECOVERIES, recovery, fresh)
+        case RecoveryFreed():
+            freed = _found(rows.get(RECOVERIES, (vendor, fact.serial, fact.case)), fact)
+            rows.put(RECOVERIES, freed._replace(freed=True), fresh)
+        case VendorAdded():
+            rows.put(VENDORS, VendorRow(vendor, fact.issuer, at), fresh)
+        case PolicyAdopted():
+            rows.put(POLICIES, PolicyRow(vendor, fact.policy_version, Json(fact.policy), at), fresh)
         case ContainerActivated():
             container = _container(rows, vendor, fact)
             rows.put(CONTAINERS, container._replace(generation=fact.generation), fresh)
@@ -203,17 +211,6 @@ def _fold(rows: Rows, recorded: Recorded, fact: AnyFact, fresh: bool) -> None:
             container = _container(rows, vendor, fact)
             ended = container.sessions_ended + fact.sessions
             rows.put(CONTAINERS, container._replace(sessions_ended=ended), fresh)
-        case RecoveryReserved():
-            subjects = Json(orjson.dumps(fact.subjects).decode())
-            recovery = RecoveryRow(vendor, fact.serial, fact.case, subjects, fact.ordinal, fact.limit, False)
-            rows.put(RECOVERIES, recovery, fresh)
-        case RecoveryFreed():
-            freed = _found(rows.get(RECOVERIES, (vendor, fact.serial, fact.case)), fact)
-            rows.put(RECOVERIES, freed._replace(freed=True), fresh)
-        case LicenceIssued():
-            rows.put(LICENCES, _licence_row(vendor, fact), fresh)
-        case LicenceSuperseded():
-            rows.put(LICENCES, _licence(rows, vendor, fact)._replace(superseded_by=fact.case), fresh)
         case LicenceRenewed():
             renewed = _licence(rows, vendor, fact)._replace(
                 issued=fact.issued, expires=fact.expires, file=fact.file, lease_stage=None
@@ -222,8 +219,6 @@ def _fold(rows: Rows, recorded: Recorded, fact: AnyFact, fresh: bool) -> None:
         case LeaseDueSoon() | LeaseOverdue() | LeaseLapsed():
             stage = fact.name.removeprefix("lease.")
             rows.put(LICENCES, _licence(rows, vendor, fact)._replace(lease_stage=stage), fresh)
-        case MeasureOrdered() | MeasureDelivered() | MeasureConfirmed() | MeasureUnconfirmable() | MeasureLifted():
-            _fold_measure(rows, recorded, fact, fresh)
         case _:
             assert_never(fact)
 
@@ -250,37 +245,20 @@ def _fold_measure(rows: Rows, recorded: Recorded, fact: AMeasure, fresh: bool) -
 
 def _fold_case(rows: Rows, recorded: Recorded, fact: CaseFact, fresh: bool) -> None:
     key = (recorded.vendor, case_of(recorded.stream))
-    rows.put_case(key, fold(rows.case(key), fact), fresh)
-    history = HistoryRow(
-        *key,
-        sequence=recorded.sequence,
-        type=fact.type(),
-        recorded=recorded.recorded,
-        hash=bytes.fromhex(recorded.hash),
-        data=Json(fact.model_dump_json()),
-    )
+    rows.fold_case(key, fact, fresh)
+    history = HistoryRow(*key, recorded.sequence, fact.type(), recorded.recorded, recorded.hash, _json(recorded.data))
     rows.put(HISTORY, history, fresh=True)  # a fact is no copy, so its row is new whatever the stream
 
 
-def _licence_row(vendor: VendorId, fact: LicenceIssued) -> LicenceRow:
+def _json(value: Any) -> Json:
+    return Json(orjson.dumps(value).decode())
+
+
+def _licence_row(recorded: Recorded, fact: LicenceIssued) -> LicenceRow:
     return LicenceRow(
-        vendor=vendor,
-        licence=fact.licence,
-        generation=fact.generation,
-        serial=fact.serial,
-        holder=fact.holder,
-        product=fact.product,
-        ticket=fact.ticket,
-        value_cents=fact.value_cents,
-        lease=Json(fact.lease.model_dump_json()),
-        issued=fact.issued,
-        expires=fact.expires,
-        case_id=fact.case,
-        file=fact.file,
-        superseded_by=None,
-        stop_gap=fact.stop_gap,
-        borrowed_until=fact.borrowed_until,
-        lease_stage=None,
+        *(recorded.vendor, fact.licence, fact.generation, fact.serial, fact.holder, fact.product, fact.ticket),
+        *(fact.value_cents, _json(recorded.data["lease"]), fact.issued, fact.expires, fact.case, fact.file),
+        *(None, fact.stop_gap, fact.borrowed_until, None),
     )
 
 

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from events.catalogue import CaseFact
 from projections.tables import CASES, FOLDED, CaseRow, Json, Key, R, Table
-from workflows.case import CaseState
+from workflows.case import CaseState, changes, fold
 
 
 def _by_table() -> dict[Table[Any], dict[Key, Any]]:
@@ -33,15 +34,20 @@ class Rows:
         """Set a row of a stream; `fresh` says that the store does not know the stream."""
         (self.fresh if fresh else self.changed)[table][table.key_of(row)] = row
 
-    def case(self, key: Key) -> CaseState | None:
-        """The state of the case (vendor, case), or None."""
-        if known := self._cases.get(key):
-            return known[0]
-        row = self.get(CASES, key)
-        return None if row is None else CaseState.model_validate_json(row.state)
-
-    def put_case(self, key: Key, state: CaseState, fresh: bool) -> None:
-        """Set the state of a case. Its row is made once, by `finish`, however many facts the batch has of it."""
+    def fold_case(self, key: Key, fact: CaseFact, fresh: bool) -> None:
+        """Fold a fact into the state of its case (vendor, case). The row is made once, by `finish`, however many facts
+        the batch has of the case. Raises `UnexpectedFactError`."""
+        known = self._cases.get(key)
+        if known is None:
+            row = self.get(CASES, key)
+            state = None if row is None else CaseState.model_validate_json(row.state)
+        else:
+            state = known[0]
+        if state is None:
+            state = fold(None, fact)
+        else:
+            # Nobody else has this state, so it is changed in place: to copy it takes longer than all else here.
+            vars(state).update(changes(state, fact))
         self._cases[key] = (state, fresh)
 
     def finish(self) -> None:

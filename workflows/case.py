@@ -214,14 +214,19 @@ class CaseState(Value):
 
 
 def fold(state: CaseState | None, fact: CaseFact) -> CaseState:
-    """The state after a fact."""
-    status = _after(state.status if state else None, fact)
-    if state is None:
-        assert isinstance(fact, LossReported)
-        return CaseState(status=status, report=fact, reports=(fact.report,), reporters=(fact.reporter.name,))
+    """The state after a fact. Raises `UnexpectedFactError`."""
+    if state is not None:
+        return state.model_copy(update=changes(state, fact))
+    status = _after(None, fact)
+    assert isinstance(fact, LossReported)
+    return CaseState(status=status, report=fact, reports=(fact.report,), reporters=(fact.reporter.name,))
+
+
+def changes(state: CaseState, fact: CaseFact) -> dict[str, object]:
+    """The fields of a state that are others after a fact. Raises `UnexpectedFactError`."""
     sequence = state.sequence + 1
     counted = {"sequence": sequence, "material": state.material if fact.name in IMMATERIAL else sequence}
-    return state.model_copy(update={"status": status, **counted, **_learnt(state, fact)})
+    return {"status": _after(state.status, fact), **counted, **_learnt(state, fact)}
 
 
 def fold_all(facts: Sequence[CaseFact], state: CaseState | None = None) -> CaseState | None:

@@ -183,6 +183,34 @@ async def test_a_damaged_log_is_not_rebuilt_and_the_views_stay_as_they_were(log:
     assert await digest(log.dsn) == before
 
 
+async def test_a_rebuild_in_several_processes_gives_the_same_rows_and_tells_how_far_it_is(log: Log) -> None:
+    await log.write(written())
+    records = await log.read()
+    await fold_all(log, records)
+    told: list[tuple[int, int]] = []
+
+    report = await rebuild(log.bootstrap, log.dsn, lambda done, of: told.append((done, of)), share_records=10)
+
+    assert report.equal
+    assert await log.rows() == expected(records)
+    assert told[-1] == (len(records), len(records))
+    assert told == sorted(told)
+
+
+@pytest.mark.parametrize("key", [b"acme/3-1", b"zeta/3-1", b"acme/", b"x", b"y"])
+async def test_damage_stops_a_rebuild_in_whichever_process_it_is_found(log: Log, key: bytes) -> None:
+    records = written()
+    await log.write([*records, Sealed(key, b"rubbish", records[0].head)])
+    before = await digest(log.dsn)
+
+    with pytest.raises(LogDamagedError) as caught:
+        await rebuild(log.bootstrap, log.dsn, share_records=10)
+
+    assert caught.value.code is Damage.UNREADABLE
+    assert "it cannot be read" in str(caught.value)
+    assert await digest(log.dsn) == before
+
+
 async def test_one_rebuild_at_a_time(log: Log) -> None:
     async with await AsyncConnection.connect(log.dsn, autocommit=True) as other:
         await other.execute("select pg_advisory_lock(%s)", (replay.LOCK,))

@@ -58,8 +58,8 @@ PREPARE = (
     " select %(vendor)s, role || '-' || n, 'dongle', 'h-' || n, (role = 'lost')::int"
     " from generate_series(0, %(last)s) n, unnest(array['lost', 'spare']) role",
     "insert into backend.licences (vendor, licence, generation, serial, product, ticket, value_cents, lease, issued,"
-    " expires, status_index)"
-    " select %(vendor)s, 'L-' || n, 1, 'lost-' || n, 'cad', 'T-1', 0, %(lease)s, %(now)s, %(now)s, n"
+    " first_issued, expires, status_index)"
+    " select %(vendor)s, 'L-' || n, 1, 'lost-' || n, 'cad', 'T-1', 0, %(lease)s, %(now)s, %(now)s, %(now)s, n"
     " from generate_series(0, %(last)s) n",
     "insert into backend.cases (vendor, case_id, serial, holder)"
     " select %(vendor)s, 'case-' || n, 'lost-' || n, 'h-' || n from generate_series(0, %(last)s) n",
