@@ -69,6 +69,7 @@ def fact_of(kind: type[Fact]) -> st.SearchStrategy[Fact]:
         "ordinal": generations,
         "limit": generations,
         "evidence": st.lists(names, max_size=3).map(tuple),
+        "escalated_to": st.lists(names, max_size=3).map(tuple),
         "cases": st.lists(names, max_size=3).map(tuple),
         "subjects": st.lists(names, max_size=3).map(tuple),
         "tickets": st.lists(names, max_size=3).map(tuple),
