@@ -106,13 +106,14 @@ def read(record: LogRecord) -> Recorded:
         bytes.fromhex(fact.previous_hash)
     except (UnreadableRecordError, ValueError) as error:
         raise LogDamagedError(Damage.UNREADABLE, record.position, "", f"it cannot be read ({error})") from error
-    if not _belongs(record.key, fact):
+    if not belongs(record.key, fact):
         stream = f"{fact.vendor}/{fact.stream}"
         raise LogDamagedError(Damage.WRONG_KEY, record.position, stream, f"its key is {record.key!r}")
     return fact
 
 
-def _belongs(key: bytes, fact: Recorded) -> bool:
+def belongs(key: bytes, fact: Recorded) -> bool:
+    """Whether a fact stands in its own stream, under the key of its vendor and container."""
     match cast(AnyFact, fact.fact):
         case CaseFact():
             return fact.stream.startswith("case/") and key.startswith(record_key(fact.vendor, None))
