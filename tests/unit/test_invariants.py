@@ -23,6 +23,7 @@ from events.catalogue import (
     RecoveryReserved,
 )
 from events.envelope import Head, case_stream, container_stream, record_key, seal, unseal
+from events.log import LogRecord, Position
 from events.ports import Reservation
 from events.terms import (
     Action,
@@ -40,11 +41,13 @@ from events.terms import (
     VendorId,
     Verdict,
 )
+from projections.audit import examine
 from projections.invariants import Breach, check, judge
 from projections.ledger import Ledger
+from tests.breaches import PLANTED
 from tests.stories import STORIES
 from tests.unit.facts import report
-from tests.worlds import EYES, MANUAL, PLAIN, POLICY, QUOTA, STEPS, Life, World, interleaved
+from tests.worlds import EYES, MANUAL, PLAIN, POLICY, QUOTA, STEPS, Life, World, as_log, interleaved
 from workflows.deciding import Elapsed
 from workflows.policy import Policy
 
@@ -113,6 +116,27 @@ def test_whole_stories_breach_nothing() -> None:
         tell(world, ACME, 1)
 
     assert told(world) == []
+
+
+@pytest.mark.parametrize("invariant", PLANTED)
+def test_a_planted_breach_is_named_with_its_number_vendor_and_fact(invariant: int) -> None:
+    world = World()
+    PLANTED[invariant](world, ACME)
+    ledger = Ledger()
+
+    found = examine(ledger, as_log((record for stream in world.streams.values() for record in stream), 3))
+    found += judge(ledger)
+
+    assert {(one.invariant, one.vendor) for one in found} == {(invariant, ACME)}
+    assert all(
+        (one.stream, one.sequence) in {(s, n) for (_, s), c in ledger.chains.items() for n in c} for one in found
+    )
+
+
+def test_a_record_that_cannot_be_read_is_named_with_its_place() -> None:
+    (breach,) = examine(Ledger(), [LogRecord(Position(2, 7), b"acme/3-1", b"rubbish")])
+
+    assert (breach.invariant, breach.vendor, breach.stream, breach.sequence) == (8, "acme", "partition 2", 7)
 
 
 def issues_twice(life: Life) -> None:
