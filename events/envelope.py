@@ -7,7 +7,7 @@ the bytes of the stream's previous record, empty for the first. Whoever states t
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID, uuid5
 
 import orjson
@@ -34,17 +34,18 @@ class Head:
     hash: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """A fact as it stands in the log. `recorded` is our clock; `key` is (vendor, container), the unit of order."""
+class Recorded(NamedTuple):
+    """A fact as it stands in the log: `recorded` is our clock, the hashes are the bytes of SHA-256 (none before the
+    first fact), `data` is the fact as plain JSON values."""
 
     vendor: VendorId
     stream: str
     sequence: int
-    previous_hash: str
-    hash: str
+    previous_hash: bytes
+    hash: bytes
     recorded: datetime
     fact: Fact
+    data: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +107,16 @@ def unseal(value: bytes) -> Recorded:
     """Read a record of the log, or raise `UnreadableRecordError`."""
     try:
         event = cast(dict[str, Any], orjson.loads(value))
-        fact = CATALOGUE[event["type"]].model_validate(event["data"])
+        data = event["data"]
         return Recorded(
-            vendor=event["vendor"],
-            stream=event["subject"],
-            sequence=event["sequence"],
-            previous_hash=event["previoushash"],
-            hash=digest(value),
-            recorded=datetime.fromisoformat(event["time"]),
-            fact=fact,
+            event["vendor"],
+            event["subject"],
+            event["sequence"],
+            bytes.fromhex(event["previoushash"]),
+            hashlib.sha256(value).digest(),
+            datetime.fromisoformat(event["time"]),
+            CATALOGUE[event["type"]].model_validate(data),
+            data,
         )
     except (orjson.JSONDecodeError, KeyError, TypeError, ValidationError, ValueError) as error:
         raise UnreadableRecordError(f"{error} in {value[:200]!r}") from error

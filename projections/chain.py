@@ -17,28 +17,29 @@ def follow(stream: StreamRow | None, position: Position, fact: Recorded) -> Stre
     Raises `LogDamagedError` where it is neither.
     """
 
-    def damaged(code: Damage, sentence: str) -> LogDamagedError:
-        return LogDamagedError(code, position, f"{fact.vendor}/{fact.stream}", sentence)
-
-    hash_ = bytes.fromhex(fact.hash)
     if stream is None:
         stream = StreamRow(fact.vendor, fact.stream, position.partition, 0, b"")
     elif stream.partition != position.partition:
-        raise damaged(
-            Damage.STREAM_MOVED,
-            f"the stream stood in partition {stream.partition} so far; were partitions added to the topic",
-        )
+        where = f"the stream stood in partition {stream.partition} so far; were partitions added to the topic"
+        raise _damaged(Damage.STREAM_MOVED, position, fact, where)
     if fact.sequence <= stream.sequence:
         known = _remembered(stream, fact.sequence)
-        if known is not None and known != hash_:
-            raise damaged(Damage.COPY_DIFFERS, f"fact {fact.sequence} was folded before with other bytes")
+        if known is not None and known != fact.hash:
+            sentence = f"fact {fact.sequence} was folded before with other bytes"
+            raise _damaged(Damage.COPY_DIFFERS, position, fact, sentence)
         return None
     if fact.sequence != stream.sequence + 1:
-        raise damaged(Damage.SEQUENCE_JUMPS, f"fact {fact.sequence} follows fact {stream.sequence}")
-    if bytes.fromhex(fact.previous_hash) != stream.hashes[-HASH_BYTES:]:
-        raise damaged(Damage.CHAIN_BROKEN, f"fact {fact.sequence} does not carry the hash of the fact before it")
-    hashes = (stream.hashes + hash_)[-REMEMBERED * HASH_BYTES :]
-    return StreamRow(stream.vendor, stream.stream, stream.partition, fact.sequence, hashes)
+        sentence = f"fact {fact.sequence} follows fact {stream.sequence}"
+        raise _damaged(Damage.SEQUENCE_JUMPS, position, fact, sentence)
+    if fact.previous_hash != stream.hashes[-HASH_BYTES:]:
+        sentence = f"fact {fact.sequence} does not carry the hash of the fact before it"
+        raise _damaged(Damage.CHAIN_BROKEN, position, fact, sentence)
+    hashes = (stream.hashes + fact.hash)[-REMEMBERED * HASH_BYTES :]
+    return StreamRow(fact.vendor, fact.stream, position.partition, fact.sequence, hashes)
+
+
+def _damaged(code: Damage, position: Position, fact: Recorded, sentence: str) -> LogDamagedError:
+    return LogDamagedError(code, position, f"{fact.vendor}/{fact.stream}", sentence)
 
 
 def _remembered(stream: StreamRow, sequence: int) -> bytes | None:

@@ -25,25 +25,32 @@ class LogDamagedError(Exception):
     """
 
     def __init__(self, code: Damage, position: Position, stream: str, sentence: str) -> None:
-        where = f"partition {position.partition}, offset {position.offset}" + (f", stream {stream}" if stream else "")
-        super().__init__(
-            f"The log is damaged at {where}: {sentence}. Nothing from there on is folded; compare the log"
-            " with a backup before you start the projector again."
-        )
+        super().__init__(code, position, stream, sentence)  # all of them, for it may come from another process
         self.code = code
         self.position = position
         self.stream = stream
+        self._sentence = sentence
+
+    def __str__(self) -> str:
+        partition, offset = self.position
+        where = f"partition {partition}, offset {offset}" + (f", stream {self.stream}" if self.stream else "")
+        return (
+            f"The log is damaged at {where}: {self._sentence}. Nothing from there on is folded; compare the log"
+            " with a backup before you start the projector again."
+        )
 
 
 class PositionGapError(Exception):
     """Records were offered that lie beyond the partition's position: read again from `position`."""
 
     def __init__(self, position: Position, offered: int) -> None:
-        super().__init__(
-            f"partition {position.partition} is folded up to offset {position.offset}, but was offered {offered}"
-        )
+        super().__init__(position, offered)
         self.position = position
         self.offered = offered
+
+    def __str__(self) -> str:
+        partition, offset = self.position
+        return f"partition {partition} is folded up to offset {offset}, but was offered {self.offered}"
 
 
 class StalledError(Exception):

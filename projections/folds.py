@@ -103,8 +103,7 @@ def read(record: LogRecord) -> Recorded:
     """The fact in a record. Raises `LogDamagedError` where it cannot be read or stands under a wrong key."""
     try:
         fact = unseal(record.value)
-        bytes.fromhex(fact.previous_hash)
-    except (UnreadableRecordError, ValueError) as error:
+    except UnreadableRecordError as error:
         raise LogDamagedError(Damage.UNREADABLE, record.position, "", f"it cannot be read ({error})") from error
     if not belongs(record.key, fact):
         stream = f"{fact.vendor}/{fact.stream}"
@@ -205,14 +204,14 @@ def _fold(rows: Rows, recorded: Recorded, fact: AnyFact, fresh: bool) -> None:
             ended = container.sessions_ended + fact.sessions
             rows.put(CONTAINERS, container._replace(sessions_ended=ended), fresh)
         case RecoveryReserved():
-            subjects = Json(orjson.dumps(fact.subjects).decode())
+            subjects = _json(fact.subjects)
             recovery = RecoveryRow(vendor, fact.serial, fact.case, subjects, fact.ordinal, fact.limit, False)
             rows.put(RECOVERIES, recovery, fresh)
         case RecoveryFreed():
             freed = _found(rows.get(RECOVERIES, (vendor, fact.serial, fact.case)), fact)
             rows.put(RECOVERIES, freed._replace(freed=True), fresh)
         case LicenceIssued():
-            rows.put(LICENCES, _licence_row(vendor, fact), fresh)
+            rows.put(LICENCES, _licence_row(recorded, fact), fresh)
         case LicenceSuperseded():
             rows.put(LICENCES, _licence(rows, vendor, fact)._replace(superseded_by=fact.case), fresh)
         case LicenceRenewed():
@@ -253,35 +252,20 @@ def _fold_case(rows: Rows, recorded: Recorded, fact: CaseFact, fresh: bool) -> N
     key = (recorded.vendor, case_of(recorded.stream))
     rows.put_case(key, fold(rows.case(key), fact), fresh)
     history = HistoryRow(
-        *key,
-        sequence=recorded.sequence,
-        type=fact.type(),
-        recorded=recorded.recorded,
-        hash=bytes.fromhex(recorded.hash),
-        data=Json(fact.model_dump_json()),
+        *key, recorded.sequence, fact.type(), recorded.recorded, recorded.hash, _json(recorded.data)
     )
     rows.put(HISTORY, history, fresh=True)  # a fact is no copy, so its row is new whatever the stream
 
 
-def _licence_row(vendor: VendorId, fact: LicenceIssued) -> LicenceRow:
+def _json(value: Any) -> Json:
+    return Json(orjson.dumps(value).decode())
+
+
+def _licence_row(recorded: Recorded, fact: LicenceIssued) -> LicenceRow:
     return LicenceRow(
-        vendor=vendor,
-        licence=fact.licence,
-        generation=fact.generation,
-        serial=fact.serial,
-        holder=fact.holder,
-        product=fact.product,
-        ticket=fact.ticket,
-        value_cents=fact.value_cents,
-        lease=Json(fact.lease.model_dump_json()),
-        issued=fact.issued,
-        expires=fact.expires,
-        case_id=fact.case,
-        file=fact.file,
-        superseded_by=None,
-        stop_gap=fact.stop_gap,
-        borrowed_until=fact.borrowed_until,
-        lease_stage=None,
+        *(recorded.vendor, fact.licence, fact.generation, fact.serial, fact.holder, fact.product, fact.ticket),
+        *(fact.value_cents, _json(recorded.data["lease"]), fact.issued, fact.expires, fact.case, fact.file),
+        *(None, fact.stop_gap, fact.borrowed_until, None),
     )
 
 

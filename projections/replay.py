@@ -1,18 +1,17 @@
-"""Reads the log plainly: to catch up, and to fold it all again beside the views in use."""
+"""Folds the log again beside the views in use, compares the two, and switches."""
 
 import asyncio
-import gc
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import structlog
 from psycopg import AsyncConnection
 
-from events.log import LogReader, LogRecord
+from events.log import LogReader
 from projections.digests import TableDigest, digests
-from projections.projector import Batch, fold_batch
+from projections.folding import Folding, connect
 from projections.schema import current, drop_unused, make_indexes, make_schema, prepare_views, use
 from projections.tables import TABLES, VERSION
 
@@ -20,13 +19,9 @@ log = structlog.get_logger()
 
 LOCK = 7_215_904
 SWITCH_SECONDS = 60
-LANES = 2
-COLLECTION_OBJECTS = 200_000
 
 Progress = Callable[[int, int], None]
 """Called with the number of records folded so far and of records to fold."""
-
-Offsets = Mapping[int, int]
 
 
 class RebuildRunningError(Exception):
@@ -64,30 +59,6 @@ class RebuildReport:
         return all(table.equal for table in self.tables.values())
 
 
-async def batches(reader: LogReader, starts: Offsets, ends: Offsets) -> AsyncGenerator[Batch, None]:
-    """All records from `starts` (default 0) up to, and without, `ends`, which must not lie beyond the log's own."""
-    following = {partition: starts.get(partition, 0) for partition in ends}
-    left = {partition for partition, end in ends.items() if following[partition] < end}
-    if not left:
-        return
-    # A partition of which nothing is wanted is read from beyond its end: not at all.
-    froms = {**dict.fromkeys(await reader.ends(), 2**62), **{partition: following[partition] for partition in left}}
-    reading = cast(AsyncGenerator[Sequence[LogRecord], None], reader.batches(froms))
-    async with aclosing(reading) as read:
-        async for records in read:
-            partition = records[0].position.partition
-            if partition not in left:
-                continue
-            wanted = [record for record in records if record.position.offset < ends[partition]]
-            if wanted:
-                yield Batch(partition, following[partition], wanted)
-                following[partition] = wanted[-1].position.offset + 1
-            if records[-1].position.offset + 1 >= ends[partition]:
-                left.discard(partition)
-                if not left:
-                    return
-
-
 async def rebuild(bootstrap: str, dsn: str, progress: Progress = lambda done, of: None) -> RebuildReport:
     """Fold the log into fresh views, compare them with those in use, and switch to them in one transaction.
 
@@ -96,22 +67,21 @@ async def rebuild(bootstrap: str, dsn: str, progress: Progress = lambda done, of
     """
     await prepare_views(dsn)
     async with _alone(dsn) as connection:
-        with _few_collections():
-            return await _rebuild(bootstrap, dsn, connection, progress)
+        return await _rebuild(bootstrap, dsn, connection, progress)
 
 
 async def _rebuild(bootstrap: str, dsn: str, connection: AsyncConnection[Any], progress: Progress) -> RebuildReport:
-    reader = LogReader(bootstrap)
-    ends = await reader.ends()
+    ends = await LogReader(bootstrap).ends()
+    total = sum(ends.values())
     async with connection.transaction():
         await drop_unused(connection)
         live = await current(connection)
         assert live is not None
         schema = await make_schema(connection)
     start = await _positions(connection, live)
-    folding = _Folding(dsn, connection, schema, reader, progress, sum(ends.values()))
+    folding = Folding(bootstrap, dsn, schema, lambda records: progress(records, max(total, records)))
     await folding.up_to({partition: min(start.get(partition, 0), end) for partition, end in ends.items()})
-    compared_at, tables = await _compare(dsn, folding, live)
+    compared_at, tables = await _compare(dsn, connection, folding, live)
     await folding.up_to(ends)
     async with connection.transaction():
         await use(connection, schema)
@@ -122,50 +92,14 @@ async def _rebuild(bootstrap: str, dsn: str, connection: AsyncConnection[Any], p
     return RebuildReport(schema, folding.records, compared_at, tables)
 
 
-class _Folding:
-    """Folds the log into fresh views, step by step, and partitions side by side: while PostgreSQL writes, we read."""
-
-    def __init__(
-        self, dsn: str, connection: AsyncConnection[Any], schema: str, reader: LogReader, progress: Progress, total: int
-    ) -> None:
-        self.connection, self.schema, self.records = connection, schema, 0
-        self._dsn, self._reader, self._progress, self._total = dsn, reader, progress, total
-        self._done: dict[int, int] = {}
-
-    async def up_to(self, ends: Offsets) -> None:
-        """Fold on to these offsets; where the fold is further already, nothing is done."""
-        lanes: list[asyncio.Queue[Batch | None]] = [asyncio.Queue(maxsize=1) for _ in range(LANES)]
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                for lane in lanes:
-                    tasks.create_task(self._fold(lane))
-                async with aclosing(batches(self._reader, dict(self._done), ends)) as read:
-                    async for batch in read:
-                        await lanes[batch.partition % LANES].put(batch)
-                for lane in lanes:
-                    await lane.put(None)
-        except* Exception as failures:
-            raise failures.exceptions[0] from None
-
-    async def _fold(self, lane: "asyncio.Queue[Batch | None]") -> None:
-        connection: AsyncConnection[Any] | None = None
-        try:
-            while batch := await lane.get():
-                connection = connection or await _connect(self._dsn)
-                self._done[batch.partition] = await fold_batch(connection, batch, self.schema)
-                self.records += len(batch.records)
-                self._progress(self.records, max(self._total, self.records))
-        finally:
-            if connection is not None:
-                await connection.close()
-
-
-async def _compare(dsn: str, folding: _Folding, live: str) -> tuple[dict[int, int], dict[str, TableReport]]:
+async def _compare(
+    dsn: str, connection: AsyncConnection[Any], folding: Folding, live: str
+) -> tuple[dict[int, int], dict[str, TableReport]]:
     async with await AsyncConnection.connect(dsn) as snapshot:
         await snapshot.execute("set transaction isolation level repeatable read, read only")
         positions = await _positions(snapshot, live)
         await folding.up_to(positions)
-        lives, rebuilt = await asyncio.gather(digests(snapshot, live), digests(folding.connection, folding.schema))
+        lives, rebuilt = await asyncio.gather(digests(snapshot, live), digests(connection, folding.schema))
     reports = {table.name: TableReport(rebuilt[table.name], lives[table.name]) for table in TABLES}
     for name, report in reports.items():
         if not report.equal:
@@ -173,7 +107,7 @@ async def _compare(dsn: str, folding: _Folding, live: str) -> tuple[dict[int, in
     return positions, reports
 
 
-async def _switch(dsn: str, folding: _Folding, live: str) -> None:
+async def _switch(dsn: str, folding: Folding, live: str) -> None:
     """Hold the live projectors off, fold what they were ahead, and let them go on in the fresh views."""
     async with await AsyncConnection.connect(dsn, options=f"-c lock_timeout={SWITCH_SECONDS}s") as switching:
         await current(switching, "for update")
@@ -190,26 +124,9 @@ async def _positions(connection: AsyncConnection[Any], schema: str) -> dict[int,
 
 @asynccontextmanager
 async def _alone(dsn: str) -> AsyncIterator[AsyncConnection[Any]]:
-    async with await _connect(dsn) as connection:
+    async with await connect(dsn) as connection:
         cursor = await connection.execute("select pg_try_advisory_lock(%s)", (LOCK,))
         row = await cursor.fetchone()
         if row is None or not row[0]:
             raise RebuildRunningError
         yield connection
-
-
-async def _connect(dsn: str) -> AsyncConnection[Any]:
-    # A crash leaves nothing that is used, so no commit but the switch need wait for the disk.
-    return await AsyncConnection.connect(dsn, autocommit=True, options="-c synchronous_commit=off")
-
-
-@contextmanager
-def _few_collections() -> Iterator[None]:
-    """Collect garbage seldom: a batch makes many objects that live until its end, and looking through them all again
-    and again takes as long as folding them."""
-    before = gc.get_threshold()
-    gc.set_threshold(COLLECTION_OBJECTS, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)

@@ -11,8 +11,8 @@ from psycopg import AsyncConnection, OperationalError
 
 from events.log import LogReader
 from projections.damage import PositionGapError
+from projections.folding import batches
 from projections.projector import Batch, fold_batch
-from projections.replay import batches
 from projections.schema import current, use
 
 log = structlog.get_logger()

@@ -275,9 +275,9 @@ async def test_every_stream_of_the_outbox_counts_and_chains(
     await stocked(backend, vendor, licences=3)
     await backend.issue(await blocked(backend, vendor))
 
-    heads: dict[str, tuple[int, str]] = {}
+    heads: dict[str, tuple[int, bytes]] = {}
     for recorded in await stated(settings, vendor):
-        sequence, digest = heads.get(recorded.stream, (0, ""))
+        sequence, digest = heads.get(recorded.stream, (0, b""))
         assert (recorded.sequence, recorded.previous_hash) == (sequence + 1, digest)
         heads[recorded.stream] = (recorded.sequence, recorded.hash)
     assert set(heads) == {"vendor", "container/lost", "container/spare"}

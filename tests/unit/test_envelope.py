@@ -24,8 +24,8 @@ def test_what_was_sealed_is_what_is_read(fact: Fact, sequence: int) -> None:
     read = unseal(sealed.value)
 
     assert read.fact == fact
-    assert (read.vendor, read.stream, read.sequence, read.previous_hash) == (ACME, "case/c1", sequence + 1, head.hash)
-    assert (read.recorded, read.hash) == (NOW, sealed.head.hash)
+    assert (read.vendor, read.stream, read.sequence, read.previous_hash.hex()) == (ACME, "case/c1", sequence + 1, head.hash)
+    assert (read.recorded, read.hash.hex()) == (NOW, sealed.head.hash)
     assert sealed == seal(ACME, "case/c1", b"acme/3-1", head, NOW, fact)
 
 
@@ -44,8 +44,8 @@ def test_each_record_carries_the_hash_of_the_one_before() -> None:
     first = seal(ACME, "case/c1", b"k", Head(), NOW, report())
     second = seal(ACME, "case/c1", b"k", first.head, NOW, report(report="R-2"))
 
-    assert unseal(second.value).previous_hash == digest(first.value)
-    assert unseal(first.value).previous_hash == ""
+    assert unseal(second.value).previous_hash.hex() == digest(first.value)
+    assert unseal(first.value).previous_hash == b""
 
 
 def test_ids_differ_by_vendor_stream_and_sequence() -> None:

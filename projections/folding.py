@@ -1,0 +1,205 @@
+"""Folds the log into fresh views: partitions side by side, and where it is long in several processes."""
+
+import asyncio
+import gc
+import os
+import sys
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass, field
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any, cast
+
+from psycopg import AsyncConnection
+
+from events.log import LogReader, LogRecord
+from projections.projector import Batch, fold_batch
+
+LANES = 2
+"""How many partitions a process folds side by side: while PostgreSQL writes the one, the other is folded."""
+
+SHARE_RECORDS = 50_000
+"""For how many records a further process is worth its start."""
+
+MOST_PROCESSES = 8
+COLLECTION_OBJECTS = 200_000
+
+Offsets = Mapping[int, int]
+
+Told = Callable[[int, int, int], None]
+"""Called with a partition, the offset that it is folded up to now, and the number of records that were folded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Partitions that one process folds into the schema, from the offsets `starts` up to, and without, `ends`."""
+
+    bootstrap: str
+    dsn: str
+    schema: str
+    starts: dict[int, int] = field(default_factory=dict)
+    ends: dict[int, int] = field(default_factory=dict)
+
+
+class Folding:
+    """The fold of the log into one schema of fresh views, step by step."""
+
+    def __init__(self, bootstrap: str, dsn: str, schema: str, progress: Callable[[int], None]) -> None:
+        """`progress` is called with the number of records folded so far."""
+        self.schema, self.records = schema, 0
+        self._bootstrap, self._dsn, self._progress = bootstrap, dsn, progress
+        self._done: dict[int, int] = {}
+
+    async def up_to(self, ends: Offsets) -> None:
+        """Fold on to these offsets; where the fold is further already, nothing is done. Raises what `fold` raises."""
+        left = {partition: end - self._done.get(partition, 0) for partition, end in ends.items()}
+        processes = min(os.cpu_count() or 1, MOST_PROCESSES, 1 + sum(left.values()) // SHARE_RECORDS)
+        mine, *others = (
+            Share(
+                *(self._bootstrap, self._dsn, self.schema),
+                starts={partition: self._done.get(partition, 0) for partition in partitions},
+                ends={partition: ends[partition] for partition in partitions},
+            )
+            for partitions in shared_out(left, processes)
+        )
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for share in others:
+                    tasks.create_task(_fold_elsewhere(share, self._told))
+                tasks.create_task(fold(mine, self._told))
+        except* Exception as failures:
+            raise _first(failures) from None
+
+    def _told(self, partition: int, offset: int, records: int) -> None:
+        self._done[partition] = offset
+        self.records += records
+        self._progress(self.records)
+
+
+def shared_out(records: Mapping[int, int], processes: int) -> list[list[int]]:
+    """The partitions by process, each process with about as many records; a process without any is left out but for
+    the first."""
+    shares: list[list[int]] = [[] for _ in range(processes)]
+    for partition in sorted((p for p, count in records.items() if count > 0), key=lambda p: -records[p]):
+        min(shares, key=lambda share: sum(records[p] for p in share)).append(partition)
+    return [share for number, share in enumerate(shares) if share or not number]
+
+
+async def fold(share: Share, told: Told) -> None:
+    """Fold a share here. Raises `LogDamagedError`, and `psycopg.Error` or `KafkaError` when a service is away."""
+    lanes: list[asyncio.Queue[Batch | None]] = [asyncio.Queue(maxsize=1) for _ in range(LANES)]
+    with _few_collections():
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for lane in lanes:
+                    tasks.create_task(_fold_lane(lane, share, told))
+                async with aclosing(batches(LogReader(share.bootstrap), share.starts, share.ends)) as read:
+                    places = {partition: number % LANES for number, partition in enumerate(share.ends)}
+                    async for batch in read:
+                        await lanes[places[batch.partition]].put(batch)
+                for lane in lanes:
+                    await lane.put(None)
+        except* Exception as failures:
+            raise _first(failures) from None
+
+
+async def _fold_lane(lane: "asyncio.Queue[Batch | None]", share: Share, told: Told) -> None:
+    connection: AsyncConnection[Any] | None = None
+    try:
+        while batch := await lane.get():
+            connection = connection or await connect(share.dsn)
+            told(batch.partition, await fold_batch(connection, batch, share.schema), len(batch.records))
+    finally:
+        if connection is not None:
+            await connection.close()
+
+
+async def _fold_elsewhere(share: Share, told: Told) -> None:
+    """As `fold`, in a process of its own."""
+    ours, theirs = Pipe()
+    with ours, theirs:
+        # A session of its own, so that Ctrl-C reaches this process alone, which then ends that one.
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", f"from {__name__} import serve; serve({theirs.fileno()})"),
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,
+        )
+        try:
+            theirs.close()
+            ours.send(share)
+            while (said := await asyncio.to_thread(_receive, ours)) is not None:
+                if isinstance(said, Exception):
+                    raise said
+                told(*said)
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+
+def _receive(connection: Connection) -> Any:
+    try:
+        return connection.recv()
+    except EOFError:
+        return RuntimeError("A process that folded partitions of the log has died; start again.")
+
+
+def serve(descriptor: int) -> None:
+    """What the other process does: fold the share that it is told, and say how far it is, None at the end."""
+    with Connection(descriptor) as connection:
+        share = connection.recv()
+        try:
+            asyncio.run(fold(share, lambda *folded: connection.send(folded)))
+            connection.send(None)
+        except BrokenPipeError:
+            return  # whoever started it is gone
+        except Exception as error:
+            connection.send(error)
+
+
+def _first(failures: BaseExceptionGroup[Exception]) -> Exception:
+    first = failures.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+async def batches(reader: LogReader, starts: Offsets, ends: Offsets) -> AsyncGenerator[Batch, None]:
+    """All records from `starts` (default 0) up to, and without, `ends`, which must not lie beyond the log's own."""
+    following = {partition: starts.get(partition, 0) for partition in ends}
+    left = {partition for partition, end in ends.items() if following[partition] < end}
+    if not left:
+        return
+    # A partition of which nothing is wanted is read from beyond its end: not at all.
+    froms = {**dict.fromkeys(await reader.ends(), 2**62), **{partition: following[partition] for partition in left}}
+    reading = cast(AsyncGenerator[Sequence[LogRecord], None], reader.batches(froms))
+    async with aclosing(reading) as read:
+        async for records in read:
+            partition = records[0].position.partition
+            if partition not in left:
+                continue
+            wanted = [record for record in records if record.position.offset < ends[partition]]
+            if wanted:
+                yield Batch(partition, following[partition], wanted)
+                following[partition] = wanted[-1].position.offset + 1
+            if records[-1].position.offset + 1 >= ends[partition]:
+                left.discard(partition)
+                if not left:
+                    return
+
+
+async def connect(dsn: str) -> AsyncConnection[Any]:
+    """A connection that writes views which are not in use yet."""
+    # A crash leaves nothing that is used, so no commit but the switch need wait for the disk.
+    return await AsyncConnection.connect(dsn, autocommit=True, options="-c synchronous_commit=off")
+
+
+@contextmanager
+def _few_collections() -> Iterator[None]:
+    """Collect garbage seldom: a batch makes many objects that live until its end, and looking through them all again
+    and again takes as long as folding them."""
+    before = gc.get_threshold()
+    gc.set_threshold(COLLECTION_OBJECTS, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
