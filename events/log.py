@@ -129,9 +129,11 @@ class LogReader:
             while left:
                 fetched = await consumer.getmany(timeout_ms=1000, max_records=self._batch_records)
                 for tp, records in fetched.items():
-                    wanted = [r for r in records if r.offset < ends[tp]]
+                    wanted = before(
+                        ends[tp], [LogRecord(Position(tp.partition, r.offset), r.key, r.value) for r in records]
+                    )
                     if wanted:
-                        yield [LogRecord(Position(tp.partition, r.offset), r.key, r.value) for r in wanted]
+                        yield wanted
                     if tp in left and await consumer.position(tp) >= ends[tp]:
                         left.discard(tp)
                         consumer.pause(tp)
@@ -146,6 +148,13 @@ class LogReader:
             fetch_max_bytes=16_777_216,
             max_partition_fetch_bytes=4_194_304,
         )
+
+
+def before(end: int, records: Sequence[LogRecord]) -> Sequence[LogRecord]:
+    """Those of a partition's records, in its order, that stand before the offset."""
+    if records and records[-1].position.offset < end:
+        return records
+    return [record for record in records if record.position.offset < end]
 
 
 def _assigned(consumer: AIOKafkaConsumer) -> list[TopicPartition]:

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from psycopg import AsyncConnection
 
-from events.log import LogReader, LogRecord
+from events.log import LogReader, LogRecord, before
 from projections.projector import Batch, fold_batch
 
 LANES = 2
@@ -177,7 +177,7 @@ async def batches(reader: LogReader, starts: Offsets, ends: Offsets) -> AsyncGen
             partition = records[0].position.partition
             if partition not in left:
                 continue
-            wanted = [record for record in records if record.position.offset < ends[partition]]
+            wanted = before(ends[partition], records)
             if wanted:
                 yield Batch(partition, following[partition], wanted)
                 following[partition] = wanted[-1].position.offset + 1

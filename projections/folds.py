@@ -251,9 +251,7 @@ def _fold_measure(rows: Rows, recorded: Recorded, fact: AMeasure, fresh: bool) -
 def _fold_case(rows: Rows, recorded: Recorded, fact: CaseFact, fresh: bool) -> None:
     key = (recorded.vendor, case_of(recorded.stream))
     rows.put_case(key, fold(rows.case(key), fact), fresh)
-    history = HistoryRow(
-        *key, recorded.sequence, fact.type(), recorded.recorded, recorded.hash, _json(recorded.data)
-    )
+    history = HistoryRow(*key, recorded.sequence, fact.type(), recorded.recorded, recorded.hash, _json(recorded.data))
     rows.put(HISTORY, history, fresh=True)  # a fact is no copy, so its row is new whatever the stream
 
 

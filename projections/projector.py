@@ -40,7 +40,9 @@ async def fold_batch(connection: AsyncConnection[Any], batch: Batch, schema: str
         position = await _position(connection, batch.partition)
         if batch.start > position:
             raise PositionGapError(Position(batch.partition, position), batch.start)
-        records = [record for record in batch.records if record.position.offset >= position]
+        records = batch.records
+        if batch.start < position:
+            records = [record for record in records if record.position.offset >= position]
         if not records:
             return position
         facts = [read(record) for record in records]

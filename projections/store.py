@@ -13,6 +13,10 @@ from projections.tables import FOLDED, STREAMS, Key, Table
 
 Connection = AsyncConnection[Any]
 
+NULL = "\\N"
+ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+ESCAPED = str.maketrans(ESCAPES)
+
 
 async def load(connection: Connection, facts: Sequence[Recorded]) -> Rows:
     """The rows that these facts may change."""
@@ -48,8 +52,30 @@ async def _load(connection: Connection, rows: Rows, table: Table[Any], keys: set
 async def _insert(connection: Connection, table: Table[Any], rows: Iterable[tuple[Any, ...]]) -> None:
     cursor = connection.cursor()
     async with cursor.copy(f"copy {table.name} from stdin") as copy:
-        for row in rows:
-            await copy.write_row(row)
+        await copy.write(_copied(table, rows))
+
+
+def _copied(table: Table[Any], rows: Iterable[tuple[Any, ...]]) -> str:
+    """The rows in the text format of COPY: made a column at a time, which takes a third of the time."""
+    columns = [_texts(type_, column) for type_, column in zip(table.types, zip(*rows, strict=True), strict=True)]
+    return "".join([line + "\n" for line in map("\t".join, zip(*columns, strict=True))])
+
+
+def _texts(type_: str, column: Sequence[Any]) -> Iterable[str]:
+    match type_:
+        case "bigint":
+            return map(str, column)
+        case "boolean":
+            return ["t" if value else "f" for value in column]
+        case "bytea":
+            return ["\\\\x" + value.hex() for value in column]
+        case "timestamptz":
+            return [NULL if value is None else value.isoformat() for value in column]
+        case _:
+            together = "".join(filter(None, column))
+            if any(special in together for special in ESCAPES):
+                column = [value and value.translate(ESCAPED) for value in column]
+            return [NULL if value is None else value for value in column]
 
 
 @cache

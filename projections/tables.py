@@ -7,6 +7,7 @@ are the log's own times: no column holds the time of folding.
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Generic, NamedTuple, NewType, TypeVar, get_args, get_type_hints
 
 VERSION = 3
@@ -202,12 +203,12 @@ class Table(Generic[R]):
         """The key of a row."""
         return row[: self.keys]
 
-    @property
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         """The names of the columns."""
         return tuple(get_type_hints(self.row))
 
-    @property
+    @cached_property
     def types(self) -> tuple[str, ...]:
         """PostgreSQL's types of the columns."""
         return tuple(_type(hint)[0] for hint in get_type_hints(self.row).values())

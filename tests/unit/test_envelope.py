@@ -24,7 +24,12 @@ def test_what_was_sealed_is_what_is_read(fact: Fact, sequence: int) -> None:
     read = unseal(sealed.value)
 
     assert read.fact == fact
-    assert (read.vendor, read.stream, read.sequence, read.previous_hash.hex()) == (ACME, "case/c1", sequence + 1, head.hash)
+    assert (read.vendor, read.stream, read.sequence, read.previous_hash.hex()) == (
+        ACME,
+        "case/c1",
+        sequence + 1,
+        head.hash,
+    )
     assert (read.recorded, read.hash.hex()) == (NOW, sealed.head.hash)
     assert sealed == seal(ACME, "case/c1", b"acme/3-1", head, NOW, fact)
 
