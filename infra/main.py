@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from events.errors import Code, RefusalError
-from infra import operate
+from infra import auditing, operate
 from infra.settings import Settings
 from portal import cli, kinds, terminal
 
@@ -28,6 +28,7 @@ app = typer.Typer(
 operate.register(app)
 cli.register(app, lambda: _ground())
 kinds.register(app)
+auditing.register(app)
 views = typer.Typer(no_args_is_help=True, help="The views that commands ask.")
 app.add_typer(views, name="views")
 

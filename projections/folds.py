@@ -105,13 +105,13 @@ def read(record: LogRecord) -> Recorded:
         fact = unseal(record.value)
     except UnreadableRecordError as error:
         raise LogDamagedError(Damage.UNREADABLE, record.position, "", f"it cannot be read ({error})") from error
-    if not _belongs(record.key, fact):
+    if not belongs(record.key, fact):
         stream = f"{fact.vendor}/{fact.stream}"
         raise LogDamagedError(Damage.WRONG_KEY, record.position, stream, f"its key is {record.key!r}")
     return fact
 
 
-def _belongs(key: bytes, fact: Recorded) -> bool:
+def belongs(key: bytes, fact: Recorded) -> bool:
     if isinstance(fact.fact, CaseFact):
         return fact.stream.startswith("case/") and key.startswith(record_key(fact.vendor, None))
     serial = getattr(fact.fact, "serial", None)  # a vendor's fact has none

@@ -138,9 +138,9 @@ class World:
             lambda: life.orders(Measure.BLACKLISTING),
             lambda: (
                 life.blocked(),
-                life.command(*([NoTarget(at=self.at, tickets=(f"T-{number}",)), Offered(serial=spare)] * waits)),
+                life.command(*([NoTarget(at=self.at, tickets=(f"T-{number}",))] * waits)),
             ),
-            lambda: life.registers(spare),
+            lambda: (life.registers(spare), life.command(*([Offered(serial=spare)] * waits))),
             lambda: (
                 life.replaces(spare, *names),
                 life.reports(f"R-{number}-2") if again else None,

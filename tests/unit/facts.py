@@ -104,6 +104,10 @@ def fact_of(kind: type[Fact]) -> st.SearchStrategy[Fact]:
             drawn[name] = by_name[name]
         elif "datetime" in str(field.annotation).lower():
             drawn[name] = st.none() | instants if "None" in str(field.annotation) else instants
+        elif "int" in str(field.annotation).replace("constraints", ""):
+            drawn[name] = generations
+        elif field.annotation is bool:
+            drawn[name] = st.booleans()
         elif isinstance(field.annotation, type) and issubclass(field.annotation, str) and field.annotation is not str:
             drawn[name] = st.sampled_from(list(field.annotation))  # type: ignore[call-overload]
         else:

@@ -1,0 +1,57 @@
+"""The commands of the auditor."""
+
+import asyncio
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from infra.settings import Settings
+from portal import terminal
+
+
+def register(app: typer.Typer) -> None:
+    """Add `audit` to the program's commands."""
+    audits = typer.Typer(no_args_is_help=True, help="What the log alone shows.")
+    app.add_typer(audits, name="audit")
+
+    @audits.callback()
+    def group() -> None:
+        """What the log alone shows."""
+
+    @audits.command("invariants")
+    def invariants(
+        under_way: Annotated[
+            float,
+            typer.Option(
+                min=0, help="Seconds: what shows so lately may be under way in another stream, and is not judged yet."
+            ),
+        ] = 10.0,
+        as_json: terminal.AsJson = False,
+    ) -> None:
+        """Check the nine invariants from the log alone. Exit code 1 when one is breached."""
+        from projections.audit import audit  # here, because the other commands need none of what it imports
+
+        until = datetime.now(UTC) - timedelta(seconds=under_way) if under_way else None
+        with terminal.refusals(), Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("reading the log", total=None)
+            found = asyncio.run(
+                audit(Settings().bootstrap, until, lambda done, of: bar.update(task, completed=done, total=of))
+            )
+        if as_json:
+            breaches = [{name: one for name, one in asdict(b).items() if name != "since"} for b in found.breaches]
+            judged = found.until.isoformat() if found.until else None
+            typer.echo(json.dumps({"facts": found.facts, "until": judged, "breaches": breaches}, indent=2))
+        else:
+            if found.breaches:
+                table = terminal.table_of("no.", "vendor", "about", "stream", "fact", "breach")
+                for b in found.breaches:
+                    table.add_row(str(b.invariant), b.vendor, b.about, b.stream, str(b.sequence), b.sentence)
+                terminal.show(table)
+            told = f"{len(found.breaches)} breaches" if found.breaches else "no breach"
+            typer.echo(f"{found.facts} facts show {told} of the nine invariants.")
+        raise typer.Exit(terminal.REFUSED if found.breaches else 0)

@@ -1,0 +1,182 @@
+"""What the whole log says, collected by what it is about, so that it can be judged at the end.
+
+Facts of the backend and of cases arrive in no promised order between streams: nothing is judged while collecting.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import NamedTuple
+
+from pydantic import ValidationError
+
+from events.catalogue import (
+    AccessOffered,
+    CaseFact,
+    ContactRefused,
+    ContainerRegistered,
+    Fact,
+    LeaseFact,
+    LicenceIssued,
+    LicenceRenewed,
+    LicenceSuperseded,
+    MeasureFact,
+    PolicyAdopted,
+    RecoveryFreed,
+    RecoveryReserved,
+    VendorAdded,
+)
+from events.envelope import Recorded, case_of
+from events.terms import CaseId, Generation, HolderId, LicenceId, Serial, VendorId
+from workflows.policy import Policy
+
+CaseName = tuple[VendorId, CaseId]
+LicenceName = tuple[VendorId, LicenceId]
+
+
+class Place(NamedTuple):
+    """Where a fact stands, and when it was recorded."""
+
+    vendor: VendorId
+    stream: str
+    sequence: int
+    recorded: datetime
+
+
+class Issue(NamedTuple):
+    """A generation that was issued into a container, or superseded in it."""
+
+    place: Place
+    serial: Serial
+    case: CaseId | None
+    holder: HolderId | None = None
+
+
+class Offer(NamedTuple):
+    """Access data of this generation were offered for a case."""
+
+    place: Place
+    serial: Serial
+    generation: Generation
+    case: CaseId
+
+
+class Link(NamedTuple):
+    """A fact's place in the chain of its stream."""
+
+    hash: str
+    previous: str
+    recorded: datetime
+
+
+class Adopted(NamedTuple):
+    """A version of a policy, and since when it was in force."""
+
+    place: Place
+    version: int
+    policy: Policy
+
+
+@dataclass
+class Ledger:
+    """All that the judgement needs, and nothing of licence files or contacts."""
+
+    facts: int = 0
+    chains: dict[tuple[VendorId, str], dict[int, Link]] = field(default_factory=lambda: defaultdict(dict))
+    differing: list[Place] = field(default_factory=list)
+    """Copies that say something else than the fact that they are of."""
+    vendors: set[VendorId] = field(default_factory=set)
+    policies: dict[VendorId, list[Adopted]] = field(default_factory=lambda: defaultdict(list))
+    unreadable_policies: list[tuple[Place, int]] = field(default_factory=list)
+    holders: dict[tuple[VendorId, Serial], HolderId] = field(default_factory=dict)
+    issued: dict[LicenceName, dict[int, list[Issue]]] = field(default_factory=lambda: defaultdict(dict))
+    superseded: dict[LicenceName, dict[int, list[Issue]]] = field(default_factory=lambda: defaultdict(dict))
+    offers: list[Offer] = field(default_factory=list)
+    measures: dict[CaseName, list[tuple[Place, MeasureFact]]] = field(default_factory=lambda: defaultdict(list))
+    reserved: list[tuple[Place, RecoveryReserved]] = field(default_factory=list)
+    freed: dict[CaseName, Place] = field(default_factory=dict)
+    cases: dict[CaseName, list[tuple[Place, CaseFact]]] = field(default_factory=lambda: defaultdict(list))
+    named_cases: dict[CaseName, Place] = field(default_factory=dict)
+    """Where the backend first names each case."""
+    named_licences: dict[tuple[VendorId, LicenceId, int], Place] = field(default_factory=dict)
+    """Where a generation is first said to have been renewed, superseded or to run out."""
+
+    def take(self, recorded: Recorded) -> None:
+        """Collect a fact; a copy changes nothing."""
+        place = Place(recorded.vendor, recorded.stream, recorded.sequence, recorded.recorded)
+        chain = self.chains[recorded.vendor, recorded.stream]
+        if known := chain.get(recorded.sequence):
+            if known.hash != recorded.hash:
+                self.differing.append(place)
+            return
+        self.facts += 1
+        chain[recorded.sequence] = Link(recorded.hash, recorded.previous_hash, recorded.recorded)
+        if isinstance(recorded.fact, CaseFact):
+            self.cases[recorded.vendor, case_of(recorded.stream)].append((place, recorded.fact))
+        else:
+            self._collect(place, recorded.fact)
+            for case in _cases_named(recorded.fact):
+                self.named_cases.setdefault((recorded.vendor, case), place)
+
+    def policy(self, vendor: VendorId, version: int | None) -> Policy | None:
+        """A version of a vendor's policy, or None where the log has none."""
+        return next((one.policy for one in self.policies[vendor] if one.version == version), None)
+
+    def in_force(self, vendor: VendorId, start: datetime, end: datetime) -> list[Policy]:
+        """The policies that were in force at some instant of a span of time."""
+        adopted = sorted(self.policies[vendor], key=lambda one: one.version)
+        ends = [one.place.recorded for one in adopted[1:]] + [None]
+        spans = zip(adopted, ends, strict=True)
+        return [one.policy for one, over in spans if one.place.recorded <= end and (over is None or over >= start)]
+
+    @cached_property
+    def issues_by_case(self) -> dict[CaseName, list[tuple[LicenceId, int, Issue]]]:
+        """What was issued for each case."""
+        found: dict[CaseName, list[tuple[LicenceId, int, Issue]]] = defaultdict(list)
+        for (vendor, licence), generations in self.issued.items():
+            for generation, issues in generations.items():
+                for one in issues:
+                    if one.case:
+                        found[vendor, one.case].append((licence, generation, one))
+        return found
+
+    def _collect(self, place: Place, fact: Fact) -> None:
+        vendor = place.vendor
+        match fact:
+            case VendorAdded():
+                self.vendors.add(vendor)
+            case PolicyAdopted():
+                try:
+                    policy = Policy.model_validate_json(fact.policy)
+                except ValidationError:
+                    self.unreadable_policies.append((place, fact.policy_version))
+                else:
+                    self.policies[vendor].append(Adopted(place, fact.policy_version, policy))
+            case ContainerRegistered():
+                self.holders.setdefault((vendor, fact.serial), fact.holder)
+            case LicenceIssued():
+                issue = Issue(place, fact.serial, fact.case, fact.holder)
+                self.issued[vendor, fact.licence].setdefault(fact.generation, []).append(issue)
+            case LicenceSuperseded():
+                end = Issue(place, fact.serial, fact.case)
+                self.superseded[vendor, fact.licence].setdefault(fact.generation, []).append(end)
+                self.named_licences.setdefault((vendor, fact.licence, fact.generation), place)
+            case LicenceRenewed() | LeaseFact():
+                self.named_licences.setdefault((vendor, fact.licence, fact.generation), place)
+            case AccessOffered(case=case) if case:
+                self.offers.append(Offer(place, fact.serial, fact.generation, case))
+            case MeasureFact():
+                self.measures[vendor, fact.case].append((place, fact))
+            case RecoveryReserved():
+                self.reserved.append((place, fact))
+            case RecoveryFreed():
+                self.freed.setdefault((vendor, fact.case), place)
+
+
+def _cases_named(fact: Fact) -> Iterator[CaseId]:
+    if isinstance(fact, ContactRefused):
+        yield from fact.cases
+    elif case := getattr(fact, "case", None):
+        yield case
