@@ -103,11 +103,11 @@ async def _fold_elsewhere(share: Share, told: Told) -> None:
     """As `fold`, in a process of its own."""
     ours, theirs = Pipe()
     with ours, theirs:
-        # A session of its own, so that Ctrl-C reaches this process alone, which then ends that one.
+        # A session of its own, so that Ctrl-C reaches this process alone, which then ends that one. Nothing that it
+        # imports is garbage.
+        begin = f"import gc; gc.disable(); from {__name__} import serve; serve({theirs.fileno()})"
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", f"from {__name__} import serve; serve({theirs.fileno()})"),
-            pass_fds=[theirs.fileno()],
-            start_new_session=True,
+            *(sys.executable, "-c", begin), pass_fds=[theirs.fileno()], start_new_session=True
         )
         try:
             theirs.close()
@@ -131,6 +131,7 @@ def _receive(connection: Connection) -> Any:
 
 def serve(descriptor: int) -> None:
     """What the other process does: fold the share that it is told, and say how far it is, None at the end."""
+    gc.enable()
     with Connection(descriptor) as connection:
         share = connection.recv()
         try:

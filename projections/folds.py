@@ -148,7 +148,7 @@ def fold_fact(rows: Rows, position: Position, recorded: Recorded) -> None:
     stream = follow(rows.get(STREAMS, key), position, recorded)
     if stream is None:
         return
-    rows.put(STREAMS, stream, fresh=not known)
+    (rows.changed if known else rows.fresh)[STREAMS][key] = stream
     try:
         _fold(rows, recorded, cast(AnyFact, recorded.fact), fresh=not known)
     except (UnexpectedFactError, MissingRowError) as error:

@@ -1,7 +1,7 @@
 """Folds the log again beside the views in use, compares the two, and switches."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ from events.log import LogReader
 from projections.digests import TableDigest, digests
 from projections.folding import SHARE_RECORDS, Folding, connect
 from projections.schema import current, drop_unused, make_indexes, make_schema, prepare_views, use
-from projections.tables import TABLES, VERSION
+from projections.tables import TABLES, VERSION, Table
 
 log = structlog.get_logger()
 
@@ -88,9 +88,7 @@ async def _rebuild(
     await folding.up_to({partition: min(start.get(partition, 0), end) for partition, end in ends.items()})
     compared_at, tables = await _compare(dsn, connection, folding, live)
     await folding.up_to(ends)
-    async with connection.transaction():
-        await use(connection, schema)
-        await make_indexes(connection)
+    await asyncio.gather(*(_index(dsn, schema, tables) for tables in (TABLES[::2], TABLES[1::2])))
     await folding.up_to(await _positions(connection, live))
     await _switch(dsn, folding, live)
     log.info("the views are rebuilt", schema=schema, records=folding.records)
@@ -118,6 +116,12 @@ async def _switch(dsn: str, folding: Folding, live: str) -> None:
         await current(switching, "for update")
         await folding.up_to(await _positions(switching, live))
         await switching.execute("update views.current set schema = %s where version = %s", (folding.schema, VERSION))
+
+
+async def _index(dsn: str, schema: str, tables: Sequence[Table[Any]]) -> None:
+    async with await connect(dsn) as connection, connection.transaction():
+        await use(connection, schema)
+        await make_indexes(connection, tables)
 
 
 async def _positions(connection: AsyncConnection[Any], schema: str) -> dict[int, int]:

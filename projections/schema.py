@@ -1,10 +1,11 @@
 """Where the views are: each set of tables in a schema of its own, and one pointer per version to the schema in use."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from psycopg import AsyncConnection, sql
 
-from projections.tables import TABLES, VERSION
+from projections.tables import TABLES, VERSION, Table
 
 LOCK = 7_215_903
 PREFIX = f"views_{VERSION}_"
@@ -55,9 +56,9 @@ async def make_schema(connection: Connection) -> str:
     return schema
 
 
-async def make_indexes(connection: Connection) -> None:
-    """Make the further indexes of the schema in use by this transaction."""
-    for table in TABLES:
+async def make_indexes(connection: Connection, tables: Sequence[Table[Any]] = TABLES) -> None:
+    """Make the further indexes of these tables of the schema in use by this transaction."""
+    for table in tables:
         for statement in table.index_ddl():
             await connection.execute(statement)
 
