@@ -425,7 +425,7 @@ def _whole(ledger: Ledger) -> Iterator[Breach]:
     for place in ledger.differing:
         yield _breach(8, place, place.stream, f"fact {place.sequence} stands there twice, with other bytes", ALWAYS)
     for (vendor, stream), chain in ledger.chains.items():
-        previous = ""
+        previous = b""
         for expected, sequence in enumerate(sorted(chain), 1):
             link = chain[sequence]
             place = Place(vendor, stream, sequence, link.recorded)

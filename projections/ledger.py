@@ -66,8 +66,8 @@ class Offer(NamedTuple):
 class Link(NamedTuple):
     """A fact's place in the chain of its stream."""
 
-    hash: str
-    previous: str
+    hash: bytes
+    previous: bytes
     recorded: datetime
 
 

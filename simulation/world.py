@@ -284,6 +284,6 @@ class World:
         for fact in facts:
             head = self._heads[stream]
             sealed = seal(self.vendor, stream, key, head, at, fact)
-            number, chained = sealed.head.sequence, sealed.head.hash
-            self.facts.append(Recorded(self.vendor, stream, number, head.hash, chained, at, fact))
+            hashes = bytes.fromhex(head.hash), bytes.fromhex(sealed.head.hash)
+            self.facts.append(Recorded(self.vendor, stream, sealed.head.sequence, *hashes, at, fact, {}))
             self._heads[stream] = sealed.head

@@ -1,7 +1,6 @@
 """The nine invariants: healthy logs breach none, at any instant and in any order; each planted breach is named."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -408,8 +407,8 @@ def test_8_a_missing_fact_a_broken_chain_and_a_copy_with_other_bytes_are_named()
     facts = [unseal(record.value) for stream in world.streams.values() for record in stream]
     third = next(fact for fact in facts if fact.stream == "case/c-1" and fact.sequence == 3)
     without = [fact for fact in facts if fact is not third]
-    broken = [replace(fact, previous_hash="00" * 32) if fact is third else fact for fact in facts]
-    differing = [*facts, replace(third, hash="00" * 32)]
+    broken = [fact._replace(previous_hash=bytes(32)) if fact is third else fact for fact in facts]
+    differing = [*facts, third._replace(hash=bytes(32))]
 
     for log, sentence in (
         (without, "fact 3 before it is missing"),
