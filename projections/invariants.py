@@ -410,12 +410,13 @@ def _measures_end(ledger: Ledger, stories: dict[CaseName, _Story]) -> Iterator[B
             first, fact = own[0]
             if not isinstance(fact, MeasureOrdered):
                 yield _breach(7, first, about, f"{what} was never ordered, but {fact.name.removeprefix('measure.')}")
-            confirmed = False
+            confirmed = ended = False
             for place, fact in own:
-                confirmed = confirmed or isinstance(fact, MeasureConfirmed)
+                confirmed = (confirmed or isinstance(fact, MeasureConfirmed)) and not isinstance(fact, MeasureOrdered)
+                ended = (ended or isinstance(fact, ENDED)) and not isinstance(fact, MeasureOrdered)
                 if confirmed and isinstance(fact, MeasureLifted):
                     yield _breach(7, place, about, f"{what} was lifted once it was confirmed")
-            if closed and not any(isinstance(fact, ENDED) for _, fact in own):
+            if closed and not ended:
                 sentence = f"{what} has not ended, though the case is closed"
                 yield _breach(7, first, about, sentence, closed.recorded)
 

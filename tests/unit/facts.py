@@ -76,7 +76,9 @@ def fact_of(kind: type[Fact]) -> st.SearchStrategy[Fact]:
         "licences": st.lists(names, max_size=3).map(tuple),
         "fingerprint": st.dictionaries(names, names, min_size=1, max_size=3),
         "sessions": st.integers(0, 100),
-        "stop_gap": st.booleans(),
+        **dict.fromkeys(("stop_gap", "goodwill", "reinstate", "four_eyes"), st.booleans()),
+        "condition_days": st.none() | st.integers(1, 366),
+        "escalated_to": st.lists(names, max_size=3).map(tuple),
         "facts": st.builds(
             BackendFacts,
             serial=names,
