@@ -18,7 +18,7 @@ from argon2.exceptions import VerificationError
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
-from activities.measures import IN_EFFECT, STANDING, Standing, confirm
+from activities.measures import IN_EFFECT, STANDING, Standing, confirm, count_refused
 from activities.outbox import state
 from activities.rows import Container, every, lock_container, one
 from activities.signing import SigningKeys
@@ -215,7 +215,9 @@ async def sign_in(
     blocked = await _blocked(tx, vendor, serial, generation, at) if generation else []
     session = _session(keys, vendor, serial, contact)
     if before is not None and before.get("refused"):
-        return SignInAnswer(session=None, code=before["code"], cases=before["cases"])
+        return SignInAnswer(
+            session=None, code=before["code"], cases=before["cases"], ordinals=before.get("ordinals", ())
+        )
     if before is not None and generation and await _opened_by(tx, vendor, serial, session) == generation:
         return SignInAnswer(session=session)
     await _not_locked(tx, vendor, serial, at)  # again, under the lock: others may have guessed meanwhile
@@ -242,9 +244,10 @@ async def sign_in(
     facts: list[Fact] = [refused, *(MeasureDelivered.model_validate(item.about()) for item in delivered)]
     open_ = [item for item in blocked if item.state in (MeasureState.ORDERED, MeasureState.DELIVERED)]
     facts += await confirm(tx, vendor, open_, f"contact/{contact}")
-    await _keep(tx, vendor, contact, serial, code, cases)
+    ordinals = await count_refused(tx, vendor, cases)
+    await _keep(tx, vendor, contact, serial, code, cases, ordinals)
     await state(tx, vendor, serial, at, facts)
-    return SignInAnswer(session=None, code=code, cases=tuple(cases))
+    return SignInAnswer(session=None, code=code, cases=tuple(cases), ordinals=ordinals)
 
 
 async def _cloud(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial) -> Container:
@@ -359,8 +362,10 @@ async def _keep(
     serial: Serial,
     code: Code | None,
     cases: list[CaseKey],
+    ordinals: tuple[int, ...] = (),
 ) -> None:
-    answer = {"refused": code is not None, "code": code, "cases": [key.model_dump(mode="json") for key in cases]}
+    named = [key.model_dump(mode="json") for key in cases]
+    answer = {"refused": code is not None, "code": code, "cases": named, "ordinals": ordinals}
     await tx.execute(
         "insert into backend.contacts (vendor, contact, serial, answer) values (%s, %s, %s, %s)",
         (vendor, contact, serial, Jsonb(answer)),

@@ -14,8 +14,8 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 from pydantic import JsonValue
 
-from activities import access, inventory
-from activities.claims import claim, claimed, losses
+from activities import access, inventory, reinstating
+from activities.claims import case_of_report, claim, claimed, is_flagged, losses, open_cases
 from activities.contacts import contact, return_activation
 from activities.issuing import Signer, issue
 from activities.leases import resume, sweep
@@ -46,12 +46,14 @@ from events.ports import (
     IssueOrder,
     NoTargetFound,
     ReceiptAnswer,
+    ReinstateOrder,
     Reservation,
     ReserveOrder,
     SignInAnswer,
     Supervisors,
+    Withdrawal,
 )
-from events.terms import Aim, CaseId, ContactId, HolderId, Serial, Target, VendorId
+from events.terms import Aim, CaseId, ContactId, HolderId, Reporter, ReportId, Serial, Target, VendorId
 
 
 class EmbeddedBackend:
@@ -142,14 +144,15 @@ class EmbeddedBackend:
         async with self._transaction() as tx:
             return await sweep(tx, now, limit)
 
-    async def open_cases(self, vendor: VendorId, serial: Serial) -> Sequence[CaseKey]:
-        """The cases that claim a container."""
+    async def open_cases(self, vendor: VendorId, serial: Serial, reporter: Reporter) -> Sequence[CaseKey]:
+        """The cases that look for a container."""
         async with self._transaction() as tx:
-            cursor = await tx.execute(
-                "select distinct case_id from backend.claims where vendor = %s and serial = %s and not freed",
-                (vendor, serial),
-            )
-            return [CaseKey(vendor=vendor, case=case, serial=serial) for (case,) in await cursor.fetchall()]
+            return await open_cases(tx, vendor, serial, reporter)
+
+    async def case_of_report(self, vendor: VendorId, report: ReportId, serial: Serial, reporter: Reporter) -> CaseKey:
+        """The case that a report belongs to."""
+        async with self._transaction() as tx:
+            return await case_of_report(tx, vendor, report, serial, reporter)
 
     async def find_case(self, vendor: VendorId, case: CaseId) -> CaseKey:
         """The vendor's case of this name; another vendor's is an unknown one."""
@@ -190,6 +193,7 @@ class EmbeddedBackend:
                     last_contact=container.last_contact,
                     licences=tuple(licence.in_scope() for licence in licences),
                     losses=tuple(await losses(tx, key, container)),
+                    flagged=await is_flagged(tx, key.vendor, container.holder),
                 ),
             )
 
@@ -207,6 +211,23 @@ class EmbeddedBackend:
         async with self._transaction() as tx:
             return await issue(tx, order, datetime.now(UTC), self._signer)
 
+    async def withdraw(self, key: CaseKey) -> Withdrawal:
+        """Order the replacement to be withdrawn, or answer that it is."""
+        async with self._transaction() as tx:
+            return await reinstating.withdraw(tx, key, datetime.now(UTC))
+
+    async def keep(self, key: CaseKey) -> Done:
+        """Lift the order to withdraw the replacement."""
+        at = datetime.now(UTC)
+        async with self._transaction() as tx:
+            await reinstating.keep(tx, key, at)
+            return Done(at=at)
+
+    async def reinstate(self, order: ReinstateOrder) -> Issued:
+        """Put the licences back into the original."""
+        async with self._transaction() as tx:
+            return await reinstating.reinstate(tx, order, datetime.now(UTC), self._signer)
+
     async def close(self, order: CloseOrder) -> Done:
         """Know that a case is over and end its measures. One that recovered nothing frees its claims and what its quota
         had set aside: a new report then opens a new case."""
@@ -219,7 +240,10 @@ class EmbeddedBackend:
                 (at, key.vendor, key.case),
             )
             (closed,) = cast(tuple[datetime], await cursor.fetchone())
+            await reinstating.keep(tx, key, at)
             await settle(tx, order, at)
+            if order.flag:
+                await reinstating.flag(tx, key, order.flag, at)
             if order.lift:
                 await resume(tx, key)
             if not order.recovered:

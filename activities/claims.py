@@ -18,7 +18,7 @@ from events.envelope import NAMESPACE
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import LicenceStatement, LossStatement
 from events.ports import CaseKey, Claim
-from events.terms import Aim, CaseId, HolderId, Kind, Role, Scope, VendorId
+from events.terms import Aim, CaseId, HolderId, Kind, Reporter, ReportId, Role, Scope, Serial, VendorId
 
 
 def digest(stated: LossStatement) -> str:
@@ -29,9 +29,7 @@ def digest(stated: LossStatement) -> str:
 
 async def claim(tx: AsyncConnection[Any], vendor: VendorId, stated: LossStatement, received: datetime) -> Claim:
     """One loss is one case: claim the report's id, and every generation in its scope."""
-    container = await lock_container(tx, vendor, stated.serial)
-    if stated.reporter.role is Role.HOLDER and str(stated.reporter.name) != container.holder:
-        raise unknown_container(stated.serial)
+    container = await rightful(tx, vendor, stated.serial, stated.reporter)
     if container.kind != stated.kind:
         raise RefusalError(
             Code.KIND_MISMATCH, f"container {stated.serial} is of kind {container.kind}, not {stated.kind}"
@@ -49,7 +47,8 @@ async def claim(tx: AsyncConnection[Any], vendor: VendorId, stated: LossStatemen
         return cast(Claim, await _repeated(tx, vendor, stated))
     key = CaseKey(vendor=vendor, case=claimed or case, serial=stated.serial)
     if claimed:
-        return Claim(key=key, received=received, closed=await _is_closed(tx, key), answer="joined")
+        tells, closed = await _tells(tx, key), await _is_closed(tx, key)
+        return Claim(key=key, received=received, closed=closed, tells=tells, answer="joined")
     await tx.execute(
         "insert into backend.cases (vendor, case_id, serial, holder, scope, generation, received)"
         " values (%s, %s, %s, %s, %s, %s, %s)",
@@ -60,7 +59,7 @@ async def claim(tx: AsyncConnection[Any], vendor: VendorId, stated: LossStatemen
             "insert into backend.claims (vendor, subject, generation, serial, case_id) values (%s, %s, %s, %s, %s)",
             (vendor, name, generation, stated.serial, case),
         )
-    return Claim(key=key, received=received, answer="opened")
+    return Claim(key=key, received=received, tells=await _tells(tx, key), answer="opened")
 
 
 async def _in_scope(
@@ -106,6 +105,61 @@ async def _claimed_by(
     return CaseId(former[0][1]) if former else None
 
 
+async def _tells(tx: AsyncConnection[Any], key: CaseKey) -> tuple[CaseKey, ...]:
+    """The open cases whose replacement this case claims: it was lost in turn."""
+    cursor = await tx.execute(
+        "select distinct c.case_id, c.serial from backend.claims k"
+        " join backend.issues i on (i.vendor, i.generation) = (k.vendor, k.generation)"
+        " and k.subject = %s || i.licence and not i.reinstated"
+        " join backend.cases c on (c.vendor, c.case_id) = (i.vendor, i.case_id) and c.closed is null"
+        " where k.vendor = %s and k.case_id = %s and c.case_id <> k.case_id order by c.case_id",
+        (f"{Aim.LICENCE}/", key.vendor, key.case),
+    )
+    return tuple(CaseKey(vendor=key.vendor, case=case, serial=serial) for case, serial in await cursor.fetchall())
+
+
+async def rightful(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial, reporter: Reporter) -> Container:
+    """The container, locked, for its holder or a back-office system; to everybody else it is unknown."""
+    container = await lock_container(tx, vendor, serial)
+    if reporter.role is Role.HOLDER and str(reporter.name) != container.holder:
+        raise unknown_container(serial)
+    return container
+
+
+async def open_cases(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial, reporter: Reporter) -> list[CaseKey]:
+    """The cases that claim a container."""
+    await rightful(tx, vendor, serial, reporter)
+    cursor = await tx.execute(
+        "select distinct case_id from backend.claims where vendor = %s and serial = %s and not freed",
+        (vendor, serial),
+    )
+    return [CaseKey(vendor=vendor, case=case, serial=serial) for (case,) in await cursor.fetchall()]
+
+
+async def case_of_report(
+    tx: AsyncConnection[Any], vendor: VendorId, report: ReportId, serial: Serial, reporter: Reporter
+) -> CaseKey:
+    """The case that a report about this container belongs to."""
+    await rightful(tx, vendor, serial, reporter)
+    cursor = await tx.execute(
+        "select c.case_id from backend.reports r join backend.cases c on (c.vendor, c.case_id) = (r.vendor, r.case_id)"
+        " where r.vendor = %s and r.report = %s and c.serial = %s",
+        (vendor, report, serial),
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise NotYetKnownError(
+            Code.NO_CASE, f"no report {report} of container {serial} is known; report its loss first"
+        )
+    return CaseKey(vendor=vendor, case=row[0], serial=serial)
+
+
+async def is_flagged(tx: AsyncConnection[Any], vendor: VendorId, holder: HolderId) -> bool:
+    """Whether a verdict spoke against a holder before."""
+    cursor = await tx.execute("select from backend.flags where vendor = %s and holder = %s", (vendor, holder))
+    return await cursor.fetchone() is not None
+
+
 async def _is_closed(tx: AsyncConnection[Any], key: CaseKey) -> bool:
     cursor = await tx.execute(
         "select closed is not null from backend.cases where vendor = %s and case_id = %s", (key.vendor, key.case)
@@ -132,7 +186,8 @@ async def _repeated(tx: AsyncConnection[Any], vendor: VendorId, stated: LossStat
             f"report {stated.report} was made before and said something else; give a new statement a new number",
         )
     key = CaseKey(vendor=vendor, case=case, serial=serial)
-    return Claim(key=key, received=received, closed=closed, answer="repeated")
+    tells = () if closed else await _tells(tx, key)
+    return Claim(key=key, received=received, closed=closed, tells=tells, answer="repeated")
 
 
 async def claimed(tx: AsyncConnection[Any], key: CaseKey, container: Container) -> list[Licence]:

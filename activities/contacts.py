@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 from activities.issuing import Signer, status_indices
 from activities.judgement import Activation, Judgement, Known, judge
 from activities.leases import expiry, first_notice
-from activities.measures import STANDING, Standing, confirm
+from activities.measures import STANDING, Standing, confirm, count_refused, settled_by
 from activities.outbox import TELL, state, stream_of, told
 from activities.rows import CONTAINER, LICENCE_COLUMNS, Container, Licence, every, lock_container, unknown_container
 from activities.signing import Receipt
@@ -135,9 +135,11 @@ async def contact(
         item.licence: signer.file(vendor, read.issuer, item, item.status_index or 0)
         for item in await _with_places(tx, vendor, again)
     }
-    answer = _answer(judgement, tuple(file for _, file in sorted((files | again_files).items())))
     facts = _facts(stated, judgement, renewed, files)
     await _advance(tx, vendor, judgement)
+    ordinals = await count_refused(tx, vendor, judgement.refused.cases if judgement.refused else ())
+    settled = await settled_by(tx, vendor, judgement.confirmed)
+    answer = _answer(judgement, tuple(file for _, file in sorted((files | again_files).items())), ordinals, settled)
     if judgement.awaiting:
         await _keep_activation(tx, judgement.awaiting, stated)
     parameters = {
@@ -245,13 +247,17 @@ async def _with_places(tx: AsyncConnection[Any], vendor: VendorId, licences: lis
     return [replace(item, status_index=places.get(item.licence, item.status_index)) for item in licences]
 
 
-def _answer(judgement: Judgement, files: tuple[str, ...]) -> ContactAnswer:
+def _answer(
+    judgement: Judgement, files: tuple[str, ...], ordinals: tuple[int, ...], settled: tuple[CaseKey, ...]
+) -> ContactAnswer:
     refused = judgement.refused
     confirmed = {item for item in judgement.confirmed if item.measure is Measure.WITHDRAWAL}
     return ContactAnswer(
         refused=refused is not None,
         code=refused.code if refused else None,
         cases=refused.cases if refused else (),
+        ordinals=ordinals,
+        settled=settled,
         awaiting=(judgement.awaiting,) if judgement.awaiting else (),
         ordered=tuple(
             OrderedMeasure(case=item.case_id, measure=item.measure, subject=item.subject)
@@ -332,11 +338,6 @@ async def return_activation(
     receipt = signer.keys.sign_receipt(
         vendor, Receipt(issuer, stated.serial, stated.generation, stated.contact, received)
     )
-    answer = ReceiptAnswer(receipt=receipt)
-    await tx.execute(
-        "insert into backend.contacts (vendor, contact, serial, answer) values (%s, %s, %s, %s)",
-        (vendor, stated.contact, stated.serial, Jsonb(answer.model_dump(mode="json"))),
-    )
     await tx.execute(
         "update backend.containers set returned = greatest(returned, %s) where vendor = %s and serial = %s",
         (stated.generation, vendor, stated.serial),
@@ -354,4 +355,9 @@ async def return_activation(
     )
     confirmed = await confirm(tx, vendor, deactivations, f"receipt/{stated.contact}")
     await state(tx, vendor, stated.serial, received, [returned, *confirmed])
+    answer = ReceiptAnswer(receipt=receipt, settled=await settled_by(tx, vendor, deactivations))
+    await tx.execute(
+        "insert into backend.contacts (vendor, contact, serial, answer) values (%s, %s, %s, %s)",
+        (vendor, stated.contact, stated.serial, Jsonb(answer.model_dump(mode="json"))),
+    )
     return answer

@@ -23,13 +23,16 @@ from events.ports import (
     CloseOrder,
     Done,
     IssueAnswer,
+    Issued,
     IssueOrder,
     LicensingBackend,
+    ReinstateOrder,
     Reservation,
     ReserveOrder,
     Supervisors,
     SweepOrder,
     Swept,
+    Withdrawal,
 )
 
 Answer = TypeVar("Answer")
@@ -62,6 +65,18 @@ class Deeds(ports.Deeds):
     @activity.defn(name="issue")
     async def issue(self, order: IssueOrder) -> IssueAnswer:
         return await _deed(self._backend.issue(order))
+
+    @activity.defn(name="withdraw")
+    async def withdraw(self, key: CaseKey) -> Withdrawal:
+        return await _deed(self._backend.withdraw(key))
+
+    @activity.defn(name="keep")
+    async def keep(self, key: CaseKey) -> Done:
+        return await _deed(self._backend.keep(key))
+
+    @activity.defn(name="reinstate")
+    async def reinstate(self, order: ReinstateOrder) -> Issued:
+        return await _deed(self._backend.reinstate(order))
 
     @activity.defn(name="close")
     async def close(self, order: CloseOrder) -> Done:

@@ -76,7 +76,7 @@ async def issue(tx: AsyncConnection[Any], order: IssueOrder, at: datetime, signe
     )
     if target is None:
         return NoTargetFound(at=at, tickets=tuple(dict.fromkeys(item.ticket for item in order.licences)))
-    await _supersede(tx, order, stop_gap, target, at, signer)
+    await supersede(tx, order, stop_gap, target, at, signer)
     return await issued(tx, key, order.full) or Issued(at=at, target=target.serial, licences=())
 
 
@@ -93,12 +93,12 @@ async def _must_be_blocked(tx: AsyncConnection[Any], order: IssueOrder) -> None:
         )
 
 
-async def issued(tx: AsyncConnection[Any], key: CaseKey, full: bool) -> Issued | None:
-    """What was issued for the case, first or in full after a stop-gap; or None."""
+async def issued(tx: AsyncConnection[Any], key: CaseKey, full: bool, reinstated: bool = False) -> Issued | None:
+    """What was issued for the case, first or in full after a stop-gap, or back into the original; or None."""
     cursor = await tx.execute(
         "select licence, generation, serial, issued from backend.issues"
-        ' where vendor = %s and case_id = %s and "full" = %s order by licence',
-        (key.vendor, key.case, full),
+        ' where vendor = %s and case_id = %s and "full" = %s and reinstated = %s order by licence',
+        (key.vendor, key.case, full, reinstated),
     )
     rows = await cursor.fetchall()
     if not rows:
@@ -184,15 +184,19 @@ async def _activate(tx: AsyncConnection[Any], order: IssueOrder, lost: Container
     return True
 
 
-async def _supersede(
+async def supersede(
     tx: AsyncConnection[Any],
     order: IssueOrder,
     stop_gap: Issued | None,
     target: Container,
     at: datetime,
     signer: Signer,
+    reinstated: bool = False,
 ) -> None:
-    """Issue the next generations into the target and state both sides: the old ones end before the new ones begin."""
+    """Issue the next generations into the target and state both sides: the old ones end before the new ones begin.
+
+    They follow what was issued for the case before, a stop-gap or what is put back; else what was claimed.
+    """
     key = order.key
     source = stop_gap.target if stop_gap else key.serial
     current = {item.licence: item.generation for item in stop_gap.licences} if stop_gap else {}
@@ -202,7 +206,7 @@ async def _supersede(
     for item in sorted(order.licences, key=lambda item: item.licence):
         generation = current.get(item.licence, item.generation)
         index = status.first + len(granted)
-        licence = await _next_generation(tx, order, item, generation, source, target.serial, at, index)
+        licence = await _next_generation(tx, order, item, generation, source, target.serial, at, index, reinstated)
         granted.append(
             LicenceIssued(
                 licence=licence.licence,
@@ -239,6 +243,7 @@ async def _next_generation(
     target: Serial,
     at: datetime,
     status_index: int,
+    reinstated: bool,
 ) -> Licence:
     """Compare-and-set on the generation: a generation is superseded once, by one case."""
     key = order.key
@@ -258,8 +263,8 @@ async def _next_generation(
         )
     expires = expiry(licence.terms, at, ends)
     await tx.execute(
-        "insert into backend.issues values (%s, %s, %s, %s, %s, %s, %s, %s)",
-        (key.vendor, key.case, item.licence, generation, licence.generation, target, at, order.full),
+        "insert into backend.issues values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        (key.vendor, key.case, item.licence, generation, licence.generation, target, at, order.full, reinstated),
     )
     renewed = await one(
         tx,

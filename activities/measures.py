@@ -101,6 +101,36 @@ async def confirm(
     return [MeasureConfirmed.model_validate({**item.about(), "by": by}) for item in measures]
 
 
+async def count_refused(tx: AsyncConnection[Any], vendor: VendorId, cases: Sequence[CaseKey]) -> tuple[int, ...]:
+    """Count a refused contact for each of these cases; how many it then is for each."""
+    numbers: dict[CaseId, int] = {}
+    for case in sorted(key.case for key in cases):
+        cursor = await tx.execute(
+            "update backend.cases set refused = refused + 1 where vendor = %s and case_id = %s returning refused",
+            (vendor, case),
+        )
+        (numbers[case],) = cast(tuple[int], await cursor.fetchone())
+    return tuple(numbers[key.case] for key in cases)
+
+
+async def settled_by(tx: AsyncConnection[Any], vendor: VendorId, confirmed: Sequence[Standing]) -> tuple[CaseKey, ...]:
+    """The cases of which these confirmations say that all is removed, or given back. A blacklisting says no such thing:
+    it is confirmed by a container that was refused."""
+    settled: list[CaseKey] = []
+    for case, measure in sorted({(item.case_id, item.measure) for item in confirmed}):
+        if measure is Measure.BLACKLISTING:
+            continue
+        cursor = await tx.execute(
+            "select serial from backend.cases c where vendor = %s and case_id = %s and not exists ("
+            "select from backend.measures m where (m.vendor, m.case_id) = (c.vendor, c.case_id) and m.measure = %s"
+            " and m.state in ('ordered', 'delivered'))",
+            (vendor, case, measure),
+        )
+        if row := await cursor.fetchone():
+            settled.append(CaseKey(vendor=vendor, case=case, serial=row[0]))
+    return tuple(settled)
+
+
 async def settle(tx: AsyncConnection[Any], order: CloseOrder, at: datetime) -> None:
     """End the measures of a case that is over: unconfirmable, or lifted; what was confirmed stays so."""
     key = order.key

@@ -630,7 +630,7 @@ class CaseReinstated(CaseFact):
 
 
 class CaseSettled(CaseFact):
-    """Every measure of the case is confirmed: nothing of what was lost can run any more."""
+    """What was lost is confirmed to be removed, or was given back: nothing of it can run any more."""
 
     name = "case.settled"
 

@@ -287,6 +287,9 @@ class LicensingBackend(Protocol):
     async def open_cases(self, vendor: VendorId, serial: Serial, reporter: Reporter) -> Sequence[CaseKey]:
         """The cases that claim a container, for its holder or a back-office system; to others it is unknown."""
 
+    async def case_of_report(self, vendor: VendorId, report: ReportId, serial: Serial, reporter: Reporter) -> CaseKey:
+        """The case that a report about this container belongs to."""
+
     async def find_case(self, vendor: VendorId, case: CaseId) -> CaseKey:
         """The vendor's case of this name."""
 

@@ -11,8 +11,8 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from events.catalogue import LossReported
 from events.errors import Code, RefusalError
-from events.ports import WORKFLOW, Acknowledged, CaseKey, DecisionOrder, DecisionTaken, Sighting
-from events.terms import Serial
+from events.ports import WORKFLOW, Acknowledged, CaseKey, DecisionOrder, DecisionTaken, Evidence, Sighting
+from events.terms import CaseId, Serial
 
 RPC_TIMEOUT = timedelta(seconds=10)
 
@@ -20,6 +20,14 @@ DENIALS = {
     Code.NOT_A_SUPERVISOR: "{by} is no supervisor of this vendor; its policy lists who is",
     Code.OWN_CASE: "{by} reported this loss or profits from it; another supervisor must decide",
     Code.NOTHING_TO_DECIDE: "the case does not wait for this decision; `lostfound case show` says where it stands",
+    Code.STALE: "the case has moved on since; look at it again with `lostfound case show`, then decide on that",
+    Code.SAME_SUPERVISOR: "{by} has approved it already; two different supervisors must",
+    Code.NOT_ESCALATED_TO: "the case was escalated, and not to {by}; `lostfound case show` says to whom",
+    Code.BEYOND_QUOTA: "the quota is used up; to approve beyond it, use --goodwill and say why",
+    Code.NO_GOODWILL: "{by} may not approve beyond the quota; the policy names who may",
+    Code.NO_CONDITION: "no licence is issued for this loss, so nothing can be limited until a condition is met",
+    Code.TOO_LATE: "the replacement is under way, so the loss cannot be cancelled; state instead that it is found",
+    Code.REPLACEMENT_LOST: "the replacement was lost too, so the original can only be retired: leave out --reinstate",
 }
 
 
@@ -87,9 +95,21 @@ class TemporalCases:
         """Tell a case of a container; one that is over or not begun needs none."""
         await self._signal(key, "offer", serial)
 
-    async def _signal(self, key: CaseKey, name: str, told: Any) -> None:
+    async def settle(self, key: CaseKey) -> None:
+        """Tell a case that what it waited for was confirmed; one that is over need not know."""
+        await self._signal(key, "settle")
+
+    async def lose_replacement(self, key: CaseKey, to: CaseId) -> None:
+        """Tell a case that its replacement was lost in turn; one that is over need not know."""
+        await self._signal(key, "lose_replacement", to)
+
+    async def give_evidence(self, key: CaseKey, evidence: Evidence) -> None:
+        """Bring evidence to a case; one that is over takes none."""
+        await self._signal(key, "give_evidence", evidence)
+
+    async def _signal(self, key: CaseKey, name: str, *told: Any) -> None:
         try:
-            await self._client.get_workflow_handle(key.case).signal(name, told, rpc_timeout=RPC_TIMEOUT)
+            await self._client.get_workflow_handle(key.case).signal(name, args=told, rpc_timeout=RPC_TIMEOUT)
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise

@@ -1,13 +1,16 @@
 """The one layer under all doors: an authenticated, validated statement becomes what it asks for."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import zip_longest
 
 from events.catalogue import LossReported
-from events.errors import Code, NotYetKnownError
+from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import (
     ContactStatement,
     ContainerStatement,
     DeactivationStatement,
+    EvidenceStatement,
     FoundStatement,
     LicenceStatement,
     LossStatement,
@@ -16,15 +19,17 @@ from events.inbox import (
 )
 from events.ports import (
     AccessLink,
+    CaseKey,
     Cases,
     Claim,
     DecisionOrder,
     DecisionTaken,
+    Evidence,
     LicensingBackend,
     Sighting,
     SignInAnswer,
 )
-from events.terms import CaseId, Cause, ContactId, Serial, VendorId
+from events.terms import CaseId, Cause, ContactId, Role, Serial, VendorId
 
 
 class Doors:
@@ -54,7 +59,10 @@ class Doors:
             case ReturnStatement():
                 await self._found(vendor, stated, Cause.RETURNED)
             case DeactivationStatement():
-                await self._backend.return_activation(vendor, stated, received)
+                for key in (await self._backend.return_activation(vendor, stated, received)).settled:
+                    await self._cases.settle(key)
+            case EvidenceStatement():
+                await self._evidence(vendor, stated)
             case LossStatement():
                 await self.report(vendor, stated, door, received)
             case _:
@@ -77,21 +85,37 @@ class Doors:
         """Sign in to a cloud container, and tell the cases that it is a sighting for."""
         now = datetime.now(UTC)
         answer = await self._backend.sign_in(vendor, contact, serial, password, now)
-        sighting = Sighting(statement=f"contact/{contact}", cause=Cause.SIGHTING, occurred=now)
-        for key in answer.cases:
-            await self._cases.sight(key, sighting)
+        await self._sighted(answer.cases, answer.ordinals, contact, now)
         return answer
 
     async def _contact(self, vendor: VendorId, stated: ContactStatement, received: datetime) -> None:
         answer = await self._backend.contact(vendor, stated, received)
-        sighting = Sighting(statement=f"contact/{stated.contact}", cause=Cause.SIGHTING, occurred=stated.occurred)
-        for key in answer.cases:
-            await self._cases.sight(key, sighting)
+        await self._sighted(answer.cases, answer.ordinals, stated.contact, stated.occurred)
         for key in answer.awaiting:
             await self._cases.offer(key, stated.serial)
+        for key in answer.settled:
+            await self._cases.settle(key)
+
+    async def _sighted(
+        self, cases: Sequence[CaseKey], ordinals: Sequence[int], contact: ContactId, occurred: datetime
+    ) -> None:
+        for key, ordinal in zip_longest(cases, ordinals):
+            sighting = Sighting(
+                statement=f"contact/{contact}", cause=Cause.SIGHTING, occurred=occurred, ordinal=ordinal
+            )
+            await self._cases.sight(key, sighting)
+
+    async def _evidence(self, vendor: VendorId, stated: EvidenceStatement) -> None:
+        key = await self._backend.case_of_report(vendor, stated.report, stated.serial, stated.reporter)
+        statement = f"evidence/{stated.statement}"
+        await self._cases.give_evidence(
+            key, Evidence(statement=statement, by=stated.reporter.name, evidence=stated.evidence)
+        )
 
     async def _found(self, vendor: VendorId, stated: FoundStatement | ReturnStatement, cause: Cause) -> None:
-        cases = await self._backend.open_cases(vendor, stated.serial)
+        if cause is Cause.RETURNED and stated.reporter.role is not Role.BACK_OFFICE:
+            raise RefusalError(Code.INVALID_DATA, "only a back-office system can say that a container is back")
+        cases = await self._backend.open_cases(vendor, stated.serial, stated.reporter)
         if not cases:
             raise NotYetKnownError(Code.NO_CASE, f"no case looks for container {stated.serial}; report its loss first")
         sighting = Sighting(statement=f"{cause}/{stated.report}", cause=cause, occurred=stated.occurred)
@@ -117,4 +141,6 @@ class Doors:
             evidence=stated.evidence,
         )
         await self._cases.report(claim.key, reported)
+        for key in claim.tells:
+            await self._cases.lose_replacement(key, claim.key.case)
         return claim

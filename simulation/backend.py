@@ -227,9 +227,10 @@ class MemoryBackend:
         return container
 
     def open_cases(self, serial: Serial, reporter: Reporter) -> list[CaseKey]:
-        """The cases that look for a container."""
+        """The cases that claim a container."""
         self.rightful(serial, reporter)
-        return [case.key for case in self.cases.values() if case.key.serial == serial and not case.closed]
+        claims = [one.case for one in self.claims if one.serial == serial and not one.freed]
+        return [self.cases[case].key for case in dict.fromkeys(claims)]
 
     def _in_scope(self, stated: LossStatement, container: Container) -> list[tuple[str, int]]:
         if container.kind is Kind.CLOUD:
@@ -572,13 +573,11 @@ class MemoryBackend:
             self._move(one.standing, end)
 
     def _settled(self, confirmed: list[Standing]) -> tuple[CaseKey, ...]:
-        """The cases of which that confirmed the last measure."""
-        cases = dict.fromkeys(one.case_id for one in confirmed)
-        over = (MeasureState.CONFIRMED, MeasureState.LIFTED)
+        """The cases of which that says that all is removed, or given back."""
         return tuple(
             self.cases[case].key
-            for case in cases
-            if all(one.standing.state in over for one in self._of(case) if one.standing.serial == confirmed[0].serial)
+            for case, measure in sorted({(one.case_id, one.measure) for one in confirmed})
+            if not any(one.standing.measure is measure and one.standing.state in OPEN for one in self._of(case))
         )
 
     def _all_issued(self, case: CaseId) -> list[tuple[str, int]]:

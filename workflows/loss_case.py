@@ -217,12 +217,12 @@ class LossCase:
             case Withdraw():
                 withdrawal = await self._done_or_stuck(Deeds.withdraw, self._key)
                 if withdrawal is not None and withdrawal.confirmed:
-                    await self._take_quickly(Withdrawn(), withdrawal.at)
+                    await self._take(Withdrawn())
                 elif withdrawal is not None:
                     await self._rest(step, None)
             case Reinstate(order=order):
                 if reinstated := await self._done_or_stuck(Deeds.reinstate, order):
-                    await self._take_quickly(Reinstated(serial=reinstated.target), reinstated.at)
+                    await self._take(Reinstated(serial=reinstated.target))
 
     async def _reserve(self, quota: Quota | None, facts: BackendFacts) -> Reservation | None:
         if quota is None:

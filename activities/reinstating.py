@@ -1,0 +1,189 @@
+"""Un-loss: the replacement is withdrawn, then the original holds the licences again; in the caller's transaction."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from activities.claims import holder_of
+from activities.issuing import Signer, issued, supersede
+from activities.measures import Standing
+from activities.outbox import state
+from activities.rows import Container, every, lock_container, lock_holder
+from events.catalogue import ContainerReinstated, Fact, HolderFlagged, MeasureLifted, MeasureOrdered
+from events.errors import Code, RefusalError
+from events.ports import CaseKey, Issued, IssuedLicence, IssueOrder, ReinstateOrder, Withdrawal
+from events.terms import Aim, Kind, Measure, MeasureState, Serial, Verdict, subject
+
+OWN = "select case_id, measure, subject, serial, state from backend.measures where vendor = %s and case_id = %s"
+
+
+async def withdraw(tx: AsyncConnection[Any], key: CaseKey, at: datetime) -> Withdrawal:
+    """Order what was last issued for the case to be withdrawn from the container that holds it."""
+    last = await _last(tx, key)
+    if last is None:
+        raise RefusalError(Code.NOTHING_TO_DECIDE, f"nothing was issued for case {key.case} that could be withdrawn")
+    await lock_container(tx, key.vendor, last.target)
+    facts: list[Fact] = []
+    for name in _subjects(last):
+        added = await tx.execute(
+            "insert into backend.measures (vendor, case_id, measure, serial, ordered, subject, effective)"
+            " values (%s, %s, %s, %s, %s, %s, %s) on conflict (vendor, case_id, measure, subject)"
+            " do update set state = 'ordered', ordered = excluded.ordered, effective = excluded.effective"
+            " where measures.state = 'lifted'",
+            (key.vendor, key.case, Measure.WITHDRAWAL, last.target, at, name, at),
+        )
+        if added.rowcount:
+            told = {"case": key.case, "measure": Measure.WITHDRAWAL, "subject": name, "serial": last.target}
+            facts.append(MeasureOrdered.model_validate({**told, "effective": at}))
+    await state(tx, key.vendor, last.target, at, facts)
+    return Withdrawal(at=at, confirmed=await _is_withdrawn(tx, key, last))
+
+
+async def keep(tx: AsyncConnection[Any], key: CaseKey, at: datetime) -> None:
+    """Lift the order to withdraw what was issued for the case, as far as it is not confirmed."""
+    last = await _last(tx, key)
+    if last is None:
+        return
+    await lock_container(tx, key.vendor, last.target)
+    which = f"and measure = '{Measure.WITHDRAWAL}' and subject = any(%s)"
+    await _lift(tx, key, last.target, at, which, _subjects(last))
+
+
+async def reinstate(tx: AsyncConnection[Any], order: ReinstateOrder, at: datetime, signer: Signer) -> Issued:
+    """Issue the licences back into the container that they were lost from, which no measure of the case then blocks."""
+    key = order.key
+    await lock_holder(tx, key.vendor, await holder_of(tx, key))
+    original = await lock_container(tx, key.vendor, key.serial)
+    if original.kind is Kind.CLOUD:
+        raise RefusalError(Code.NOTHING_TO_DECIDE, f"container {key.serial} is a cloud container, never replaced")
+    if done := await issued(tx, key, full=True, reinstated=True):
+        return done
+    last = await _last(tx, key)
+    if last is None:
+        return await _as_it_was(tx, order, original, at)
+    await lock_container(tx, key.vendor, last.target)
+    if not await _is_withdrawn(tx, key, last):
+        raise RefusalError(Code.GENERATION_CONFLICT, f"the replacement in {last.target} is not withdrawn yet")
+    await _nobody_claims(tx, key, last)
+    original = await _unblock(tx, order, original, at, moved=True)
+    again = IssueOrder(key=key, licences=order.licences, measures=(), full=True)
+    await supersede(tx, again, last, original, at, signer, reinstated=True)
+    found = await issued(tx, key, full=True, reinstated=True)
+    assert found is not None
+    return found
+
+
+async def _last(tx: AsyncConnection[Any], key: CaseKey) -> Issued | None:
+    """What was last issued for the case."""
+    return await issued(tx, key, full=True) or await issued(tx, key, full=False)
+
+
+def _subjects(last: Issued) -> list[str]:
+    return [subject(Aim.LICENCE, item.licence, item.generation) for item in last.licences]
+
+
+async def _is_withdrawn(tx: AsyncConnection[Any], key: CaseKey, last: Issued) -> bool:
+    cursor = await tx.execute(
+        "select count(*) from backend.measures where vendor = %s and case_id = %s and measure = %s"
+        " and subject = any(%s) and state = 'confirmed'",
+        (key.vendor, key.case, Measure.WITHDRAWAL, _subjects(last)),
+    )
+    row = await cursor.fetchone()
+    return row is not None and row[0] == len(last.licences)
+
+
+async def _as_it_was(tx: AsyncConnection[Any], order: ReinstateOrder, original: Container, at: datetime) -> Issued:
+    """Nothing was issued yet, so the licences are still there: only the measures go."""
+    await _unblock(tx, order, original, at, moved=False)
+    licences = tuple(IssuedLicence(licence=one.licence, generation=one.generation) for one in order.licences)
+    return Issued(at=at, target=original.serial, licences=licences)
+
+
+async def _nobody_claims(tx: AsyncConnection[Any], key: CaseKey, last: Issued) -> None:
+    """Refuse where the replacement is another case's loss by now."""
+    cursor = await tx.execute(
+        "select case_id from backend.claims where vendor = %s and case_id <> %s and not freed"
+        " and (subject, generation) in (select * from unnest(%s::text[], %s::integer[])) limit 1",
+        (
+            *(key.vendor, key.case),
+            *([f"{Aim.LICENCE}/{item.licence}" for item in last.licences], [item.generation for item in last.licences]),
+        ),
+    )
+    if row := await cursor.fetchone():
+        raise RefusalError(Code.REPLACEMENT_LOST, f"the replacement was reported lost too, in case {row[0]}")
+
+
+async def _unblock(
+    tx: AsyncConnection[Any], order: ReinstateOrder, original: Container, at: datetime, moved: bool
+) -> Container:
+    """Lift the case's measures. What was confirmed stays so, and the container becomes one of a new generation; so does
+    one that was bound to another machine meanwhile, where the licences have `moved`."""
+    key = order.key
+    here = subject(Aim.CONTAINER, key.serial, original.generation)
+    others = await tx.execute(
+        "select case_id from backend.measures where vendor = %s and case_id <> %s and subject = %s"
+        " and state <> 'lifted' limit 1",
+        (key.vendor, key.case, here),
+    )
+    if row := await others.fetchone():
+        raise RefusalError(Code.BLOCKED, f"container {key.serial} is blocked by case {row[0]} too")
+    await _lift(tx, key, key.serial, at, "and serial = %s", key.serial)
+    own = await every(tx, Standing, f"{OWN} and subject = %s and state <> 'lifted'", key.vendor, key.case, here)
+    lost = await tx.execute(
+        "select generation from backend.cases where vendor = %s and case_id = %s", (key.vendor, key.case)
+    )
+    (claimed,) = await lost.fetchone() or (original.generation,)
+    if not own and not (moved and claimed != original.generation):
+        return original
+    return await _raise_generation(tx, key, original, claimed, at)
+
+
+async def _raise_generation(
+    tx: AsyncConnection[Any], key: CaseKey, original: Container, claimed: int, at: datetime
+) -> Container:
+    """The container's next generation, bound to the machine that the lost one was bound to."""
+    generation = original.generation + 1
+    await tx.execute(
+        "insert into backend.activations select vendor, serial, %s, fingerprint, %s, %s from backend.activations"
+        " where vendor = %s and serial = %s and generation = %s",
+        (generation, key.case, at, key.vendor, key.serial, claimed),
+    )
+    await tx.execute(
+        "update backend.containers c set generation = %s, fingerprint = coalesce((select fingerprint"
+        " from backend.activations a where (a.vendor, a.serial, a.generation) = (c.vendor, c.serial, %s)), fingerprint)"
+        " where vendor = %s and serial = %s",
+        (generation, generation, key.vendor, key.serial),
+    )
+    reinstated = ContainerReinstated(serial=key.serial, generation=generation, case=key.case)
+    await state(tx, key.vendor, key.serial, at, [reinstated])
+    return await lock_container(tx, key.vendor, key.serial)
+
+
+async def _lift(
+    tx: AsyncConnection[Any], key: CaseKey, serial: Serial, at: datetime, which: str, value: str | Sequence[str]
+) -> None:
+    """Lift those measures of the case that are not confirmed; the caller holds the lock on their container."""
+    lifted = await every(
+        tx,
+        Standing,
+        f"update backend.measures set state = '{MeasureState.LIFTED}' where vendor = %s and case_id = %s"
+        f" and state in ('ordered', 'delivered', 'unconfirmable') {which}"
+        " returning case_id, measure, subject, serial, state",
+        *(key.vendor, key.case, value if isinstance(value, str) else list(value)),
+    )
+    lifted.sort(key=lambda item: (item.subject, item.measure))
+    await state(tx, key.vendor, serial, at, [MeasureLifted.model_validate(item.about()) for item in lifted])
+
+
+async def flag(tx: AsyncConnection[Any], key: CaseKey, verdict: Verdict, at: datetime) -> None:
+    """Keep that the verdict on a case speaks against its holder, the first time."""
+    holder = await holder_of(tx, key)
+    added = await tx.execute(
+        "insert into backend.flags values (%s, %s, %s, %s, %s) on conflict do nothing",
+        (key.vendor, holder, key.case, verdict, at),
+    )
+    if added.rowcount:
+        flagged = HolderFlagged(holder=holder, serial=key.serial, case=key.case, verdict=verdict)
+        await state(tx, key.vendor, key.serial, at, [flagged])
