@@ -78,7 +78,6 @@ def fact_of(kind: type[Fact]) -> st.SearchStrategy[Fact]:
         "sessions": st.integers(0, 100),
         **dict.fromkeys(("stop_gap", "goodwill", "reinstate", "four_eyes"), st.booleans()),
         "condition_days": st.none() | st.integers(1, 366),
-        "escalated_to": st.lists(names, max_size=3).map(tuple),
         "facts": st.builds(
             BackendFacts,
             serial=names,
