@@ -49,8 +49,7 @@ class Refused:
 class Judgement:
     """What becomes of a contact. `served` are the licences that may go on, in the order of their names; `anew` the
     names of those that get their file though no check-in is asked of them. `told` are the measures that the container
-    is told, some of which are then `delivered` or `confirmed`: those against itself, for no other container can say what
-    still runs in this one."""
+    is told; some of those against itself are then `delivered` or `confirmed`, for none can say what runs in another."""
 
     refused: Refused | None = None
     awaiting: CaseKey | None = None
