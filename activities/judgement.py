@@ -49,7 +49,7 @@ class Refused:
 class Judgement:
     """What becomes of a contact. `served` are the licences that may go on, in the order of their names; `anew` the
     names of those that get their file though no check-in is asked of them. `told` are the measures that the container
-    is told, some of which are then `delivered` or `confirmed`."""
+    is told; some of those against itself are then `delivered` or `confirmed`, for none can say what runs in another."""
 
     refused: Refused | None = None
     awaiting: CaseKey | None = None
@@ -102,9 +102,10 @@ def judge(known: Known, stated: ContactStatement) -> Judgement:
     if not refusals.by_subject:
         served = _judge_licences(known, stated.licences, refusals)
     told = _told(known, whole, refusals)
+    own = [measure for measure in told if measure.serial == known.container.serial]
     confirms = [
         measure
-        for measure in told
+        for measure in own
         if (
             measure.measure is Measure.BLACKLISTING
             and measure.state in _OPEN
@@ -118,7 +119,7 @@ def judge(known: Known, stated: ContactStatement) -> Judgement:
         served=tuple(served),
         anew=frozenset(known.licences if stated.how is Contact.ACTIVATION else newer) if served else frozenset(),
         told=told,
-        delivered=tuple(measure for measure in told if measure.state is MeasureState.ORDERED),
+        delivered=tuple(measure for measure in own if measure.state is MeasureState.ORDERED),
         confirmed=tuple(confirms),
     )
 

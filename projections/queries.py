@@ -368,7 +368,7 @@ def container_status(measures: list[MeasureView], whole: str, access_data: str, 
 
 def _to_decide(state: CaseState, history: list[FactView]) -> dict[str, Any]:
     """What somebody who decides on a case must know, from its state and facts."""
-    granted = [one.data["by"] for one in history if one.type == CaseApproved.type() and one.data["goodwill"]]
+    granted = [one.data["by"] for one in history if one.type == CaseApproved.type() and one.data.get("goodwill")]
     bridged = state.condition is not None and state.status is Status.WATCHING
     return {
         "asked": [name for name in state.asked if name not in (*state.report.evidence, *state.evidence)],

@@ -314,7 +314,8 @@ def _suspected(state: CaseState, command: Sighted) -> list[CaseFact]:
 
 
 def _owes_return(state: CaseState) -> bool:
-    return loss_of(state.report).watch is Watch.UNTIL_RETURNED
+    """Whether the full replacement follows once the container is back; what replaces a lost one is another case's."""
+    return loss_of(state.report).watch is Watch.UNTIL_RETURNED and state.replacement_lost is None
 
 
 def _ruled_by_policy(state: CaseState, command: Sighted) -> list[CaseFact]:
@@ -438,8 +439,15 @@ def _denial(state: CaseState, command: Decide) -> Code | None:
             return _denied_approval(state, command)
         case Action.RULE:
             return _denied_verdict(state, order)
+        case Action.MEET | Action.RESUME if _replaces_again(state) and state.replacement_lost is not None:
+            return Code.REPLACEMENT_LOST
         case _:
             return None
+
+
+def _replaces_again(state: CaseState) -> bool:
+    """Whether it would replace what it has replaced before, or is stuck at that."""
+    return state.target is not None and (state.stuck is None or state.stuck[0] is Status.REPLACING)
 
 
 def _denied_approval(state: CaseState, command: Decide) -> Code | None:

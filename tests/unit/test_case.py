@@ -599,3 +599,28 @@ def test_a_fact_that_the_table_does_not_know_is_an_error(status: Status | None, 
     else:
         with pytest.raises(UnexpectedFactError):
             fold(state, fact)
+
+
+def test_who_lost_the_stop_gap_too_gets_no_full_replacement_in_the_first_case() -> None:
+    """What replaces the stop-gap is owed by the case that claims it."""
+    state, written = after(DAMAGED, ASSESSED, BLOCKED, REPLACED, LoseReplacement(to="case-2"), RETURNED)
+
+    assert state.status is Status.RESURFACED
+    assert "case.returned" not in told(written)
+
+
+def test_a_condition_cannot_be_met_any_more_once_the_replacement_is_lost() -> None:
+    approved = decision(Action.APPROVE, condition="a police report", condition_days=10)
+    lost = (BLOCKED, replaced(MANUAL), LoseReplacement(to="case-2"))
+    state, _ = after(REPORTED, NEEDS_APPROVAL, approved, *lost, decision(Action.MEET, name="D-2"))
+
+    assert state.denial_of("D-2") == Code.REPLACEMENT_LOST
+    assert state.status is Status.WATCHING
+
+
+def test_a_full_replacement_that_is_stuck_is_not_resumed_once_the_stop_gap_is_lost() -> None:
+    stuck = (DAMAGED, ASSESSED, BLOCKED, REPLACED, RETURNED, FAILED, LoseReplacement(to="case-2"))
+    state, _ = after(*stuck, decision(Action.RESUME))
+
+    assert state.denial_of("D-1") == Code.REPLACEMENT_LOST
+    assert state.status is Status.STUCK
