@@ -4,10 +4,12 @@ import pytest
 
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.ports import Issued
-from events.terms import Kind, Lease, Reason
+from events.terms import Kind, Lease, Reason, Reporter, Role
 from tests.integration.stock import NOW, Stock
 
 pytestmark = pytest.mark.integration
+
+CRM = Reporter(role=Role.BACK_OFFICE, name="crm")
 
 
 async def test_a_report_of_licences_claims_these_and_another_of_others_is_another_case(stock: Stock) -> None:
@@ -42,7 +44,7 @@ async def test_a_licence_that_is_not_in_the_container_is_unknown_and_claims_noth
         await stock.claim(stock.loss("D-1", "L-1", "L-2"))
 
     assert refusal.value.code is Code.UNKNOWN_LICENCE
-    assert await stock.backend.open_cases(stock.vendor, "D-1") == []
+    assert await stock.backend.open_cases(stock.vendor, "D-1", CRM) == []
 
 
 async def test_a_late_report_of_a_recovered_licence_joins_and_one_of_the_replacement_opens(stock: Stock) -> None:

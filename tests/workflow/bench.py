@@ -26,7 +26,7 @@ from events.inbox import (
 )
 from events.log import LogReader
 from events.ports import CaseKey, DecisionOrder, DecisionTaken
-from events.terms import Action, Kind, Reason, Reporter, Role, Status, VendorId, Verdict
+from events.terms import Action, Kind, Reason, Reporter, Role, Status, VendorId
 from infra.settings import Settings
 from portal.commands import Doors
 from workflows.case import CaseState
@@ -76,9 +76,13 @@ class Bench:
         return (await self.backend.claim(self.vendor, stated, "a test", datetime.now(UTC))).key
 
     async def decide(
-        self, key: CaseKey, action: Action, by: str = "ann", decision: str = "D-1", verdict: Verdict | None = None
+        self, key: CaseKey, action: Action, by: str = "ann", decision: str = "D-1", **more: Any
     ) -> DecisionTaken:
-        order = DecisionOrder(decision=decision, action=action, by=by, why="as I see it", verdict=verdict)
+        """Decide on the last material fact."""
+        state = await self.handle(key).query(LossCase.state_of_case)
+        assert state is not None
+        told = {"decision": decision, "action": action, "by": by, "why": "as I see it", "on": state.material}
+        order = DecisionOrder.model_validate(told | more)
         return await self.doors.decide(self.vendor, key.case, order)
 
     async def contact(self, contact: str, serial: str = "lost") -> None:

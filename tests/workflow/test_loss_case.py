@@ -295,7 +295,7 @@ class TestManual:
         await bench.container("lost", licences=1)
         key = await bench.report("R-1")
         await bench.until(key, Status.AWAITING_APPROVAL)
-        order = DecisionOrder(decision="D-1", action=Action.APPROVE, by="ann")
+        order = DecisionOrder(decision="D-1", action=Action.APPROVE, by="ann", on=1)
 
         with pytest.raises(RefusalError) as refused:
             await bench.doors.decide(VendorId(f"{bench.vendor}-x"), key.case, order)
