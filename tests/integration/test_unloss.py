@@ -1,6 +1,7 @@
 """Un-loss on a real PostgreSQL: a replacement withdrawn or kept, an original reinstated, a replacement lost too."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from events.catalogue import (
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import DeactivationStatement
 from events.ports import CaseKey, CloseOrder, Issued, IssueOrder, ReinstateOrder
-from events.terms import Kind, Measure, Reason, Reporter, Role, Verdict
+from events.terms import Kind, Measure, Reason, Reporter, ReportId, Role, Verdict
 from tests.integration.stock import NEW, NOW, OLD, Stock
 
 pytestmark = pytest.mark.integration
@@ -38,7 +39,7 @@ def reinstating(order: IssueOrder) -> ReinstateOrder:
     return ReinstateOrder(key=order.key, licences=order.licences)
 
 
-async def withdrawn(stock: Stock, key: CaseKey, serial: str, **more: object) -> None:
+async def withdrawn(stock: Stock, key: CaseKey, serial: str, **more: Any) -> None:
     """The replacement is ordered back and its container says that it is gone."""
     await stock.backend.withdraw(key)
     await stock.contact(serial, **more)
@@ -227,15 +228,15 @@ async def test_only_the_rightful_see_which_cases_look_for_a_container(stock: Sto
     stated = stock.loss("D-1")
     assert await stock.claim(stated) == order.key
 
-    assert await stock.backend.open_cases(stock.vendor, "D-1", CRM) == [order.key]
-    assert await stock.backend.case_of_report(stock.vendor, stated.report, "D-1", CRM) == order.key
+    assert await stock.backend.open_cases(stock.vendor, stated.serial, CRM) == [order.key]
+    assert await stock.backend.case_of_report(stock.vendor, stated.report, stated.serial, CRM) == order.key
     for refused in (
-        stock.backend.open_cases(stock.vendor, "D-1", stranger),
-        stock.backend.case_of_report(stock.vendor, stated.report, "D-1", stranger),
+        stock.backend.open_cases(stock.vendor, stated.serial, stranger),
+        stock.backend.case_of_report(stock.vendor, stated.report, stated.serial, stranger),
     ):
         with pytest.raises(NotYetKnownError) as refusal:
             await refused
         assert refusal.value.code is Code.UNKNOWN_CONTAINER
     with pytest.raises(NotYetKnownError) as unknown:
-        await stock.backend.case_of_report(stock.vendor, "R-none", "D-1", CRM)
+        await stock.backend.case_of_report(stock.vendor, ReportId("R-none"), stated.serial, CRM)
     assert unknown.value.code is Code.NO_CASE
