@@ -4,7 +4,7 @@ import pytest
 
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.ports import Issued
-from events.terms import Kind, Lease, Reason
+from events.terms import Kind, Lease, Reason, Reporter, Role
 from tests.integration.stock import NOW, Stock
 
 pytestmark = pytest.mark.integration
@@ -42,7 +42,7 @@ async def test_a_licence_that_is_not_in_the_container_is_unknown_and_claims_noth
         await stock.claim(stock.loss("D-1", "L-1", "L-2"))
 
     assert refusal.value.code is Code.UNKNOWN_LICENCE
-    assert await stock.backend.open_cases(stock.vendor, "D-1") == []
+    assert await stock.backend.open_cases(stock.vendor, "D-1", Reporter(role=Role.BACK_OFFICE, name="crm")) == []
 
 
 async def test_a_late_report_of_a_recovered_licence_joins_and_one_of_the_replacement_opens(stock: Stock) -> None:
