@@ -134,5 +134,6 @@ def _order(decision: str | None, **told: Any) -> DecisionOrder:
     try:
         return DecisionOrder.model_validate({"decision": decision or str(uuid4()), **told})
     except ValidationError as error:
-        said = (f"{'.'.join(map(str, problem['loc']))}: {problem['msg'].removeprefix('Value error, ')}" for problem in error.errors())
-        raise RefusalError(Code.INVALID_DATA, "; ".join(one.removeprefix(": ") for one in said)) from None
+        said = (f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
+        told = "; ".join(one.removeprefix(": ").removeprefix("Value error, ") for one in said)
+        raise RefusalError(Code.INVALID_DATA, told) from None
