@@ -62,7 +62,7 @@ async def reinstate(tx: AsyncConnection[Any], order: ReinstateOrder, at: datetim
         return done
     last = await _last(tx, key)
     if last is None:
-        return await _as_it_was(tx, order, original, at)
+        return await _as_it_was(tx, order, original, at, signer)
     await lock_container(tx, key.vendor, last.target)
     if not await _is_withdrawn(tx, key, last):
         raise RefusalError(Code.GENERATION_CONFLICT, f"the replacement in {last.target} is not withdrawn yet")
@@ -94,9 +94,21 @@ async def _is_withdrawn(tx: AsyncConnection[Any], key: CaseKey, last: Issued) ->
     return row is not None and row[0] == len(last.licences)
 
 
-async def _as_it_was(tx: AsyncConnection[Any], order: ReinstateOrder, original: Container, at: datetime) -> Issued:
-    """Nothing was issued yet, so the licences are still there: only the measures go."""
-    await _unblock(tx, order, original, at, moved=False)
+async def _as_it_was(
+    tx: AsyncConnection[Any], order: ReinstateOrder, original: Container, at: datetime, signer: Signer
+) -> Issued:
+    """Nothing was issued yet, so the licences are still there: only the measures go. Where one on a licence is
+    confirmed, it stays, and the licences become ones of the next generation."""
+    key = order.key
+    original = await _unblock(tx, order, original, at, moved=False)
+    own = await every(tx, Standing, f"{OWN} and state <> 'lifted'", key.vendor, key.case)
+    names = {subject(Aim.LICENCE, one.licence, one.generation) for one in order.licences}
+    if names & {one.subject for one in own}:
+        again = IssueOrder(key=key, licences=order.licences, measures=(), full=True)
+        await supersede(tx, again, None, original, at, signer, reinstated=True)
+        found = await issued(tx, key, full=True, reinstated=True)
+        assert found is not None
+        return found
     licences = tuple(IssuedLicence(licence=one.licence, generation=one.generation) for one in order.licences)
     return Issued(at=at, target=original.serial, licences=licences)
 

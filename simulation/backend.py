@@ -508,8 +508,9 @@ class MemoryBackend:
         if owed > self.containers[serial].generation:
             self.containers[serial] = replace(self.containers[serial], generation=owed)
         self._state(serial, at, [AccessSet(serial=serial, generation=owed)])
-        waits = case and self.cases[case].awaits is Target.SAME_CONTAINER
-        return [self.cases[case].key] if case and waits else []
+        return [
+            one.key for one in self.cases.values() if one.key.serial == serial and one.awaits is Target.SAME_CONTAINER
+        ]
 
     def effective(self, licence: LicenceId, at: datetime) -> list[int]:
         """The generations of a licence that would be renewed now."""

@@ -200,6 +200,7 @@ class RunningCase:
         self.state = fold_all(facts, self.state)
 
     def _deed(self, name: str, deed: Callable[[], Answer]) -> Answer:
+        self.again = None
         self.ground.deed(name)
         self.again = deed
         return deed()

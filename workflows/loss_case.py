@@ -84,11 +84,12 @@ class Carried(Value):
     hash: str
     policy: Policy
     offers: tuple[Serial, ...]
+    mail: tuple[Evidence | LoseReplacement | Sighting | Settled, ...]
 
 
 @dataclass
 class Letter:
-    """What arrived, and whether it was taken."""
+    """What arrived, and whether it was taken. Somebody waits for what becomes of a report or a decision."""
 
     content: Report | DecisionOrder | Sighting | Evidence | Settled | LoseReplacement
     taken: bool = False
@@ -110,7 +111,7 @@ class LossCase:
         self._hash = carried.hash if carried else ""
         self._policy: Policy | None = carried.policy if carried else None
         self._offers: list[Serial] = list(carried.offers) if carried else []
-        self._mail: list[Letter] = []
+        self._mail = [Letter(content) for content in carried.mail] if carried else []
 
     @workflow.run
     async def run(self, key: CaseKey, carried: Carried | None = None) -> Outcome:
@@ -246,23 +247,34 @@ class LossCase:
         with contextlib.suppress(asyncio.TimeoutError):
             await workflow.wait_condition(lambda: bool(self._mail) or offered(), timeout=timeout)
         await self._open_mail(step)
+        self._turn_the_page()
         if offered():
             await self._take(Offered(serial=self._offers.pop(0)))
         elif alarm is not None and workflow.now() >= alarm and self._next() == step:
             await self._take(Elapsed(at=workflow.now(), policy=self.policy))
-        if workflow.info().get_current_history_length() > HISTORY_LIMIT and not self._mail:
-            await self._go_on_in_a_new_history()
 
-    async def _go_on_in_a_new_history(self) -> None:
-        await workflow.wait_condition(workflow.all_handlers_finished)
-        if not self._mail:
-            carried = Carried(state=self.state, hash=self._hash, policy=self.policy, offers=tuple(self._offers))
-            workflow.continue_as_new(args=[self._key, carried])
+    def _turn_the_page(self) -> None:
+        """Go on in a new history once this one is long, and nobody waits for an answer."""
+        if workflow.info().get_current_history_length() <= HISTORY_LIMIT:
+            return
+        mail = [letter.content for letter in self._mail]
+        waited_for = any(isinstance(content, (Report, DecisionOrder)) for content in mail)
+        if waited_for or not workflow.all_handlers_finished():
+            return
+        carried = Carried(
+            state=self.state,
+            hash=self._hash,
+            policy=self.policy,
+            offers=tuple(self._offers),
+            mail=tuple(mail),
+        )
+        workflow.continue_as_new(args=[self._key, carried])
 
     async def _open_mail(self, step: Step) -> None:
         """Take letters until there are none, or until there is something else to do: what comes then may be done again
         after a crash, and must not find letters between that the first time did not."""
         while self._mail and type(self._next()) is type(step):
+            self._turn_the_page()
             content = self._mail[0].content
             if isinstance(content, Sighting):
                 await self._take_sightings(step)

@@ -9,8 +9,6 @@ from tests.integration.stock import NOW, Stock
 
 pytestmark = pytest.mark.integration
 
-CRM = Reporter(role=Role.BACK_OFFICE, name="crm")
-
 
 async def test_a_report_of_licences_claims_these_and_another_of_others_is_another_case(stock: Stock) -> None:
     await stock.container("D-1", "L-1", "L-2", "L-3")
@@ -44,7 +42,7 @@ async def test_a_licence_that_is_not_in_the_container_is_unknown_and_claims_noth
         await stock.claim(stock.loss("D-1", "L-1", "L-2"))
 
     assert refusal.value.code is Code.UNKNOWN_LICENCE
-    assert await stock.backend.open_cases(stock.vendor, "D-1", CRM) == []
+    assert await stock.backend.open_cases(stock.vendor, "D-1", Reporter(role=Role.BACK_OFFICE, name="crm")) == []
 
 
 async def test_a_late_report_of_a_recovered_licence_joins_and_one_of_the_replacement_opens(stock: Stock) -> None:

@@ -1,0 +1,242 @@
+"""Un-loss on a real PostgreSQL: a replacement withdrawn or kept, an original reinstated, a replacement lost too."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from events.catalogue import (
+    ContainerReinstated,
+    HolderFlagged,
+    LicenceIssued,
+    LicenceSuperseded,
+    MeasureConfirmed,
+    MeasureLifted,
+    MeasureOrdered,
+    MeasureUnconfirmable,
+)
+from events.errors import Code, NotYetKnownError, RefusalError
+from events.inbox import DeactivationStatement
+from events.ports import CaseKey, CloseOrder, Issued, IssueOrder, ReinstateOrder
+from events.terms import Kind, Measure, Reason, Reporter, ReportId, Role, Verdict
+from tests.integration.stock import NEW, NOW, OLD, Stock
+
+pytestmark = pytest.mark.integration
+
+CRM = Reporter(role=Role.BACK_OFFICE, name="crm")
+
+
+async def replaced(stock: Stock) -> IssueOrder:
+    """L-1 was lost with D-1 and is now in D-2, at generation 2."""
+    await stock.container("D-1", "L-1")
+    await stock.container("D-2")
+    order = await stock.lost("D-1")
+    assert isinstance(await stock.backend.issue(order), Issued)
+    return order
+
+
+def reinstating(order: IssueOrder) -> ReinstateOrder:
+    return ReinstateOrder(key=order.key, licences=order.licences)
+
+
+async def withdrawn(stock: Stock, key: CaseKey, serial: str, **more: Any) -> None:
+    """The replacement is ordered back and its container says that it is gone."""
+    await stock.backend.withdraw(key)
+    await stock.contact(serial, **more)
+    assert key in (await stock.contact(serial, confirms=True, **more)).settled
+    assert (await stock.backend.withdraw(key)).confirmed
+
+
+async def test_a_replacement_is_withdrawn_at_the_contacts_of_its_container(stock: Stock) -> None:
+    order = await replaced(stock)
+
+    asked = await stock.backend.withdraw(order.key)
+    assert not (await stock.backend.withdraw(order.key)).confirmed
+    (ordered,) = [fact for fact in await stock.facts(MeasureOrdered) if fact.measure is Measure.WITHDRAWAL]
+    told = await stock.contact("D-2")
+    gone = await stock.contact("D-2", contact="C-gone", confirms=True)
+
+    assert (ordered.serial, ordered.subject) == ("D-2", "licence/L-1/2")
+    assert (told.refused, told.files, told.settled) == (True, (), ())
+    assert [key.case for key in told.cases] == [order.key.case]
+    assert gone.settled == (order.key,)
+    assert await stock.contact("D-2", contact="C-gone", confirms=True) == gone
+    assert (asked.confirmed, (await stock.backend.withdraw(order.key)).confirmed) == (False, True)
+
+
+async def test_a_replacement_that_is_kept_is_served_again_and_can_be_withdrawn_anew(stock: Stock) -> None:
+    order = await replaced(stock)
+    await stock.backend.withdraw(order.key)
+
+    await stock.backend.keep(order.key)
+    await stock.backend.keep(order.key)
+
+    assert [fact.subject for fact in await stock.facts(MeasureLifted)] == ["licence/L-1/2"]
+    assert not (await stock.contact("D-2")).refused
+    await withdrawn(stock, order.key, "D-2")
+    await stock.backend.keep(order.key)
+    assert (await stock.backend.withdraw(order.key)).confirmed
+
+
+async def test_a_found_original_is_reinstated_once_its_replacement_is_gone(stock: Stock) -> None:
+    order = await replaced(stock)
+    await stock.contact("D-1")  # locked: confirmed, and not to be lifted
+    with pytest.raises(RefusalError) as refusal:
+        await stock.backend.reinstate(reinstating(order))
+    assert refusal.value.code is Code.GENERATION_CONFLICT
+    await withdrawn(stock, order.key, "D-2")
+
+    done = await stock.backend.reinstate(reinstating(order))
+    before = await stock.all_facts()
+
+    assert await stock.backend.reinstate(reinstating(order)) == done
+    assert await stock.all_facts() == before
+    assert [(item.licence, item.generation) for item in done.licences] == [("L-1", 3)]
+    assert await stock.serial_of("L-1") == ("D-1", 3)
+    assert [fact.generation for fact in await stock.facts(ContainerReinstated)] == [2]
+    assert [(f.serial, f.generation) for f in await stock.facts(LicenceSuperseded)] == [("D-1", 1), ("D-2", 2)]
+    assert [f.generation for f in await stock.facts(LicenceIssued) if f.serial == "D-1"][-1] == 3
+    assert not (await stock.contact("D-1")).refused
+    assert (await stock.contact("D-2", ("L-1", 2))).refused
+    assert await stock.claim(stock.loss("D-1")) != order.key
+
+
+async def test_an_original_found_before_anything_was_issued_keeps_its_generation(stock: Stock) -> None:
+    await stock.container("D-1", "L-1")
+    order = await stock.lost("D-1")
+
+    done = await stock.backend.reinstate(reinstating(order))
+
+    assert [item.generation for item in done.licences] == [1]
+    assert (len(await stock.facts(MeasureLifted)), await stock.facts(ContainerReinstated)) == (1, [])
+    assert not (await stock.contact("D-1")).refused
+    assert (await stock.backend.reinstate(reinstating(order))).licences == done.licences
+
+
+async def test_a_locked_licence_found_before_anything_was_issued_is_issued_anew(stock: Stock) -> None:
+    await stock.container("D-1", "L-1", "L-2")
+    order = await stock.lost("D-1", "L-1")
+    await stock.contact("D-1")
+
+    done = await stock.backend.reinstate(reinstating(order))
+
+    assert [item.generation for item in done.licences] == [2]
+    assert await stock.backend.reinstate(reinstating(order)) == done
+    answer = await stock.contact("D-1")
+    assert (answer.refused, len(answer.files)) == (False, 2)
+
+
+async def test_a_reinstated_activation_is_bound_to_its_old_machine_again(stock: Stock) -> None:
+    await stock.container("A-1", "L-1", kind=Kind.ACT)
+    order = await stock.lost("A-1", kind=Kind.ACT, reason=Reason.HARDWARE_REPLACED)
+    await stock.backend.issue(order)
+    await stock.activate("A-1", NEW)
+    assert isinstance(await stock.backend.issue(order), Issued)
+    await withdrawn(stock, order.key, "A-1", fingerprint=NEW)
+
+    await stock.backend.reinstate(reinstating(order))
+
+    assert [fact.generation for fact in await stock.facts(ContainerReinstated)] == [3]
+    assert not (await stock.contact("A-1", fingerprint=OLD)).refused
+    assert (await stock.contact("A-1", fingerprint=NEW, generation=2)).code == Code.SUPERSEDED
+
+
+async def test_access_data_are_not_reinstated(stock: Stock) -> None:
+    await stock.container("K-1", "L-9", kind=Kind.CLOUD)
+    cloud = await stock.lost("K-1", kind=Kind.CLOUD, reason=Reason.STOLEN)
+
+    with pytest.raises(RefusalError) as refusal:
+        await stock.backend.reinstate(reinstating(cloud))
+
+    assert refusal.value.code is Code.NOTHING_TO_DECIDE
+
+
+async def test_a_replacement_lost_in_turn_is_a_case_that_tells_the_first(stock: Stock) -> None:
+    order = await replaced(stock)
+    stated = stock.loss("D-2")
+
+    second = await stock.backend.claim(stock.vendor, stated, "a test", NOW)
+    again = await stock.backend.claim(stock.vendor, stated, "a test", NOW)
+
+    assert (second.tells, again.tells, again.key) == ((order.key,), (order.key,), second.key)
+    await withdrawn(stock, order.key, "D-2")
+    with pytest.raises(RefusalError) as refusal:
+        await stock.backend.reinstate(reinstating(order))
+    assert refusal.value.code is Code.REPLACEMENT_LOST
+
+
+@pytest.mark.parametrize("turn", range(5))
+async def test_of_reinstating_and_losing_the_replacement_one_is_done(stock: Stock, turn: int) -> None:
+    order = await replaced(stock)
+    await withdrawn(stock, order.key, "D-2")
+
+    done, claim = await asyncio.gather(
+        stock.backend.reinstate(reinstating(order)),
+        stock.backend.claim(stock.vendor, stock.loss("D-2"), "a test", NOW),
+        return_exceptions=True,
+    )
+
+    assert not isinstance(claim, BaseException)
+    if isinstance(done, Issued):
+        assert (claim.tells, await stock.serial_of("L-1")) == ((), ("D-1", 3))
+    else:
+        assert isinstance(done, RefusalError)
+        assert done.code is Code.REPLACEMENT_LOST
+        assert (claim.tells, await stock.serial_of("L-1")) == ((order.key,), ("D-2", 2))
+
+
+async def test_a_closed_case_lifts_its_withdrawal_and_flags_its_holder_once(stock: Stock) -> None:
+    order = await replaced(stock)
+    await stock.backend.withdraw(order.key)
+    close = CloseOrder(key=order.key, recovered=True, flag=Verdict.FRAUD)
+
+    assert await stock.backend.close(close) == await stock.backend.close(close)
+
+    assert [fact.subject for fact in await stock.facts(MeasureLifted)] == ["licence/L-1/2"]
+    assert [fact.subject for fact in await stock.facts(MeasureUnconfirmable)] == ["container/D-1/1"]
+    assert [(fact.holder, fact.verdict) for fact in await stock.facts(HolderFlagged)] == [("h-1", Verdict.FRAUD)]
+    later = await stock.claim(stock.loss("D-2"))
+    assert (await stock.backend.assess(later)).facts.flagged
+
+
+async def test_refused_contacts_are_counted_for_each_case_and_once(stock: Stock) -> None:
+    order = await replaced(stock)
+
+    first = await stock.contact("D-1", contact="C-1")
+    again = await stock.contact("D-1", contact="C-1")
+    second = await stock.contact("D-1")
+
+    assert (first.ordinals, again, second.ordinals) == ((1,), first, (2,))
+    assert (first.cases, first.settled) == ((order.key,), ())  # a blacklisting that is met is a sighting
+
+
+async def test_a_receipt_settles_a_case_for_the_repeat_too(stock: Stock) -> None:
+    await stock.container("A-1", "L-1", kind=Kind.ACT)
+    order = await stock.lost("A-1", kind=Kind.ACT, reason=Reason.SAME_HARDWARE)
+    stated = DeactivationStatement(contact="C-1", serial="A-1", generation=1, occurred=NOW)
+
+    answer = await stock.backend.return_activation(stock.vendor, stated, NOW)
+
+    assert len(await stock.facts(MeasureConfirmed)) == 1
+    assert answer.settled == (order.key,)
+    assert await stock.backend.return_activation(stock.vendor, stated, NOW) == answer
+
+
+async def test_only_the_rightful_see_which_cases_look_for_a_container(stock: Stock) -> None:
+    order = await replaced(stock)
+    stranger = Reporter(role=Role.HOLDER, name="h-2")
+    stated = stock.loss("D-1")
+    assert await stock.claim(stated) == order.key
+
+    assert await stock.backend.open_cases(stock.vendor, stated.serial, CRM) == [order.key]
+    assert await stock.backend.case_of_report(stock.vendor, stated.report, stated.serial, CRM) == order.key
+    for refused in (
+        stock.backend.open_cases(stock.vendor, stated.serial, stranger),
+        stock.backend.case_of_report(stock.vendor, stated.report, stated.serial, stranger),
+    ):
+        with pytest.raises(NotYetKnownError) as refusal:
+            await refused
+        assert refusal.value.code is Code.UNKNOWN_CONTAINER
+    with pytest.raises(NotYetKnownError) as unknown:
+        await stock.backend.case_of_report(stock.vendor, ReportId("R-none"), stated.serial, CRM)
+    assert unknown.value.code is Code.NO_CASE

@@ -1,0 +1,226 @@
+"""Decisions that take time, un-loss and the long watch, on a server that skips time."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from events.catalogue import CaseSighted, ReplacementLost
+from events.envelope import case_stream
+from events.errors import Code, RefusalError
+from events.inbox import ContactStatement, EvidenceStatement, FoundStatement
+from events.ports import CaseKey
+from events.terms import Action, Mode, Outcome, Reporter, Role, Status, Undecided, Verdict
+from tests.workflow.bench import Bench, eventually
+from workflows.limits import Limits
+from workflows.loss_case import LossCase
+from workflows.policy import Approval, Policy, Rule
+
+pytestmark = pytest.mark.integration
+
+CRM = Reporter(role=Role.BACK_OFFICE, name="crm")
+SUPERVISORS = ("ann", "bob")
+
+
+async def watched(bench: Bench) -> CaseKey:
+    """A lost dongle that is replaced."""
+    await bench.container("lost", licences=1)
+    await bench.container("spare")
+    key = await bench.report("R-1")
+    await bench.until(key, Status.WATCHING)
+    return key
+
+
+async def found(bench: Bench, serial: str = "lost") -> None:
+    await bench.take(FoundStatement(report="F-1", serial=serial, reporter=CRM, occurred=datetime.now(UTC)))
+
+
+async def ended(bench: Bench, key: CaseKey) -> str:
+    outcome: str = await bench.handle(key).result()
+    return outcome
+
+
+async def test_a_found_original_is_reinstated_after_its_replacement_is_withdrawn(bench: Bench) -> None:
+    key = await watched(bench)
+    await found(bench)
+    await bench.until(key, Status.RESURFACED)
+    await bench.decide(key, Action.RULE, verdict=Verdict.FOUND, reinstate=True)
+    await bench.until(key, Status.REINSTATING)
+    await bench.contact("C-1", "spare")
+    confirming = ContactStatement(contact="C-2", serial="spare", occurred=datetime.now(UTC), confirms=True)
+    await bench.take(confirming)
+
+    assert await ended(bench, key) == Outcome.FOUND
+    await bench.save(key, "reinstated")
+    names = [fact.fact.name for fact in await bench.facts(case_stream(key.case))]
+    assert names[-4:] == ["case.sighted", "replacement.withdrawn", "case.reinstated", "case.closed"]
+
+
+async def test_the_replacement_lost_in_turn_leaves_the_first_case_to_retire_its_original(bench: Bench) -> None:
+    key = await watched(bench)
+    await bench.container("third")
+    second = await bench.report("R-2", "spare")
+    await bench.until(second, Status.WATCHING)
+
+    async def told() -> bool | None:
+        return any(isinstance(fact.fact, ReplacementLost) for fact in await bench.facts(case_stream(key.case))) or None
+
+    await eventually(told)
+    await found(bench)
+    await bench.until(key, Status.RESURFACED)
+    with pytest.raises(RefusalError) as refusal:
+        await bench.decide(key, Action.RULE, verdict=Verdict.FOUND, reinstate=True)
+    assert refusal.value.code is Code.REPLACEMENT_LOST
+    await bench.decide(key, Action.RULE, decision="D-2", verdict=Verdict.FOUND)
+    assert await ended(bench, key) == Outcome.FOUND
+    assert (await bench.until(second, Status.WATCHING)).replacement_lost is None
+
+
+class TestWaiting:
+    @pytest.fixture
+    def policy(self) -> Policy:
+        return Policy(supervisors=SUPERVISORS, rules=(Rule(wait_hours=24),))
+
+    async def test_a_waiting_case_is_blocked_and_then_replaced(self, bench: Bench) -> None:
+        await bench.container("lost", licences=1)
+        await bench.container("spare")
+        key = await bench.report("R-1")
+        await bench.until(key, Status.WAITING)
+
+        await bench.env.sleep(timedelta(hours=25))
+
+        await bench.until(key, Status.WATCHING)
+
+    async def test_what_is_found_while_the_case_waits_cancels_it_and_lifts_its_measures(self, bench: Bench) -> None:
+        await bench.container("lost", licences=1)
+        key = await bench.report("R-1")
+        await bench.until(key, Status.WAITING)
+
+        await found(bench)
+
+        assert await ended(bench, key) == Outcome.CANCELLED
+        await bench.save(key, Outcome.CANCELLED)
+
+        async def served() -> bool | None:
+            stated = ContactStatement(contact="C-1", serial="lost", occurred=datetime.now(UTC))
+            answer = await bench.backend.contact(bench.vendor, stated, datetime.now(UTC))
+            return not answer.refused
+
+        assert await eventually(served)
+
+
+class TestDeadlines:
+    @pytest.fixture
+    def policy(self) -> Policy:
+        approval = Approval(due_hours=48, remind_hours=24, undecided=Undecided.ESCALATE, escalate_to=("bob",))
+        return Policy(supervisors=SUPERVISORS, rules=(Rule(mode=Mode.MANUAL, approval=approval),))
+
+    async def test_who_decides_nothing_is_reminded_and_the_case_is_escalated(self, bench: Bench) -> None:
+        await bench.container("lost", licences=1)
+        await bench.container("spare")
+        key = await bench.report("R-1")
+        await bench.until(key, Status.AWAITING_APPROVAL)
+
+        await bench.env.sleep(timedelta(hours=49))
+
+        await bench.until(key, Status.ESCALATED)
+        with pytest.raises(RefusalError) as refusal:
+            await bench.decide(key, Action.APPROVE)
+        assert refusal.value.code is Code.NOT_ESCALATED_TO
+        await bench.decide(key, Action.APPROVE, by="bob", decision="D-2")
+        await bench.until(key, Status.WATCHING)
+        await bench.save(key, "escalated")
+        names = [fact.fact.name for fact in await bench.facts(case_stream(key.case))]
+        assert names[2:4] == ["approval.reminded", "approval.overdue"]
+
+    async def test_a_decision_made_before_another_report_joined_is_stale(self, bench: Bench) -> None:
+        await bench.container("lost", licences=1)
+        key = await bench.report("R-1")
+        seen = await bench.until(key, Status.AWAITING_APPROVAL)
+        await bench.report("R-2")
+
+        with pytest.raises(RefusalError) as refusal:
+            await bench.decide(key, Action.APPROVE, on=seen.material)
+        assert refusal.value.code is Code.STALE
+
+    async def test_on_a_condition_a_stop_gap_is_issued_and_the_rest_once_it_is_met(self, bench: Bench) -> None:
+        await bench.container("lost", licences=1)
+        await bench.container("spare")
+        key = await bench.report("R-1")
+        await bench.until(key, Status.AWAITING_APPROVAL)
+        await bench.decide(key, Action.APPROVE, condition="a police report", condition_days=14)
+        await bench.until(key, Status.WATCHING)
+
+        await bench.decide(key, Action.MEET, decision="D-2")
+
+        async def whole() -> bool | None:
+            state = await bench.handle(key).query(LossCase.state_of_case)
+            return (state is not None and state.status is Status.WATCHING and not state.owes) or None
+
+        await eventually(whole)
+        await bench.save(key, "condition_met")
+        gaps = [
+            fact.fact.model_dump()["stop_gap"] for fact in await bench.facts() if fact.fact.name == "licence.issued"
+        ]
+        assert gaps[-2:] == [True, False]
+
+
+class TestEvidence:
+    @pytest.fixture
+    def policy(self) -> Policy:
+        limits = Limits(evidence=("police_report",))
+        return Policy(supervisors=SUPERVISORS, rules=(Rule(mode=Mode.HYBRID, limits=limits),))
+
+    async def test_evidence_that_was_missing_has_policy_decide_again(self, bench: Bench) -> None:
+        await bench.container("lost", licences=1)
+        await bench.container("spare")
+        key = await bench.report("R-1")
+        await bench.until(key, Status.AWAITING_APPROVAL)
+
+        await bench.take(
+            EvidenceStatement(
+                statement="E-1",
+                report="R-1",
+                serial="lost",
+                reporter=CRM,
+                evidence=("police_report",),
+                occurred=datetime.now(UTC),
+            )
+        )
+
+        await bench.until(key, Status.WATCHING)
+        await bench.save(key, "evidence")
+
+
+SIGHTINGS = 10_000
+
+
+async def test_a_watch_with_ten_thousand_sightings_keeps_its_history_bounded_and_counts_each_once(
+    bench: Bench,
+) -> None:
+    key = await watched(bench)
+    handle = bench.handle(key)
+
+    async def contacts(first: int) -> None:
+        for number in range(first, SIGHTINGS, 20):
+            await bench.contact(f"C-{number}")
+            if number % 50 == 0:  # brought again
+                await bench.contact(f"C-{number}")
+
+    await asyncio.gather(*(contacts(first) for first in range(20)))
+
+    async def all_counted() -> bool | None:
+        state = await handle.query(LossCase.state_of_case)
+        return (state is not None and state.sightings == SIGHTINGS) or None
+
+    await eventually(all_counted, 120)
+    description = await handle.describe()
+    assert description.raw_description.workflow_execution_info.history_length < 3_000
+    state = await handle.query(LossCase.state_of_case)
+    assert (state.status, state.seen_to, state.seen_beyond) == (Status.RESURFACED, SIGHTINGS, ())
+    sighted = [fact for fact in await bench.facts(case_stream(key.case)) if isinstance(fact.fact, CaseSighted)]
+    assert len(sighted) == SIGHTINGS - 1
+    await bench.decide(key, Action.RULE, verdict=Verdict.CLONE)
+    again = await bench.decide(key, Action.RULE, verdict=Verdict.CLONE)
+    assert again.decision == "D-1"
+    assert await ended(bench, key) == Outcome.CLONE
