@@ -63,11 +63,13 @@ class Bench:
                 )
             )
 
-    async def report(self, report: str, serial: str = "lost", reason: Reason = Reason.LOST) -> CaseKey:
+    async def report(
+        self, report: str, serial: str = "lost", reason: Reason = Reason.LOST, kind: Kind = Kind.DONGLE
+    ) -> CaseKey:
         stated = LossStatement(
             report=report,
             serial=serial,
-            kind=Kind.DONGLE,
+            kind=kind,
             reason=reason,
             reporter=Reporter(role=Role.BACK_OFFICE, name="crm"),
             occurred=datetime.now(UTC),
