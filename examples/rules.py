@@ -84,6 +84,9 @@ class World:
         case = self.claims.get(serial)
         if case is None and by == "found":
             self.letters["no_case"] += 1
+        elif case is not None and case.status == "awaiting_approval" and by == "found":
+            case.status = "closed: cancelled"
+            del self.claims[serial]
         elif case is not None and case.status == "watching":
             case.status = "resurfaced"
 

@@ -45,7 +45,7 @@ class TemporalCases:
         """
         start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
             WORKFLOW,
-            args=[key, None],  # nothing is carried over into its first history
+            args=[key, None],  # types are given to arguments only where none is left out
             id=key.case,
             task_queue=self._task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,

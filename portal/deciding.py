@@ -135,5 +135,5 @@ def _order(decision: str | None, **told: Any) -> DecisionOrder:
         return DecisionOrder.model_validate({"decision": decision or str(uuid4()), **told})
     except ValidationError as error:
         said = (f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
-        told = "; ".join(one.removeprefix(": ").removeprefix("Value error, ") for one in said)
-        raise RefusalError(Code.INVALID_DATA, told) from None
+        sentence = "; ".join(one.removeprefix(": ").removeprefix("Value error, ") for one in said)
+        raise RefusalError(Code.INVALID_DATA, sentence) from None

@@ -43,6 +43,7 @@ from events.terms import (
     Cause,
     Decision,
     Instant,
+    Kind,
     Outcome,
     Recovery,
     Serial,
@@ -390,7 +391,7 @@ def _decided(state: CaseState, command: Decide) -> list[CaseFact]:
             return [CaseCancelled.model_validate(named), CaseClosed(outcome=Outcome.CANCELLED)]
         case Action.RULE:
             assert order.verdict is not None
-            unreplaced = order.verdict is Verdict.FOUND and state.target is None and bool(state.licences)
+            unreplaced = order.verdict is Verdict.FOUND and state.target is None and _is_licensed(state)
             reinstate = order.reinstate or unreplaced
             ruled = CaseRuled.model_validate({**named, "verdict": order.verdict, "reinstate": reinstate})
             return [ruled] if reinstate else [ruled, CaseClosed(outcome=Outcome(order.verdict))]
@@ -467,8 +468,12 @@ def _denied_verdict(state: CaseState, order: DecisionOrder) -> Code | None:
         return None
     if state.replacement_lost is not None:
         return Code.REPLACEMENT_LOST
-    licensed = bool(state.licences) and loss_of(state.report).recovery is not Recovery.ROTATION
-    return None if licensed and state.status is Status.RESURFACED else Code.NOTHING_TO_DECIDE
+    return None if _is_licensed(state) and state.status is Status.RESURFACED else Code.NOTHING_TO_DECIDE
+
+
+def _is_licensed(state: CaseState) -> bool:
+    """Whether licences were lost that can be reinstated; those of a cloud container stay where they are."""
+    return bool(state.licences) and state.report.kind is not Kind.CLOUD
 
 
 def taken(state: CaseState | None, command: Command) -> tuple[CaseState | None, list[CaseFact]]:

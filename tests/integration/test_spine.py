@@ -301,3 +301,9 @@ def test_what_is_not_known_is_told_in_a_sentence(lostfound: Installation, words:
     assert done.returncode == 1
     assert f"[{code}]" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_log_of_all_this_breaches_no_invariant(lostfound: Installation) -> None:
+    told = lostfound.run("audit", "invariants", "--under-way", "1")
+
+    assert told.returncode == 0, told.stdout

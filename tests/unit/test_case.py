@@ -624,3 +624,11 @@ def test_a_full_replacement_that_is_stuck_is_not_resumed_once_the_stop_gap_is_lo
 
     assert state.denial_of("D-1") == Code.REPLACEMENT_LOST
     assert state.status is Status.STUCK
+
+
+def test_access_data_that_were_remembered_close_the_case_and_reinstate_nothing() -> None:
+    ruled = decision(Action.RULE, verdict=Verdict.FOUND)
+    state, written = after(FORGOTTEN, ASSESSED, BLOCKED, NO_TARGET, FOUND, ruled)
+
+    assert (state.status, state.outcome) == (Status.CLOSED, Outcome.FOUND)
+    assert not any(getattr(fact, "reinstate", False) for fact in written)
