@@ -11,7 +11,7 @@ ARGS ?=
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test unit integration bench lint clean
+.PHONY: help run test unit integration soak bench lint clean
 
 help: ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -28,6 +28,9 @@ unit: $(VENV)/.dev ## Run the tests that need no services.
 
 integration: $(VENV)/.dev ## Run the tests on real services.
 	@exec $(BIN)/pytest -m 'integration or chaos' $(ARGS)
+
+soak: $(VENV)/.dev ## Try the invariants on 10,000 random histories.
+	@LOSTFOUND_SOAK=1 exec $(BIN)/pytest tests/machine $(ARGS)
 
 bench: $(VENV)/.dev ## Measure speed and memory; ARGS=--strict fails when a bar is missed.
 	@exec $(BIN)/python -m bench $(ARGS)

@@ -1,0 +1,234 @@
+"""The nine invariants as an auditor checks them: on the log alone, fact by fact, knowing only the vendor's policy."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from events.envelope import Recorded
+from tests.machine.oracle import STANDING, must
+
+IMMATERIAL = ("case.sighted", "decision.denied", "approval.reminded")
+ENDS = ("confirmed", "unconfirmable", "lifted")
+MOVES = {
+    ("ordered", None),
+    ("ordered", "lifted"),
+    ("delivered", "ordered"),
+    *(("confirmed", before) for before in ("ordered", "delivered")),
+    *(("unconfirmable", before) for before in ("ordered", "delivered")),
+    *(("lifted", before) for before in ("ordered", "delivered")),
+}
+"""What a measure comes to, and from where."""
+ORDINALS = ("recovery.reserved", "recovery.freed")
+
+
+class Auditor:
+    """Reads the log once. `asked` answers which measures (measure, subject) the policy asks for in a case."""
+
+    def __init__(self, vendor: str, policy: dict[str, Any], asked: Callable[[str], set[tuple[str, str]]]) -> None:
+        self.vendor, self.policy, self.asked = vendor, policy, asked
+        self.streams: dict[str, list[Recorded]] = defaultdict(list)
+        self.read = 0
+        self.last: Recorded | None = None
+        self.generation: dict[str, int] = {}
+        self.effective: dict[str, set[int]] = defaultdict(set)
+        self.superseded: dict[tuple[str, int], str] = {}
+        self.holders: dict[str, str] = {}
+        self.measures: dict[tuple[str, str, str], str] = {}
+        self.reports: dict[str, str] = {}
+        self.received: dict[str, datetime] = {}
+        self.reporters: dict[str, set[str]] = defaultdict(set)
+        self.decided: dict[str, Any] = {}
+        self.granted: dict[str, Any] = {}
+        self.first: dict[str, str] = {}
+        self.reserved: dict[str, tuple[tuple[str, ...], int]] = {}
+        self.tells: set[str] = set()
+        self.closed: dict[str, str] = {}
+
+    def of(self, case: str) -> list[Recorded]:
+        """The facts of a case, in their order."""
+        return self.streams[f"case/{case}"]
+
+    def material(self, case: str) -> list[int]:
+        """The numbers of its material facts."""
+        return [one.sequence for one in self.of(case) if one.fact.name not in IMMATERIAL]
+
+    def audit(self, log: list[Recorded]) -> list[Recorded]:
+        """Check what was added to the log since the last time; what it is."""
+        must(len(log) >= self.read, "facts were deleted")
+        if self.last is not None:
+            must(log[self.read - 1] is self.last, "a fact of the past was changed")
+        added = log[self.read :]
+        for one in added:
+            self._audit(one)
+            self.last = one
+        self.read = len(log)
+        return added
+
+    def _audit(self, one: Recorded) -> None:
+        must(one.vendor == self.vendor, f"a fact of {one.vendor} in the log of {self.vendor}")
+        stream = self.streams[one.stream]
+        head = (stream[-1].sequence, stream[-1].hash) if stream else (0, b"")
+        must((one.sequence - 1, one.previous_hash) == head, f"{one.stream} is not chained at {one.sequence}")
+        must(self.last is None or one.recorded >= self.last.recorded, "the log's clock went back")
+        stream.append(one)
+        fact = one.fact
+        check = getattr(self, "_" + fact.name.replace(".", "_"), None)
+        if check:
+            check(one.stream.removeprefix("case/"), fact)
+        elif fact.name.startswith("measure."):
+            self._measure(fact)
+
+    # What the backend did.
+
+    def _container_registered(self, _: str, fact: Any) -> None:
+        self.holders[fact.serial] = fact.holder
+
+    def _licence_issued(self, _: str, fact: Any) -> None:
+        effective = self.effective[fact.licence]
+        effective.add(fact.generation)
+        must(len(effective) == 1, f"{fact.licence} is effective at generations {effective} at once")
+        must(fact.generation == self.generation.get(fact.licence, 0) + 1, f"{fact.licence} skips a generation")
+        self.generation[fact.licence] = fact.generation
+        must(
+            fact.holder == self.holders[fact.serial],
+            f"{fact.licence} is issued to {fact.holder}, who has no {fact.serial}",
+        )
+        if fact.case is None:
+            return
+        self._is_blocked(fact.case)
+        self._is_granted(fact.case)
+        must(
+            self.holders[self.of(fact.case)[0].fact.serial] == fact.holder, f"{fact.case} is replaced to another holder"
+        )  # type: ignore[attr-defined]
+        reinstates = self.granted.get(fact.case) == "reinstate"
+        must(reinstates or fact.case not in self.tells, f"{fact.case} is issued though its replacement is lost")
+
+    def _licence_superseded(self, _: str, fact: Any) -> None:
+        claim = (fact.licence, fact.generation)
+        must(claim not in self.superseded, f"{claim} is superseded twice")
+        must(fact.generation in self.effective[fact.licence], f"{claim} is superseded and was not effective")
+        self.superseded[claim] = fact.case
+        self.effective[fact.licence].discard(fact.generation)
+
+    def _access_offered(self, _: str, fact: Any) -> None:
+        if fact.case is not None:
+            self._is_blocked(fact.case)
+            self._is_granted(fact.case)
+
+    def _is_blocked(self, case: str) -> None:
+        if self.granted.get(case) == "reinstate":
+            return
+        for measure, subject in self.asked(case):
+            state = self.measures.get((case, measure, subject))
+            must(state in STANDING, f"{case} is replaced while {measure} of {subject} is {state}")
+
+    def _is_granted(self, case: str) -> None:
+        must(self.granted.get(case), f"{case} is replaced, and neither policy nor a person said so")
+
+    def _measure(self, fact: Any) -> None:
+        key = (fact.case, str(fact.measure), fact.subject)
+        state = fact.name.removeprefix("measure.")
+        must((state, self.measures.get(key)) in MOVES, f"{key} goes from {self.measures.get(key)} to {state}")
+        self.measures[key] = state
+
+    def _recovery_reserved(self, _: str, fact: Any) -> None:
+        must(fact.case not in self.reserved, f"{fact.case} has a recovery set aside twice")
+        term = timedelta(days=next(rule["quota"]["term_days"] for rule in self.policy["rules"] if "quota" in rule))
+        for subject in fact.subjects:
+            others = {
+                ordinal
+                for case, (subjects, ordinal) in self.reserved.items()
+                if subject in subjects and abs(self.received[case] - self.received[fact.case]) < term
+            }
+            must(len(others) < fact.limit, f"{subject} has {len(others) + 1} recoveries, and {fact.limit} are allowed")
+        must(1 <= fact.ordinal <= fact.limit, f"recovery {fact.ordinal} of {fact.limit}")
+        self.reserved[fact.case] = (fact.subjects, fact.ordinal)
+
+    def _recovery_freed(self, _: str, fact: Any) -> None:
+        must(fact.case in self.reserved, f"{fact.case} frees what it never had")
+        del self.reserved[fact.case]
+
+    # What cases said.
+
+    def _loss_reported(self, case: str, fact: Any) -> None:
+        must(
+            fact.report not in self.reports, f"report {fact.report} is in {case} and in {self.reports.get(fact.report)}"
+        )
+        self.reports[fact.report] = case
+        self.received.setdefault(case, fact.received)
+        self.reporters[case].add(fact.reporter.name)
+        holder = self.holders[fact.serial]
+        must(
+            fact.reporter.role == "back_office" or fact.reporter.name == holder, f"{fact.reporter} claims {fact.serial}"
+        )
+
+    def _case_decided(self, case: str, fact: Any) -> None:
+        must(fact.policy_version == self.policy.get("policy_version", 1), "decided under another policy version")
+        must(fact.reasons, f"{case} is decided without a reason")
+        self.first.pop(case, None)
+        self.decided[case] = fact
+        self.granted[case] = None
+        if fact.decision == "automatic":
+            limited = fact.limit is not None
+            must(not limited or case in self.reserved, f"{case} is automatic without one of its quota")
+            self.granted[case] = "automatic"
+
+    def _approval_given(self, case: str, fact: Any) -> None:
+        self._allowed(case, fact.by)
+        self.first[case] = fact.by
+
+    def _case_approved(self, case: str, fact: Any) -> None:
+        self._allowed(case, fact.by)
+        decided = self.decided[case]
+        if decided.four_eyes:
+            must(self.first.get(case) not in (None, fact.by), f"{case} is approved by one person alone")
+        if decided.limit is not None and case not in self.reserved:
+            must(fact.goodwill and fact.why, f"{case} is beyond the quota, and nobody took that on")
+        self.granted[case] = "approved"
+
+    def _allowed(self, case: str, by: str) -> None:
+        holder = self.holders[self.of(case)[0].fact.serial]  # type: ignore[attr-defined]
+        must(by in self.policy["supervisors"], f"{by} approves {case} and is no supervisor")
+        must(by != holder and by not in self.reporters[case], f"{by} approves {case}, their own")
+
+    def _replacing_begun(self, case: str, _: Any) -> None:
+        self._is_blocked(case)
+        self._is_granted(case)
+
+    def _waiting_begun(self, case: str, _: Any) -> None:
+        self._is_granted(case)
+
+    def _case_ruled(self, case: str, fact: Any) -> None:
+        if fact.reinstate:
+            must(fact.by in self.policy["supervisors"], f"{fact.by} reinstates {case}")
+            self.granted[case] = "reinstate"
+        must(fact.by or fact.verdict in ("found", "damaged"), f"nobody ruled {fact.verdict} on {case}")
+
+    def _replacement_withdrawn(self, case: str, _: Any) -> None:
+        current = {
+            f"licence/{name}/{number}"
+            for (name, old), by in self.superseded.items()
+            if by == case and (number := old + 1) == self.generation[name]
+        }
+        for subject in current:
+            state = self.measures.get((case, "withdrawal", subject))
+            must(state == "confirmed", f"{subject} of {case} counts as withdrawn and is {state}")
+
+    def _case_reinstated(self, case: str, fact: Any) -> None:
+        must(self.granted.get(case) == "reinstate", f"{case} is reinstated, and nobody ruled so")
+        must(case not in self.tells, f"{case} is reinstated though its replacement is lost")
+
+    def _replacement_lost(self, case: str, _: Any) -> None:
+        self.tells.add(case)
+        if self.granted.get(case) == "reinstate":
+            self.granted[case] = None
+
+    def _case_closed(self, case: str, fact: Any) -> None:
+        must(case not in self.closed, f"{case} ends twice")
+        self.closed[case] = fact.outcome
+
+    def over(self) -> None:
+        """Every ordered measure of a case that is over has ended."""
+        for (case, measure, subject), state in self.measures.items():
+            must(case not in self.closed or state in ENDS, f"{measure} of {subject} is {state} though {case} is over")

@@ -1,0 +1,808 @@
+"""What must become of what is stated, by the rules of the domain alone, in plain Python that shares only words with
+the product. Where the domain leaves a choice, the oracle allows several answers, and then adopts the one it is shown.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+Claim = tuple[str, int]
+"""A licence, or a cloud container whose access data it stands for, and a generation of it."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table of losses."""
+
+    scopes: tuple[str, ...]
+    recovery: str
+    measures: tuple[str, ...]
+
+
+BOTH, WHOLE = ("container", "licences"), ("container",)
+TABLE = {
+    ("dongle", "lost"): Row(BOTH, "next", ("blacklisting",)),
+    ("dongle", "stolen"): Row(WHOLE, "next", ("blacklisting",)),
+    ("dongle", "damaged"): Row(BOTH, "stop_gap", ("withdrawal",)),
+    ("act", "same_hardware"): Row(BOTH, "reissue", ("deactivation",)),
+    ("act", "hardware_replaced"): Row(BOTH, "next", ("deactivation", "blacklisting")),
+    ("act", "computer_stolen"): Row(BOTH, "next", ("deactivation", "blacklisting")),
+    ("cloud", "forgotten"): Row(WHOLE, "reset", ()),
+    ("cloud", "stolen"): Row(WHOLE, "rotation", ("blacklisting",)),
+}
+UNDECIDED = ("awaiting_approval", "escalated")
+LIFTING = ("refused", "rejected", "cancelled", "given_up")
+STANDING = ("ordered", "delivered", "confirmed", "unconfirmable")
+
+
+class BrokenError(AssertionError):
+    """The product did what the domain forbids, or left out what it demands."""
+
+
+def must(holds: object, sentence: str) -> None:
+    """Say what is broken where it does not hold."""
+    if not holds:
+        raise BrokenError(sentence)
+
+
+@dataclass
+class Container:
+    """A container as the vendor's inventory has it."""
+
+    serial: str
+    kind: str
+    holder: str
+    fingerprint: dict[str, str] | None
+    generation: int = 1
+    last_contact: datetime | None = None
+    returned: int = 0
+    machines: dict[int, dict[str, str]] = field(default_factory=dict)
+
+
+@dataclass
+class Licence:
+    """A licence and where its current generation is."""
+
+    name: str
+    serial: str
+    product: str
+    value: int
+    generation: int = 1
+
+
+@dataclass
+class Order:
+    """A blocking measure that was ordered."""
+
+    effective: datetime
+    state: str = "ordered"
+
+
+@dataclass
+class Case:
+    """A loss."""
+
+    name: str
+    serial: str
+    kind: str
+    reason: str
+    scope: str
+    holder: str
+    generation: int
+    received: datetime
+    occurred: datetime
+    reporter: tuple[str, str]
+    claims: list[Claim]
+    last_contact: datetime | None
+    losses: list[datetime]
+    reporters: set[str] = field(default_factory=set)
+    evidence: set[str] = field(default_factory=set)
+    status: str = "reported"
+    outcome: str | None = None
+    why: frozenset[str] = frozenset()
+    beyond: bool = False
+    four_eyes: bool = False
+    first: str | None = None
+    due: datetime | None = None
+    escalated_to: tuple[str, ...] = ()
+    condition_days: int | None = None
+    condition: bool = False
+    waits_until: datetime | None = None
+    lapses: datetime | None = None
+    activates: bool = False
+    """Whether the backend takes the next machine that asks for it, be the case held up meanwhile or not."""
+    target: str | None = None
+    issued: dict[str, int] = field(default_factory=dict)
+    recovered: bool = False
+    back: bool = False
+    watch_until: datetime | None = None
+    settled: bool = False
+    replacement_lost: bool = False
+    withdrawn: bool = False
+    stuck_in: str | None = None
+    freed: bool = False
+    over: bool = False
+    decisions: dict[str, bool] = field(default_factory=dict)
+    measures: dict[tuple[str, str], Order] = field(default_factory=dict)
+    """By measure and subject, in the order in which they were ordered."""
+
+    @property
+    def row(self) -> Row:
+        return TABLE[self.kind, self.reason]
+
+    @property
+    def licences(self) -> dict[str, int]:
+        return {} if self.kind == "cloud" else dict(self.claims)
+
+    @property
+    def owes(self) -> bool:
+        return self.condition or self.reason == "damaged"
+
+
+class Oracle:
+    """One vendor, by the rules. `policy` is the policy's file as data; `now` is set by who drives it.
+
+    `choice` answers what the product chose where the domain leaves a choice: a question and the case's name.
+    """
+
+    def __init__(self, policy: dict[str, Any], choice: Callable[[str, str], Any]) -> None:
+        self.policy = policy
+        self.choice = choice
+        self.now: datetime
+        self.containers: dict[str, Container] = {}
+        self.licences: dict[str, Licence] = {}
+        self.cases: dict[str, Case] = {}
+        self.reports: dict[str, tuple[tuple[Any, ...], str]] = {}
+        self.reserved: dict[str, tuple[tuple[str, ...], datetime]] = {}
+        self.contacts: set[str] = set()
+        self.said: set[tuple[str, str]] = set()
+        self.broken: set[str] = set()
+        self.access: dict[tuple[str, int], bool] = {}
+        self.pending: dict[str, dict[str, str]] = {}
+        self.superseded: dict[Claim, str] = {}
+
+    # The inventory.
+
+    def register(self, serial: str, kind: str, holder: str, fingerprint: dict[str, str] | None) -> None:
+        """A container, known from now on, and offered to the cases of its holder that wait for one."""
+        if serial in self.containers:
+            return
+        self.containers[serial] = Container(serial, kind, holder, fingerprint)
+        if fingerprint:
+            self.containers[serial].machines[1] = fingerprint
+        for case in self.cases.values():
+            if case.holder == holder and case.kind == "dongle" and case.status == "awaiting_target":
+                case.status = "replacing"
+                self._issue(case)
+
+    def licence(self, name: str, serial: str, product: str, value: int) -> None:
+        """A licence of the vendor's own issue."""
+        self.licences.setdefault(name, Licence(name, serial, product, value))
+
+    # Reports.
+
+    def answers(
+        self, report: str, serial: str, kind: str, reason: str, by: tuple[str, str], scope: str, names: Iterable[str]
+    ) -> tuple[str, set[str]]:
+        """What a report may be answered with: `refused` and the codes, `joined` and the cases, or `opened`."""
+        container = self.containers.get(serial)
+        if container is None or (by[0] == "holder" and by[1] != container.holder):
+            return "refused", {"unknown_container"}
+        codes = set()
+        if container.kind != kind:
+            codes.add("kind_mismatch")
+        said = (serial, kind, reason, scope, tuple(sorted(set(names))))
+        if report in self.reports and self.reports[report][0] != said:
+            codes.add("report_id_taken")
+        if codes:
+            return "refused", codes
+        if report in self.reports:
+            return "joined", {self.reports[report][1]}
+        scoped = self._scope(container, scope, names)
+        here = {name for name, _ in scoped}
+        gone = set(names) - here
+        from_here = [case for case in self.cases.values() if case.serial == serial and not case.freed]
+        former = {case.name for case in from_here if gone & {name for name, _ in case.claims}}
+        if gone - {name for case in from_here for name, _ in case.claims}:
+            return "refused", {"unknown_licence"}
+        if scope == "container" and not here:
+            former |= {case.name for case in from_here if case.claims}
+        overlapping = {case.name for case in from_here if set(scoped) & set(case.claims)}
+        if joined := overlapping or former:
+            return "joined", joined
+        return "opened", set()
+
+    def _scope(self, container: Container, scope: str, names: Iterable[str]) -> list[Claim]:
+        if container.kind == "cloud":
+            return [(container.serial, container.generation)]
+        held = {one.name: one.generation for one in self.licences.values() if one.serial == container.serial}
+        return [(name, held[name]) for name in sorted(held) if scope == "container" or name in set(names)]
+
+    def report(
+        self,
+        case: str,
+        report: str,
+        serial: str,
+        kind: str,
+        reason: str,
+        by: tuple[str, str],
+        scope: str,
+        names: Iterable[str],
+        occurred: datetime,
+        evidence: Iterable[str],
+    ) -> None:
+        """A report was taken into this case: one of those that `answers` allows."""
+        known = report in self.reports
+        self.reports.setdefault(report, ((serial, kind, reason, scope, tuple(sorted(set(names)))), case))
+        container = self.containers[serial]
+        if case not in self.cases:
+            claims = self._scope(container, scope, names)
+            new = Case(
+                *(case, serial, kind, reason, scope, container.holder, container.generation),
+                *(self.now, occurred, by, claims, container.last_contact, self._losses(container.holder)),
+            )
+            new.evidence |= set(evidence)
+            self.cases[case] = new
+        of = self.cases[case]
+        if not known and of.status != "closed":
+            of.reporters.add(by[1])
+        self._tell(of)
+        if of.status == "reported":
+            self._assess(of)
+
+    def _losses(self, holder: str) -> list[datetime]:
+        return [case.received for case in self.cases.values() if case.holder == holder and case.claims]
+
+    def _tell(self, case: Case) -> None:
+        """The cases that issued what this one says is lost."""
+        for other in self.cases.values():
+            lost = set(case.claims) & set(other.issued.items())
+            if other is not case and other.status != "closed" and lost and not other.replacement_lost:
+                other.replacement_lost = True
+                if other.status == "reinstating":
+                    self._keep(other)
+                    other.status = "resurfaced"
+
+    # What policy says.
+
+    def rule(self, case: Case) -> dict[str, Any]:
+        """The most specific rule; a person decides where there is none."""
+        fitting = [
+            rule
+            for rule in self.policy["rules"]
+            if case.kind in rule.get("kinds", [case.kind]) and case.reason in rule.get("reasons", [case.reason])
+        ]
+        return max(fitting, key=lambda rule: ("kinds" in rule, "reasons" in rule), default={"mode": "manual"})
+
+    def _value(self, case: Case) -> int:
+        cloud = [one for one in self.licences.values() if one.serial == case.serial]
+        return sum(
+            one.value for one in (cloud if case.kind == "cloud" else map(self.licences.get, case.licences)) if one
+        )
+
+    def _limits(self, case: Case, evidence: set[str]) -> frozenset[str]:
+        """What sends a hybrid case to a person."""
+        rule = self.rule(case)
+        if rule.get("mode") == "manual":
+            return frozenset({"manual"})
+        if rule.get("mode") != "hybrid":
+            return frozenset()
+        limits = rule.get("limits") or {}
+        found = set()
+        if "value_above_cents" in limits and self._value(case) > limits["value_above_cents"]:
+            found.add("value")
+        if losses := limits.get("losses"):
+            start = case.received - timedelta(days=losses["term_days"])
+            if sum(start < at <= case.received for at in case.losses) > losses["more_than"]:
+                found.add("losses")
+        if set(limits.get("evidence", ())) - evidence:
+            found.add("evidence")
+        if limits.get("holder_only") and case.reporter != ("holder", case.holder):
+            found.add("reporter")
+        if limits.get("contact_after_loss", True) and case.last_contact and case.last_contact > case.occurred:
+            found.add("contact")
+        return frozenset(found)
+
+    def _reserve(self, case: Case) -> bool:
+        """Whether the quota has one left for this case, or had."""
+        if case.name in self.reserved:
+            return True
+        quota = self.rule(case)["quota"]
+        products = sorted({self.licences[name].product for name in case.licences})
+        if case.kind == "cloud":
+            held = [one for one in self.licences.values() if one.serial == case.serial]
+            products, names = sorted({one.product for one in held}), [one.name for one in held]
+        else:
+            names = list(case.licences)
+        of = {"holder": [case.holder], "container": [case.serial], "licence": names, "product": products}
+        subjects = tuple(of[quota.get("per", "holder")]) or (f"container {case.serial}",)
+        term = timedelta(days=quota["term_days"])
+        for subject in subjects:
+            held_by = [
+                at
+                for other, (others, at) in self.reserved.items()
+                if subject in others and not self.cases[other].freed and abs(at - case.received) < term
+            ]
+            if len(held_by) >= quota["recoveries"]:
+                return False
+        self.reserved[case.name] = (subjects, case.received)
+        return True
+
+    def _assess(self, case: Case) -> None:
+        if not case.claims:
+            self._close(case, "refused")
+            return
+        case.why = self._limits(case, case.evidence)
+        if not case.why and self.rule(case).get("quota") and not self._reserve(case):
+            case.beyond, case.why = True, frozenset({"quota"})
+        if case.why:
+            self._await_approval(case)
+        else:
+            self._block(case)
+
+    def _await_approval(self, case: Case) -> None:
+        rule = self.rule(case)
+        above = rule.get("four_eyes_above_cents")
+        case.four_eyes = above is not None and self._value(case) > above
+        approval = rule.get("approval")
+        case.due = self.now + timedelta(hours=approval["due_hours"]) if approval else None
+        case.status, case.first = "awaiting_approval", None
+
+    def _again(self, case: Case, ask_quota: bool) -> None:
+        """Policy decides again, now that more is known."""
+        why = self._limits(case, case.evidence)
+        beyond = case.beyond
+        if not why and self.rule(case).get("quota"):
+            if ask_quota:
+                beyond = not self._reserve(case)
+            if beyond:
+                why = frozenset({"quota"})
+        undecided = case.status in UNDECIDED
+        if why and not undecided:
+            if why != case.why or self.choice("asks again", case.name):
+                case.why = why
+                self._await_approval(case)
+        elif why:
+            if why != case.why or self.choice("decided anew", case.name):
+                case.first = None
+            case.why, case.beyond = why, beyond
+        elif undecided and ask_quota:
+            case.why, case.beyond = why, False
+            self._block(case)
+
+    # Blocking, waiting, replacing.
+
+    def subjects(self, case: Case) -> list[str]:
+        """What its measures aim at."""
+        if case.kind == "cloud":
+            return [f"access_data/{case.serial}/{case.generation}"]
+        if case.scope == "container":
+            return [f"container/{case.serial}/{case.generation}"]
+        return [f"licence/{name}/{generation}" for name, generation in case.claims]
+
+    def asked(self, case: Case) -> list[tuple[str, int]]:
+        """The measures of its policy in their order, with their delays in hours."""
+        asked = self.rule(case).get("measures")
+        if asked is None or not case.row.measures:
+            return [(measure, 0) for measure in case.row.measures]
+        return [(one, 0) if isinstance(one, str) else (one["measure"], one["delay_hours"]) for one in asked]
+
+    def _block(self, case: Case) -> None:
+        case.status = "blocking"
+        if self._fails(case, "block"):
+            return
+        for subject in self.subjects(case):
+            for measure, delay in self.asked(case):
+                effective = self.now + timedelta(hours=delay)
+                case.measures.setdefault((measure, subject), Order(effective))
+        wait = timedelta(hours=self.rule(case).get("wait_hours", 0))
+        if wait:
+            case.waits_until = case.waits_until or self.now + wait
+            if case.waits_until > self.now:
+                case.status = "waiting"
+                return
+        case.status = "replacing"
+        self._issue(case)
+
+    def _fails(self, case: Case, deed: str) -> bool:
+        if deed in self.broken:
+            case.stuck_in, case.status = case.status, "stuck"
+        return deed in self.broken
+
+    def is_blocked(self, subject: str, at: datetime | None, but: str | None = None) -> set[str]:
+        """The cases whose measures stand against a subject, and are in effect at this time if one is given."""
+        return {
+            case.name
+            for case in self.cases.values()
+            for (_, aim), order in case.measures.items()
+            if aim == subject and order.state in STANDING and (at is None or order.effective <= at)
+            if case.name != but
+        }
+
+    def named(self, licence: str) -> str:
+        """A licence's current generation, as measures aim at it."""
+        return f"licence/{licence}/{self.licences[licence].generation}"
+
+    def _targets(self, case: Case) -> tuple[set[str], set[str]]:
+        """The containers that may take a dongle's replacement, and those that must not be passed over."""
+        may, fit = set(), set()
+        for one in self.containers.values():
+            empty = not any(licence.serial == one.serial for licence in self.licences.values())
+            if (one.holder, one.kind) != (case.holder, case.kind) or one.serial == case.serial:
+                continue
+            if (case.scope == "container" and not empty) or self.is_blocked(
+                f"container/{one.serial}/{one.generation}", None
+            ):
+                continue
+            may.add(one.serial)
+            lost = (
+                other.serial == one.serial and other.scope == "container" and other.status != "closed"
+                for other in self.cases.values()
+            )
+            if not any(lost):
+                fit.add(one.serial)
+        return may, fit
+
+    def _issue(self, case: Case) -> None:
+        """The replacement, where there is a target for it."""
+        case.status = "replacing"
+        if self._fails(case, "issue"):
+            return
+        container = self.containers[case.serial]
+        full = case.target is not None
+        if case.row.recovery in ("reset", "rotation"):
+            generation = case.generation + 1
+            self.access.setdefault((case.serial, generation), False)
+            if case.row.recovery == "reset" and not self.access[case.serial, generation]:
+                case.status, case.lapses = "awaiting_target", self.choice("lapses", case.name)
+                must(case.lapses, "who never sets the access data is waited for in vain")
+                return
+            container.generation = max(container.generation, generation)
+            case.recovered = True
+            case.target = case.serial if case.row.recovery == "rotation" else None
+            self._replaced(case)
+            return
+        if full:
+            target = case.target
+            assert target is not None
+            blocked = self.is_blocked(f"container/{target}/{self.containers[target].generation}", None)
+            moved = any(self.licences[name].generation != number for name, number in case.issued.items())
+            if case.replacement_lost or blocked or moved:
+                case.stuck_in, case.status = case.status, "stuck"
+                return
+        elif case.kind == "act":
+            shown = self.pending.pop(case.name, None)
+            case.activates = shown is None
+            if shown is None:
+                case.status = "awaiting_target"
+                return
+            container.generation += 1
+            container.fingerprint = container.machines[container.generation] = shown
+            target = case.serial
+        else:
+            may, fit = self._targets(case)
+            target = self.choice("target", case.name)
+            if target is None:
+                must(not fit, f"{case.name} waits, and {fit} could take its replacement")
+                case.status = "awaiting_target"
+                return
+            must(target in may, f"{target} takes the replacement of {case.name}, and only {may} may")
+        for name, claimed in case.claims:
+            licence = self.licences[name]
+            before = case.issued.get(name, claimed)
+            must(licence.generation == before, f"{name} is superseded twice: {licence.generation} is not {before}")
+            self.superseded[name, before] = case.name
+            licence.generation, licence.serial = before + 1, target
+            case.issued[name] = before + 1
+        case.target, case.recovered = target, True
+        self._replaced(case, full)
+
+    def _replaced(self, case: Case, full: bool = False) -> None:
+        rule = self.rule(case)
+        if case.row.recovery == "reset":
+            self._close(case, "restored")
+        elif case.reason == "damaged" and full:
+            self._close(case, "returned")
+        else:
+            days = rule["stop_gap_days"] if case.reason == "damaged" else rule["watch_days"]
+            case.watch_until = self.now + timedelta(days=(case.condition_days or days) if case.condition else days)
+            case.status = "watching"
+            if case.reason == "damaged" and case.back:
+                self._issue(case)
+            elif case.settled and not case.owes:
+                self._close(case, "retired")
+
+    def _close(self, case: Case, outcome: str) -> None:
+        """The end: measures that were never confirmed are lifted or unconfirmable, and who recovered nothing claims
+        nothing any more."""
+        self._keep(case)
+        for order in case.measures.values():
+            if order.state in ("ordered", "delivered"):
+                order.state = "lifted" if outcome in LIFTING else "unconfirmable"
+        case.status, case.outcome, case.freed = "closed", outcome, not case.recovered
+
+    def _keep(self, case: Case) -> None:
+        """The replacement is not to be withdrawn any more."""
+        own = {f"licence/{name}/{number}" for name, number in case.issued.items()}
+        for (_, subject), order in case.measures.items():
+            if subject in own and order.state in ("ordered", "delivered"):
+                order.state = "lifted"
+
+    def _withdraw(self, case: Case) -> None:
+        """Reinstate the original, after its replacement is withdrawn."""
+        case.status = "reinstating"
+        if case.target is not None and not case.withdrawn:
+            if self._fails(case, "withdraw"):
+                return
+            names = [("withdrawal", f"licence/{name}/{number}") for name, number in case.issued.items()]
+            for name in names:
+                order = case.measures.get(name)
+                if order is None or order.state == "lifted":
+                    case.measures.pop(name, None)
+                    case.measures[name] = Order(self.now)
+            if any(case.measures[name].state != "confirmed" for name in names):
+                return
+            case.withdrawn = True
+        if self._fails(case, "reinstate"):
+            return
+        container = self.containers[case.serial]
+        here = f"container/{case.serial}/{container.generation}"
+        claimed = {
+            claim for other in self.cases.values() if other is not case and not other.freed for claim in other.claims
+        }
+        now = {name: case.issued.get(name, number) for name, number in case.claims}
+        moved = any(self.licences[name].generation != number for name, number in now.items())
+        if self.is_blocked(here, None, case.name) or moved or claimed & set(now.items()) or case.replacement_lost:
+            case.stuck_in, case.status = "reinstating", "stuck"
+            return
+        for order in case.measures.values():
+            if order.state in ("ordered", "delivered"):
+                order.state = "lifted"
+        if self.is_blocked(here, None) or container.generation != case.generation:
+            container.generation += 1
+            if machine := container.machines.get(case.generation):
+                container.fingerprint = container.machines[container.generation] = machine
+        if case.target is not None:
+            for name, number in now.items():
+                self.superseded[name, number] = case.name
+                self.licences[name].generation, self.licences[name].serial = number + 1, case.serial
+        self._close(case, "found")
+
+    # Decisions.
+
+    def denials(self, case: Case, action: str, by: str, stale: bool, more: dict[str, Any]) -> tuple[set[str], set[str]]:
+        """Why a decision must be denied, and why it may be besides."""
+        deny, may = set(), set()
+        if by not in self.policy["supervisors"]:
+            deny.add("not_a_supervisor")
+        if by == case.holder or by in case.reporters:
+            (deny if action == "approve" else may).add("own_case")
+        stands = {
+            **dict.fromkeys(("approve", "reject", "ask"), UNDECIDED),
+            **{"meet": ("watching",), "cancel": (*UNDECIDED, "waiting"), "rule": ("resurfaced", "reinstating")},
+            **dict.fromkeys(("resume", "give_up"), ("stuck",)),
+        }[action]
+        if case.status not in stands or (action == "meet" and not case.condition):
+            deny |= {"nothing_to_decide"} | ({"too_late"} if action == "cancel" else set())
+        if stale:
+            deny.add("stale")
+        if case.status == "escalated" and by not in case.escalated_to:
+            (deny if action == "approve" else may).add("not_escalated_to")
+        goodwill = (self.rule(case).get("quota") or {}).get("goodwill") or self.policy["supervisors"]
+        if action == "approve":
+            if by == case.first:
+                deny.add("same_supervisor")
+            if case.beyond and not more.get("goodwill"):
+                deny.add("beyond_quota")
+            if more.get("goodwill") and by not in goodwill:
+                deny.add("no_goodwill")
+            if more.get("condition") and case.row.recovery not in ("next", "reissue"):
+                may.add("no_condition")
+        again = action == "meet" or (action == "resume" and case.stuck_in == "replacing" and case.target is not None)
+        if again and case.replacement_lost:
+            deny.add("replacement_lost")
+        if action == "rule" and more.get("reinstate"):
+            if case.replacement_lost:
+                deny.add("replacement_lost")
+            if not case.licences or case.status == "reinstating":
+                may.add("nothing_to_decide")
+        return deny, may
+
+    def decide(self, case: Case, action: str, by: str, decision: str, more: dict[str, Any]) -> None:
+        """A decision that was taken."""
+        case.decisions[decision] = True
+        match action:
+            case "approve" if case.four_eyes and case.first is None:
+                case.first = by
+            case "approve":
+                case.condition = bool(more.get("condition"))
+                case.condition_days = more.get("condition_days")
+                self._block(case)
+            case "reject":
+                self._close(case, "rejected")
+            case "cancel":
+                self._close(case, "cancelled")
+            case "meet":
+                case.condition = False
+                self._issue(case)
+            case "rule":
+                unreplaced = more["verdict"] == "found" and case.target is None and bool(case.licences)
+                if more.get("reinstate") or unreplaced:
+                    self._withdraw(case)
+                else:
+                    self._close(case, more["verdict"])
+            case "resume":
+                back, case.stuck_in = case.stuck_in, None
+                {"blocking": self._block, "replacing": self._issue, "reinstating": self._withdraw}[str(back)](case)
+            case "give_up":
+                self._close(case, "given_up")
+
+    # What turns up.
+
+    def sees(
+        self, serial: str, shown: int | None, presented: list[Claim], fingerprint: dict[str, str] | None, how: str
+    ) -> tuple[bool, set[str]] | None:
+        """Whether a contact is refused, and the cases that it is then a sighting for; None where it makes no sense."""
+        container = self.containers[serial]
+        generation = shown or container.generation
+        if generation > container.generation:
+            return None
+        if any(name not in self.licences or number > self.licences[name].generation for name, number in presented):
+            return None
+        if how == "activation":
+            machines = [number for number, one in container.machines.items() if alike(one, fingerprint or {}, "most")]
+            same = container.fingerprint and alike(container.fingerprint, fingerprint or {}, "most")
+            if not same and not machines:
+                return True, set()
+            generation = container.generation if same else max(machines)
+        elif fingerprint and container.fingerprint and alike(container.fingerprint, fingerprint, "most"):
+            generation = container.generation
+        aim = "access_data" if container.kind == "cloud" else "container"
+        blocking = self.is_blocked(f"{aim}/{serial}/{generation}", self.now)
+        if generation < container.generation:
+            return True, blocking | {case.name for case in self.cases.values() if case.serial == serial}
+        if blocking or generation <= container.returned:
+            return True, blocking
+        cases: set[str] = set()
+        refused = False
+        for name, number in presented:
+            licence = self.licences[name]
+            blockers = self.is_blocked(f"licence/{name}/{number}", self.now)
+            if licence.serial != serial and (number < licence.generation or blockers):
+                refused = True
+                cases |= blockers | ({self.superseded[name, number]} if (name, number) in self.superseded else set())
+        for licence in self.licences.values():
+            blockers = self.is_blocked(f"licence/{licence.name}/{licence.generation}", self.now)
+            if licence.serial == serial and blockers:
+                refused = True
+                cases |= blockers
+        return refused, cases
+
+    def awaits(self, serial: str, fingerprint: dict[str, str]) -> Case | None:
+        """The case that an activation by this machine gives a target."""
+        for case in self.cases.values():
+            if case.serial == serial and case.activates and case.status != "closed":
+                known = self.containers[serial].fingerprint or {}
+                match = self.rule(case).get("match", "most")
+                if case.row.recovery == "reissue":
+                    return case if alike(known, fingerprint, match) else None
+                return None if alike(known, fingerprint, "all") else case
+        return None
+
+    def contact(self, contact: str, serial: str) -> None:
+        """A contact that made sense was answered."""
+        self.contacts.add(contact)
+        self.containers[serial].last_contact = self.now
+
+    def bind(self, case: Case, fingerprint: dict[str, str]) -> None:
+        """A machine asked for the activation that a case waits for."""
+        self.pending[case.name] = fingerprint
+        if case.status == "awaiting_target":
+            self._issue(case)
+
+    def set_access(self, serial: str) -> None:
+        """The holder set the access data that were owed."""
+        owed = max(number for (name, number), done in self.access.items() if name == serial and not done)
+        self.access[serial, owed] = True
+        self.containers[serial].generation = max(self.containers[serial].generation, owed)
+        for case in self.cases.values():
+            if case.serial == serial and case.status == "awaiting_target" and case.generation + 1 == owed:
+                self._issue(case)
+
+    def sight(self, case: Case, statement: str, cause: str, occurred: datetime) -> None:
+        """What was lost turned up."""
+        if case.status == "closed" or (case.name, statement) in self.said:
+            return
+        self.said.add((case.name, statement))
+        before = (*UNDECIDED, "waiting")
+        case.back = case.back or cause == "returned"
+        if cause == "found" and case.status in before:
+            self._close(case, "cancelled")
+        elif cause == "sighting" and case.status in (*before, "awaiting_target"):
+            case.last_contact = max(occurred, case.last_contact or occurred)
+            self._again(case, ask_quota=False)
+        elif (
+            cause == "returned"
+            and case.reason == "damaged"
+            and case.status in ("watching", "resurfaced")
+            and not case.replacement_lost
+        ):
+            self._issue(case)
+        elif case.status == "watching" or (case.status == "awaiting_target" and cause == "found"):
+            case.status = "resurfaced"
+            verdict = self.rule(case).get("resurfaced", {}).get(cause)
+            if verdict and case.target is not None and cause != "sighting":
+                self._close(case, verdict)
+
+    def give_evidence(self, case: Case, statement: str, names: Iterable[str]) -> None:
+        """Evidence for the loss."""
+        if case.status == "closed" or (case.name, statement) in self.said:
+            return
+        self.said.add((case.name, statement))
+        case.evidence |= set(names)
+        if case.status in UNDECIDED:
+            self._again(case, ask_quota=True)
+
+    def confirm(self, case: Case) -> None:
+        """A measure of the case was confirmed: it may be that nothing of what was lost can run any more, or that the
+        replacement is withdrawn."""
+        if case.status == "reinstating":
+            self._withdraw(case)
+        elif case.status != "closed" and self.choice("settled", case.name) and not case.settled:
+            removed = any(
+                all(
+                    (one := case.measures.get((measure, own))) and one.state == "confirmed"
+                    for own in self.subjects(case)
+                )
+                for measure in ("withdrawal", "deactivation")
+            )
+            must(removed, f"{case.name} is settled, and its measures are {case.measures}")
+            case.settled = True
+            if case.status == "watching" and not case.owes:
+                self._close(case, "retired")
+
+    # Time.
+
+    def alarm(self, case: Case) -> datetime | None:
+        """When something becomes of a case though nothing arrives."""
+        return {
+            "awaiting_approval": case.due,
+            "waiting": case.waits_until,
+            "awaiting_target": case.lapses,
+            "watching": case.watch_until,
+        }.get(case.status)
+
+    def advance(self, until: datetime) -> None:
+        """Time passes; what falls due does so in its order."""
+        while True:
+            due = [(at, case.name) for case in self.cases.values() if (at := self.alarm(case)) and at <= until]
+            if not due:
+                break
+            at, name = min(due)
+            self.now = max(self.now, at)
+            self._elapsed(self.cases[name])
+        self.now = until
+
+    def _elapsed(self, case: Case) -> None:
+        match case.status:
+            case "awaiting_approval":
+                approval = self.rule(case)["approval"]
+                case.due = None
+                undecided = approval.get("undecided", "keep_waiting")
+                if undecided == "escalate":
+                    case.status, case.escalated_to = "escalated", tuple(approval["escalate_to"])
+                elif undecided == "reject":
+                    self._close(case, "rejected")
+            case "waiting":
+                self._issue(case)
+            case "awaiting_target":
+                self._close(case, "lapsed")
+            case "watching":
+                self._close(case, "lapsed" if case.owes else "lost_for_ever")
+
+
+def alike(known: dict[str, str], shown: dict[str, str], match: str) -> bool:
+    """Whether a machine is the known one, by how many of its factors must be as they were."""
+    same = sum(shown.get(factor) == value for factor, value in known.items())
+    return same >= {"any": 1, "two": 2, "most": len(known) // 2 + 1, "all": len(known)}[match]

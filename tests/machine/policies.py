@@ -1,0 +1,68 @@
+"""Policies that ask for everything that a policy can ask for, as data."""
+
+from typing import Any
+
+SUPERVISORS = ["ann", "bob", "cy", "dora"]
+USUAL = {"watch_days": 60, "stop_gap_days": 20}
+
+
+def policy(*rules: dict[str, Any]) -> dict[str, Any]:
+    """A policy of these rules, with what all of them share."""
+    return {"policy_version": 3, "supervisors": SUPERVISORS, "rules": [USUAL | rule for rule in rules]}
+
+
+POLICIES: dict[str, dict[str, Any]] = {
+    "automatic": policy({"mode": "automatic"}),
+    "automatic with a wait and a delayed measure": policy(
+        {"mode": "automatic", "wait_hours": 48},
+        {
+            "mode": "automatic",
+            "wait_hours": 24,
+            "kinds": ["dongle"],
+            "measures": ["withdrawal", {"measure": "blacklisting", "delay_hours": 36}],
+        },
+    ),
+    "automatic with its own verdicts": policy(
+        {"mode": "automatic", "resurfaced": {"found": "found", "returned": "damaged"}, "match": "two"}
+    ),
+    "manual": policy({"mode": "manual"}),
+    "manual with deadlines": policy(
+        {
+            "mode": "manual",
+            "approval": {"due_hours": 72, "remind_hours": 24, "undecided": "escalate", "escalate_to": ["cy"]},
+        },
+        {"mode": "manual", "kinds": ["cloud"], "approval": {"due_hours": 48, "undecided": "reject"}},
+        {"mode": "automatic", "kinds": ["act"], "reasons": ["same_hardware"], "match": "all"},
+    ),
+    "manual with four eyes": policy({"mode": "manual", "four_eyes_above_cents": 100_000}),
+    "hybrid with a quota": policy(
+        {
+            "mode": "hybrid",
+            "quota": {"per": "holder", "recoveries": 1, "term_days": 30, "goodwill": ["bob"]},
+            "limits": {"contact_after_loss": False},
+        }
+    ),
+    "hybrid with a quota per licence and a wait": policy(
+        {
+            "mode": "hybrid",
+            "quota": {"per": "licence", "recoveries": 1, "term_days": 90},
+            "limits": {"evidence": ["police_report"]},
+            "wait_hours": 24,
+            "approval": {"due_hours": 240, "undecided": "keep_waiting"},
+            "four_eyes_above_cents": 100_000,
+        }
+    ),
+    "hybrid with limits": policy(
+        {
+            "mode": "hybrid",
+            "limits": {
+                "value_above_cents": 150_000,
+                "losses": {"more_than": 1, "term_days": 90},
+                "evidence": ["police_report"],
+                "holder_only": True,
+            },
+            "wait_hours": 12,
+            "match": "any",
+        }
+    ),
+}
