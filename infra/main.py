@@ -54,6 +54,31 @@ def asyncapi() -> None:
 
 
 @app.command()
+def simulate(
+    seed: Annotated[int, typer.Option(help="The same seed gives the same journeys.")] = 1,
+    cases: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many.")] = 1_000,
+    as_json: terminal.AsJson = False,
+) -> None:
+    """Run whole journeys of random cases in memory, without any service. Exit code 1: an invariant was breached."""
+    from rich.progress import Progress
+
+    from simulation.journeys import simulate
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("simulating", total=cases)
+        result = simulate(seed, cases, lambda done: bar.update(task, completed=done))
+    if as_json:
+        typer.echo(result.model_dump_json())
+    else:
+        for outcome, count in result.outcomes.items():
+            typer.echo(f"{count:>8}  {outcome}")
+        typer.echo(f"{result.cases} cases, {result.events} events, {len(result.violations)} violations.")
+        for violation in result.violations:
+            typer.echo(f"invariant {violation['invariant']}, {violation['about']}: {violation['sentence']}")
+    raise typer.Exit(terminal.REFUSED if result.violations else 0)
+
+
+@app.command()
 def setup() -> None:
     """Make topics, schema and the first vendor, as `up` does; for an installation with services of its own."""
     import asyncio
