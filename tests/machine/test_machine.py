@@ -202,6 +202,9 @@ class LossMachine(RuleBasedStateMachine):
         """What was issued is lost in turn."""
         self.tick()
         case = self.pick([case for case in self.open_cases() if case.target], reason)
+        self.lose_replacement(case, reason)
+
+    def lose_replacement(self, case: Case, reason: int) -> None:
         assert case.target is not None
         kind = self.kinds[case.target]
         reasons = [of for name, of in TABLE if name == kind]
@@ -369,10 +372,10 @@ class LossMachine(RuleBasedStateMachine):
             more["reinstate"] = given["reinstate"] and given["verdict"] == "found"
         material = self.auditor.material(case.name)
         stale = stale and len(material) > 1
-        on = {"on": material[-2]} if stale else {}
+        on = material[-2] if stale else material[-1]
         deny, may = self.oracle.denials(case, action, by, stale, more)
         name = CaseId(case.name)
-        refusal = self.refused(lambda: self.world.decide(name, action, by, number, why="as I see it", **more, **on))
+        refusal = self.refused(lambda: self.world.decide(name, action, by, number, why="as I see it", on=on, **more))
         if refusal is None:
             must(not deny, f"{by} may {action} {case.name}, in spite of {deny}")
         else:
@@ -486,7 +489,7 @@ class LossMachine(RuleBasedStateMachine):
             good = not any(self.oracle.is_blocked(self.oracle.named(name), self.oracle.now) for name in answer.files)
             must(good, f"{number} gets files of what is blocked")
             whole = self.oracle.is_blocked(f"container/{serial}/{generation}", self.oracle.now)
-            must(not (whole and answer.files), f"{serial} is blocked and gets files")
+            must(fingerprint or not (whole and answer.files), f"{serial} is blocked and gets files")
         self.after_contact(number, serial, answer, awaits, fingerprint, occurred)
 
     def stands_against(self, case: str, serial: str, generation: int | None) -> bool:
@@ -624,7 +627,8 @@ class LossMachine(RuleBasedStateMachine):
             case "awaiting_approval" | "escalated":
                 condition = which % 4 == 0 and case.row.recovery in ("next", "reissue")
                 by = "bob" if "bob" in able and case.beyond else able[0]
-                self.bring_decision(case, "approve", by, False, {"goodwill": case.beyond, "condition": condition})
+                given = {"goodwill": case.beyond and which % 3 > 0, "condition": condition}
+                self.bring_decision(case, "approve", by, which % 5 == 2, given)
             case "awaiting_target" if case.kind == "dongle" and which % 5 == 0:
                 self.find(case.serial, "found", "crm")
             case "awaiting_target" if case.kind == "dongle":
@@ -635,6 +639,8 @@ class LossMachine(RuleBasedStateMachine):
                 self.report_in(case.serial, None, [], machine, "activation", False)
             case "awaiting_target":
                 self.set_access(case.serial)
+            case "watching" if case.owes and which % 3 == 0 and not case.replacement_lost:
+                self.lose_replacement(case, which)
             case "watching" if case.reason == "damaged" and which % 2:
                 self.find(case.serial, "returned", "crm")
             case "watching" if case.condition and which % 2:
