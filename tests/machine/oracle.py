@@ -360,11 +360,11 @@ class Oracle:
                 why = frozenset({"quota"})
         undecided = case.status in UNDECIDED
         if why and not undecided:
-            if why != case.why or self.choice("asks again", case.name):
+            if why != case.why:
                 case.why = why
                 self._await_approval(case)
         elif why:
-            if why != case.why or self.choice("decided anew", case.name):
+            if why != case.why or (ask_quota and self.choice("decided anew", case.name)):
                 case.first = None
             case.why, case.beyond = why, beyond
         elif undecided and ask_quota:

@@ -112,7 +112,7 @@ class LossMachine(RuleBasedStateMachine):
                 return next((fact.until for fact in facts if fact.name == "target.awaited"), None)
             case "settled":
                 return any(fact.name == "case.settled" for fact in facts)
-            case "asks again" | "decided anew":
+            case "decided anew":
                 return any(fact.name == "case.decided" for fact in facts)
         raise AssertionError(question)
 

@@ -632,3 +632,15 @@ def test_access_data_that_were_remembered_close_the_case_and_reinstate_nothing()
 
     assert (state.status, state.outcome) == (Status.CLOSED, Outcome.FOUND)
     assert not any(getattr(fact, "reinstate", False) for fact in written)
+
+
+def test_contacts_after_the_one_that_sent_a_case_to_a_person_make_no_decision_stale() -> None:
+    policy = Policy(rules=(Rule(mode=Mode.HYBRID, limits=Limits(), wait_hours=24),))
+    waiting = (REPORTED, assessed(policy), Blocked(at=NOW, policy=policy))
+    first = sighted("contact/1", occurred=NOW + timedelta(hours=1), policy=policy)
+    second = sighted("contact/2", occurred=NOW + timedelta(hours=2), policy=policy)
+    suspected, _ = after(*waiting, first)
+    state, _ = after(*waiting, first, second)
+
+    assert suspected.status is Status.AWAITING_APPROVAL
+    assert state.material == suspected.material
