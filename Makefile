@@ -21,7 +21,7 @@ run: $(VENV)/.run ## Start everything, feed the sample vendor and serve; Ctrl-C 
 	@exec $(BIN)/lostfound up $(if $(findstring --detach,$(ARGS)),,--sample) $(ARGS)
 
 test: $(VENV)/.dev ## Run all tests, on two processes.
-	@exec $(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+	@exec $(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 unit: $(VENV)/.dev ## Run the tests that need no services.
 	@exec $(BIN)/pytest -m 'not integration and not chaos' $(ARGS)
