@@ -7,16 +7,23 @@ order in which they arrive, how many do does not.
 from collections import Counter, defaultdict
 from typing import Any
 
-OPEN = ("awaiting_approval", "watching", "resurfaced")
-LOSSES = {("dongle", "lost"), ("dongle", "stolen")}
+OPEN = ("awaiting_approval", "awaiting_target", "watching", "resurfaced")
+LOSSES = {
+    *(("dongle", "lost"), ("dongle", "stolen"), ("dongle", "damaged")),
+    *(("act", "same_hardware"), ("act", "hardware_replaced"), ("act", "computer_stolen")),
+    *(("cloud", "forgotten"), ("cloud", "stolen")),
+}
+WAITS = {*(pair for pair in LOSSES if pair[0] == "act"), ("cloud", "forgotten")}
+"""What is recovered once a machine asks for it, or the holder sets new access data."""
 
 
 class Case:
     """A container that was reported lost."""
 
-    def __init__(self, holder: str, status: str) -> None:
+    def __init__(self, holder: str, status: str, reason: str) -> None:
         self.holder = holder
         self.status = status
+        self.reason = reason
         self.reports: list[str] = []
         self.reporters: list[str] = []
 
@@ -59,15 +66,16 @@ class World:
             self.said[said["report"]] = (serial, said["kind"], said["reason"])
             case = self.claims.get(serial)
             if case is None:
-                case = Case(known["holder"], self.opened(serial, known["holder"]))
+                case = Case(known["holder"], self.opened(said, known["holder"]), said["reason"])
                 self.cases.append(case)
                 if case.status in OPEN:
                     self.claims[serial] = case
             case.reports.append(said["report"])
             case.reporters.append(reporter["name"])
 
-    def opened(self, serial: str, holder: str) -> str:
-        """Where a new case comes to rest; there is an empty container for each."""
+    def opened(self, said: dict[str, Any], holder: str) -> str:
+        """Where a new case comes to rest; there is an empty dongle for each that is lost."""
+        serial = said["serial"]
         if not self.products[serial]:
             return "closed: refused"
         rule = self.mode(serial)
@@ -77,7 +85,7 @@ class World:
             if self.recoveries[holder] == rule["quota"]["recoveries"]:
                 return "awaiting_approval"
             self.recoveries[holder] += 1
-        return "watching"
+        return "awaiting_target" if (said["kind"], said["reason"]) in WAITS else "watching"
 
     def sighted(self, serial: str, by: str) -> None:
         """The container turned up: at a contact only a blocked one counts, found it must be looked for."""
@@ -89,6 +97,12 @@ class World:
             del self.claims[serial]
         elif case is not None and case.status == "watching":
             case.status = "resurfaced"
+
+    def activated(self, serial: str, shown: dict[str, str]) -> None:
+        """A machine asks to be bound: the same one where that is what was claimed, any where it was replaced."""
+        case, known = self.claims[serial], self.containers[serial]["fingerprint"]
+        if case.reason != "same_hardware" or shown == known:
+            case.status = "watching"
 
     def decided(self, told: dict[str, Any]) -> str:
         """What a supervisor is answered."""
@@ -118,6 +132,11 @@ class World:
                 self.products[serial].append(said["product"])
             case "loss.reported":
                 self.reported(said)
+            case "container.contacted" if said.get("how") == "activation":
+                self.activated(serial, said["fingerprint"])
+            case "container.returned":
+                case = self.claims[serial]
+                case.status = "closed: returned" if case.reason == "damaged" else "resurfaced"
             case "container.contacted":
                 self.contacted.add(serial)
                 self.sighted(serial, "contact")

@@ -121,11 +121,19 @@ class SampleVendor:
         self.state("loss.reported", **data)
         return data
 
-    def contact(self, container: Story) -> None:
+    def contact(self, container: Story, **more: object) -> None:
         """A container reports in."""
         self.counts["contact"] += 1
         number = f"CALL-{self.counts['contact']:04}"
-        self.state("container.contacted", contact=number, serial=container["serial"], occurred=self.instant(2026))
+        told = {"contact": number, "serial": container["serial"], "occurred": self.instant(2026)}
+        self.state("container.contacted", **told, **more)
+
+    def returned(self, container: Story) -> None:
+        """The vendor has a container back."""
+        self.counts["number"] += 1
+        number, desk = f"RMA-{self.counts['number']:04}", _reporter("back_office", "desk")
+        told = {"report": number, "serial": container["serial"], "reporter": desk}
+        self.state("container.returned", **told, occurred=self.instant(2026))
 
     def found(self, container: Story) -> None:
         """Its holder has it in hand again."""
@@ -151,7 +159,7 @@ def make() -> SampleVendor:
     _not_to_be_handled(vendor)
 
     vendor.wave = MAIN
-    lost += [(owned := vendor.stock(CHEAP, CHEAP), vendor.report(owned)) for _ in range(33)]
+    lost += [(owned := vendor.stock(CHEAP, CHEAP), vendor.report(owned)) for _ in range(21)]
     for _ in range(6):  # the same report again
         vendor.report(owned := vendor.stock(CHEAP), **(said := vendor.report(owned)))
         vendor.counts["number"] -= 1
@@ -174,17 +182,19 @@ def make() -> SampleVendor:
         vendor.report(owned)
     for _ in range(2):  # nothing in it could be replaced
         vendor.report(vendor.container(vendor.holder()))
+    kinds = _every_kind(vendor)
     _others(vendor)
 
     vendor.wave = DECIDE
     _decisions(vendor, [said for _, said in dear], own)
     vendor.wave = SIGHT
-    seen = [*lost[:4], *lost[40:43], dear[0], dear[1]]
+    seen = [*lost[:4], *lost[28:31], dear[0], dear[1]]
     for number, (owned, _) in enumerate(seen):
         vendor.found(owned) if number % 3 == 2 else vendor.contact(owned)
     vendor.contact(lost[0][0])  # once more: a case resurfaces once
     vendor.contact(dear[14][0])  # not blocked, for nobody has decided yet
     vendor.found(dear[13][0])
+    _later(vendor, kinds)
     vendor.wave = RULE
     _verdicts(vendor, [said for _, said in seen], lost[10][1])
     return vendor
@@ -202,6 +212,39 @@ def _not_to_be_handled(vendor: SampleVendor) -> None:
         vendor.report(vendor.container(vendor.holder(), CHEAP, kind="act"))
     vendor.report(vendor.container(vendor.holder(), CHEAP, kind="act"), kind="act", reason="lost")
     vendor.found(vendor.container(vendor.holder(), CHEAP))  # nobody has reported it lost
+
+
+def _every_kind(vendor: SampleVendor) -> dict[str, list[Story]]:
+    """One or two losses of each other kind, of the product that is replaced at once."""
+
+    def lost(kind: str, reason: str, **change: object) -> Story:
+        owned = vendor.container(vendor.holder(), CHEAP, kind=kind)
+        vendor.report(owned, kind=kind, reason=reason, **change)
+        return owned
+
+    stories: dict[str, list[Story]] = {"damaged": [], "licence": []}
+    for _ in range(2):
+        stories["damaged"].append(owned := vendor.stock(CHEAP))
+        vendor.report(owned, reason="damaged")
+        stories["licence"].append(owned := vendor.stock(CHEAP, CHEAP))
+        last = f"LIC-{vendor.counts['licence.issued']:05}"
+        vendor.report(owned, reason="lost", scope="licences", licences=[last])
+    for kind, reason, count in (
+        *(("act", "hardware_replaced", 2), ("act", "same_hardware", 1), ("act", "computer_stolen", 1)),
+        *(("cloud", "forgotten", 2), ("cloud", "stolen", 2)),
+    ):
+        stories[f"{kind} {reason}"] = [lost(kind, reason) for _ in range(count)]
+    return stories
+
+
+def _later(vendor: SampleVendor, kinds: dict[str, list[Story]]) -> None:
+    """Machines ask for their activation, a broken dongle comes back, and somebody uses stolen access data."""
+    moved, same = kinds["act hardware_replaced"][0], kinds["act same_hardware"][0]
+    new, old = ({"board": f"board-{where}", "disk": f"disk-{where}"} for where in ("new", same["serial"]))
+    vendor.contact(moved, how="activation", fingerprint=new)
+    vendor.contact(same, how="activation", fingerprint=old)
+    vendor.contact(kinds["cloud stolen"][0], how="sign_in", generation=1)
+    vendor.returned(kinds["damaged"][0])
 
 
 def _others(vendor: SampleVendor) -> None:
