@@ -142,6 +142,7 @@ async def renew(tx: AsyncConnection[Any], order: IssueOrder, lost: Container, at
     rotates = order.recovery is Recovery.ROTATION
     if rotates and lost.generation == claimed:
         await _raise_generation(tx, key.vendor, key.serial, claimed + 1)
+        await end_sessions(tx, key, at)  # a delayed blacklisting let more begin
     done = found.offered if rotates else found.set_at
     await tx.execute(
         "update backend.cases set awaits = %s where vendor = %s and case_id = %s",
@@ -172,7 +173,7 @@ class Recognised:
 
 
 async def candidates(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial, at: datetime) -> list[Access]:
-    """The access data to compare a password with, the current ones first; `RefusalError` while they are locked."""
+    """The access data to compare a password with, the current ones first; none while they are locked."""
     container = await _cloud(tx, vendor, serial)
     found = await every(
         tx,
@@ -181,8 +182,7 @@ async def candidates(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial,
         " order by generation desc limit 3",
         *(vendor, serial, container.generation),
     )
-    await _not_locked(tx, vendor, serial, at)
-    return found
+    return [] if await _is_locked(tx, vendor, serial, at) else found
 
 
 async def recognise(known: list[Access], password: str) -> int | None:
@@ -220,7 +220,12 @@ async def sign_in(
         )
     if before is not None and generation and await _opened_by(tx, vendor, serial, session) == generation:
         return SignInAnswer(session=session)
-    await _not_locked(tx, vendor, serial, at)  # again, under the lock: others may have guessed meanwhile
+    if await _is_locked(tx, vendor, serial, at):  # again, under the lock: others may have guessed meanwhile
+        if before is None:
+            await _keep(tx, vendor, contact, serial, Code.LOCKED_OUT, [])
+            refused = ContactRefused.model_validate({**told, "cases": (), "code": Code.LOCKED_OUT})
+            await state(tx, vendor, serial, at, [refused])
+        return SignInAnswer(session=None, code=Code.LOCKED_OUT)
     if before is not None:  # a number that served other access data proves nothing
         if not blocked:
             await _wrong(tx, vendor, serial, at)
@@ -310,13 +315,12 @@ async def _opened_by(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial,
     return row[0] if row else None
 
 
-async def _not_locked(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial, at: datetime) -> None:
+async def _is_locked(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial, at: datetime) -> bool:
     cursor = await tx.execute(
         "select max(locked_until) from backend.access where vendor = %s and serial = %s", (vendor, serial)
     )
     (locked,) = cast(tuple[datetime | None], await cursor.fetchone())
-    if locked and locked > at:
-        raise RefusalError(Code.BAD_ACCESS_DATA, f"too many wrong passwords; try again after {locked:%H:%M:%S} UTC")
+    return bool(locked and locked > at)
 
 
 async def _wrong(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial, at: datetime) -> None:

@@ -8,7 +8,7 @@ from psycopg.conninfo import make_conninfo
 LOCK = 7_215_901
 
 
-def migrate(dsn: str) -> None:
+def migrate(dsn: str, revision: str = "head") -> None:
     """Upgrade the schema `backend` in the database at `dsn`; processes that do so at once wait for each other."""
     from alembic import command  # here, because loading it takes a third of a second, and one process in ten needs it
     from alembic.config import Config
@@ -22,5 +22,5 @@ def migrate(dsn: str) -> None:
         connection.execute(text(f"select pg_advisory_xact_lock({LOCK})"))
         connection.execute(text("create schema if not exists backend"))
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
     engine.dispose()

@@ -35,6 +35,7 @@ class Code(StrEnum):
     REPLACEMENT_LOST = "replacement_lost"
     BAD_LINK = "bad_link"
     BAD_ACCESS_DATA = "bad_access_data"
+    LOCKED_OUT = "locked_out"
     FINGERPRINT_MISMATCH = "fingerprint_mismatch"
     SUPERSEDED = "superseded"
     BLOCKED = "blocked"

@@ -53,6 +53,8 @@ def commands(ground: Callable[[], Ground]) -> typer.Typer:
                 print_json(answer)
             if answer.session is None:
                 told = "these access data are not good; report them forgotten to have new ones"
+                if answer.code == Code.LOCKED_OUT:
+                    told = "too many wrong passwords; wait, and try again with a new contact number"
                 raise RefusalError(Code(answer.code or Code.BAD_ACCESS_DATA), told)
             if not as_json:
                 typer.echo(answer.session)

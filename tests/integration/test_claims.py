@@ -1,11 +1,14 @@
 """Claims of single licences and of access data on a real PostgreSQL."""
 
+from datetime import timedelta
+
 import pytest
 
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.ports import Issued
 from events.terms import Kind, Lease, Reason, Reporter, Role
 from tests.integration.stock import NOW, Stock
+from workflows.exposure import exposure
 
 pytestmark = pytest.mark.integration
 
@@ -86,3 +89,15 @@ async def test_the_facts_say_until_when_a_licence_runs(stock: Stock) -> None:
     facts = (await stock.backend.assess(await stock.claim(stock.loss("D-1")))).facts
 
     assert [(item.expires is None, item.borrowed_until) for item in facts.licences] == [(False, None), (True, NOW)]
+
+
+async def test_a_borrowed_licence_runs_to_the_end_of_its_loan(stock: Stock) -> None:
+    until = NOW + timedelta(days=200)
+    await stock.container("A-1", kind=Kind.ACT)
+    await stock.licence("L-1", "A-1", borrowed_until=until)
+    key = await stock.claim(stock.loss("A-1", reason=Reason.COMPUTER_STOLEN, kind=Kind.ACT))
+
+    facts = (await stock.backend.assess(key)).facts
+
+    assert exposure(facts.licences, {}).until == until
+    assert exposure(facts.licences, {"container/A-1/1": NOW}).until == NOW

@@ -73,7 +73,7 @@ class Installation:
 
 @pytest.fixture(scope="module")
 async def lostfound(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
-    async with Services(tmp_path_factory.mktemp("spine"), hold_seconds=2) as services:
+    async with Services(tmp_path_factory.mktemp("spine"), hold_seconds=2, lease_sweep_seconds=1) as services:
         await prepare(services.settings, lambda _: None)
         await services.start("worker", "projector", "inbox")
         yield Installation(services)
@@ -199,6 +199,20 @@ async def test_a_report_that_came_before_its_container_is_held_until_it_is_known
     office.flush()
 
     assert len(await lostfound.stand("early", "watching")) == 1
+
+
+async def test_a_lease_that_ran_out_is_stated_by_the_schedule(lostfound: Installation) -> None:
+    office = lostfound.add_vendor("leased")
+    office.state("container.registered", "3-1", serial="3-1", kind="dongle", holder="h-1")
+    lease = {"check_in": {"unit": "day", "count": 1}, "grace_days": 1}
+    old = {"serial": "3-1", "product": "cad", "ticket": "T-1", "issued": "2026-01-01T09:00:00Z", "lease": lease}
+    office.state("licence.issued", "3-1", licence="L-1", **old)
+    office.flush()
+
+    async def lapsed(views: Queries) -> bool:
+        return [one.lease_stage for one in await views.licence(VendorId("leased"), LicenceId("L-1"))] == ["lapsed"]
+
+    await lostfound.until(lapsed)
 
 
 async def test_one_vendor_sees_nothing_of_another(lostfound: Installation) -> None:
