@@ -137,7 +137,7 @@ async def renew(tx: AsyncConnection[Any], order: IssueOrder, lost: Container, at
     )
     (claimed,) = cast(tuple[int], await cursor.fetchone())
     found = await _access(tx, key.vendor, key.serial, claimed + 1)
-    if found is None:
+    if found is None or (found.set_at is None and found.case_id != key.case):  # offered for a case that lapsed
         found = await _offer(tx, key.vendor, key.serial, claimed + 1, key.case, at)
     rotates = order.recovery is Recovery.ROTATION
     if rotates and lost.generation == claimed:
@@ -284,7 +284,9 @@ async def _offer(
     await tx.execute(
         "insert into backend.access (vendor, serial, generation, case_id, offered, until)"
         " values (%s, %s, %s, %s, %s, %s)"
-        " on conflict (vendor, serial, generation) do update set until = excluded.until",
+        " on conflict (vendor, serial, generation) do update set until = excluded.until, case_id = excluded.case_id,"
+        " offered = case when access.case_id is not distinct from excluded.case_id"
+        " then access.offered else excluded.offered end",
         (vendor, serial, generation, case, at, until),
     )
     await state(tx, vendor, serial, at, [AccessOffered(serial=serial, generation=generation, case=case, until=until)])

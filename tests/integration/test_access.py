@@ -9,7 +9,7 @@ import pytest
 from activities.access import LINK_DAYS, LOCK_SECONDS, TRIES
 from events.catalogue import AccessSet, ContactRefused, MeasureConfirmed, SessionsEnded
 from events.errors import Code, RefusalError
-from events.ports import Issued, NoTargetFound, SignInAnswer
+from events.ports import CloseOrder, Issued, NoTargetFound, SignInAnswer
 from events.terms import ContactId, Kind, Reason, Serial
 from tests.integration.stock import NOW, Stock
 
@@ -127,6 +127,22 @@ async def test_who_guesses_is_locked_out_for_a_while(stock: Stock) -> None:
     assert (locked.session, locked.code) == (None, Code.LOCKED_OUT)
     assert [fact.code for fact in await stock.facts(ContactRefused)][-1] == Code.LOCKED_OUT
     assert (await sign_in(stock, FIRST, "C-y", seconds=LOCK_SECONDS + 1)).session
+
+
+async def test_access_data_that_nobody_set_are_offered_anew_to_the_next_case(stock: Stock) -> None:
+    await set_up(stock)
+    lapsed = await stock.lost(CLOUD, kind=Kind.CLOUD, reason=Reason.FORGOTTEN)
+    first = await stock.backend.issue(lapsed)
+    await stock.backend.close(CloseOrder(key=lapsed.key, recovered=False))
+    order = await stock.lost(CLOUD, kind=Kind.CLOUD, reason=Reason.FORGOTTEN)
+
+    second = await stock.backend.issue(order)
+
+    assert isinstance(first, NoTargetFound)
+    assert isinstance(second, NoTargetFound)
+    assert order.key != lapsed.key
+    assert second.at > first.at
+    assert await stock.backend.issue(order) == second
 
 
 async def test_a_delayed_blacklisting_leaves_no_session_open_after_the_rotation(stock: Stock) -> None:
