@@ -148,7 +148,7 @@ async def test_access_data_that_nobody_set_are_offered_anew_to_the_next_case(sto
 async def test_a_delayed_blacklisting_leaves_no_session_open_after_the_rotation(stock: Stock) -> None:
     await set_up(stock)
     order = await stock.lost(CLOUD, kind=Kind.CLOUD, reason=Reason.STOLEN, delay_hours=24)
-    between = await sign_in(stock, FIRST, "C-1")
+    between = await sign_in(stock, FIRST, "C-1", seconds=-3650 * 86_400)  # before it takes effect
 
     await stock.backend.issue(order)
 
