@@ -22,17 +22,17 @@ from activities.measures import IN_EFFECT, STANDING, Standing, confirm, count_re
 from activities.outbox import state
 from activities.rows import Container, every, lock_container, one
 from activities.signing import SigningKeys
-from events.catalogue import (
+from events.backend_facts import (
     AccessOffered,
     AccessSet,
     ContactRefused,
     ContainerContacted,
-    Fact,
     MeasureDelivered,
     SessionsEnded,
 )
 from events.errors import Code, RefusalError
-from events.ports import AccessLink, CaseKey, Issued, IssueOrder, NoTargetFound, SignInAnswer
+from events.fact import Fact
+from events.licensing import AccessLink, CaseKey, Issued, IssueOrder, NoTargetFound, SignInAnswer
 from events.terms import (
     Aim,
     CaseId,

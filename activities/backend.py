@@ -24,7 +24,7 @@ from activities.quota import free, reserve
 from activities.rows import lock_container
 from activities.signing import SigningKeys
 from activities.vendors import add, adopt, in_force
-from events.catalogue import BackendFacts
+from events.case_facts import BackendFacts
 from events.errors import Code, RefusalError
 from events.inbox import (
     ContactStatement,
@@ -33,7 +33,7 @@ from events.inbox import (
     LicenceStatement,
     LossStatement,
 )
-from events.ports import (
+from events.licensing import (
     AccessLink,
     Assessment,
     BlockOrder,
@@ -57,7 +57,7 @@ from events.terms import Aim, CaseId, ContactId, HolderId, Reporter, ReportId, S
 
 
 class EmbeddedBackend:
-    """The licensing backend over PostgreSQL; see `events.ports.LicensingBackend` for what each call promises.
+    """The licensing backend over PostgreSQL; see `events.licensing.LicensingBackend` for what each call promises.
 
     The sessions of its pool are in autocommit mode; transactions are begun by name.
     """

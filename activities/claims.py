@@ -13,11 +13,11 @@ from uuid import uuid5
 from psycopg import AsyncConnection
 
 from activities.rows import LICENCE, Container, Licence, every, lock_container, unknown_container
-from events.catalogue import BackendFacts
+from events.case_facts import BackendFacts
 from events.envelope import NAMESPACE
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import LicenceStatement, LossStatement
-from events.ports import CaseKey, Claim
+from events.licensing import CaseKey, Claim
 from events.terms import Aim, CaseId, HolderId, Kind, Reporter, ReportId, Role, Scope, Serial, VendorId
 
 

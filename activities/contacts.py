@@ -20,19 +20,19 @@ from activities.measures import STANDING, Standing, confirm, count_refused, sett
 from activities.outbox import TELL, state, stream_of, told
 from activities.rows import CONTAINER, LICENCE_COLUMNS, Container, Licence, every, lock_container, unknown_container
 from activities.signing import Receipt
-from events.catalogue import (
+from events.backend_facts import (
     ActivationReturned,
     ContactRefused,
     ContainerContacted,
-    Fact,
     LicenceRenewed,
     MeasureConfirmed,
     MeasureDelivered,
 )
 from events.envelope import Head
 from events.errors import Code, NotYetKnownError, RefusalError
+from events.fact import Fact
 from events.inbox import ContactStatement, DeactivationStatement
-from events.ports import CaseKey, ContactAnswer, OrderedMeasure, ReceiptAnswer
+from events.licensing import CaseKey, ContactAnswer, OrderedMeasure, ReceiptAnswer
 from events.terms import Contact, Kind, Match, Measure, MeasureState, Serial, VendorId
 
 

@@ -9,14 +9,12 @@ from typing import TypeVar
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from events import ports
+from events import cases
+from events.cases import Appended, AppendOrder, SweepOrder, Swept
 from events.catalogue import CATALOGUE
 from events.envelope import Head, case_stream, record_key, seal
 from events.errors import RefusalError
-from events.log import LogWriter
-from events.ports import (
-    Appended,
-    AppendOrder,
+from events.licensing import (
     Assessment,
     BlockOrder,
     CaseKey,
@@ -30,16 +28,15 @@ from events.ports import (
     Reservation,
     ReserveOrder,
     Supervisors,
-    SweepOrder,
-    Swept,
     Withdrawal,
 )
+from events.log import LogWriter
 
 Answer = TypeVar("Answer")
 BEAT_SECONDS = 4.0
 
 
-class Deeds(ports.Deeds):
+class Deeds(cases.Deeds):
     """Each deed may run any number of times: the backend knows what it did, and the log takes copies."""
 
     def __init__(self, backend: LicensingBackend, writer: LogWriter) -> None:

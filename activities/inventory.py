@@ -10,7 +10,7 @@ from activities.issuing import status_indices
 from activities.leases import first_notice
 from activities.outbox import state
 from activities.rows import LICENCE, Licence, lock_container, lock_holder, one
-from events.catalogue import ContainerRegistered, LicenceIssued
+from events.backend_facts import ContainerRegistered, LicenceIssued
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import ContainerStatement, LicenceStatement
 from events.terms import VendorId

@@ -14,9 +14,11 @@ from activities.leases import expiry, first_notice
 from activities.outbox import state
 from activities.rows import CONTAINER, LICENCE_COLUMNS, Container, Licence, every, lock_container, lock_holder, one
 from activities.signing import LicenceFile, SigningKeys
-from events.catalogue import ContainerActivated, Fact, LicenceInScope, LicenceIssued, LicenceSuperseded
+from events.backend_facts import ContainerActivated, LicenceIssued, LicenceSuperseded
+from events.case_facts import LicenceInScope
 from events.errors import Code, RefusalError
-from events.ports import CaseKey, Issued, IssuedLicence, IssueOrder, NoTargetFound
+from events.fact import Fact
+from events.licensing import CaseKey, Issued, IssuedLicence, IssueOrder, NoTargetFound
 from events.terms import Aim, HolderId, Scope, Serial, Target, VendorId, subject
 
 

@@ -7,7 +7,7 @@ from activities.measures import Standing
 from activities.rows import Container, Licence
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import ContactStatement, LicenceStatement, Presented
-from events.ports import CaseKey
+from events.licensing import CaseKey
 from events.terms import Aim, Contact, Kind, LicenceId, Match, Measure, MeasureState, VendorId, matches, subject
 
 RETURNED = "returned"

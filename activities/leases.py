@@ -13,8 +13,8 @@ from psycopg import AsyncConnection
 from activities.measures import blocking
 from activities.outbox import state
 from activities.rows import CONTAINER, LICENCE, Container, Licence, every, one
-from events.catalogue import LeaseDueSoon, LeaseFact, LeaseLapsed, LeaseOverdue
-from events.ports import CaseKey
+from events.backend_facts import LeaseDueSoon, LeaseFact, LeaseLapsed, LeaseOverdue
+from events.licensing import CaseKey
 from events.terms import Aim, Lease, Serial, VendorId, subject
 
 MOST_NOTICE = timedelta(days=7)

@@ -9,8 +9,9 @@ from psycopg import AsyncConnection
 
 from activities.outbox import state
 from activities.rows import every
-from events.catalogue import Fact, MeasureConfirmed, MeasureLifted, MeasureOrdered, MeasureUnconfirmable
-from events.ports import BlockOrder, CaseKey, CloseOrder, Done
+from events.backend_facts import MeasureConfirmed, MeasureLifted, MeasureOrdered, MeasureUnconfirmable
+from events.fact import Fact
+from events.licensing import BlockOrder, CaseKey, CloseOrder, Done
 from events.terms import Aim, CaseId, Measure, MeasureState, Serial, VendorId, subject
 
 IN_EFFECT = "state <> 'lifted' and effective <= greatest(ordered, %s)"

@@ -10,8 +10,8 @@ from aiokafka.errors import KafkaError
 from psycopg import AsyncConnection, OperationalError
 from psycopg.rows import TupleRow
 
-from events.catalogue import Fact
 from events.envelope import Head, Sealed, container_stream, record_key, seal
+from events.fact import Fact
 from events.log import LogWriter
 from events.terms import Serial, VendorId
 

@@ -7,8 +7,8 @@ from psycopg import AsyncConnection
 
 from activities.outbox import state
 from activities.rows import lock_name
-from events.catalogue import RecoveryFreed, RecoveryReserved
-from events.ports import CaseKey, Reservation, ReserveOrder
+from events.backend_facts import RecoveryFreed, RecoveryReserved
+from events.licensing import CaseKey, Reservation, ReserveOrder
 
 
 async def reserve(tx: AsyncConnection[Any], order: ReserveOrder, at: datetime) -> Reservation:

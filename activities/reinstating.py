@@ -11,9 +11,10 @@ from activities.issuing import Signer, issued, supersede
 from activities.measures import Standing
 from activities.outbox import state
 from activities.rows import Container, every, lock_container, lock_holder
-from events.catalogue import ContainerReinstated, Fact, HolderFlagged, MeasureLifted, MeasureOrdered
+from events.backend_facts import ContainerReinstated, HolderFlagged, MeasureLifted, MeasureOrdered
 from events.errors import Code, RefusalError
-from events.ports import CaseKey, Issued, IssuedLicence, IssueOrder, ReinstateOrder, Withdrawal
+from events.fact import Fact
+from events.licensing import CaseKey, Issued, IssuedLicence, IssueOrder, ReinstateOrder, Withdrawal
 from events.terms import Aim, Kind, Measure, MeasureState, Serial, Verdict, subject
 
 OWN = "select case_id, measure, subject, serial, state from backend.measures where vendor = %s and case_id = %s"

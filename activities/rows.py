@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import class_row
 
-from events.catalogue import LicenceInScope
+from events.case_facts import LicenceInScope
 from events.errors import Code, NotYetKnownError
 from events.inbox import ContainerStatement
 from events.terms import HolderId, Kind, Lease, LicenceId, ProductId, Serial, Ticket, VendorId

@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 from pydantic import JsonValue
 
 from activities.outbox import state
-from events.catalogue import PolicyAdopted, VendorAdded
+from events.backend_facts import PolicyAdopted, VendorAdded
 from events.errors import Code, RefusalError
 from events.terms import VendorId
 

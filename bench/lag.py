@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from bench.cases import views
 from bench.result import Result, percentiles
-from events.catalogue import ContainerRegistered
+from events.backend_facts import ContainerRegistered
 from events.envelope import Head, container_stream, record_key, seal
 from events.log import LogWriter
 from events.terms import Kind, Serial, VendorId

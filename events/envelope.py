@@ -13,7 +13,9 @@ from uuid import UUID, uuid5
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from events.catalogue import CATALOGUE, CaseFact, Fact
+from events.case_facts import CaseFact
+from events.catalogue import CATALOGUE
+from events.fact import Fact
 from events.terms import CaseId, Serial, VendorId
 
 NAMESPACE = UUID("6f2b5f0e-3c0b-5d1e-9a55-10575f0d0001")

@@ -9,8 +9,9 @@ import orjson
 from aiokafka import AIOKafkaProducer
 
 from activities import signing
+from events.cases import DecisionOrder, DecisionTaken
 from events.inbox import LossStatement, Statement
-from events.ports import AccessLink, Claim, DecisionOrder, DecisionTaken, SignInAnswer
+from events.licensing import AccessLink, Claim, SignInAnswer
 from events.terms import CaseId, ContactId, Serial, VendorId
 from events.topics import inbox
 from infra.settings import Settings

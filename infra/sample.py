@@ -17,8 +17,8 @@ import psutil
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from pydantic import BaseModel
 
+from events.cases import DecisionOrder
 from events.errors import RefusalError
-from events.ports import DecisionOrder
 from events.terms import ReportId, VendorId
 from events.topics import dead_letters, inbox
 from infra.errors import Problem

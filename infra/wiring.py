@@ -26,7 +26,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from activities.backend import EmbeddedBackend
 from activities.schema import migrate
 from activities.signing import SigningKeys
-from events.ports import LEASE_SWEEP
+from events.cases import LEASE_SWEEP
 from events.terms import VendorId
 from events.topics import TopicSpec, log_spec, vendor_specs
 from infra.settings import Settings

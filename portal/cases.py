@@ -9,9 +9,10 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from events.catalogue import LossReported
+from events.case_facts import LossReported
+from events.cases import WORKFLOW, Acknowledged, DecisionOrder, DecisionTaken, Evidence, Sighting
 from events.errors import Code, RefusalError
-from events.ports import WORKFLOW, Acknowledged, CaseKey, DecisionOrder, DecisionTaken, Evidence, Sighting
+from events.licensing import CaseKey
 from events.terms import CaseId, Serial
 
 RPC_TIMEOUT = timedelta(seconds=10)
@@ -32,7 +33,7 @@ DENIALS = {
 
 
 class TemporalCases:
-    """Implements `events.ports.Cases`. A report's id is its update's id: brought again, it is the same update."""
+    """Implements `events.cases.Cases`. A report's id is its update's id: brought again, it is the same update."""
 
     def __init__(self, client: Client, task_queue: str) -> None:
         self._client = client

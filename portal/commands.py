@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import zip_longest
 
-from events.catalogue import LossReported
+from events.case_facts import LossReported
+from events.cases import Cases, DecisionOrder, DecisionTaken, Evidence, Sighting
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import (
     ContactStatement,
@@ -17,18 +18,7 @@ from events.inbox import (
     ReturnStatement,
     Statement,
 )
-from events.ports import (
-    AccessLink,
-    CaseKey,
-    Cases,
-    Claim,
-    DecisionOrder,
-    DecisionTaken,
-    Evidence,
-    LicensingBackend,
-    Sighting,
-    SignInAnswer,
-)
+from events.licensing import AccessLink, CaseKey, Claim, LicensingBackend, SignInAnswer
 from events.terms import CaseId, Cause, ContactId, Role, Serial, VendorId
 
 

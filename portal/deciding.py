@@ -12,8 +12,8 @@ from uuid import uuid4
 import typer
 from pydantic import ValidationError
 
+from events.cases import DecisionOrder
 from events.errors import Code, RefusalError
-from events.ports import DecisionOrder
 from events.terms import Action, CaseId, VendorId, Verdict
 from portal.terminal import AsJson, Ground, OfVendor, ask, print_json, refusals, vendor_named
 

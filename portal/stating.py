@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from events.errors import Code, RefusalError
 from events.inbox import PREFIX, STATEMENTS, EvidenceStatement, LossStatement, Statement
-from events.ports import Claim
+from events.licensing import Claim
 from events.terms import CaseId, Kind, Reason, ReportId, Role, Scope, Status, VendorId
 from portal.asyncapi import cloudevent
 from portal.statements import invalid

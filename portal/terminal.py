@@ -16,9 +16,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from events.cases import DecisionOrder, DecisionTaken
 from events.errors import Code, RefusalError
 from events.inbox import LossStatement, Statement
-from events.ports import AccessLink, Claim, DecisionOrder, DecisionTaken, SignInAnswer
+from events.licensing import AccessLink, Claim, SignInAnswer
 from events.terms import CaseId, ContactId, Serial, VendorId
 from projections.queries import Queries
 from workflows.policy import Policy

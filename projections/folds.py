@@ -5,17 +5,15 @@ from typing import Any, TypeVar, assert_never, cast
 
 import orjson
 
-from events.catalogue import (
+from events.backend_facts import (
     AccessOffered,
     AccessSet,
     ActivationReturned,
-    CaseFact,
     ContactRefused,
     ContainerActivated,
     ContainerContacted,
     ContainerRegistered,
     ContainerReinstated,
-    Fact,
     HolderFlagged,
     LeaseDueSoon,
     LeaseLapsed,
@@ -35,7 +33,9 @@ from events.catalogue import (
     SessionsEnded,
     VendorAdded,
 )
+from events.case_facts import CaseFact
 from events.envelope import Recorded, UnreadableRecordError, case_of, container_stream, record_key, unseal
+from events.fact import Fact
 from events.log import LogRecord, Position
 from events.terms import MeasureState, VendorId
 from projections.chain import follow

@@ -11,19 +11,21 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
 
-from events.catalogue import (
-    CaseApproved,
-    CaseClosed,
-    CaseDecided,
-    CaseFact,
-    CaseRuled,
-    LossReported,
+from events.backend_facts import (
     MeasureConfirmed,
     MeasureFact,
     MeasureLifted,
     MeasureOrdered,
     MeasureUnconfirmable,
     RecoveryReserved,
+)
+from events.case_facts import (
+    CaseApproved,
+    CaseClosed,
+    CaseDecided,
+    CaseFact,
+    CaseRuled,
+    LossReported,
     ReplacementLost,
     TargetOffered,
     WatchBegun,

@@ -12,12 +12,10 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from events.catalogue import (
+from events.backend_facts import (
     AccessOffered,
-    CaseFact,
     ContactRefused,
     ContainerRegistered,
-    Fact,
     LeaseFact,
     LicenceIssued,
     LicenceRenewed,
@@ -28,7 +26,9 @@ from events.catalogue import (
     RecoveryReserved,
     VendorAdded,
 )
+from events.case_facts import CaseFact
 from events.envelope import Recorded, case_of
+from events.fact import Fact
 from events.terms import CaseId, Generation, HolderId, LicenceId, Serial, VendorId
 from workflows.policy import Policy
 

@@ -13,7 +13,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from events.catalogue import CaseApproved
+from events.case_facts import CaseApproved
 from events.log import Position
 from events.terms import Aim, CaseId, LicenceId, ReportId, Serial, Status, VendorId, subject
 from projections.awaiting import Awaited, awaited

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from events.catalogue import CaseFact
+from events.case_facts import CaseFact
 from projections.tables import CASES, FOLDED, CaseRow, Json, Key, R, Table
 from workflows.case import CaseState, changes, fold
 

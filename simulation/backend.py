@@ -1,4 +1,4 @@
-"""A licensing backend in memory: what `events.ports.LicensingBackend` promises, one call after the other."""
+"""A licensing backend in memory: what `events.licensing.LicensingBackend` promises, one call after the other."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -10,19 +10,16 @@ from activities.judgement import Activation, Judgement, Known, judge
 from activities.leases import expiry
 from activities.measures import Standing
 from activities.rows import Container, Licence, unknown_container
-from events.catalogue import (
+from events.backend_facts import (
     AccessOffered,
     AccessSet,
     ActivationReturned,
-    BackendFacts,
     ContactRefused,
     ContainerActivated,
     ContainerContacted,
     ContainerRegistered,
     ContainerReinstated,
-    Fact,
     HolderFlagged,
-    LicenceInScope,
     LicenceIssued,
     LicenceRenewed,
     LicenceSuperseded,
@@ -35,10 +32,12 @@ from events.catalogue import (
     RecoveryReserved,
     SessionsEnded,
 )
+from events.case_facts import BackendFacts, LicenceInScope
 from events.envelope import NAMESPACE
 from events.errors import Code, NotYetKnownError, RefusalError
+from events.fact import Fact
 from events.inbox import ContactStatement, ContainerStatement, LicenceStatement, LossStatement
-from events.ports import (
+from events.licensing import (
     BlockOrder,
     CaseKey,
     Claim,

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar, cast
 
-from events.catalogue import BackendFacts, CaseFact
+from events.case_facts import BackendFacts, CaseFact
+from events.cases import DecisionOrder, Evidence, Sighting
 from events.errors import RefusalError
-from events.ports import CaseKey, DecisionOrder, Evidence, Issued, Reservation, ReserveOrder, Sighting
+from events.licensing import CaseKey, Issued, Reservation, ReserveOrder
 from events.terms import Serial, Status
 from simulation.backend import MemoryBackend
 from workflows.case import CaseState, fold_all

@@ -5,11 +5,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from events.catalogue import CaseFact, Fact, LossReported, PolicyAdopted, VendorAdded
+from events.backend_facts import PolicyAdopted, VendorAdded
+from events.case_facts import CaseFact, LossReported
+from events.cases import DecisionOrder, Evidence, Sighting
 from events.envelope import Head, Recorded, case_stream, container_stream, record_key, seal
 from events.errors import Code, NotYetKnownError, RefusalError
+from events.fact import Fact
 from events.inbox import ContactStatement, ContainerStatement, LicenceStatement, LossStatement
-from events.ports import CaseKey, ContactAnswer, DecisionOrder, Evidence, ReceiptAnswer, Sighting
+from events.licensing import CaseKey, ContactAnswer, ReceiptAnswer
 from events.terms import CaseId, Cause, Kind, Lease, LicenceId, Reason, Reporter, Role, Scope, Serial, VendorId
 from simulation.backend import MemoryBackend
 from simulation.case import Ground, PassingFailureError, RunningCase

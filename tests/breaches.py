@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
-from events.catalogue import CaseApproved, CaseClosed, ContactRefused, ContainerRegistered, RecoveryReserved
+from events.backend_facts import ContactRefused, ContainerRegistered, RecoveryReserved
+from events.case_facts import CaseApproved, CaseClosed
 from events.envelope import case_stream, container_stream, record_key, seal
-from events.ports import Reservation
+from events.licensing import Reservation
 from events.terms import CaseId, HolderId, Kind, Measure, Outcome, ProductId, Serial, VendorId
 from tests.worlds import MANUAL, PLAIN, QUOTA, Life, World
 

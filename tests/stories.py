@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 
-from events.catalogue import (
+from events.backend_facts import (
     AccessOffered,
     AccessSet,
     ActivationReturned,
@@ -24,7 +24,8 @@ from events.catalogue import (
     RecoveryReserved,
     SessionsEnded,
 )
-from events.ports import Evidence, Reservation
+from events.cases import Evidence
+from events.licensing import Reservation
 from events.terms import Action, Aim, CaseId, Cause, HolderId, Kind, Measure, Reason, Serial, VendorId, Verdict, subject
 from tests.worlds import EYES, MANUAL, POLICY, QUOTA, STEPS, Life, World, told
 from workflows.deciding import (

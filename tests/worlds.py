@@ -7,26 +7,23 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from events.catalogue import (
-    BackendFacts,
-    CaseFact,
+from events.backend_facts import (
     ContactRefused,
     ContainerContacted,
     ContainerRegistered,
-    Fact,
     HolderFlagged,
-    LicenceInScope,
     LicenceIssued,
     LicenceSuperseded,
-    LossReported,
     MeasureOrdered,
     MeasureUnconfirmable,
     PolicyAdopted,
     VendorAdded,
 )
+from events.case_facts import BackendFacts, CaseFact, LicenceInScope, LossReported
+from events.cases import DecisionOrder, Sighting
 from events.envelope import Head, Sealed, case_stream, container_stream, record_key, seal
+from events.fact import Fact
 from events.log import LogRecord, Position
-from events.ports import DecisionOrder, Sighting
 from events.terms import (
     Action,
     Aim,

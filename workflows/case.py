@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from events.catalogue import (
+from events.case_facts import (
     ApprovalGiven,
     ApprovalOverdue,
     ApprovalReminded,

@@ -2,7 +2,7 @@
 
 from typing import assert_never
 
-from events.catalogue import (
+from events.case_facts import (
     ApprovalGiven,
     ApprovalOverdue,
     ApprovalReminded,
@@ -35,8 +35,9 @@ from events.catalogue import (
     WaitingBegun,
     WatchBegun,
 )
+from events.cases import DecisionOrder, Evidence, Sighting
 from events.errors import Code
-from events.ports import DecisionOrder, Evidence, Reservation, Sighting
+from events.licensing import Reservation
 from events.terms import (
     Action,
     CaseId,

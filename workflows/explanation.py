@@ -5,8 +5,8 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from events.catalogue import BackendFacts, LicenceInScope, LossReported
-from events.ports import MeasureToOrder, Reservation
+from events.case_facts import BackendFacts, LicenceInScope, LossReported
+from events.licensing import MeasureToOrder, Reservation
 from events.terms import (
     Decision,
     EvidenceName,

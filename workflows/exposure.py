@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from events.catalogue import LicenceInScope
+from events.case_facts import LicenceInScope
 from events.terms import Aim, Instant, LicenceId, Value, subject
 
 

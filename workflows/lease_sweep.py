@@ -9,7 +9,7 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 
 with workflow.unsafe.imports_passed_through():
-    from events.ports import LEASE_SWEEP, Deeds, SweepOrder
+    from events.cases import LEASE_SWEEP, Deeds, SweepOrder
 
 LIMIT = 500
 ROUNDS = 200

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from pydantic import ConfigDict, Field
 
-from events.catalogue import BackendFacts, LossReported
+from events.case_facts import BackendFacts, LossReported
 from events.terms import EvidenceName, Role, Value
 from workflows.exposure import exposure
 

@@ -12,22 +12,19 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from events.catalogue import BackendFacts, CaseFact, LossReported
-    from events.ports import (
+    from events.case_facts import BackendFacts, CaseFact, LossReported
+    from events.cases import (
         WORKFLOW,
         Acknowledged,
         Appended,
         AppendOrder,
-        CaseKey,
         DecisionOrder,
         DecisionTaken,
         Deeds,
         Evidence,
-        Issued,
-        Reservation,
-        ReserveOrder,
         Sighting,
     )
+    from events.licensing import CaseKey, Issued, Reservation, ReserveOrder
     from events.terms import CaseId, Outcome, Serial, Status, Value
     from workflows.case import CaseState, fold_all
     from workflows.deciding import (

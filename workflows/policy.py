@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from events.catalogue import BackendFacts, CaseDecided, LossReported
-from events.ports import MeasureToOrder, Reservation
+from events.case_facts import BackendFacts, CaseDecided, LossReported
+from events.licensing import MeasureToOrder, Reservation
 from events.terms import (
     Cause,
     Decision,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
-from events.ports import BlockOrder, CaseKey, CloseOrder, IssueOrder, ReinstateOrder
+from events.licensing import BlockOrder, CaseKey, CloseOrder, IssueOrder, ReinstateOrder
 from events.terms import Aim, Outcome, Recovery, Status
 from workflows.case import CaseState
 from workflows.deciding import HOLDER_BLAMED, rule_of

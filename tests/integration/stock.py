@@ -8,16 +8,10 @@ from typing import Any, TypeVar
 from psycopg import AsyncConnection
 
 from activities.backend import EmbeddedBackend
-from events.catalogue import Fact
 from events.envelope import unseal
+from events.fact import Fact
 from events.inbox import ContactStatement, ContainerStatement, LicenceStatement, LossStatement, Presented
-from events.ports import (
-    BlockOrder,
-    CaseKey,
-    ContactAnswer,
-    IssueOrder,
-    MeasureToOrder,
-)
+from events.licensing import BlockOrder, CaseKey, ContactAnswer, IssueOrder, MeasureToOrder
 from events.terms import (
     Contact,
     Interval,

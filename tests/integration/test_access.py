@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 
 from activities.access import LINK_DAYS, LOCK_SECONDS, TRIES
-from events.catalogue import AccessSet, ContactRefused, MeasureConfirmed, SessionsEnded
+from events.backend_facts import AccessSet, ContactRefused, MeasureConfirmed, SessionsEnded
 from events.errors import Code, RefusalError
-from events.ports import CloseOrder, Issued, NoTargetFound, SignInAnswer
+from events.licensing import CloseOrder, Issued, NoTargetFound, SignInAnswer
 from events.terms import ContactId, Kind, Reason, Serial
 from tests.integration.stock import NOW, Stock
 

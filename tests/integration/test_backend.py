@@ -9,11 +9,12 @@ import pytest
 from psycopg import AsyncConnection
 
 from activities.backend import EmbeddedBackend
-from events.catalogue import LicenceInScope, LicenceIssued, LicenceSuperseded, MeasureOrdered
+from events.backend_facts import LicenceIssued, LicenceSuperseded, MeasureOrdered
+from events.case_facts import LicenceInScope
 from events.envelope import Recorded, unseal
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import ContainerStatement, LicenceStatement, LossStatement
-from events.ports import BlockOrder, CaseKey, CloseOrder, Issued, IssueOrder, MeasureToOrder, NoTargetFound
+from events.licensing import BlockOrder, CaseKey, CloseOrder, Issued, IssueOrder, MeasureToOrder, NoTargetFound
 from events.terms import Kind, Measure, Reason, Reporter, Role, VendorId
 from infra.settings import Settings
 from infra.wiring import keys, open_backend

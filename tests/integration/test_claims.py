@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from events.errors import Code, NotYetKnownError, RefusalError
-from events.ports import Issued
+from events.licensing import Issued
 from events.terms import Kind, Lease, Reason, Reporter, Role
 from tests.integration.stock import NOW, Stock
 from workflows.exposure import exposure

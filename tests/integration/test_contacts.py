@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from activities.signing import RECEIPT_TYPE, verify
-from events.catalogue import (
+from events.backend_facts import (
     ActivationReturned,
     ContactRefused,
     ContainerActivated,
@@ -22,7 +22,7 @@ from events.catalogue import (
 )
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import DeactivationStatement
-from events.ports import CloseOrder, Issued, NoTargetFound
+from events.licensing import CloseOrder, Issued, NoTargetFound
 from events.terms import Contact, Kind, Lease, Match, Measure, Reason
 from infra.wiring import keys
 from tests.integration.stock import NEW, NOW, OLD, WEEKLY, Stock

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from events.catalogue import LeaseDueSoon, LeaseFact, LeaseLapsed, LeaseOverdue
-from events.ports import CloseOrder
+from events.backend_facts import LeaseDueSoon, LeaseFact, LeaseLapsed, LeaseOverdue
+from events.licensing import CloseOrder
 from events.terms import Interval, Lease, Unit
 from tests.integration.stock import NOW, Stock
 

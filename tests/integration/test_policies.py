@@ -3,8 +3,8 @@
 import pytest
 from psycopg import AsyncConnection
 
-from events.catalogue import PolicyAdopted
-from events.ports import CaseKey, CloseOrder, Issued
+from events.backend_facts import PolicyAdopted
+from events.licensing import CaseKey, CloseOrder, Issued
 from tests.integration.stock import NOW, Stock
 from workflows.policy import Policy, Rule
 

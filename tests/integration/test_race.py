@@ -10,19 +10,19 @@ import pytest
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
-from events.catalogue import (
+from events.backend_facts import (
     ContactRefused,
     ContainerContacted,
-    Fact,
-    LicenceInScope,
     LicenceIssued,
     LicenceRenewed,
     LicenceSuperseded,
     MeasureOrdered,
     RecoveryReserved,
 )
+from events.case_facts import LicenceInScope
 from events.errors import RefusalError
-from events.ports import BlockOrder, CaseKey, Issued, IssueOrder, MeasureToOrder, ReserveOrder
+from events.fact import Fact
+from events.licensing import BlockOrder, CaseKey, Issued, IssueOrder, MeasureToOrder, ReserveOrder
 from events.terms import CaseId, LicenceId, Measure, Serial
 from tests.integration.stock import NOW, WEEKLY, Stock
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from events.catalogue import (
+from events.backend_facts import (
     ContainerReinstated,
     HolderFlagged,
     LicenceIssued,
@@ -13,7 +13,7 @@ from events.catalogue import (
     MeasureOrdered,
 )
 from events.errors import Code, NotYetKnownError, RefusalError
-from events.ports import CaseKey, CloseOrder, Issued, IssueOrder, ReinstateOrder
+from events.licensing import CaseKey, CloseOrder, Issued, IssueOrder, ReinstateOrder
 from events.terms import Kind, Reason, Reporter, Role, Verdict
 from tests.integration.stock import NEW, OLD, Stock
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from events.catalogue import (
+from events.backend_facts import (
     ContainerReinstated,
     HolderFlagged,
     LicenceIssued,
@@ -17,7 +17,7 @@ from events.catalogue import (
 )
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import DeactivationStatement
-from events.ports import CaseKey, CloseOrder, Issued, IssueOrder, ReinstateOrder
+from events.licensing import CaseKey, CloseOrder, Issued, IssueOrder, ReinstateOrder
 from events.terms import Kind, Measure, Reason, Reporter, ReportId, Role, Verdict
 from tests.integration.stock import NEW, NOW, OLD, Stock
 

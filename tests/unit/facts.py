@@ -5,7 +5,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from events.catalogue import BackendFacts, Fact, LicenceInScope, LossReported
+from events.case_facts import BackendFacts, LicenceInScope, LossReported
+from events.fact import Fact
 from events.terms import Kind, Lease, Reporter, Role, Scope
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

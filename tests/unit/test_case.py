@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.catalogue import CaseFact, LossReported, TargetOffered, WatchBegun
+from events.case_facts import CaseFact, LossReported, TargetOffered, WatchBegun
+from events.cases import DecisionOrder, Evidence, Sighting
 from events.errors import Code
-from events.ports import DecisionOrder, Evidence, Reservation, Sighting
+from events.licensing import Reservation
 from events.terms import (
     Action,
     Cause,

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.catalogue import CATALOGUE, Fact
+from events.catalogue import CATALOGUE
 from events.envelope import BACKEND, CASES, Head, UnreadableRecordError, digest, seal, unseal
+from events.fact import Fact
 from events.terms import VendorId
 from tests.unit.facts import NOW, fact_of, report
 

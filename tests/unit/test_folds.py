@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.catalogue import CATALOGUE, ContainerRegistered, Fact, LicenceSuperseded
+from events.backend_facts import ContainerRegistered, LicenceSuperseded
+from events.catalogue import CATALOGUE
 from events.envelope import Head, Sealed, case_stream, container_stream, record_key, seal, unseal
+from events.fact import Fact
 from events.log import LogRecord, Position
 from events.terms import CaseId, Kind, Serial, VendorId
 from projections.chain import REMEMBERED

@@ -8,11 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.catalogue import (
+from events.backend_facts import (
     AccessOffered,
-    CaseApproved,
-    CaseClosed,
-    CaseDecided,
     ContactRefused,
     ContainerRegistered,
     LicenceSuperseded,
@@ -21,9 +18,10 @@ from events.catalogue import (
     PolicyAdopted,
     RecoveryReserved,
 )
+from events.case_facts import CaseApproved, CaseClosed, CaseDecided
 from events.envelope import Head, case_stream, container_stream, record_key, seal, unseal
+from events.licensing import Reservation
 from events.log import LogRecord, Position
-from events.ports import Reservation
 from events.terms import (
     Action,
     CaseId,

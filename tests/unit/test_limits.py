@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.catalogue import BackendFacts, LossReported
-from events.ports import Reservation
+from events.case_facts import BackendFacts, LossReported
+from events.licensing import Reservation
 from events.terms import Decision, Mode, Reporter, Role
 from tests.unit.facts import NOW, facts, licence, report
 from workflows.limits import Limits, Losses

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from events.ports import Reservation
+from events.licensing import Reservation
 from events.terms import LOSSES, Decision, Kind, Loss, Mode, QuotaSubject, Reason, Watch
 from tests.unit.facts import NOW, facts, licence, report
 from workflows.policy import STRICTNESS, Policy, Quota, Rule, decide_report, loss_of, quota_to_reserve

@@ -16,6 +16,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 from activities.backend import EmbeddedBackend
+from events.cases import DecisionOrder, DecisionTaken
 from events.envelope import Recorded, unseal
 from events.inbox import (
     ContactStatement,
@@ -24,8 +25,8 @@ from events.inbox import (
     LossStatement,
     Statement,
 )
+from events.licensing import CaseKey
 from events.log import LogReader
-from events.ports import CaseKey, DecisionOrder, DecisionTaken
 from events.terms import Action, Kind, Reason, Reporter, Role, Status, VendorId
 from infra.settings import Settings
 from portal.commands import Doors

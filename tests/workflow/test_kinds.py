@@ -9,7 +9,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.deeds import Deeds
-from events.catalogue import CaseClosed
+from events.case_facts import CaseClosed
 from events.envelope import case_stream
 from events.errors import Code
 from events.inbox import (
@@ -21,7 +21,7 @@ from events.inbox import (
     Presented,
     ReturnStatement,
 )
-from events.ports import CaseKey, Issued, IssueOrder, NoTargetFound
+from events.licensing import CaseKey, Issued, IssueOrder, NoTargetFound
 from events.terms import (
     LOSSES,
     Action,

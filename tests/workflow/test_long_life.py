@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from events.catalogue import CaseSighted, LicenceIssued, ReplacementLost
+from events.backend_facts import LicenceIssued
+from events.case_facts import CaseSighted, ReplacementLost
+from events.cases import Sighting
 from events.envelope import case_stream
 from events.errors import Code, RefusalError
 from events.inbox import (
@@ -16,7 +18,7 @@ from events.inbox import (
     FoundStatement,
     LicenceStatement,
 )
-from events.ports import CaseKey, Sighting
+from events.licensing import CaseKey
 from events.terms import Action, Cause, Contact, Kind, Mode, Outcome, Reason, Reporter, Role, Status, Undecided, Verdict
 from portal.cases import TemporalCases
 from tests.workflow.bench import Bench, eventually

@@ -9,14 +9,14 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
 from activities.deeds import Deeds
-from events.catalogue import LicenceIssued, MeasureOrdered
+from events.backend_facts import LicenceIssued, MeasureOrdered
+from events.cases import Appended, AppendOrder, DecisionOrder
 from events.envelope import Recorded, case_stream
 from events.errors import Code, RefusalError
 from events.inbox import (
     FoundStatement,
     LossStatement,
 )
-from events.ports import Appended, AppendOrder, DecisionOrder
 from events.terms import Action, Kind, Mode, Reason, Reporter, Role, Serial, Status, VendorId, Verdict
 from portal.cases import TemporalCases
 from portal.commands import Doors

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from events.catalogue import CaseDecided
+from events.case_facts import CaseDecided
 from events.envelope import case_stream
 from events.terms import Action, Measure, Mode, Status
 from tests.workflow.bench import Bench

@@ -1,0 +1,267 @@
+"""The facts that the licensing backend states, through its outbox: what it did."""
+
+from events.fact import Fact
+from events.terms import (
+    CaseId,
+    Contact,
+    ContactId,
+    Fingerprint,
+    Generation,
+    HolderId,
+    Instant,
+    Kind,
+    Lease,
+    LicenceId,
+    Measure,
+    ProductId,
+    Serial,
+    Ticket,
+    Verdict,
+)
+
+
+class VendorAdded(Fact):
+    """A vendor joined the installation; `issuer` is the `iss` of the licence files that are signed for it."""
+
+    name = "vendor.added"
+    issuer: str
+
+
+class PolicyAdopted(Fact):
+    """A vendor's policy took effect; `policy` is its whole text as JSON."""
+
+    name = "policy.adopted"
+    policy_version: int
+    policy: str
+
+
+class ContainerRegistered(Fact):
+    """The vendor's inventory knows this container."""
+
+    name = "container.registered"
+    serial: Serial
+    kind: Kind
+    holder: HolderId
+    fingerprint: Fingerprint | None = None
+
+
+class LicenceIssued(Fact):
+    """This generation of a licence is in this container and effective.
+
+    `case` and `file` (a compact JWS) are there when it is a replacement; an inventory fact from the vendor has neither.
+    A `stop_gap` is limited in time while something is still owed. A borrowed licence runs until `borrowed_until`.
+    """
+
+    name = "licence.issued"
+    licence: LicenceId
+    generation: Generation
+    serial: Serial
+    holder: HolderId
+    product: ProductId
+    ticket: Ticket
+    value_cents: int
+    lease: Lease
+    issued: Instant
+    expires: Instant | None
+    case: CaseId | None = None
+    file: str | None = None
+    stop_gap: bool = False
+    borrowed_until: Instant | None = None
+
+
+class LicenceSuperseded(Fact):
+    """This generation is no longer effective: a later one was issued by `case` in the same transaction."""
+
+    name = "licence.superseded"
+    licence: LicenceId
+    generation: Generation
+    serial: Serial
+    case: CaseId
+
+
+class LicenceRenewed(Fact):
+    """A container checked in and got this generation's next file (a compact JWS), which runs to `expires`."""
+
+    name = "licence.renewed"
+    licence: LicenceId
+    generation: Generation
+    serial: Serial
+    issued: Instant
+    expires: Instant | None
+    file: str
+
+
+class LeaseFact(Fact):
+    """How a lease runs out: it is `due` for a check-in, and runs, with its grace, to `expires`."""
+
+    licence: LicenceId
+    generation: Generation
+    serial: Serial
+    due: Instant
+    expires: Instant
+
+
+class LeaseDueSoon(LeaseFact):
+    """A check-in will soon be due."""
+
+    name = "lease.due_soon"
+
+
+class LeaseOverdue(LeaseFact):
+    """A check-in was due, and the grace has begun."""
+
+    name = "lease.overdue"
+
+
+class LeaseLapsed(LeaseFact):
+    """The grace is over, and the file no longer runs."""
+
+    name = "lease.lapsed"
+
+
+class MeasureFact(Fact):
+    """What became of a blocking measure of a case; `subject` is what it aims at, as `events.terms.subject` says."""
+
+    case: CaseId
+    measure: Measure
+    subject: str
+    serial: Serial
+
+
+class MeasureOrdered(MeasureFact):
+    """A blocking measure of a case was ordered and takes effect at `effective`."""
+
+    name = "measure.ordered"
+    effective: Instant
+
+
+class MeasureDelivered(MeasureFact):
+    """The container was told at a contact."""
+
+    name = "measure.delivered"
+
+
+class MeasureConfirmed(MeasureFact):
+    """Nothing that the measure aims at runs any more; `by` names the contact or receipt that says so."""
+
+    name = "measure.confirmed"
+    by: str
+
+
+class MeasureUnconfirmable(MeasureFact):
+    """The case is over and the container never confirmed; the measure goes on standing."""
+
+    name = "measure.unconfirmable"
+
+
+class MeasureLifted(MeasureFact):
+    """The measure no longer stands."""
+
+    name = "measure.lifted"
+
+
+class ContainerContacted(Fact):
+    """A container reported in and was served; `occurred` is what it claims. `how` says what it came for."""
+
+    name = "container.contacted"
+    contact: ContactId
+    serial: Serial
+    occurred: Instant
+    how: Contact = Contact.CHECK_IN
+
+
+class ContactRefused(Fact):
+    """A container reported in and was refused for `code`; `cases` are those that it is a sighting for."""
+
+    name = "contact.refused"
+    contact: ContactId
+    serial: Serial
+    occurred: Instant
+    cases: tuple[CaseId, ...]
+    how: Contact = Contact.CHECK_IN
+    code: str = "blocked"
+
+
+class ContainerActivated(Fact):
+    """A container was bound to a machine and is of a new generation; older activations are superseded."""
+
+    name = "container.activated"
+    serial: Serial
+    generation: Generation
+    fingerprint: Fingerprint
+    case: CaseId
+
+
+class ActivationReturned(Fact):
+    """The holder gave an activation back; `receipt` (a compact JWS) says so."""
+
+    name = "activation.returned"
+    contact: ContactId
+    serial: Serial
+    generation: Generation
+    receipt: str
+
+
+class ContainerReinstated(Fact):
+    """A lost container was found and is of a new generation, against which no measure stands."""
+
+    name = "container.reinstated"
+    serial: Serial
+    generation: Generation
+    case: CaseId
+
+
+class HolderFlagged(Fact):
+    """The verdict on a case speaks against its holder, whose later reports go to a person where policy asks for it."""
+
+    name = "holder.flagged"
+    holder: HolderId
+    serial: Serial
+    case: CaseId
+    verdict: Verdict
+
+
+class AccessOffered(Fact):
+    """A one-time link by which the holder sets the access data of this generation is good until `until`."""
+
+    name = "access.offered"
+    serial: Serial
+    generation: Generation
+    case: CaseId | None
+    until: Instant
+
+
+class AccessSet(Fact):
+    """The holder set the access data of this generation; older ones are no longer good."""
+
+    name = "access.set"
+    serial: Serial
+    generation: Generation
+
+
+class SessionsEnded(Fact):
+    """All sessions of a cloud container were ended for a case."""
+
+    name = "sessions.ended"
+    serial: Serial
+    case: CaseId
+    sessions: int
+
+
+class RecoveryReserved(Fact):
+    """One recovery of the quota was set aside for a case: the `ordinal`-th of `limit` in the rolling term."""
+
+    name = "recovery.reserved"
+    case: CaseId
+    serial: Serial
+    subjects: tuple[str, ...]
+    ordinal: int
+    limit: int
+
+
+class RecoveryFreed(Fact):
+    """The case recovered nothing, and what the quota had set aside for it is free again."""
+
+    name = "recovery.freed"
+    case: CaseId
+    serial: Serial

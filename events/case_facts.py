@@ -1,0 +1,361 @@
+"""The facts that a case states, by append: what was said and decided."""
+
+from typing import ClassVar
+
+from events.fact import Fact
+from events.terms import (
+    Action,
+    CaseId,
+    Cause,
+    Decision,
+    DecisionId,
+    EvidenceName,
+    Generation,
+    HolderId,
+    Instant,
+    Kind,
+    LicenceId,
+    Outcome,
+    PersonId,
+    ProductId,
+    Reason,
+    Reporter,
+    ReportId,
+    Scope,
+    Serial,
+    Status,
+    Ticket,
+    Undecided,
+    Value,
+    Verdict,
+)
+
+
+class CaseFact(Fact):
+    """A fact in the stream of a case."""
+
+
+class LossReported(CaseFact):
+    """A loss report opened or joined the case. `occurred` is the reporter's claim; `received` is the door's clock;
+    `evidence` names what the reporter brought."""
+
+    name = "loss.reported"
+    report: ReportId
+    serial: Serial
+    kind: Kind
+    reason: Reason
+    scope: Scope
+    licences: tuple[LicenceId, ...] = ()
+    reporter: Reporter
+    door: str
+    occurred: Instant
+    received: Instant
+    evidence: tuple[EvidenceName, ...] = ()
+
+
+class LicenceInScope(Value):
+    """A licence that the loss is about, at the generation that was claimed.
+
+    `expires` is when its last file ends (None: it runs for ever), `borrowed_until` the end of a loan out of it,
+    `first_issued` when its first generation that is known here was issued (None: not known).
+    """
+
+    licence: LicenceId
+    generation: Generation
+    product: ProductId
+    ticket: Ticket
+    value_cents: int
+    expires: Instant | None = None
+    borrowed_until: Instant | None = None
+    first_issued: Instant | None = None
+
+
+class BackendFacts(Value):
+    """What the backend knew of a container when a report was decided.
+
+    `losses` says when other losses of its holder were first reported, the latest first, at most `LOSSES_KNOWN` of them;
+    those of which nothing could be claimed are not among them. `flagged`: a verdict spoke against the holder before.
+    """
+
+    LOSSES_KNOWN: ClassVar[int] = 100
+
+    serial: Serial
+    kind: Kind
+    holder: HolderId
+    last_contact: Instant | None
+    licences: tuple[LicenceInScope, ...]
+    losses: tuple[Instant, ...] = ()
+    flagged: bool = False
+
+
+class CaseDecided(CaseFact):
+    """Policy decided on the report, or anew; it carries all that the decision rests on.
+
+    `ordinal` of `limit` is the recovery that a quota set aside; without a quota, or with none left, `ordinal` is None.
+    Where a person must decide: when the supervisors are reminded, when the approval is `due`, and whether `four_eyes`
+    must see it.
+    """
+
+    name = "case.decided"
+    decision: Decision
+    reasons: tuple[str, ...]
+    policy_version: int
+    facts: BackendFacts
+    ordinal: int | None = None
+    limit: int | None = None
+    remind: Instant | None = None
+    due: Instant | None = None
+    four_eyes: bool = False
+
+    @property
+    def trigger(self) -> str:
+        return f"{self.name}:{self.decision}"
+
+
+class ApprovalReminded(CaseFact):
+    """The supervisors were reminded that the case waits for them."""
+
+    name = "approval.reminded"
+
+
+class ApprovalOverdue(CaseFact):
+    """Nobody decided in time; what becomes of it is what policy says, and never an approval."""
+
+    name = "approval.overdue"
+    undecided: Undecided
+    escalated_to: tuple[PersonId, ...] = ()
+
+    @property
+    def trigger(self) -> str:
+        return f"{self.name}:{self.undecided}"
+
+
+class ApprovalGiven(CaseFact):
+    """The first of two supervisors approved; another one must as well."""
+
+    name = "approval.given"
+    decision: DecisionId
+    by: PersonId
+    why: str
+
+
+class EvidenceAsked(CaseFact):
+    """A supervisor asked for evidence before deciding."""
+
+    name = "evidence.asked"
+    decision: DecisionId
+    by: PersonId
+    why: str
+    evidence: tuple[EvidenceName, ...]
+
+
+class EvidenceGiven(CaseFact):
+    """Evidence was brought to the case; `statement` names what said so."""
+
+    name = "evidence.given"
+    statement: str
+    by: PersonId
+    evidence: tuple[EvidenceName, ...]
+
+
+class CaseApproved(CaseFact):
+    """A supervisor approved the replacement; `goodwill`: beyond the quota.
+
+    On a `condition`, what is issued is a stop-gap of `condition_days`, and the full replacement follows once it is met.
+    """
+
+    name = "case.approved"
+    decision: DecisionId
+    by: PersonId
+    why: str
+    goodwill: bool = False
+    condition: str | None = None
+    condition_days: int | None = None
+
+
+class ConditionMet(CaseFact):
+    """A supervisor said that the condition of the approval is met; the full replacement is owed."""
+
+    name = "condition.met"
+    decision: DecisionId
+    by: PersonId
+    why: str
+
+
+class CaseCancelled(CaseFact):
+    """The loss is none, before anything was replaced: a supervisor's `decision`, or what the `statement` says."""
+
+    name = "case.cancelled"
+    decision: DecisionId | None = None
+    by: PersonId | None = None
+    statement: str | None = None
+    why: str = ""
+
+
+class WaitingBegun(CaseFact):
+    """What is lost is blocked; the replacement waits until `until`, as policy asks."""
+
+    name = "waiting.begun"
+    until: Instant
+
+
+class CaseRejected(CaseFact):
+    """A supervisor rejected the report."""
+
+    name = "case.rejected"
+    decision: DecisionId
+    by: PersonId
+    why: str
+
+
+class DecisionDenied(CaseFact):
+    """Somebody tried to decide and may not, or there was nothing to decide; `code` is the refusal's."""
+
+    name = "decision.denied"
+    decision: DecisionId
+    action: Action
+    by: PersonId
+    code: str
+
+
+class ReplacingBegun(CaseFact):
+    """From here on the replacement is being issued and a cancel comes too late."""
+
+    name = "replacing.begun"
+
+
+class TargetAwaited(CaseFact):
+    """The replacement has nowhere to go yet: no container of the holder, no activation, no access data that the holder
+    has set. The tickets are released and the case waits, for access data until `until`."""
+
+    name = "target.awaited"
+    tickets: tuple[Ticket, ...]
+    until: Instant | None = None
+
+
+class TargetOffered(CaseFact):
+    """A container that may take the replacement was registered, activated, or its access data were set."""
+
+    name = "target.offered"
+    serial: Serial
+
+
+class CaseReturned(CaseFact):
+    """The vendor has the damaged container back, and owes the full replacement; `statement` names what said so."""
+
+    name = "case.returned"
+    statement: str
+    occurred: Instant
+
+
+class CaseStuck(CaseFact):
+    """What the case had to do failed for good with this code; a supervisor resumes it or gives it up."""
+
+    name = "case.stuck"
+    code: str
+    cause: str
+
+
+class CaseResumed(CaseFact):
+    """A supervisor has the case try again what failed; it goes on `into` that status."""
+
+    name = "case.resumed"
+    decision: DecisionId
+    by: PersonId
+    why: str
+    into: Status
+
+    @property
+    def trigger(self) -> str:
+        return f"{self.name}:{self.into}"
+
+
+class CaseGivenUp(CaseFact):
+    """A supervisor gave the case up; its measures are lifted."""
+
+    name = "case.given_up"
+    decision: DecisionId
+    by: PersonId
+    why: str
+
+
+class WatchBegun(CaseFact):
+    """The replacement is in `target`; until `until` the case watches for the original, or for its return."""
+
+    name = "watch.begun"
+    target: Serial
+    until: Instant
+
+
+class CaseSighted(CaseFact):
+    """The lost container turned up where that decides nothing yet, or no longer; `statement` names what said so.
+
+    A contact that the backend refused is the `ordinal`-th that it refused for this case.
+    """
+
+    name = "case.sighted"
+    statement: str
+    cause: Cause
+    occurred: Instant
+    ordinal: int | None = None
+
+
+class CaseResurfaced(CaseFact):
+    """The lost container turned up where a verdict is needed; `ordinal` as in `case.sighted`."""
+
+    name = "case.resurfaced"
+    statement: str
+    cause: Cause
+    occurred: Instant
+    ordinal: int | None = None
+
+
+class CaseRuled(CaseFact):
+    """The verdict on the container that resurfaced: a supervisor's, or policy's own, which has no name and number.
+
+    `reinstate`: the original is made good again once its replacement is withdrawn; else it is retired.
+    """
+
+    name = "case.ruled"
+    decision: DecisionId | None = None
+    by: PersonId | None = None
+    verdict: Verdict
+    why: str
+    reinstate: bool = False
+
+    @property
+    def trigger(self) -> str:
+        return f"{self.name}:reinstate" if self.reinstate else self.name
+
+
+class ReplacementLost(CaseFact):
+    """The replacement was reported lost in turn, in another case; from here on the original can only be retired."""
+
+    name = "replacement.lost"
+    case: CaseId
+
+
+class ReplacementWithdrawn(CaseFact):
+    """The container that holds the replacement confirmed that it is removed."""
+
+    name = "replacement.withdrawn"
+
+
+class CaseReinstated(CaseFact):
+    """The original holds the licences again, at the generation after the replacement's."""
+
+    name = "case.reinstated"
+    serial: Serial
+
+
+class CaseSettled(CaseFact):
+    """What was lost is confirmed to be removed, or was given back: nothing of it can run any more."""
+
+    name = "case.settled"
+
+
+class CaseClosed(CaseFact):
+    """The case ended."""
+
+    name = "case.closed"
+    outcome: Outcome
