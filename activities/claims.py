@@ -17,7 +17,7 @@ from events.case_facts import BackendFacts
 from events.envelope import NAMESPACE
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import LicenceStatement, LossStatement
-from events.licensing import CaseKey, Claim
+from events.licensing import CaseKey, Claim, Issued
 from events.terms import Aim, CaseId, HolderId, Kind, Reporter, ReportId, Role, Scope, Serial, VendorId
 
 
@@ -226,3 +226,17 @@ async def holder_of(tx: AsyncConnection[Any], key: CaseKey) -> HolderId:
     if row is None:
         raise RefusalError(Code.UNKNOWN_CASE, f"no report has claimed anything for case {key.case}")
     return HolderId(row[0])
+
+
+async def nobody_claims(tx: AsyncConnection[Any], key: CaseKey, last: Issued) -> None:
+    """Refuse where the replacement is another case's loss by now."""
+    cursor = await tx.execute(
+        "select case_id from backend.claims where vendor = %s and case_id <> %s and not freed"
+        " and (subject, generation) in (select * from unnest(%s::text[], %s::integer[])) limit 1",
+        (
+            *(key.vendor, key.case),
+            *([f"{Aim.LICENCE}/{item.licence}" for item in last.licences], [item.generation for item in last.licences]),
+        ),
+    )
+    if row := await cursor.fetchone():
+        raise RefusalError(Code.REPLACEMENT_LOST, f"the replacement was reported lost too, in case {row[0]}")

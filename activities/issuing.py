@@ -9,7 +9,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from activities.access import renew
-from activities.claims import holder_of
+from activities.claims import holder_of, nobody_claims
 from activities.leases import expiry, first_notice
 from activities.outbox import state
 from activities.rows import CONTAINER, LICENCE_COLUMNS, Container, Licence, every, lock_container, lock_holder, one
@@ -110,10 +110,11 @@ async def issued(tx: AsyncConnection[Any], key: CaseKey, full: bool, reinstated:
 
 
 async def _same_target(tx: AsyncConnection[Any], order: IssueOrder, stop_gap: Issued) -> Container:
-    """Where the stop-gap is, unless that is blocked meanwhile."""
+    """Where the stop-gap is, unless that is blocked or lost meanwhile."""
     target = await lock_container(tx, order.key.vendor, stop_gap.target)
     if await _is_blocked(tx, order.key.vendor, target):
         raise RefusalError(Code.BLOCKED, f"container {target.serial}, which holds the stop-gap, is blocked itself")
+    await nobody_claims(tx, order.key, stop_gap)
     return target
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from activities.claims import holder_of
+from activities.claims import holder_of, nobody_claims
 from activities.issuing import Signer, issued, supersede
 from activities.measures import Standing
 from activities.outbox import state
@@ -67,7 +67,7 @@ async def reinstate(tx: AsyncConnection[Any], order: ReinstateOrder, at: datetim
     await lock_container(tx, key.vendor, last.target)
     if not await _is_withdrawn(tx, key, last):
         raise RefusalError(Code.GENERATION_CONFLICT, f"the replacement in {last.target} is not withdrawn yet")
-    await _nobody_claims(tx, key, last)
+    await nobody_claims(tx, key, last)
     original = await _unblock(tx, order, original, at, moved=True)
     again = IssueOrder(key=key, licences=order.licences, measures=(), full=True)
     await supersede(tx, again, last, original, at, signer, reinstated=True)
@@ -112,20 +112,6 @@ async def _as_it_was(
         return found
     licences = tuple(IssuedLicence(licence=one.licence, generation=one.generation) for one in order.licences)
     return Issued(at=at, target=original.serial, licences=licences)
-
-
-async def _nobody_claims(tx: AsyncConnection[Any], key: CaseKey, last: Issued) -> None:
-    """Refuse where the replacement is another case's loss by now."""
-    cursor = await tx.execute(
-        "select case_id from backend.claims where vendor = %s and case_id <> %s and not freed"
-        " and (subject, generation) in (select * from unnest(%s::text[], %s::integer[])) limit 1",
-        (
-            *(key.vendor, key.case),
-            *([f"{Aim.LICENCE}/{item.licence}" for item in last.licences], [item.generation for item in last.licences]),
-        ),
-    )
-    if row := await cursor.fetchone():
-        raise RefusalError(Code.REPLACEMENT_LOST, f"the replacement was reported lost too, in case {row[0]}")
 
 
 async def _unblock(

@@ -134,6 +134,20 @@ async def test_a_replacement_lost_in_turn_tells_the_first_case_which_then_reinst
     assert refusal.value.code is Code.REPLACEMENT_LOST
 
 
+async def test_a_stop_gap_that_was_lost_in_turn_is_not_made_full(stock: Stock) -> None:
+    await stock.container("D-1", "L-1")
+    await stock.container("D-2")
+    order = await stock.lost("D-1", reason=Reason.DAMAGED, stop_gap_days=30)
+    assert isinstance(await stock.backend.issue(order), Issued)
+    await stock.claim(stock.loss("D-2"))
+
+    with pytest.raises(RefusalError) as refusal:
+        await stock.backend.issue(order.model_copy(update={"full": True}))
+
+    assert refusal.value.code is Code.REPLACEMENT_LOST
+    assert await stock.serial_of("L-1") == ("D-2", 2)
+
+
 async def test_reinstating_and_losing_the_replacement_at_once_leaves_one_effective_generation(stock: Stock) -> None:
     for number in range(20):
         first, second = f"E-{number}-1", f"E-{number}-2"
