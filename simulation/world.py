@@ -23,6 +23,7 @@ from workflows.policy import Policy
 Answer = TypeVar("Answer")
 BEGIN = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SAID_KEPT = 50
+TRIES = 5
 
 
 class World:
@@ -218,6 +219,9 @@ class World:
     def _decide(self, case: CaseId, order: DecisionOrder) -> None:
         running = self._running[case]
         running.bring(order)
+        for _ in range(TRIES):  # who decides waits while a deed that failed in passing is tried again
+            if order in running.mail:
+                running.go_on()
         denial = running.state.denial_of(order.decision) if running.state else None
         if denial:
             raise RefusalError(Code(denial), f"{order.by} may not {order.action}")
