@@ -13,8 +13,7 @@ from events.licensing import CaseKey, Issued, Reservation, ReserveOrder
 from events.terms import Serial, Status
 from simulation.backend import MemoryBackend
 from workflows.case import CaseState, fold_all
-from workflows.deciding import (
-    UNDECIDED,
+from workflows.commands import (
     Assessed,
     Blocked,
     Bring,
@@ -31,9 +30,8 @@ from workflows.deciding import (
     Settled,
     Sighted,
     Withdrawn,
-    decide,
-    evident,
 )
+from workflows.deciding import UNDECIDED, decide, evident
 from workflows.policy import Policy, Quota, quota_to_reserve
 from workflows.steps import Block, End, Issue, Reinstate, Rest, Step, Withdraw, next_step
 

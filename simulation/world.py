@@ -17,7 +17,7 @@ from events.terms import CaseId, Cause, Kind, Lease, LicenceId, Reason, Reporter
 from simulation.backend import MemoryBackend
 from simulation.case import Ground, PassingFailureError, RunningCase
 from workflows.case import CaseState, fold_all
-from workflows.deciding import LoseReplacement, Report, Settled
+from workflows.commands import LoseReplacement, Report, Settled
 from workflows.policy import Policy
 
 Answer = TypeVar("Answer")

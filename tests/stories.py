@@ -28,7 +28,7 @@ from events.cases import Evidence
 from events.licensing import Reservation
 from events.terms import Action, Aim, CaseId, Cause, HolderId, Kind, Measure, Reason, Serial, VendorId, Verdict, subject
 from tests.worlds import EYES, MANUAL, POLICY, QUOTA, STEPS, Life, World, told
-from workflows.deciding import (
+from workflows.commands import (
     Bring,
     Elapsed,
     Failed,

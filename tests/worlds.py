@@ -49,18 +49,8 @@ from events.terms import (
     subject,
 )
 from workflows.case import CaseState, fold_all
-from workflows.deciding import (
-    Assessed,
-    Blocked,
-    Command,
-    Decide,
-    NoTarget,
-    Offered,
-    Replaced,
-    Report,
-    Sighted,
-    decide,
-)
+from workflows.commands import Assessed, Blocked, Command, Decide, NoTarget, Offered, Replaced, Report, Sighted
+from workflows.deciding import decide
 from workflows.policy import Approval, Policy, Quota, Rule
 
 MANUAL, QUOTA, EYES, PLAIN = (ProductId(name) for name in ("cad", "cam", "plm", "erp"))

@@ -1,5 +1,6 @@
 """What a command makes of a case: facts, or none where it changes nothing. Pure; time comes in with the command."""
 
+from datetime import timedelta
 from typing import assert_never
 
 from events.case_facts import (
@@ -35,155 +36,51 @@ from events.case_facts import (
     WaitingBegun,
     WatchBegun,
 )
-from events.cases import DecisionOrder, Evidence, Sighting
+from events.cases import DecisionOrder
 from events.errors import Code
 from events.licensing import Reservation
 from events.terms import (
     Action,
-    CaseId,
     Cause,
     Decision,
     Instant,
     Kind,
     Outcome,
     Recovery,
-    Serial,
     Status,
-    Ticket,
     Undecided,
-    Value,
     Verdict,
     Watch,
 )
-from workflows.case import CaseState, fold_all
-from workflows.durations import ENROLMENT, days, hours
+from workflows.case import CaseState
+from workflows.commands import (
+    Assessed,
+    Blocked,
+    Bring,
+    Command,
+    Decide,
+    Elapsed,
+    Failed,
+    LoseReplacement,
+    NoTarget,
+    Offered,
+    Reinstated,
+    Replaced,
+    Report,
+    Settled,
+    Sighted,
+    Withdrawn,
+)
 from workflows.policy import Policy, Rule, decide_report, loss_of
+
+ENROLMENT = timedelta(days=14)
+"""How long a holder has to set access data that were reset."""
 
 UNDECIDED = (Status.AWAITING_APPROVAL, Status.ESCALATED)
 """Where a case waits for an approval."""
 
 BEFORE_REPLACING = (*UNDECIDED, Status.WAITING)
 """Where a case rests before its replacement is begun, and can be cancelled."""
-
-
-class Report(Value):
-    """A loss report reached the case."""
-
-    report: LossReported
-
-
-class Assessed(Value):
-    """The backend said what it knows, and which policy the vendor has."""
-
-    at: Instant
-    facts: BackendFacts
-    policy: Policy
-    reservation: Reservation | None
-
-
-class Blocked(Value):
-    """The measures that the policy asks for are ordered."""
-
-    at: Instant
-    policy: Policy
-
-
-class NoTarget(Value):
-    """The backend found nothing that may take the replacement."""
-
-    at: Instant
-    tickets: tuple[Ticket, ...]
-
-
-class Offered(Value):
-    """A container was registered for the holder, activated, or its access data were set."""
-
-    serial: Serial
-
-
-class Replaced(Value):
-    """The backend issued the replacement into `target`."""
-
-    target: Serial
-    at: Instant
-    policy: Policy
-
-
-class Decide(Value):
-    """A supervisor decides; `listed` says whether the vendor lists that person as one."""
-
-    order: DecisionOrder
-    listed: bool
-    policy: Policy
-
-
-class Sighted(Value):
-    """The lost container turned up."""
-
-    sighting: Sighting
-    policy: Policy
-
-
-class Bring(Value):
-    """Evidence is brought; the reservation is the quota's answer where policy may now decide by itself."""
-
-    evidence: Evidence
-    at: Instant
-    policy: Policy
-    reservation: Reservation | None = None
-
-
-class Elapsed(Value):
-    """What the case waited for did not come by `at`."""
-
-    at: Instant
-    policy: Policy
-
-
-class Settled(Value):
-    """The last measure of the case was confirmed."""
-
-
-class LoseReplacement(Value):
-    """The replacement was reported lost, in another case."""
-
-    to: CaseId
-
-
-class Withdrawn(Value):
-    """The replacement is removed."""
-
-
-class Reinstated(Value):
-    """The backend issued the licences into the original."""
-
-    serial: Serial
-
-
-class Failed(Value):
-    """What the case had to do failed for good."""
-
-    code: str
-    cause: str
-
-
-Command = (
-    Report
-    | Assessed
-    | Blocked
-    | NoTarget
-    | Offered
-    | Replaced
-    | Decide
-    | Sighted
-    | Bring
-    | Elapsed
-    | Settled
-    | LoseReplacement
-    | Withdrawn
-    | Reinstated
-    | Failed
-)
 
 
 def decide(state: CaseState | None, command: Command) -> list[CaseFact]:
@@ -204,7 +101,7 @@ def decide(state: CaseState | None, command: Command) -> list[CaseFact]:
         case Elapsed():
             return _elapsed(state, command)
         case Blocked(at=at, policy=policy):
-            wait = hours(rule_of(state, policy).wait_hours)
+            wait = timedelta(hours=rule_of(state, policy).wait_hours)
             until = state.waits_until or at + wait
             return [WaitingBegun(until=until)] if wait and until > at else [ReplacingBegun()]
         case NoTarget(at=at, tickets=tickets):
@@ -255,8 +152,8 @@ def _with_deadlines(decided: CaseDecided, at: Instant, policy: Policy, report: L
     approval = policy.rule_for(loss, decided.facts).approval
     told: dict[str, object] = {"four_eyes": policy.needs_four_eyes(loss, decided.facts)}
     if approval is not None:
-        told["due"] = at + hours(approval.due_hours)
-        told["remind"] = at + hours(approval.remind_hours) if approval.remind_hours else None
+        told["due"] = at + timedelta(hours=approval.due_hours)
+        told["remind"] = at + timedelta(hours=approval.remind_hours) if approval.remind_hours else None
     return decided.model_copy(update=told)
 
 
@@ -359,7 +256,7 @@ def _replaced(state: CaseState, command: Replaced) -> list[CaseFact]:
         return [CaseClosed(outcome=Outcome.RETURNED)]
     stop_gap = state.condition_days if state.condition else None
     watched = stop_gap or rule_of(state, command.policy).watch_days_for(loss)
-    begun = WatchBegun(target=command.target, until=command.at + days(watched))
+    begun = WatchBegun(target=command.target, until=command.at + timedelta(days=watched))
     if loss.watch is Watch.UNTIL_RETURNED and state.returned:
         return [begun, CaseReturned(statement=state.returned, occurred=command.at)]
     return [begun, CaseClosed(outcome=Outcome.RETIRED)] if state.settled and not state.owes else [begun]
@@ -478,12 +375,6 @@ def _denied_verdict(state: CaseState, order: DecisionOrder) -> Code | None:
 def _is_licensed(state: CaseState) -> bool:
     """Whether licences were lost that can be reinstated; those of a cloud container stay where they are."""
     return bool(state.licences) and state.report.kind is not Kind.CLOUD
-
-
-def taken(state: CaseState | None, command: Command) -> tuple[CaseState | None, list[CaseFact]]:
-    """The state after a command, and its facts."""
-    facts = decide(state, command)
-    return fold_all(facts, state), facts
 
 
 HOLDER_BLAMED = (Verdict.CLONE, Verdict.FRAUD)

@@ -27,8 +27,7 @@ with workflow.unsafe.imports_passed_through():
     from events.licensing import CaseKey, Issued, Reservation, ReserveOrder
     from events.terms import CaseId, Outcome, Serial, Status, Value
     from workflows.case import CaseState, fold_all
-    from workflows.deciding import (
-        UNDECIDED,
+    from workflows.commands import (
         Assessed,
         Blocked,
         Bring,
@@ -45,9 +44,8 @@ with workflow.unsafe.imports_passed_through():
         Settled,
         Sighted,
         Withdrawn,
-        decide,
-        evident,
     )
+    from workflows.deciding import UNDECIDED, decide, evident
     from workflows.policy import Policy, Quota, quota_to_reserve
     from workflows.steps import Block, End, Issue, Reinstate, Rest, Step, Withdraw, next_step
 

@@ -27,7 +27,7 @@ from events.terms import (
 )
 from tests.unit.facts import NOW, facts, licence, names, report
 from workflows.case import TRANSITIONS, CaseState, UnexpectedFactError, fold, fold_all
-from workflows.deciding import (
+from workflows.commands import (
     Assessed,
     Blocked,
     Bring,
@@ -44,8 +44,8 @@ from workflows.deciding import (
     Settled,
     Sighted,
     Withdrawn,
-    decide,
 )
+from workflows.deciding import decide
 from workflows.limits import Limits
 from workflows.policy import Approval, Policy, Quota, Resurfaced, Rule
 

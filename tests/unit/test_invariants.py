@@ -45,7 +45,7 @@ from tests.breaches import PLANTED
 from tests.stories import STORIES
 from tests.unit.facts import report
 from tests.worlds import EYES, MANUAL, PLAIN, POLICY, QUOTA, STEPS, Life, World, as_log, interleaved
-from workflows.deciding import Elapsed
+from workflows.commands import Elapsed
 from workflows.policy import Policy
 
 ACME, ZETA = VendorId("acme"), VendorId("zeta")

@@ -9,7 +9,7 @@ from events.terms import Action, CaseId, Cause, HolderId, Measure, Serial, Statu
 from projections.awaiting import Awaited, awaited
 from projections.queries import MeasureView, container_status
 from tests.worlds import EYES, MANUAL, NOW, PLAIN, POLICY, Life, World
-from workflows.deciding import Elapsed, NoTarget
+from workflows.commands import Elapsed, NoTarget
 
 LATER = NOW + timedelta(hours=1)
 WHOLE, ACCESS = "container/3-1/1", "access_data/3-1/2"

@@ -1,0 +1,127 @@
+"""Commands: what can be asked of a case, and what can happen to it. Time comes in with them."""
+
+from events.case_facts import BackendFacts, LossReported
+from events.cases import DecisionOrder, Evidence, Sighting
+from events.licensing import Reservation
+from events.terms import CaseId, Instant, Serial, Ticket, Value
+from workflows.policy import Policy
+
+
+class Report(Value):
+    """A loss report reached the case."""
+
+    report: LossReported
+
+
+class Assessed(Value):
+    """The backend said what it knows, and which policy the vendor has."""
+
+    at: Instant
+    facts: BackendFacts
+    policy: Policy
+    reservation: Reservation | None
+
+
+class Blocked(Value):
+    """The measures that the policy asks for are ordered."""
+
+    at: Instant
+    policy: Policy
+
+
+class NoTarget(Value):
+    """The backend found nothing that may take the replacement."""
+
+    at: Instant
+    tickets: tuple[Ticket, ...]
+
+
+class Offered(Value):
+    """A container was registered for the holder, activated, or its access data were set."""
+
+    serial: Serial
+
+
+class Replaced(Value):
+    """The backend issued the replacement into `target`."""
+
+    target: Serial
+    at: Instant
+    policy: Policy
+
+
+class Decide(Value):
+    """A supervisor decides; `listed` says whether the vendor lists that person as one."""
+
+    order: DecisionOrder
+    listed: bool
+    policy: Policy
+
+
+class Sighted(Value):
+    """The lost container turned up."""
+
+    sighting: Sighting
+    policy: Policy
+
+
+class Bring(Value):
+    """Evidence is brought; the reservation is the quota's answer where policy may now decide by itself."""
+
+    evidence: Evidence
+    at: Instant
+    policy: Policy
+    reservation: Reservation | None = None
+
+
+class Elapsed(Value):
+    """What the case waited for did not come by `at`."""
+
+    at: Instant
+    policy: Policy
+
+
+class Settled(Value):
+    """The last measure of the case was confirmed."""
+
+
+class LoseReplacement(Value):
+    """The replacement was reported lost, in another case."""
+
+    to: CaseId
+
+
+class Withdrawn(Value):
+    """The replacement is removed."""
+
+
+class Reinstated(Value):
+    """The backend issued the licences into the original."""
+
+    serial: Serial
+
+
+class Failed(Value):
+    """What the case had to do failed for good."""
+
+    code: str
+    cause: str
+
+
+Command = (
+    Report
+    | Assessed
+    | Blocked
+    | NoTarget
+    | Offered
+    | Replaced
+    | Decide
+    | Sighted
+    | Bring
+    | Elapsed
+    | Settled
+    | LoseReplacement
+    | Withdrawn
+    | Reinstated
+    | Failed
+)
