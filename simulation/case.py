@@ -168,7 +168,7 @@ class RunningCase:
             case DecisionOrder():
                 return Decide(order=content, listed=content.by in self.ground.policy.supervisors, policy=policy)
             case Sighting():
-                return Sighted(sighting=content, policy=policy)
+                return Sighted(sighting=content, at=self.ground.now(), policy=policy)
             case Evidence():
                 facts, undecided = state.facts, state.status in UNDECIDED
                 known = evident(state, content.evidence)

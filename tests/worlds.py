@@ -240,7 +240,7 @@ class Life:
     def sighted(self, statement: str, cause: Cause = Cause.SIGHTING) -> None:
         """The lost container turns up."""
         sighting = Sighting(statement=statement, cause=cause, occurred=self.world.at)
-        self.command(Sighted(sighting=sighting, policy=POLICY))
+        self.command(Sighted(sighting=sighting, at=sighting.occurred, policy=POLICY))
 
     def blocked(self) -> None:
         """The measures are ordered."""

@@ -59,9 +59,10 @@ class Decide(Value):
 
 
 class Sighted(Value):
-    """The lost container turned up."""
+    """The lost container turned up; `at` is our clock, the sighting's own is what somebody claims."""
 
     sighting: Sighting
+    at: Instant
     policy: Policy
 
 

@@ -205,14 +205,14 @@ def _sighted(state: CaseState, command: Sighted) -> list[CaseFact]:
 def _suspected(state: CaseState, command: Sighted) -> list[CaseFact]:
     """A contact of what is lost, before it is replaced, has policy decide again; once one after the loss was known,
     further ones change nothing, so that they do not make a decision stale."""
-    facts, at = state.facts, command.sighting.occurred
+    facts, occurred = state.facts, command.sighting.occurred
     if facts is None or command.sighting.cause is not Cause.SIGHTING:
         return []
     if facts.last_contact is not None and facts.last_contact > state.report.occurred:
         return []
-    if facts.last_contact is None or at > facts.last_contact:
-        facts = facts.model_copy(update={"last_contact": at})
-    return _again(state, facts, at, command.policy, None)
+    if facts.last_contact is None or occurred > facts.last_contact:
+        facts = facts.model_copy(update={"last_contact": occurred})
+    return _again(state, facts, command.at, command.policy, None)
 
 
 def _owes_return(state: CaseState) -> bool:

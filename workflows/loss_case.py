@@ -286,7 +286,7 @@ class LossCase:
             if not isinstance(content, Sighting) or type(next_step(state, self._key, self.policy)) is not type(step):
                 break
             self._mail.pop(0)
-            made = decide(state, Sighted(sighting=content, policy=self.policy))
+            made = decide(state, Sighted(sighting=content, at=workflow.now(), policy=self.policy))
             state = cast(CaseState, fold_all(made, state))
             facts += made
         await self._append(facts)

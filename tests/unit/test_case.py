@@ -1,6 +1,6 @@
 """The loss case: decided and folded by one table."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -25,7 +25,7 @@ from events.terms import (
     Undecided,
     Verdict,
 )
-from tests.unit.facts import NOW, facts, licence, names, report
+from tests.unit.facts import NOW, facts, instants, licence, names, report
 from workflows.case import TRANSITIONS, CaseState, UnexpectedFactError, fold, fold_all
 from workflows.commands import (
     Assessed,
@@ -104,7 +104,7 @@ def sighted(
     statement: str = "contact/1", cause: Cause = Cause.SIGHTING, policy: Policy = POLICY, **more: Any
 ) -> Sighted:
     sighting = Sighting.model_validate({"statement": statement, "cause": cause, "occurred": NOW} | more)
-    return Sighted(sighting=sighting, policy=policy)
+    return Sighted(sighting=sighting, at=NOW, policy=policy)
 
 
 ASSESSED = assessed()
@@ -633,6 +633,19 @@ def test_access_data_that_were_remembered_close_the_case_and_reinstate_nothing()
 
     assert (state.status, state.outcome) == (Status.CLOSED, Outcome.FOUND)
     assert not any(getattr(fact, "reinstate", False) for fact in written)
+
+
+@given(occurred=instants)
+def test_deadlines_count_from_our_clock_whatever_time_a_contact_claims(occurred: datetime) -> None:
+    approval = Approval(due_hours=48, remind_hours=24)
+    policy = Policy(rules=(Rule(mode=Mode.HYBRID, limits=Limits(), wait_hours=24, approval=approval),))
+    waiting = (REPORTED, assessed(policy), Blocked(at=NOW, policy=policy))
+    state, _ = after(*waiting, sighted(occurred=occurred, policy=policy))
+
+    if occurred > REPORTED.report.occurred:
+        assert (state.status, state.due) == (Status.AWAITING_APPROVAL, NOW + timedelta(hours=48))
+    else:
+        assert state.status is Status.WAITING
 
 
 def test_contacts_after_the_one_that_sent_a_case_to_a_person_make_no_decision_stale() -> None:
