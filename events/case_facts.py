@@ -35,6 +35,26 @@ class CaseFact(Fact):
     """A fact in the stream of a case."""
 
 
+class DecisionFact(CaseFact):
+    """What a supervisor decided; the same number is the same decision."""
+
+    decision: DecisionId
+    by: PersonId
+    why: str
+
+
+class TurnedUp(CaseFact):
+    """The lost container turned up; `statement` names what said so, `occurred` is what that claims.
+
+    A contact that the backend refused is the `ordinal`-th that it refused for this case.
+    """
+
+    statement: str
+    cause: Cause
+    occurred: Instant
+    ordinal: int | None = None
+
+
 class LossReported(CaseFact):
     """A loss report opened or joined the case. `occurred` is the reporter's claim; `received` is the door's clock;
     `evidence` names what the reporter brought."""
@@ -130,22 +150,16 @@ class ApprovalOverdue(CaseFact):
         return f"{self.name}:{self.undecided}"
 
 
-class ApprovalGiven(CaseFact):
+class ApprovalGiven(DecisionFact):
     """The first of two supervisors approved; another one must as well."""
 
     name = "approval.given"
-    decision: DecisionId
-    by: PersonId
-    why: str
 
 
-class EvidenceAsked(CaseFact):
+class EvidenceAsked(DecisionFact):
     """A supervisor asked for evidence before deciding."""
 
     name = "evidence.asked"
-    decision: DecisionId
-    by: PersonId
-    why: str
     evidence: tuple[EvidenceName, ...]
 
 
@@ -158,28 +172,22 @@ class EvidenceGiven(CaseFact):
     evidence: tuple[EvidenceName, ...]
 
 
-class CaseApproved(CaseFact):
+class CaseApproved(DecisionFact):
     """A supervisor approved the replacement; `goodwill`: beyond the quota.
 
     On a `condition`, what is issued is a stop-gap of `condition_days`, and the full replacement follows once it is met.
     """
 
     name = "case.approved"
-    decision: DecisionId
-    by: PersonId
-    why: str
     goodwill: bool = False
     condition: str | None = None
     condition_days: int | None = None
 
 
-class ConditionMet(CaseFact):
+class ConditionMet(DecisionFact):
     """A supervisor said that the condition of the approval is met; the full replacement is owed."""
 
     name = "condition.met"
-    decision: DecisionId
-    by: PersonId
-    why: str
 
 
 class CaseCancelled(CaseFact):
@@ -199,13 +207,10 @@ class WaitingBegun(CaseFact):
     until: Instant
 
 
-class CaseRejected(CaseFact):
+class CaseRejected(DecisionFact):
     """A supervisor rejected the report."""
 
     name = "case.rejected"
-    decision: DecisionId
-    by: PersonId
-    why: str
 
 
 class DecisionDenied(CaseFact):
@@ -256,13 +261,10 @@ class CaseStuck(CaseFact):
     cause: str
 
 
-class CaseResumed(CaseFact):
+class CaseResumed(DecisionFact):
     """A supervisor has the case try again what failed; it goes on `into` that status."""
 
     name = "case.resumed"
-    decision: DecisionId
-    by: PersonId
-    why: str
     into: Status
 
     @property
@@ -270,13 +272,10 @@ class CaseResumed(CaseFact):
         return f"{self.name}:{self.into}"
 
 
-class CaseGivenUp(CaseFact):
+class CaseGivenUp(DecisionFact):
     """A supervisor gave the case up; its measures are lifted."""
 
     name = "case.given_up"
-    decision: DecisionId
-    by: PersonId
-    why: str
 
 
 class WatchBegun(CaseFact):
@@ -287,27 +286,16 @@ class WatchBegun(CaseFact):
     until: Instant
 
 
-class CaseSighted(CaseFact):
-    """The lost container turned up where that decides nothing yet, or no longer; `statement` names what said so.
-
-    A contact that the backend refused is the `ordinal`-th that it refused for this case.
-    """
+class CaseSighted(TurnedUp):
+    """The lost container turned up where that decides nothing yet, or no longer."""
 
     name = "case.sighted"
-    statement: str
-    cause: Cause
-    occurred: Instant
-    ordinal: int | None = None
 
 
-class CaseResurfaced(CaseFact):
-    """The lost container turned up where a verdict is needed; `ordinal` as in `case.sighted`."""
+class CaseResurfaced(TurnedUp):
+    """The lost container turned up where a verdict is needed."""
 
     name = "case.resurfaced"
-    statement: str
-    cause: Cause
-    occurred: Instant
-    ordinal: int | None = None
 
 
 class CaseRuled(CaseFact):

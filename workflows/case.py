@@ -14,14 +14,13 @@ from events.case_facts import (
     CaseGivenUp,
     CaseRejected,
     CaseResumed,
-    CaseResurfaced,
     CaseReturned,
     CaseRuled,
     CaseSettled,
-    CaseSighted,
     CaseStuck,
     ConditionMet,
     DecisionDenied,
+    DecisionFact,
     EvidenceAsked,
     EvidenceGiven,
     LicenceInScope,
@@ -29,6 +28,7 @@ from events.case_facts import (
     ReplacementLost,
     ReplacementWithdrawn,
     TargetAwaited,
+    TurnedUp,
     WaitingBegun,
     WatchBegun,
 )
@@ -285,7 +285,7 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
             return {"lapses": fact.until}
         case WatchBegun():
             return {"target": fact.target, "watch_until": fact.until, "recovered": True}
-        case CaseSighted() | CaseResurfaced():
+        case TurnedUp():
             back = {"returned": fact.statement} if fact.cause is Cause.RETURNED else {}
             return {**_sighting(state, fact), **back, "sightings": state.sightings + 1}
         case CaseReturned():
@@ -303,17 +303,7 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
             return {}
 
 
-def _taken(
-    state: CaseState,
-    fact: ApprovalGiven
-    | EvidenceAsked
-    | CaseApproved
-    | CaseRejected
-    | ConditionMet
-    | CaseRuled
-    | CaseGivenUp
-    | CaseResumed,
-) -> dict[str, object]:
+def _taken(state: CaseState, fact: DecisionFact | CaseRuled) -> dict[str, object]:
     return {"decisions": (*state.decisions, (fact.decision, None)), "decided_by": fact.by}
 
 
@@ -321,7 +311,7 @@ def _seen(state: CaseState, statement: str) -> tuple[str, ...]:
     return (*state.seen, statement)[-SEEN_LIMIT:]
 
 
-def _sighting(state: CaseState, fact: CaseSighted | CaseResurfaced) -> dict[str, object]:
+def _sighting(state: CaseState, fact: TurnedUp) -> dict[str, object]:
     if fact.ordinal is None:
         return {"seen": _seen(state, fact.statement)}
     to, beyond = state.seen_to, {*state.seen_beyond, fact.ordinal}
