@@ -45,7 +45,15 @@ class ContainerRegistered(Fact):
     fingerprint: Fingerprint | None = None
 
 
-class LicenceIssued(Fact):
+class LicenceFact(Fact):
+    """About a generation of a licence, in the container that holds it."""
+
+    licence: LicenceId
+    generation: Generation
+    serial: Serial
+
+
+class LicenceIssued(LicenceFact):
     """This generation of a licence is in this container and effective.
 
     `case` and `file` (a compact JWS) are there when it is a replacement; an inventory fact from the vendor has neither.
@@ -53,9 +61,6 @@ class LicenceIssued(Fact):
     """
 
     name = "licence.issued"
-    licence: LicenceId
-    generation: Generation
-    serial: Serial
     holder: HolderId
     product: ProductId
     ticket: Ticket
@@ -69,34 +74,25 @@ class LicenceIssued(Fact):
     borrowed_until: Instant | None = None
 
 
-class LicenceSuperseded(Fact):
+class LicenceSuperseded(LicenceFact):
     """This generation is no longer effective: a later one was issued by `case` in the same transaction."""
 
     name = "licence.superseded"
-    licence: LicenceId
-    generation: Generation
-    serial: Serial
     case: CaseId
 
 
-class LicenceRenewed(Fact):
+class LicenceRenewed(LicenceFact):
     """A container checked in and got this generation's next file (a compact JWS), which runs to `expires`."""
 
     name = "licence.renewed"
-    licence: LicenceId
-    generation: Generation
-    serial: Serial
     issued: Instant
     expires: Instant | None
     file: str
 
 
-class LeaseFact(Fact):
+class LeaseFact(LicenceFact):
     """How a lease runs out: it is `due` for a check-in, and runs, with its grace, to `expires`."""
 
-    licence: LicenceId
-    generation: Generation
-    serial: Serial
     due: Instant
     expires: Instant
 
@@ -160,25 +156,26 @@ class MeasureLifted(MeasureFact):
     name = "measure.lifted"
 
 
-class ContainerContacted(Fact):
-    """A container reported in and was served; `occurred` is what it claims. `how` says what it came for."""
+class ContactFact(Fact):
+    """A container reported in; `occurred` is what it claims, `how` says what it came for."""
 
-    name = "container.contacted"
     contact: ContactId
     serial: Serial
     occurred: Instant
     how: Contact = Contact.CHECK_IN
 
 
-class ContactRefused(Fact):
+class ContainerContacted(ContactFact):
+    """A container reported in and was served."""
+
+    name = "container.contacted"
+
+
+class ContactRefused(ContactFact):
     """A container reported in and was refused for `code`; `cases` are those that it is a sighting for."""
 
     name = "contact.refused"
-    contact: ContactId
-    serial: Serial
-    occurred: Instant
     cases: tuple[CaseId, ...]
-    how: Contact = Contact.CHECK_IN
     code: str = "blocked"
 
 
