@@ -75,6 +75,9 @@ def commands(ground: Callable[[], Ground]) -> typer.Typer:
         contact_after_loss: Annotated[
             bool, typer.Option("--contact-after-loss", help="It reported in after its loss.")
         ] = False,
+        flagged: Annotated[
+            bool, typer.Option("--flagged", help="An earlier verdict speaks against the holder.")
+        ] = False,
         losses: Annotated[int, typer.Option(help="How many other losses the holder reported just before.")] = 0,
         used: Annotated[int, typer.Option(help="How many recoveries of the quota are used.")] = 0,
         as_json: AsJson = False,
@@ -93,6 +96,7 @@ def commands(ground: Callable[[], Ground]) -> typer.Typer:
                 reporter_role=reporter_role,
                 evidence=evidence or (),
                 contact_after_loss=contact_after_loss,
+                flagged=flagged,
                 losses=losses,
                 used=used,
             )

@@ -40,7 +40,8 @@ NAMES: Final = ("products", "kinds", "reasons")
 class Supposed(Value):
     """A report to suppose, and what the backend would know of it. One licence of each product is lost, together worth
     `value_cents`, first issued `age_days` ago (None: not known) and running for `exposure_days` more (None: for ever);
-    `losses` other losses of the holder were reported just before, and `used` recoveries of the quota are used."""
+    `flagged`: an earlier verdict speaks against the holder, of whom `losses` other losses were reported just before;
+    `used` recoveries of the quota are used."""
 
     kind: Kind
     reason: Reason
@@ -51,6 +52,7 @@ class Supposed(Value):
     reporter_role: Role = Role.HOLDER
     evidence: tuple[EvidenceName, ...] = ()
     contact_after_loss: bool = False
+    flagged: bool = False
     losses: Annotated[int, Field(ge=0, le=BackendFacts.LOSSES_KNOWN)] = 0
     used: Annotated[int, Field(ge=0)] = 0
 
@@ -90,6 +92,7 @@ class Supposed(Value):
             kind=self.kind,
             holder=HOLDER,
             last_contact=received if self.contact_after_loss else None,
+            flagged=self.flagged,
             licences=licences,
             losses=(received - timedelta(seconds=1),) * self.losses,
         )

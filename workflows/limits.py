@@ -54,6 +54,8 @@ class Limits(Setting):
     """Somebody other than the holder reported it."""
     contact_after_loss: bool = True
     """The container reported in after the time at which it is said to have been lost."""
+    flagged_holder: bool = True
+    """The verdict on an earlier case spoke against the holder (`clone` or `fraud`)."""
     exposure_above_days: Annotated[int, Field(ge=0, le=DAYS_LIMIT)] | None = None
     """A lost licence can still run longer than this after the report, or for ever."""
 
@@ -66,6 +68,7 @@ class Limits(Setting):
             self._evidence(report),
             self._reporter(report, facts),
             self._contact(report, facts),
+            self._flagged(facts),
             self._exposure(report, facts),
         )
         return [one for one in told if one is not None]
@@ -134,6 +137,12 @@ class Limits(Setting):
                 f"the container reported in at {facts.last_contact:%Y-%m-%d %H:%M} UTC, after the loss was said to be"
             )
         return Found(setting="contact_after_loss", exceeded=exceeded, told=told)
+
+    def _flagged(self, facts: BackendFacts) -> Found | None:
+        if not self.flagged_holder:
+            return None
+        told = f"{'an' if facts.flagged else 'no'} earlier verdict speaks against the holder"
+        return Found(setting="flagged_holder", exceeded=facts.flagged, told=told)
 
     def _exposure(self, report: LossReported, facts: BackendFacts) -> Found | None:
         if self.exposure_above_days is None:

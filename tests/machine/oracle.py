@@ -96,6 +96,7 @@ class Case:
     claims: list[Claim]
     last_contact: datetime | None
     losses: list[datetime]
+    blamed: bool
     reporters: set[str] = field(default_factory=set)
     evidence: set[str] = field(default_factory=set)
     status: str = "reported"
@@ -155,6 +156,8 @@ class Oracle:
         self.cases: dict[str, Case] = {}
         self.reports: dict[str, tuple[tuple[Any, ...], str]] = {}
         self.reserved: dict[str, tuple[tuple[str, ...], datetime]] = {}
+        self.blamed: set[str] = set()
+        """The holders whom a verdict spoke against."""
         self.contacts: set[str] = set()
         self.said: set[tuple[str, str]] = set()
         self.broken: set[str] = set()
@@ -241,6 +244,7 @@ class Oracle:
             new = Case(
                 *(case, serial, kind, reason, scope, container.holder, container.generation),
                 *(self.now, occurred, by, claims, container.last_contact, self._losses(container.holder)),
+                container.holder in self.blamed,
             )
             new.evidence |= set(evidence)
             self.cases[case] = new
@@ -302,6 +306,8 @@ class Oracle:
             found.add("reporter")
         if limits.get("contact_after_loss", True) and case.last_contact and case.last_contact > case.occurred:
             found.add("contact")
+        if limits.get("flagged_holder", True) and case.blamed:
+            found.add("blamed")
         return frozenset(found)
 
     def _reserve(self, case: Case) -> bool:
@@ -517,6 +523,8 @@ class Oracle:
         """The end: measures that were never confirmed are lifted or unconfirmable, and who recovered nothing claims
         nothing any more."""
         self._keep(case)
+        if outcome in ("clone", "fraud"):
+            self.blamed.add(case.holder)
         for order in case.measures.values():
             if order.state in ("ordered", "delivered"):
                 order.state = "lifted" if outcome in LIFTING else "unconfirmable"

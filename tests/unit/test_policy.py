@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from events.licensing import Reservation
 from events.terms import LOSSES, Decision, Kind, Loss, Mode, QuotaSubject, Reason, Watch
 from tests.unit.facts import NOW, facts, licence, report
+from workflows.limits import Limits
 from workflows.policy import STRICTNESS, Policy, Quota, Rule, decide_report, loss_of, quota_to_reserve
 
 QUOTA = Quota(per=QuotaSubject.HOLDER, recoveries=2, term_days=365)
@@ -140,3 +141,13 @@ def test_access_data_are_recovered_whether_or_not_the_container_holds_licences(r
     said = report(kind=Kind.CLOUD, reason=reason)
 
     assert decide_report(said, facts(kind=Kind.CLOUD), Policy(), None).decision is Decision.AUTOMATIC
+
+
+def test_a_verdict_that_spoke_against_the_holder_sends_later_reports_to_a_person_unless_policy_says_otherwise() -> None:
+    blamed = facts(licence(), flagged=True)
+    heeding = Policy(rules=(Rule(mode=Mode.HYBRID, limits=Limits()),))
+    forgiving = Policy(rules=(Rule(mode=Mode.HYBRID, limits=Limits(flagged_holder=False)),))
+
+    assert decide_report(report(), blamed, heeding, None).decision is Decision.NEEDS_APPROVAL
+    assert decide_report(report(), facts(licence()), heeding, None).decision is Decision.AUTOMATIC
+    assert decide_report(report(), blamed, forgiving, None).decision is Decision.AUTOMATIC
