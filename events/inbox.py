@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, JsonValue, model_validator
 
+from events.case_facts import LossReported
 from events.terms import (
     Contact,
     ContactId,
@@ -119,6 +120,11 @@ class LossStatement(Statement):
         if (self.scope is Scope.LICENCES) != bool(self.licences):
             raise ValueError("licences are named with the scope licences, and only with it")
         return self
+
+    def reported(self, door: str, received: Instant) -> LossReported:
+        """The fact that it is, once a case takes it. `door` is where it came in, `received` the clock there."""
+        told = {name: getattr(self, name) for name in type(self).model_fields}
+        return LossReported.model_validate({**told, "door": door, "received": received})
 
 
 class Presented(Value):

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import zip_longest
 
-from events.case_facts import LossReported
 from events.cases import Cases, DecisionOrder, DecisionTaken, Evidence, Sighting
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import (
@@ -117,20 +116,7 @@ class Doors:
         claim = await self._backend.claim(vendor, stated, door, received)
         if claim.closed:  # Temporal forgets closed cases, and would begin this one anew
             return claim
-        reported = LossReported(
-            report=stated.report,
-            serial=stated.serial,
-            kind=stated.kind,
-            reason=stated.reason,
-            scope=stated.scope,
-            licences=stated.licences,
-            reporter=stated.reporter,
-            door=door,
-            occurred=stated.occurred,
-            received=claim.received,
-            evidence=stated.evidence,
-        )
-        await self._cases.report(claim.key, reported)
+        await self._cases.report(claim.key, stated.reported(door, claim.received))
         for key in claim.tells:
             await self._cases.lose_replacement(key, claim.key.case)
         return claim

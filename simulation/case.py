@@ -9,8 +9,8 @@ from typing import TypeVar, cast
 from events.case_facts import BackendFacts, CaseFact
 from events.cases import DecisionOrder, Evidence, Sighting
 from events.errors import RefusalError
-from events.licensing import CaseKey, Issued, Reservation, ReserveOrder
-from events.terms import Serial, Status
+from events.licensing import CaseKey, Issued, Reservation
+from events.terms import EvidenceName, Serial, Status
 from simulation.backend import MemoryBackend
 from workflows.case import CaseState, fold_all
 from workflows.commands import (
@@ -31,9 +31,9 @@ from workflows.commands import (
     Sighted,
     Withdrawn,
 )
-from workflows.deciding import UNDECIDED, decide, evident
-from workflows.policy import Policy, Quota, quota_to_reserve
-from workflows.steps import Block, End, Issue, Reinstate, Rest, Step, Withdraw, next_step
+from workflows.deciding import decide
+from workflows.policy import Policy
+from workflows.steps import Block, End, Issue, Reinstate, Rest, Step, Withdraw, next_step, reserve_order
 
 Answer = TypeVar("Answer")
 Content = Report | DecisionOrder | Sighting | Evidence | Settled | LoseReplacement
@@ -109,8 +109,7 @@ class RunningCase:
             self._take(opening)
         facts = self._deed("assess", lambda: self.ground.backend.assess(self.key))
         policy = self.ground.policy
-        assert self.state is not None
-        reservation = self._reserve(quota_to_reserve(self.state.report, facts, policy), facts)
+        reservation = self._reserve(policy, facts)
         self._take(Assessed(at=self.ground.now(), facts=facts, policy=policy, reservation=reservation))
         self.policy = policy
 
@@ -170,10 +169,7 @@ class RunningCase:
             case Sighting():
                 return Sighted(sighting=content, at=self.ground.now(), policy=policy)
             case Evidence():
-                facts, undecided = state.facts, state.status in UNDECIDED
-                known = evident(state, content.evidence)
-                quota = quota_to_reserve(known, facts, policy) if facts and undecided else None
-                reservation = self._reserve(quota, facts) if facts else None
+                reservation = self._reserve(policy, state.facts, content.evidence) if state.facts else None
                 return Bring(evidence=content, at=self.ground.now(), policy=policy, reservation=reservation)
             case LoseReplacement() if state.status is Status.REINSTATING:
                 self._deed("keep", lambda: self.ground.backend.keep(self.key, self.ground.now()))
@@ -181,16 +177,12 @@ class RunningCase:
             case _:
                 return content
 
-    def _reserve(self, quota: Quota | None, facts: BackendFacts) -> Reservation | None:
-        if quota is None:
+    def _reserve(
+        self, policy: Policy, facts: BackendFacts, evidence: tuple[EvidenceName, ...] = ()
+    ) -> Reservation | None:
+        order = reserve_order(cast(CaseState, self.state), self.key, policy, facts, evidence)
+        if order is None:
             return None
-        order = ReserveOrder(
-            key=self.key,
-            subjects=quota.subjects(facts),
-            limit=quota.recoveries,
-            term_days=quota.term_days,
-            received=cast(CaseState, self.state).report.received,
-        )
         return self._deed("reserve", lambda: self.ground.backend.reserve(order, self.ground.now()))
 
     def _take(self, command: Command) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from events.backend_facts import PolicyAdopted, VendorAdded
-from events.case_facts import CaseFact, LossReported
+from events.case_facts import CaseFact
 from events.cases import DecisionOrder, Evidence, Sighting
 from events.envelope import Head, Recorded, case_stream, container_stream, record_key, seal
 from events.errors import Code, NotYetKnownError, RefusalError
@@ -206,10 +206,7 @@ class World:
         claim = self.backend.claim(stated, self.now)
         name = claim.key.case
         if not claim.closed:
-            told = stated.model_dump(exclude={"reporter"})
-            report = LossReported.model_validate(
-                told | {"reporter": stated.reporter, "door": "in memory", "received": claim.received}
-            )
+            report = stated.reported("in memory", claim.received)
             ground = Ground(lambda: self.now, self._append, self._deed, self.backend, self.policy)
             self._running.setdefault(name, RunningCase(claim.key, ground)).bring(Report(report=report))
         for key in claim.tells:

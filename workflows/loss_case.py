@@ -24,8 +24,8 @@ with workflow.unsafe.imports_passed_through():
         Evidence,
         Sighting,
     )
-    from events.licensing import CaseKey, Issued, Reservation, ReserveOrder
-    from events.terms import CaseId, Outcome, Serial, Status, Value
+    from events.licensing import CaseKey, Issued, Reservation
+    from events.terms import CaseId, EvidenceName, Outcome, Serial, Status, Value
     from workflows.case import CaseState, fold_all
     from workflows.commands import (
         Assessed,
@@ -45,9 +45,9 @@ with workflow.unsafe.imports_passed_through():
         Sighted,
         Withdrawn,
     )
-    from workflows.deciding import UNDECIDED, decide, evident
-    from workflows.policy import Policy, Quota, quota_to_reserve
-    from workflows.steps import Block, End, Issue, Reinstate, Rest, Step, Withdraw, next_step
+    from workflows.deciding import decide
+    from workflows.policy import Policy
+    from workflows.steps import Block, End, Issue, Reinstate, Rest, Step, Withdraw, next_step, reserve_order
 
 DEED: Final[dict[str, Any]] = {
     "start_to_close_timeout": timedelta(seconds=60),
@@ -192,7 +192,7 @@ class LossCase:
         assessment, _ = await asyncio.gather(self._do_surely(Deeds.assess, self._key), self._take(report))
         opening.taken = True
         self._policy, facts = Policy.model_validate(assessment.policy), assessment.facts
-        reservation = await self._reserve(quota_to_reserve(self.state.report, facts, self.policy), facts)
+        reservation = await self._reserve(facts)
         at = reservation.at if reservation else assessment.at
         await self._take_quickly(Assessed(at=at, facts=facts, policy=self.policy, reservation=reservation), at)
 
@@ -220,17 +220,9 @@ class LossCase:
                 if reinstated := await self._done_or_stuck(Deeds.reinstate, order):
                     await self._take(Reinstated(serial=reinstated.target))
 
-    async def _reserve(self, quota: Quota | None, facts: BackendFacts) -> Reservation | None:
-        if quota is None:
-            return None
-        order = ReserveOrder(
-            key=self._key,
-            subjects=quota.subjects(facts),
-            limit=quota.recoveries,
-            term_days=quota.term_days,
-            received=self.state.report.received,
-        )
-        return await self._do_surely(Deeds.reserve, order)
+    async def _reserve(self, facts: BackendFacts, evidence: tuple[EvidenceName, ...] = ()) -> Reservation | None:
+        order = reserve_order(self.state, self._key, self.policy, facts, evidence)
+        return await self._do_surely(Deeds.reserve, order) if order else None
 
     async def _rest(self, step: Step, alarm: datetime | None) -> None:
         """Wait until something arrives or the alarm rings, and take it."""
@@ -297,10 +289,8 @@ class LossCase:
                 supervisors = await self._do_surely(Deeds.supervisors, self._key)
                 return Decide(order=content, listed=content.by in supervisors.names, policy=self.policy)
             case Evidence():
-                facts, undecided = self.state.facts, self.state.status in UNDECIDED
-                known = evident(self.state, content.evidence)
-                quota = quota_to_reserve(known, facts, self.policy) if facts and undecided else None
-                reservation = await self._reserve(quota, facts) if facts else None
+                facts = self.state.facts
+                reservation = await self._reserve(facts, content.evidence) if facts else None
                 return Bring(evidence=content, at=workflow.now(), policy=self.policy, reservation=reservation)
             case LoseReplacement() if self.state.status is Status.REINSTATING:
                 await self._do_surely(Deeds.keep, self._key)

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
-from events.licensing import BlockOrder, CaseKey, CloseOrder, IssueOrder, ReinstateOrder
-from events.terms import Aim, Outcome, Recovery, Status
+from events.case_facts import BackendFacts
+from events.licensing import BlockOrder, CaseKey, CloseOrder, IssueOrder, ReinstateOrder, ReserveOrder
+from events.terms import Aim, EvidenceName, Outcome, Recovery, Status
 from workflows.case import CaseState
-from workflows.deciding import HOLDER_BLAMED, rule_of
-from workflows.policy import Policy, loss_of
+from workflows.deciding import HOLDER_BLAMED, UNDECIDED, evident, rule_of
+from workflows.policy import Policy, loss_of, quota_to_reserve
 
 LIFTING = (Outcome.REFUSED, Outcome.REJECTED, Outcome.CANCELLED, Outcome.GIVEN_UP)
 """The ends after which no measure of the case goes on standing."""
@@ -84,6 +85,23 @@ def next_step(state: CaseState, key: CaseKey, policy: Policy) -> Step:
             raise AssertionError("a case that was reported is assessed first")
         case _:
             assert_never(state.status)
+
+
+def reserve_order(
+    state: CaseState, key: CaseKey, policy: Policy, facts: BackendFacts, evidence: tuple[EvidenceName, ...] = ()
+) -> ReserveOrder | None:
+    """The recovery that a quota must set aside before policy may decide by itself, with this evidence too; None where
+    it is not asked."""
+    quota = quota_to_reserve(evident(state, evidence), facts, policy)
+    if quota is None or state.status not in (Status.REPORTED, *UNDECIDED):
+        return None
+    return ReserveOrder(
+        key=key,
+        subjects=quota.subjects(facts),
+        limit=quota.recoveries,
+        term_days=quota.term_days,
+        received=state.report.received,
+    )
 
 
 def block_order(state: CaseState, key: CaseKey, policy: Policy) -> BlockOrder:
