@@ -14,25 +14,19 @@ from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
 from activities.issuing import Signer, status_indices
-from activities.judgement import Activation, Judgement, Known, judge
-from activities.leases import expiry, first_notice
+from activities.judgement import Activation, Judgement, Known, answer_of, facts_of, judge, renewed_at
+from activities.leases import first_notice
 from activities.measures import STANDING, Standing, confirm, count_refused, settled_by
 from activities.outbox import TELL, state, stream_of, told
 from activities.rows import CONTAINER, LICENCE_COLUMNS, Container, Licence, every, lock_container, unknown_container
 from activities.signing import Receipt
 from events.backend_facts import (
     ActivationReturned,
-    ContactRefused,
-    ContainerContacted,
-    LicenceRenewed,
-    MeasureConfirmed,
-    MeasureDelivered,
 )
 from events.envelope import Head
 from events.errors import Code, NotYetKnownError, RefusalError
-from events.fact import Fact
 from events.inbox import ContactStatement, DeactivationStatement
-from events.licensing import CaseKey, ContactAnswer, OrderedMeasure, ReceiptAnswer
+from events.licensing import CaseKey, ContactAnswer, ReceiptAnswer
 from events.terms import Contact, Kind, Match, Measure, MeasureState, Serial, VendorId
 
 
@@ -127,7 +121,7 @@ async def contact(
     if read.before:
         return ContactAnswer.model_validate(_said_before(read.before, stated, "refused"))
     judgement = judge(read.known, stated)
-    next_files = [item for licence in judgement.served if (item := _renewed(licence, received))]
+    next_files = [item for licence in judgement.served if (item := renewed_at(licence, received))]
     renewed = await _with_places(tx, vendor, next_files)
     files = {item.licence: signer.file(vendor, read.issuer, item, item.status_index or 0) for item in renewed}
     again = [item for item in judgement.served if item.licence in judgement.anew and item.licence not in files]
@@ -135,11 +129,11 @@ async def contact(
         item.licence: signer.file(vendor, read.issuer, item, item.status_index or 0)
         for item in await _with_places(tx, vendor, again)
     }
-    facts = _facts(stated, judgement, renewed, files)
+    facts = facts_of(stated, judgement, renewed, files)
     await _advance(tx, vendor, judgement)
     ordinals = await count_refused(tx, vendor, judgement.refused.cases if judgement.refused else ())
     settled = await settled_by(tx, vendor, judgement.confirmed)
-    answer = _answer(judgement, tuple(file for _, file in sorted((files | again_files).items())), ordinals, settled)
+    answer = answer_of(judgement, tuple(file for _, file in sorted((files | again_files).items())), ordinals, settled)
     if judgement.awaiting:
         await _keep_activation(tx, judgement.awaiting, stated)
     parameters = {
@@ -211,16 +205,6 @@ def _said_before(before: dict[str, Any], stated: ContactStatement | Deactivation
     return before["answer"]
 
 
-def _renewed(licence: Licence, received: datetime) -> Licence | None:
-    """A licence with its next file's times, or None where no check-in is asked for, or its stop-gap is over."""
-    lease = licence.terms
-    issued = max(received, licence.issued)
-    expires = expiry(lease, issued, licence.ends)
-    if lease.check_in is None or expires is None or expires <= issued:
-        return None
-    return replace(licence, issued=issued, expires=expires)
-
-
 def _lease(licence: Licence) -> dict[str, object]:
     """What is kept of a licence that was renewed."""
     return {
@@ -245,51 +229,6 @@ async def _with_places(tx: AsyncConnection[Any], vendor: VendorId, licences: lis
         (list(places), list(places.values()), vendor),
     )
     return [replace(item, status_index=places.get(item.licence, item.status_index)) for item in licences]
-
-
-def _answer(
-    judgement: Judgement, files: tuple[str, ...], ordinals: tuple[int, ...], settled: tuple[CaseKey, ...]
-) -> ContactAnswer:
-    refused = judgement.refused
-    confirmed = {item for item in judgement.confirmed if item.measure is Measure.WITHDRAWAL}
-    return ContactAnswer(
-        refused=refused is not None,
-        code=refused.code if refused else None,
-        cases=refused.cases if refused else (),
-        ordinals=ordinals,
-        settled=settled,
-        awaiting=(judgement.awaiting,) if judgement.awaiting else (),
-        ordered=tuple(
-            OrderedMeasure(case=item.case_id, measure=item.measure, subject=item.subject)
-            for item in judgement.told
-            if item not in confirmed
-        ),
-        files=files,
-    )
-
-
-def _facts(stated: ContactStatement, judgement: Judgement, renewed: list[Licence], files: dict[Any, str]) -> list[Fact]:
-    contacted = {"contact": stated.contact, "serial": stated.serial, "occurred": stated.occurred, "how": stated.how}
-    facts: list[Fact] = []
-    if refused := judgement.refused:
-        cases = tuple(key.case for key in refused.cases)
-        facts.append(ContactRefused.model_validate({**contacted, "cases": cases, "code": refused.code}))
-    else:
-        facts.append(ContainerContacted.model_validate(contacted))
-    facts += [
-        LicenceRenewed(
-            licence=item.licence,
-            generation=item.generation,
-            serial=item.serial,
-            issued=item.issued,
-            expires=item.expires,
-            file=files[item.licence],
-        )
-        for item in renewed
-    ]
-    facts += [MeasureDelivered.model_validate(item.about()) for item in judgement.delivered]
-    by = f"contact/{stated.contact}"
-    return facts + [MeasureConfirmed.model_validate({**item.about(), "by": by}) for item in judgement.confirmed]
 
 
 async def _advance(tx: AsyncConnection[Any], vendor: VendorId, judgement: Judgement) -> None:

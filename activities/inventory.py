@@ -9,8 +9,8 @@ from psycopg.types.json import Jsonb
 from activities.issuing import status_indices
 from activities.leases import first_notice
 from activities.outbox import state
-from activities.rows import LICENCE, Licence, lock_container, lock_holder, one
-from events.backend_facts import ContainerRegistered, LicenceIssued
+from activities.rows import LICENCE, LICENCE_COLUMNS, Licence, lock_container, lock_holder, one
+from events.backend_facts import ContainerRegistered
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import ContainerStatement, LicenceStatement
 from events.terms import VendorId
@@ -67,17 +67,18 @@ async def register_licence(tx: AsyncConnection[Any], vendor: VendorId, stated: L
     """Take a licence of the vendor's own issue into the inventory; said again it changes nothing."""
     container = await lock_container(tx, vendor, stated.serial)
     expires = stated.lease.expiry(stated.issued)
-    added = await tx.execute(
+    added = await one(
+        tx,
+        Licence,
         "insert into backend.licences (vendor, licence, generation, serial, product, ticket, value_cents, lease,"
         " issued, first_issued, borrowed_until, expires, lease_next)"
-        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing",
-        (
-            *(vendor, stated.licence, stated.generation, stated.serial, stated.product, stated.ticket),
-            *(stated.value_cents, Jsonb(stated.lease.model_dump(mode="json")), stated.issued, stated.issued),
-            *(stated.borrowed_until, expires, first_notice(stated.lease, stated.issued, expires)),
-        ),
+        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing"
+        f" returning {LICENCE_COLUMNS}",
+        *(vendor, stated.licence, stated.generation, stated.serial, stated.product, stated.ticket),
+        *(stated.value_cents, Jsonb(stated.lease.model_dump(mode="json")), stated.issued, stated.issued),
+        *(stated.borrowed_until, expires, first_notice(stated.lease, stated.issued, expires)),
     )
-    if added.rowcount == 0:
+    if added is None:
         known = await one(tx, Licence, f"{LICENCE} where vendor = %s and licence = %s", vendor, stated.licence)
         if known is None or (known.product, known.ticket) != (stated.product, stated.ticket):
             raise RefusalError(
@@ -89,20 +90,7 @@ async def register_licence(tx: AsyncConnection[Any], vendor: VendorId, stated: L
         "update backend.containers set licences = licences + 1 where vendor = %s and serial = %s",
         (vendor, stated.serial),
     )
-    fact = LicenceIssued(
-        licence=stated.licence,
-        generation=stated.generation,
-        serial=stated.serial,
-        holder=container.holder,
-        product=stated.product,
-        ticket=stated.ticket,
-        value_cents=stated.value_cents,
-        lease=stated.lease,
-        issued=stated.issued,
-        expires=expires,
-        borrowed_until=stated.borrowed_until,
-    )
-    await state(tx, vendor, stated.serial, at, [fact])
+    await state(tx, vendor, stated.serial, at, [added.issued_fact(container.holder)])
     if expires is not None:  # it will be renewed: its files point into the status list
         status = await status_indices(tx, vendor, 1)
         await tx.execute(

@@ -14,7 +14,7 @@ from activities.leases import expiry, first_notice
 from activities.outbox import state
 from activities.rows import CONTAINER, LICENCE_COLUMNS, Container, Licence, every, lock_container, lock_holder, one
 from activities.signing import LicenceFile, SigningKeys
-from events.backend_facts import ContainerActivated, LicenceIssued, LicenceSuperseded
+from events.backend_facts import ContainerActivated, LicenceSuperseded
 from events.case_facts import LicenceInScope
 from events.errors import Code, RefusalError
 from events.fact import Fact
@@ -210,23 +210,8 @@ async def supersede(
         generation = current.get(item.licence, item.generation)
         index = status.first + len(granted)
         licence = await _next_generation(tx, order, item, generation, source, target.serial, at, index, reinstated)
-        granted.append(
-            LicenceIssued(
-                licence=licence.licence,
-                generation=licence.generation,
-                serial=target.serial,
-                holder=target.holder,
-                product=licence.product,
-                ticket=licence.ticket,
-                value_cents=licence.value_cents,
-                lease=licence.terms,
-                issued=at,
-                expires=licence.expires,
-                case=key.case,
-                file=signer.file(key.vendor, status.issuer, licence, index),
-                stop_gap=licence.ends is not None,
-            )
-        )
+        file = signer.file(key.vendor, status.issuer, licence, index)
+        granted.append(licence.issued_fact(target.holder, key.case, file))
         superseded.append(LicenceSuperseded(licence=item.licence, generation=generation, serial=source, case=key.case))
     for serial, change in ((source, -len(granted)), (target.serial, len(granted))):
         await tx.execute(

@@ -1,13 +1,17 @@
-"""What becomes of a contact: a pure function of what the container shows and what the backend knows of it."""
+"""What becomes of a contact: pure functions of what the container shows and what the backend knows of it."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
+from activities.leases import expiry
 from activities.measures import Standing
 from activities.rows import Container, Licence
+from events.backend_facts import ContactRefused, ContainerContacted, LicenceRenewed, MeasureConfirmed, MeasureDelivered
 from events.errors import Code, NotYetKnownError, RefusalError
+from events.fact import Fact
 from events.inbox import ContactStatement, LicenceStatement, Presented
-from events.licensing import CaseKey
+from events.licensing import CaseKey, ContactAnswer, OrderedMeasure
 from events.terms import Aim, Contact, Kind, LicenceId, Match, Measure, MeasureState, VendorId, matches, subject
 
 RETURNED = "returned"
@@ -215,3 +219,62 @@ def _told(known: Known, whole: str, refusals: _Refusals) -> tuple[Standing, ...]
         if aims_here(measure)
         and (measure.state is not MeasureState.CONFIRMED or measure.measure is Measure.BLACKLISTING)
     )
+
+
+def renewed_at(licence: Licence, received: datetime) -> Licence | None:
+    """A licence with its next file's times, or None where no check-in is asked for, or its stop-gap is over."""
+    lease = licence.terms
+    issued = max(received, licence.issued)
+    expires = expiry(lease, issued, licence.ends)
+    if lease.check_in is None or expires is None or expires <= issued:
+        return None
+    return replace(licence, issued=issued, expires=expires)
+
+
+def answer_of(
+    judgement: Judgement, files: tuple[str, ...], ordinals: tuple[int, ...], settled: tuple[CaseKey, ...]
+) -> ContactAnswer:
+    """What a container is answered: its files, what is ordered for it, and whom else it concerns."""
+    refused = judgement.refused
+    confirmed = {item for item in judgement.confirmed if item.measure is Measure.WITHDRAWAL}
+    return ContactAnswer(
+        refused=refused is not None,
+        code=refused.code if refused else None,
+        cases=refused.cases if refused else (),
+        ordinals=ordinals,
+        settled=settled,
+        awaiting=(judgement.awaiting,) if judgement.awaiting else (),
+        ordered=tuple(
+            OrderedMeasure(case=item.case_id, measure=item.measure, subject=item.subject)
+            for item in judgement.told
+            if item not in confirmed
+        ),
+        files=files,
+    )
+
+
+def facts_of(
+    stated: ContactStatement, judgement: Judgement, renewed: Iterable[Licence], files: Mapping[LicenceId, str]
+) -> list[Fact]:
+    """What a contact makes true: how it went, what was renewed, and how far measures have come."""
+    contacted = {"contact": stated.contact, "serial": stated.serial, "occurred": stated.occurred, "how": stated.how}
+    facts: list[Fact] = []
+    if refused := judgement.refused:
+        cases = tuple(key.case for key in refused.cases)
+        facts.append(ContactRefused.model_validate({**contacted, "cases": cases, "code": refused.code}))
+    else:
+        facts.append(ContainerContacted.model_validate(contacted))
+    facts += [
+        LicenceRenewed(
+            licence=item.licence,
+            generation=item.generation,
+            serial=item.serial,
+            issued=item.issued,
+            expires=item.expires,
+            file=files[item.licence],
+        )
+        for item in renewed
+    ]
+    facts += [MeasureDelivered.model_validate(item.about()) for item in judgement.delivered]
+    by = f"contact/{stated.contact}"
+    return facts + [MeasureConfirmed.model_validate({**item.about(), "by": by}) for item in judgement.confirmed]

@@ -69,9 +69,21 @@ async def reinstate(tx: AsyncConnection[Any], order: ReinstateOrder, at: datetim
         raise RefusalError(Code.GENERATION_CONFLICT, f"the replacement in {last.target} is not withdrawn yet")
     await nobody_claims(tx, key, last)
     original = await _unblock(tx, order, original, at, moved=True)
-    again = IssueOrder(key=key, licences=order.licences, measures=(), full=True)
+    return await _put_back(tx, order, last, original, at, signer)
+
+
+async def _put_back(
+    tx: AsyncConnection[Any],
+    order: ReinstateOrder,
+    last: Issued | None,
+    original: Container,
+    at: datetime,
+    signer: Signer,
+) -> Issued:
+    """The next generation of each licence, in the original."""
+    again = IssueOrder(key=order.key, licences=order.licences, measures=(), full=True)
     await supersede(tx, again, last, original, at, signer, reinstated=True)
-    found = await issued(tx, key, full=True, reinstated=True)
+    found = await issued(tx, order.key, full=True, reinstated=True)
     assert found is not None
     return found
 
@@ -105,11 +117,7 @@ async def _as_it_was(
     own = await every(tx, Standing, f"{OWN} and state <> 'lifted'", key.vendor, key.case)
     names = {subject(Aim.LICENCE, one.licence, one.generation) for one in order.licences}
     if names & {one.subject for one in own}:
-        again = IssueOrder(key=key, licences=order.licences, measures=(), full=True)
-        await supersede(tx, again, None, original, at, signer, reinstated=True)
-        found = await issued(tx, key, full=True, reinstated=True)
-        assert found is not None
-        return found
+        return await _put_back(tx, order, None, original, at, signer)
     licences = tuple(IssuedLicence(licence=one.licence, generation=one.generation) for one in order.licences)
     return Issued(at=at, target=original.serial, licences=licences)
 

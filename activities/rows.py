@@ -7,10 +7,11 @@ from typing import Any, TypeVar
 from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import class_row
 
+from events.backend_facts import LicenceIssued
 from events.case_facts import LicenceInScope
 from events.errors import Code, NotYetKnownError
 from events.inbox import ContainerStatement
-from events.terms import HolderId, Kind, Lease, LicenceId, ProductId, Serial, Ticket, VendorId
+from events.terms import CaseId, HolderId, Kind, Lease, LicenceId, ProductId, Serial, Ticket, VendorId
 
 Row = TypeVar("Row")
 
@@ -73,6 +74,25 @@ class Licence:
             expires=self.expires,
             borrowed_until=self.borrowed_until,
             first_issued=self.first_issued,
+        )
+
+    def issued_fact(self, holder: HolderId, case: CaseId | None = None, file: str | None = None) -> LicenceIssued:
+        """That its generation was issued, to whom, and for which case with which file."""
+        return LicenceIssued(
+            licence=self.licence,
+            generation=self.generation,
+            serial=self.serial,
+            holder=holder,
+            product=self.product,
+            ticket=self.ticket,
+            value_cents=self.value_cents,
+            lease=self.terms,
+            issued=self.issued,
+            expires=self.expires,
+            case=case,
+            file=file,
+            stop_gap=self.ends is not None,
+            borrowed_until=self.borrowed_until,
         )
 
 

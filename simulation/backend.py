@@ -1,33 +1,24 @@
 """A licensing backend in memory: what `events.licensing.LicensingBackend` promises, one call after the other."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from collections import defaultdict
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import uuid5
 
 from activities.claims import digest
-from activities.judgement import Activation, Judgement, Known, judge
+from activities.judgement import Activation, Known, answer_of, facts_of, judge, renewed_at
 from activities.leases import expiry
-from activities.measures import Standing
 from activities.rows import Container, Licence, unknown_container
 from events.backend_facts import (
     AccessOffered,
     AccessSet,
     ActivationReturned,
-    ContactRefused,
     ContainerActivated,
-    ContainerContacted,
     ContainerRegistered,
     ContainerReinstated,
     HolderFlagged,
-    LicenceIssued,
-    LicenceRenewed,
     LicenceSuperseded,
     MeasureConfirmed,
-    MeasureDelivered,
-    MeasureLifted,
-    MeasureOrdered,
-    MeasureUnconfirmable,
     RecoveryFreed,
     RecoveryReserved,
     SessionsEnded,
@@ -48,7 +39,6 @@ from events.licensing import (
     IssuedLicence,
     IssueOrder,
     NoTargetFound,
-    OrderedMeasure,
     ReceiptAnswer,
     ReinstateOrder,
     Reservation,
@@ -59,10 +49,8 @@ from events.terms import (
     Aim,
     CaseId,
     ContactId,
-    HolderId,
     Kind,
     LicenceId,
-    Match,
     Measure,
     MeasureState,
     Recovery,
@@ -71,82 +59,16 @@ from events.terms import (
     Scope,
     Serial,
     Target,
-    VendorId,
     subject,
 )
+from simulation.tables import OPEN, Case, Claimed, Reserved, Tables
 
-State = Callable[[str, datetime, Iterable[Fact]], None]
-OPEN = (MeasureState.ORDERED, MeasureState.DELIVERED)
-
-
-@dataclass
-class Claimed:
-    """A generation that a case claims."""
-
-    subject: str
-    generation: int
-    serial: Serial
-    case: CaseId
-    freed: bool = False
+FILE = "a file"
+"""Stands for every signed file."""
 
 
-@dataclass
-class Case:
-    """A case as the backend knows it."""
-
-    key: CaseKey
-    holder: HolderId
-    scope: Scope
-    generation: int
-    received: datetime
-    closed: bool = False
-    awaits: Target | None = None
-    match: Match | None = None
-    refused: int = 0
-    issued: dict[bool, Issued] = field(default_factory=dict)
-    """What was issued first, and in full after a stop-gap."""
-    reinstated: Issued | None = None
-
-
-@dataclass
-class Ordered:
-    """A measure, and when it takes effect."""
-
-    standing: Standing
-    effective: datetime
-    ordered: datetime
-
-
-@dataclass
-class Reserved:
-    """One recovery that a quota set aside."""
-
-    case: CaseId
-    subjects: tuple[str, ...]
-    received: datetime
-    answer: Reservation
-    freed: bool = False
-
-
-class MemoryBackend:
-    """Grants and refuses as the real one does. `state` takes the facts of a container's stream."""
-
-    def __init__(self, vendor: VendorId, state: State) -> None:
-        self.vendor = vendor
-        self.containers: dict[Serial, Container] = {}
-        self.licences: dict[LicenceId, Licence] = {}
-        self.cases: dict[CaseId, Case] = {}
-        self.claims: list[Claimed] = []
-        self.reports: dict[str, tuple[str, CaseId, datetime]] = {}
-        self.measures: dict[tuple[CaseId, Measure, str], Ordered] = {}
-        self.reservations: list[Reserved] = []
-        self.activations: dict[tuple[Serial, int], Activation] = {}
-        self.pending: dict[CaseId, dict[str, str]] = {}
-        self.access: dict[tuple[Serial, int], tuple[CaseId | None, bool]] = {}
-        self.superseded: dict[tuple[LicenceId, int], CaseKey] = {}
-        self.contacts: dict[ContactId, ContactAnswer | ReceiptAnswer] = {}
-        self.flagged: set[HolderId] = set()
-        self._state = state
+class MemoryBackend(Tables):
+    """Grants and refuses as the real one does."""
 
     # Inventory.
 
@@ -187,11 +109,7 @@ class MemoryBackend:
             first_issued=stated.issued,
         )
         self._count(stated.serial)
-        told = stated.model_dump(exclude={"licence"})
-        fact = LicenceIssued.model_validate(
-            told | {"licence": stated.licence, "holder": container.holder, "expires": expires}
-        )
-        self._state(stated.serial, at, [fact])
+        self._state(stated.serial, at, [self.licences[stated.licence].issued_fact(container.holder)])
 
     # Claims.
 
@@ -262,10 +180,6 @@ class MemoryBackend:
             for other in self.cases.values()
             if other is not case and not other.closed and claimed & set(self._issued_for(other))
         )
-
-    def _issued_for(self, case: Case) -> list[tuple[str, int]]:
-        last = case.issued.get(True) or case.issued.get(False)
-        return [(f"{Aim.LICENCE}/{one.licence}", one.generation) for one in last.licences] if last else []
 
     # What a case asks for.
 
@@ -399,25 +313,19 @@ class MemoryBackend:
         if last and not self.withdraw(key, at).confirmed:
             raise RefusalError(Code.GENERATION_CONFLICT, "the replacement is not withdrawn")
         stands = [(f"{Aim.LICENCE}/{item.licence}", item.generation) for item in order.licences]
-        claimed = [one for one in self.claims if not one.freed and one.case != key.case]
-        for name, number in self._issued_for(case) or stands:
-            if self.licences[LicenceId(name.split("/")[1])].generation != number or any(
-                (one.subject, one.generation) == (name, number) for one in claimed
-            ):
-                raise RefusalError(Code.REPLACEMENT_LOST, f"{name} of generation {number} is not here any more")
+        self._nobody_claims(case, self._issued_for(case) or stands)
         self._end([one for one in self._of(key.case) if one.standing.state in OPEN], MeasureState.LIFTED, at)
         here = subject(Aim.CONTAINER, key.serial, container.generation)
-        if (
-            any(
-                one.standing.subject == here and one.standing.state != MeasureState.LIFTED for one in self._of(key.case)
-            )
-            or container.generation != case.generation
-        ):
+        if any(
+            one.standing.subject == here and one.standing.state != MeasureState.LIFTED for one in self._of(key.case)
+        ) or (last and container.generation != case.generation):
             container = self._raise(key, self.activations.get((key.serial, case.generation)))
             again = ContainerReinstated(serial=key.serial, generation=container.generation, case=key.case)
             self._state(key.serial, at, [again])
-        if last:
-            licences = tuple(self._next(key, item, last.target, container, at, None) for item in order.licences)
+        locked = {one.standing.subject for one in self._of(key.case) if one.standing.state != MeasureState.LIFTED}
+        if last or locked & {subject(Aim.LICENCE, one.licence, one.generation) for one in order.licences}:
+            source = last.target if last else key.serial
+            licences = tuple(self._next(key, item, source, container, at, None) for item in order.licences)
         else:
             licences = tuple(IssuedLicence(licence=one.licence, generation=one.generation) for one in order.licences)
         case.reinstated = Issued(at=at, target=key.serial, licences=licences)
@@ -457,14 +365,15 @@ class MemoryBackend:
         if judgement.awaiting:
             self.pending[judgement.awaiting.case] = stated.fingerprint or {}
         self.containers[stated.serial] = replace(container, last_contact=max(container.last_contact or at, at))
-        answer = self._answer(judgement)
-        self._state(stated.serial, at, self._contact_facts(stated, judgement, at))
+        renewed = [item for licence in judgement.served if (item := renewed_at(licence, at))]
+        self.licences |= {item.licence: item for item in renewed}
+        self._state(stated.serial, at, facts_of(stated, judgement, renewed, defaultdict(lambda: FILE)))
         for standing in judgement.delivered:
             self._move(standing, MeasureState.DELIVERED)
         for standing in judgement.confirmed:
             self._move(standing, MeasureState.CONFIRMED)
-        settling = [one for one in judgement.confirmed if one.measure is not Measure.BLACKLISTING]
-        answer = answer.model_copy(update={"settled": self._settled(settling)})
+        ordinals = self._count_refused(judgement.refused.cases if judgement.refused else ())
+        answer = answer_of(judgement, (FILE,) * len(renewed), ordinals, self._settled(judgement.confirmed))
         self.contacts[stated.contact] = answer
         return answer
 
@@ -487,13 +396,13 @@ class MemoryBackend:
             and one.standing.state in OPEN
             and self.cases[one.standing.case_id].generation == generation
         ]
-        returned = ActivationReturned(contact=contact, serial=serial, generation=generation, receipt="in memory")
+        returned = ActivationReturned(contact=contact, serial=serial, generation=generation, receipt=FILE)
         by = f"receipt/{contact}"
         facts = [MeasureConfirmed.model_validate({**one.about(), "by": by}) for one in confirmed]
         self._state(serial, at, [returned, *facts])
         for standing in confirmed:
             self._move(standing, MeasureState.CONFIRMED)
-        answer = ReceiptAnswer(receipt="in memory", settled=self._settled(confirmed))
+        answer = ReceiptAnswer(receipt=FILE, settled=self._settled(confirmed))
         self.contacts[contact] = answer
         return answer
 
@@ -522,71 +431,6 @@ class MemoryBackend:
         blocked = any(one.subject in aims for one in self._in_effect(at))
         return [] if blocked else [known.generation]
 
-    # Within.
-
-    def _container(self, serial: Serial) -> Container:
-        if serial not in self.containers:
-            raise unknown_container(serial)
-        return self.containers[serial]
-
-    def _held(self, serial: Serial) -> list[Licence]:
-        return sorted((one for one in self.licences.values() if one.serial == serial), key=lambda one: one.licence)
-
-    def _count(self, *serials: Serial) -> None:
-        for serial in serials:
-            self.containers[serial] = replace(self.containers[serial], licences=len(self._held(serial)))
-
-    def _claimed(self, key: CaseKey, container: Container) -> list[Licence]:
-        if container.kind is Kind.CLOUD:
-            return self._held(key.serial)
-        claimed = {(one.subject, one.generation) for one in self.claims if one.case == key.case and not one.freed}
-        return sorted(
-            (one for one in self.licences.values() if (f"{Aim.LICENCE}/{one.licence}", one.generation) in claimed),
-            key=lambda one: one.licence,
-        )
-
-    def _of(self, case: CaseId) -> list[Ordered]:
-        return [one for one in self.measures.values() if one.standing.case_id == case]
-
-    def _in_effect(self, at: datetime) -> list[Standing]:
-        return [
-            one.standing
-            for one in self.measures.values()
-            if one.standing.state != MeasureState.LIFTED and one.effective <= at
-        ]
-
-    def _order(
-        self, case: CaseId, serial: Serial, measure: Measure, name: str, effective: datetime, at: datetime
-    ) -> MeasureOrdered:
-        standing = Standing(case, measure, name, serial, MeasureState.ORDERED)
-        self.measures[case, measure, name] = Ordered(standing, effective, at)
-        return MeasureOrdered.model_validate({**standing.about(), "effective": effective})
-
-    def _move(self, standing: Standing, to: MeasureState) -> None:
-        one = self.measures[standing.case_id, standing.measure, standing.subject]
-        one.standing = replace(one.standing, state=to)
-
-    def _end(self, several: list[Ordered], end: MeasureState, at: datetime) -> None:
-        fact = MeasureLifted if end is MeasureState.LIFTED else MeasureUnconfirmable
-        for one in sorted(several, key=lambda one: (one.standing.subject, one.standing.measure)):
-            self._state(one.standing.serial, at, [fact.model_validate(one.standing.about())])
-            self._move(one.standing, end)
-
-    def _settled(self, confirmed: list[Standing]) -> tuple[CaseKey, ...]:
-        """The cases of which that says that all is removed, or given back."""
-        return tuple(
-            self.cases[case].key
-            for case, measure in sorted({(one.case_id, one.measure) for one in confirmed})
-            if not any(one.standing.measure is measure and one.standing.state in OPEN for one in self._of(case))
-        )
-
-    def _all_issued(self, case: CaseId) -> list[tuple[str, int]]:
-        return [
-            (f"{Aim.LICENCE}/{item.licence}", item.generation)
-            for issued in self.cases[case].issued.values()
-            for item in issued.licences
-        ]
-
     def _target(self, order: IssueOrder, at: datetime) -> Container | None:
         key = order.key
         lost = self.containers[key.serial]
@@ -595,6 +439,7 @@ class MemoryBackend:
             stop_gap = self.containers[case.issued[False].target]
             if self._is_blocked(stop_gap):
                 raise RefusalError(Code.BLOCKED, f"container {stop_gap.serial}, which holds the stop-gap, is blocked")
+            self._nobody_claims(case, self._issued_for(case))
             return stop_gap
         if order.target is Target.ACTIVATION:
             shown = self.pending.pop(key.case, None)
@@ -618,26 +463,11 @@ class MemoryBackend:
         ]
         return min(fitting, key=lambda one: (one.licences == 0, one.serial), default=None)
 
-    def _is_blocked(self, container: Container) -> bool:
-        name = subject(Aim.CONTAINER, container.serial, container.generation)
-        return any(
-            one.standing.subject == name and one.standing.state != MeasureState.LIFTED for one in self.measures.values()
-        )
-
-    def _is_lost(self, container: Container) -> bool:
-        return any(
-            one.key.serial == container.serial and one.scope is Scope.CONTAINER and not one.closed
-            for one in self.cases.values()
-        )
-
-    def _raise(self, key: CaseKey, activation: Activation | None) -> Container:
-        container = self.containers[key.serial]
-        generation = container.generation + 1
-        fingerprint = activation.fingerprint if activation else container.fingerprint
-        self.containers[key.serial] = replace(container, generation=generation, fingerprint=fingerprint)
-        if fingerprint:
-            self.activations[key.serial, generation] = Activation(fingerprint, key)
-        return self.containers[key.serial]
+    def _nobody_claims(self, case: Case, several: list[tuple[str, int]]) -> None:
+        """Refuse where another case has lost one of these generations by now."""
+        others = {(one.subject, one.generation) for one in self.claims if not one.freed and one.case != case.key.case}
+        if lost := others & set(several):
+            raise RefusalError(Code.REPLACEMENT_LOST, f"{lost} was reported lost too")
 
     def _renew_access(self, order: IssueOrder, at: datetime) -> Issued | None:
         key, case = order.key, self.cases[order.key.case]
@@ -678,22 +508,7 @@ class MemoryBackend:
         self._count(source, target.serial)
         old = LicenceSuperseded(licence=item.licence, generation=known.generation, serial=source, case=key.case)
         self._state(source, at, [old])
-        granted = LicenceIssued(
-            licence=new.licence,
-            generation=new.generation,
-            serial=target.serial,
-            holder=target.holder,
-            product=new.product,
-            ticket=new.ticket,
-            value_cents=new.value_cents,
-            lease=new.terms,
-            issued=at,
-            expires=expires,
-            case=key.case,
-            file="in memory",
-            stop_gap=ends is not None,
-        )
-        self._state(target.serial, at, [granted])
+        self._state(target.serial, at, [new.issued_fact(target.holder, key.case, FILE)])
         return IssuedLicence(licence=new.licence, generation=new.generation)
 
     def _known(self, container: Container, stated: ContactStatement, at: datetime) -> Known:
@@ -730,52 +545,3 @@ class MemoryBackend:
             activations={g: one for (serial, g), one in self.activations.items() if serial == container.serial},
             awaiting=awaiting,
         )
-
-    def _answer(self, judgement: Judgement) -> ContactAnswer:
-        refused = judgement.refused
-        ordinals = []
-        for key in refused.cases if refused else ():
-            self.cases[key.case].refused += 1
-            ordinals.append(self.cases[key.case].refused)
-        confirmed = {item for item in judgement.confirmed if item.measure is Measure.WITHDRAWAL}
-        return ContactAnswer(
-            refused=refused is not None,
-            code=refused.code if refused else None,
-            cases=refused.cases if refused else (),
-            ordinals=tuple(ordinals),
-            awaiting=(judgement.awaiting,) if judgement.awaiting else (),
-            ordered=tuple(
-                OrderedMeasure(case=item.case_id, measure=item.measure, subject=item.subject)
-                for item in judgement.told
-                if item not in confirmed
-            ),
-            files=tuple(item.licence for item in judgement.served),
-        )
-
-    def _contact_facts(self, stated: ContactStatement, judgement: Judgement, at: datetime) -> list[Fact]:
-        told = {"contact": stated.contact, "serial": stated.serial, "occurred": stated.occurred, "how": stated.how}
-        facts: list[Fact] = []
-        if refused := judgement.refused:
-            cases = tuple(key.case for key in refused.cases)
-            facts.append(ContactRefused.model_validate({**told, "cases": cases, "code": refused.code}))
-        else:
-            facts.append(ContainerContacted.model_validate(told))
-        for item in judgement.served:
-            issued = max(at, item.issued)
-            expires = expiry(item.terms, issued, item.ends)
-            if item.terms.check_in is None or expires is None or expires <= issued:
-                continue
-            self.licences[item.licence] = replace(item, issued=issued, expires=expires)
-            facts.append(
-                LicenceRenewed(
-                    licence=item.licence,
-                    generation=item.generation,
-                    serial=item.serial,
-                    issued=issued,
-                    expires=expires,
-                    file="in memory",
-                )
-            )
-        facts += [MeasureDelivered.model_validate(item.about()) for item in judgement.delivered]
-        by = f"contact/{stated.contact}"
-        return facts + [MeasureConfirmed.model_validate({**item.about(), "by": by}) for item in judgement.confirmed]

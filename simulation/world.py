@@ -280,7 +280,7 @@ class World:
         self._record(case_stream(key.case), key.serial, self.now, facts)
 
     def _state(self, serial: str, at: datetime, facts: Any) -> None:
-        self._record(container_stream(Serial(serial)), Serial(serial), self.now, facts)
+        self._record(container_stream(Serial(serial)), Serial(serial), at, facts)
 
     def _record(self, stream: str, serial: Serial | None, at: datetime, facts: Any) -> None:
         key = record_key(self.vendor, serial)

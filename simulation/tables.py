@@ -1,0 +1,205 @@
+"""What the backend in memory keeps, and how it is looked up and moved."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from activities.judgement import Activation
+from activities.measures import Standing
+from activities.rows import Container, Licence, unknown_container
+from events.backend_facts import (
+    MeasureLifted,
+    MeasureOrdered,
+    MeasureUnconfirmable,
+)
+from events.fact import Fact
+from events.licensing import (
+    CaseKey,
+    ContactAnswer,
+    Issued,
+    ReceiptAnswer,
+    Reservation,
+)
+from events.terms import (
+    Aim,
+    CaseId,
+    ContactId,
+    HolderId,
+    Kind,
+    LicenceId,
+    Match,
+    Measure,
+    MeasureState,
+    Scope,
+    Serial,
+    Target,
+    VendorId,
+    subject,
+)
+
+State = Callable[[str, datetime, Iterable[Fact]], None]
+OPEN = (MeasureState.ORDERED, MeasureState.DELIVERED)
+
+
+@dataclass
+class Claimed:
+    """A generation that a case claims."""
+
+    subject: str
+    generation: int
+    serial: Serial
+    case: CaseId
+    freed: bool = False
+
+
+@dataclass
+class Case:
+    """A case as the backend knows it."""
+
+    key: CaseKey
+    holder: HolderId
+    scope: Scope
+    generation: int
+    received: datetime
+    closed: bool = False
+    awaits: Target | None = None
+    match: Match | None = None
+    refused: int = 0
+    issued: dict[bool, Issued] = field(default_factory=dict)
+    """What was issued first, and in full after a stop-gap."""
+    reinstated: Issued | None = None
+
+
+@dataclass
+class Ordered:
+    """A measure, and when it takes effect."""
+
+    standing: Standing
+    effective: datetime
+    ordered: datetime
+
+
+@dataclass
+class Reserved:
+    """One recovery that a quota set aside."""
+
+    case: CaseId
+    subjects: tuple[str, ...]
+    received: datetime
+    answer: Reservation
+    freed: bool = False
+
+
+class Tables:
+    """Containers, licences, cases, claims and measures. `state` takes the facts of a container's stream."""
+
+    def __init__(self, vendor: VendorId, state: State) -> None:
+        self.vendor = vendor
+        self.containers: dict[Serial, Container] = {}
+        self.licences: dict[LicenceId, Licence] = {}
+        self.cases: dict[CaseId, Case] = {}
+        self.claims: list[Claimed] = []
+        self.reports: dict[str, tuple[str, CaseId, datetime]] = {}
+        self.measures: dict[tuple[CaseId, Measure, str], Ordered] = {}
+        self.reservations: list[Reserved] = []
+        self.activations: dict[tuple[Serial, int], Activation] = {}
+        self.pending: dict[CaseId, dict[str, str]] = {}
+        self.access: dict[tuple[Serial, int], tuple[CaseId | None, bool]] = {}
+        self.superseded: dict[tuple[LicenceId, int], CaseKey] = {}
+        self.contacts: dict[ContactId, ContactAnswer | ReceiptAnswer] = {}
+        self.flagged: set[HolderId] = set()
+        self._state = state
+
+    def _container(self, serial: Serial) -> Container:
+        if serial not in self.containers:
+            raise unknown_container(serial)
+        return self.containers[serial]
+
+    def _held(self, serial: Serial) -> list[Licence]:
+        return sorted((one for one in self.licences.values() if one.serial == serial), key=lambda one: one.licence)
+
+    def _count(self, *serials: Serial) -> None:
+        for serial in serials:
+            self.containers[serial] = replace(self.containers[serial], licences=len(self._held(serial)))
+
+    def _claimed(self, key: CaseKey, container: Container) -> list[Licence]:
+        if container.kind is Kind.CLOUD:
+            return self._held(key.serial)
+        claimed = {(one.subject, one.generation) for one in self.claims if one.case == key.case and not one.freed}
+        return sorted(
+            (one for one in self.licences.values() if (f"{Aim.LICENCE}/{one.licence}", one.generation) in claimed),
+            key=lambda one: one.licence,
+        )
+
+    def _of(self, case: CaseId) -> list[Ordered]:
+        return [one for one in self.measures.values() if one.standing.case_id == case]
+
+    def _in_effect(self, at: datetime) -> list[Standing]:
+        return [
+            one.standing
+            for one in self.measures.values()
+            if one.standing.state != MeasureState.LIFTED and one.effective <= at
+        ]
+
+    def _order(
+        self, case: CaseId, serial: Serial, measure: Measure, name: str, effective: datetime, at: datetime
+    ) -> MeasureOrdered:
+        standing = Standing(case, measure, name, serial, MeasureState.ORDERED)
+        self.measures[case, measure, name] = Ordered(standing, effective, at)
+        return MeasureOrdered.model_validate({**standing.about(), "effective": effective})
+
+    def _move(self, standing: Standing, to: MeasureState) -> None:
+        one = self.measures[standing.case_id, standing.measure, standing.subject]
+        one.standing = replace(one.standing, state=to)
+
+    def _end(self, several: list[Ordered], end: MeasureState, at: datetime) -> None:
+        fact = MeasureLifted if end is MeasureState.LIFTED else MeasureUnconfirmable
+        for one in sorted(several, key=lambda one: (one.standing.subject, one.standing.measure)):
+            self._state(one.standing.serial, at, [fact.model_validate(one.standing.about())])
+            self._move(one.standing, end)
+
+    def _settled(self, confirmed: Sequence[Standing]) -> tuple[CaseKey, ...]:
+        """The cases of which that says that all is removed, or given back."""
+        return tuple(
+            self.cases[case].key
+            for case, measure in sorted({(one.case_id, one.measure) for one in confirmed})
+            if measure is not Measure.BLACKLISTING
+            and not any(one.standing.measure is measure and one.standing.state in OPEN for one in self._of(case))
+        )
+
+    def _count_refused(self, cases: tuple[CaseKey, ...]) -> tuple[int, ...]:
+        for key in cases:
+            self.cases[key.case].refused += 1
+        return tuple(self.cases[key.case].refused for key in cases)
+
+    def _all_issued(self, case: CaseId) -> list[tuple[str, int]]:
+        return [
+            (f"{Aim.LICENCE}/{item.licence}", item.generation)
+            for issued in self.cases[case].issued.values()
+            for item in issued.licences
+        ]
+
+    def _issued_for(self, case: Case) -> list[tuple[str, int]]:
+        last = case.issued.get(True) or case.issued.get(False)
+        return [(f"{Aim.LICENCE}/{one.licence}", one.generation) for one in last.licences] if last else []
+
+    def _is_blocked(self, container: Container) -> bool:
+        name = subject(Aim.CONTAINER, container.serial, container.generation)
+        return any(
+            one.standing.subject == name and one.standing.state != MeasureState.LIFTED for one in self.measures.values()
+        )
+
+    def _is_lost(self, container: Container) -> bool:
+        return any(
+            one.key.serial == container.serial and one.scope is Scope.CONTAINER and not one.closed
+            for one in self.cases.values()
+        )
+
+    def _raise(self, key: CaseKey, activation: Activation | None) -> Container:
+        container = self.containers[key.serial]
+        generation = container.generation + 1
+        fingerprint = activation.fingerprint if activation else container.fingerprint
+        self.containers[key.serial] = replace(container, generation=generation, fingerprint=fingerprint)
+        if fingerprint:
+            self.activations[key.serial, generation] = Activation(fingerprint, key)
+        return self.containers[key.serial]
