@@ -81,9 +81,7 @@ def simulate(seed: int, cases: int, done: Callable[[int], None] = lambda _: None
     outcomes: Counter[str] = Counter()
     number = 0
     while result.cases < cases:
-        count = min(CASES_PER_VENDOR, cases - result.cases)
-        journeys = _Vendor(Random(f"{seed}/{number}"), number)
-        world = journeys.run(count)
+        world = journey(seed, number, min(CASES_PER_VENDOR, cases - result.cases))
         outcomes.update(str(state.outcome or state.status) for state in world.cases.values())
         result.cases += len(world.cases)
         result.events += len(world.facts)
@@ -91,6 +89,11 @@ def simulate(seed: int, cases: int, done: Callable[[int], None] = lambda _: None
         number += 1
         done(result.cases)
     return result.model_copy(update={"outcomes": dict(sorted(outcomes.items()))})
+
+
+def journey(seed: int, number: int, cases: int) -> World:
+    """One vendor's cases, side by side, to their ends."""
+    return _Vendor(Random(f"{seed}/{number}"), number).run(cases)
 
 
 def _told(breach: Breach, seed: int) -> dict[str, Any]:

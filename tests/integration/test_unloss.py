@@ -165,6 +165,20 @@ async def test_a_replacement_lost_in_turn_is_a_case_that_tells_the_first(stock: 
     assert refusal.value.code is Code.REPLACEMENT_LOST
 
 
+async def test_a_stop_gap_that_was_lost_in_turn_is_not_made_full(stock: Stock) -> None:
+    await stock.container("D-1", "L-1")
+    await stock.container("D-2")
+    order = await stock.lost("D-1", reason=Reason.DAMAGED, stop_gap_days=30)
+    assert isinstance(await stock.backend.issue(order), Issued)
+    await stock.claim(stock.loss("D-2"))
+
+    with pytest.raises(RefusalError) as refusal:
+        await stock.backend.issue(order.model_copy(update={"full": True}))
+
+    assert refusal.value.code is Code.REPLACEMENT_LOST
+    assert await stock.serial_of("L-1") == ("D-2", 2)
+
+
 @pytest.mark.parametrize("turn", range(5))
 async def test_of_reinstating_and_losing_the_replacement_one_is_done(stock: Stock, turn: int) -> None:
     order = await replaced(stock)

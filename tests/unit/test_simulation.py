@@ -1,7 +1,14 @@
-"""Whole random journeys in memory breach nothing, and are the same for the same seed."""
+"""Whole random journeys in memory breach nothing, the views take their log, and the same seed gives the same ones."""
 
+import pytest
+
+from events.log import Position
 from events.terms import Outcome, Status
-from simulation.journeys import simulate
+from projections.folds import fold_fact
+from projections.invariants import check
+from projections.rows import Rows
+from projections.tables import CASES
+from simulation.journeys import journey, simulate
 
 
 def test_journeys_breach_no_invariant_and_come_to_many_ends() -> None:
@@ -17,3 +24,18 @@ def test_journeys_breach_no_invariant_and_come_to_many_ends() -> None:
 def test_the_same_seed_gives_the_same_journeys() -> None:
     assert simulate(seed=3, cases=30) == simulate(seed=3, cases=30)
     assert simulate(seed=3, cases=30) != simulate(seed=4, cases=30)
+
+
+@pytest.mark.parametrize("number", range(40))
+def test_the_log_of_a_journey_breaches_nothing_and_its_views_say_what_the_cases_know(number: int) -> None:
+    world = journey(seed=11, number=number, cases=8)
+    rows = Rows()
+
+    for offset, fact in enumerate(world.facts):
+        fold_fact(rows, Position(0, offset), fact._replace(data=fact.fact.model_dump(mode="json")))
+    rows.finish()
+
+    assert check(world.facts) == []
+    assert {key[1]: row.status for key, row in rows.fresh[CASES].items()} == {
+        case: state.status for case, state in world.cases.items()
+    }
