@@ -31,7 +31,7 @@ from portal.terminal import (
     text_of,
     vendor_named,
 )
-from projections.queries import LicenceView
+from projections.shown import LicenceView
 from workflows.policy import Policy
 
 

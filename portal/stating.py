@@ -18,7 +18,8 @@ from events.terms import CaseId, Kind, Reason, ReportId, Role, Scope, Status, Ve
 from portal.asyncapi import cloudevent
 from portal.statements import invalid
 from portal.terminal import AsJson, Ground, OfVendor, ask, print_json, refusals, vendor_named
-from projections.queries import CaseLine, CaseView, Queries
+from projections.queries import Queries
+from projections.shown import CaseLine, CaseView
 
 WAIT_SECONDS = 30.0
 LOOK_SECONDS = 0.2

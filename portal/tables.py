@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 
 from portal.terminal import day, minute, show, table_of
-from projections.queries import CaseView, ContainerView, LicenceView, MeasureView
+from projections.shown import CaseView, ContainerView, LicenceView, MeasureView
 
 
 def licence_table(licences: Sequence[LicenceView]) -> Table:

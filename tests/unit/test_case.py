@@ -1,128 +1,72 @@
-"""The loss case: decided and folded by one table."""
+"""The life of a loss case: decided and folded by one table."""
 
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from events.case_facts import CaseFact, LossReported, TargetOffered, WatchBegun
-from events.cases import DecisionOrder, Evidence, Sighting
 from events.errors import Code
-from events.licensing import Reservation
 from events.terms import (
     Action,
-    Cause,
     Decision,
     DecisionId,
-    Kind,
     Mode,
     Outcome,
-    QuotaSubject,
-    Reason,
     Status,
     Undecided,
     Verdict,
 )
-from tests.unit.facts import NOW, facts, instants, licence, names, report
+from tests.unit.facts import NOW, facts, licence, names, report
+from tests.unit.journey import (
+    ASSESSED,
+    BLOCKED,
+    CONDITIONAL,
+    DAMAGED,
+    DEAR,
+    ELAPSED,
+    ESCALATING,
+    FAILED,
+    FORGOTTEN,
+    FOUND,
+    LATER,
+    NEEDS_APPROVAL,
+    NO_TARGET,
+    OFFERED,
+    POLICY,
+    PROVEN,
+    REINSTATE,
+    REPLACED,
+    REPORTED,
+    RETURNED,
+    RULED,
+    SIGHTED,
+    UNTIL,
+    WATCHED,
+    after,
+    assessed,
+    decision,
+    elapsed,
+    evidence,
+    sighted,
+    step,
+    told,
+)
 from workflows.case import TRANSITIONS, CaseState, UnexpectedFactError, fold, fold_all
 from workflows.commands import (
     Assessed,
     Blocked,
-    Bring,
     Command,
-    Decide,
-    Elapsed,
-    Failed,
     LoseReplacement,
-    NoTarget,
-    Offered,
     Reinstated,
-    Replaced,
     Report,
     Settled,
-    Sighted,
     Withdrawn,
 )
 from workflows.deciding import decide
 from workflows.limits import Limits
-from workflows.policy import Approval, Policy, Quota, Resurfaced, Rule
-
-POLICY = Policy(policy_version=7, rules=(Rule(watch_days=30),))
-MANUAL = Policy(rules=(Rule(mode=Mode.MANUAL, approval=Approval(due_hours=48, remind_hours=24)),))
-LAST = 10**6
-"""Stands for the last material fact in a test's decision."""
-
-
-def step(state: CaseState | None, command: Command) -> list[CaseFact]:
-    """Decide; a decision that does not name what it was made on was made on the last material fact."""
-    if isinstance(command, Decide) and command.order.on == LAST and state is not None:
-        order = command.order.model_copy(update={"on": state.material})
-        command = command.model_copy(update={"order": order})
-    return decide(state, command)
-
-
-def after(*commands: Command) -> tuple[CaseState, list[CaseFact]]:
-    state: CaseState | None = None
-    written: list[CaseFact] = []
-    for command in commands:
-        made = step(state, command)
-        state = fold_all(made, state)
-        written += made
-    assert state is not None
-    return state, written
-
-
-def told(written: list[CaseFact]) -> list[str]:
-    return [fact.name for fact in written]
-
-
-UNTIL = NOW + timedelta(days=30)
-LATER = NOW + timedelta(days=400)
-REPORTED = Report(report=report())
-
-
-def assessed(policy: Policy = POLICY, reservation: Reservation | None = None, **more: Any) -> Assessed:
-    return Assessed(at=NOW, facts=facts(licence(), **more), policy=policy, reservation=reservation)
-
-
-def replaced(policy: Policy = POLICY) -> Replaced:
-    return Replaced(target="3-2", at=NOW, policy=policy)
-
-
-def decision(
-    action: Action, name: str = "D-1", by: str = "ann", listed: bool = True, policy: Policy = MANUAL, **more: Any
-) -> Decide:
-    order = DecisionOrder.model_validate(
-        {"decision": name, "action": action, "by": by, "why": "as I see it", "on": LAST} | more
-    )
-    return Decide(order=order, listed=listed, policy=policy)
-
-
-def sighted(
-    statement: str = "contact/1", cause: Cause = Cause.SIGHTING, policy: Policy = POLICY, **more: Any
-) -> Sighted:
-    sighting = Sighting.model_validate({"statement": statement, "cause": cause, "occurred": NOW} | more)
-    return Sighted(sighting=sighting, at=NOW, policy=policy)
-
-
-ASSESSED = assessed()
-BLOCKED = Blocked(at=NOW, policy=POLICY)
-REPLACED = replaced()
-NO_TARGET = NoTarget(at=NOW, tickets=("T-1",))
-OFFERED = Offered(serial="3-2")
-NEEDS_APPROVAL = assessed(MANUAL)
-ELAPSED = Elapsed(at=LATER, policy=POLICY)
-SIGHTED = sighted()
-FOUND = sighted("found/1", Cause.FOUND)
-RETURNED = sighted("returned/1", Cause.RETURNED)
-DAMAGED = Report(report=report(reason=Reason.DAMAGED))
-FORGOTTEN = Report(report=report(kind=Kind.CLOUD, reason=Reason.FORGOTTEN))
-FAILED = Failed(code="generation_conflict", cause="licence L-1 is no longer at generation 1 in 3-1")
-RULED = decision(Action.RULE, name="D-2", verdict=Verdict.CLONE)
-REINSTATE = decision(Action.RULE, name="D-3", verdict=Verdict.FOUND, reinstate=True)
-WATCHED = (REPORTED, ASSESSED, BLOCKED, REPLACED)
+from workflows.policy import Approval, Policy, Rule
 
 
 def test_a_lost_dongle_is_replaced_at_once_and_watched_for_as_long_as_policy_says() -> None:
@@ -196,51 +140,6 @@ def test_a_closed_case_learns_nothing_more() -> None:
     assert decide(closed, Report(report=report(report="R-2"))) == []
 
 
-def test_a_manual_case_waits_for_a_supervisor_and_goes_on_when_approved() -> None:
-    waiting, _ = after(REPORTED, NEEDS_APPROVAL)
-    approved, _ = after(REPORTED, NEEDS_APPROVAL, decision(Action.APPROVE))
-
-    assert waiting.status is Status.AWAITING_APPROVAL
-    assert (approved.status, approved.decided_by) == (Status.BLOCKING, "ann")
-
-
-def test_a_rejected_case_is_closed() -> None:
-    state, _ = after(REPORTED, NEEDS_APPROVAL, decision(Action.REJECT))
-
-    assert (state.status, state.outcome) == (Status.CLOSED, Outcome.REJECTED)
-
-
-@pytest.mark.parametrize(
-    ("attempt", "code"),
-    [
-        (decision(Action.APPROVE, listed=False), Code.NOT_A_SUPERVISOR),
-        (decision(Action.APPROVE, by="crm"), Code.OWN_CASE),
-        (decision(Action.APPROVE, by="h-1"), Code.OWN_CASE),
-        (decision(Action.RULE, verdict=Verdict.FOUND), Code.NOTHING_TO_DECIDE),
-    ],
-)
-def test_who_may_not_decide_is_denied_and_the_attempt_is_in_the_history(attempt: Decide, code: Code) -> None:
-    state, written = after(REPORTED, NEEDS_APPROVAL, attempt)
-
-    assert state.status is Status.AWAITING_APPROVAL
-    assert state.denial_of(attempt.order.decision) == code
-    assert written[-1].model_dump(include={"by", "code"}) == {"by": attempt.order.by, "code": code}
-
-
-def test_the_same_decision_again_changes_nothing() -> None:
-    once, written = after(REPORTED, NEEDS_APPROVAL, decision(Action.APPROVE))
-    twice, again = after(REPORTED, NEEDS_APPROVAL, decision(Action.APPROVE), decision(Action.APPROVE))
-
-    assert (once, written) == (twice, again)
-
-
-def test_nothing_is_decided_twice() -> None:
-    state, _ = after(REPORTED, NEEDS_APPROVAL, decision(Action.APPROVE), decision(Action.REJECT, name="D-2"))
-
-    assert state.status is Status.BLOCKING
-    assert state.denial_of(DecisionId("D-2")) == Code.NOTHING_TO_DECIDE
-
-
 @pytest.mark.parametrize("verdict", list(Verdict))
 def test_a_sighting_during_the_watch_resurfaces_and_a_verdict_closes(verdict: Verdict) -> None:
     resurfaced, _ = after(REPORTED, ASSESSED, BLOCKED, REPLACED, SIGHTED)
@@ -306,138 +205,6 @@ def test_what_fails_for_good_is_stuck_with_its_cause_until_it_is_resumed_or_give
     assert (given_up.status, given_up.outcome, given_up.recovered) == (Status.CLOSED, Outcome.GIVEN_UP, False)
 
 
-def test_who_tries_to_decide_a_closed_case_is_denied_and_the_attempt_is_in_the_history() -> None:
-    state, written = after(REPORTED, NEEDS_APPROVAL, decision(Action.REJECT), decision(Action.APPROVE, name="D-2"))
-
-    assert state.status is Status.CLOSED
-    assert written[-1].model_dump()["code"] == Code.NOTHING_TO_DECIDE
-
-
-def test_a_decision_made_on_an_earlier_fact_is_stale_and_contacts_make_none() -> None:
-    joined = Report(report=report(report="R-2"))
-    stale, _ = after(REPORTED, NEEDS_APPROVAL, joined, decision(Action.APPROVE, on=2))
-    fresh, _ = after(REPORTED, NEEDS_APPROVAL, SIGHTED, decision(Action.APPROVE, on=2))
-
-    assert stale.denial_of(DecisionId("D-1")) == Code.STALE
-    assert fresh.status is Status.BLOCKING
-
-
-EYES = Policy(rules=(Rule(mode=Mode.MANUAL, four_eyes_above_cents=0),))
-DEAR = Assessed(at=NOW, facts=facts(licence(value_cents=100)), policy=EYES, reservation=None)
-
-
-def test_above_a_value_two_different_supervisors_approve() -> None:
-    first, _ = after(REPORTED, DEAR, decision(Action.APPROVE))
-    same, _ = after(REPORTED, DEAR, decision(Action.APPROVE), decision(Action.APPROVE, name="D-2"))
-    both, _ = after(REPORTED, DEAR, decision(Action.APPROVE), decision(Action.APPROVE, name="D-2", by="bob"))
-
-    assert (first.status, first.first_approval) == (Status.AWAITING_APPROVAL, "ann")
-    assert same.denial_of(DecisionId("D-2")) == Code.SAME_SUPERVISOR
-    assert both.status is Status.BLOCKING
-
-
-ESCALATING = Policy(
-    rules=(
-        Rule(
-            mode=Mode.MANUAL,
-            approval=Approval(due_hours=48, remind_hours=24, undecided=Undecided.ESCALATE, escalate_to=("bob",)),
-        ),
-    )
-)
-
-
-def elapsed(hours: int, policy: Policy) -> Elapsed:
-    return Elapsed(at=NOW + timedelta(hours=hours), policy=policy)
-
-
-def test_who_does_not_decide_in_time_is_reminded_and_then_the_case_is_escalated_to_those_named() -> None:
-    asked = (REPORTED, assessed(ESCALATING), elapsed(24, ESCALATING), elapsed(48, ESCALATING))
-    escalated, written = after(*asked)
-    other, _ = after(*asked, decision(Action.APPROVE))
-    named, _ = after(*asked, decision(Action.APPROVE, by="bob"))
-
-    assert told(written)[-2:] == ["approval.reminded", "approval.overdue"]
-    assert (escalated.status, escalated.escalated_to) == (Status.ESCALATED, ("bob",))
-    assert other.denial_of(DecisionId("D-1")) == Code.NOT_ESCALATED_TO
-    assert named.status is Status.BLOCKING
-
-
-@pytest.mark.parametrize(
-    ("undecided", "status"),
-    [(Undecided.REJECT, Status.CLOSED), (Undecided.KEEP_WAITING, Status.AWAITING_APPROVAL)],
-)
-def test_nobody_deciding_is_never_an_approval(undecided: Undecided, status: Status) -> None:
-    policy = Policy(rules=(Rule(mode=Mode.MANUAL, approval=Approval(due_hours=48, undecided=undecided)),))
-    state, _ = after(REPORTED, assessed(policy), elapsed(48, policy))
-
-    assert state.status is status
-    assert state.outcome in (None, Outcome.REJECTED)
-    assert decide(state, elapsed(96, policy)) == []
-
-
-QUOTA = Policy(rules=(Rule(mode=Mode.HYBRID, quota=Quota(per=QuotaSubject.HOLDER, recoveries=1, goodwill=("bob",))),))
-USED_UP = assessed(QUOTA, Reservation(at=NOW, ordinal=None, limit=1))
-
-
-def test_beyond_the_quota_goodwill_is_granted_by_name_by_those_who_may() -> None:
-    def state(**more: Any) -> CaseState:
-        return after(REPORTED, USED_UP, decision(Action.APPROVE, policy=QUOTA, **more))[0]
-
-    assert state().denial_of(DecisionId("D-1")) == Code.BEYOND_QUOTA
-    assert state(goodwill=True).denial_of(DecisionId("D-1")) == Code.NO_GOODWILL
-    granted, written = after(REPORTED, USED_UP, decision(Action.APPROVE, by="bob", policy=QUOTA, goodwill=True))
-    assert granted.status is Status.BLOCKING
-    assert written[-1].model_dump(include={"by", "goodwill"}) == {"by": "bob", "goodwill": True}
-
-
-PROVEN = Policy(rules=(Rule(mode=Mode.HYBRID, limits=Limits(evidence=("police_report",))),))
-
-
-def evidence(*names: str, statement: str = "evidence/1", policy: Policy = PROVEN) -> Bring:
-    return Bring(evidence=Evidence(statement=statement, by="h-1", evidence=names), at=NOW, policy=policy)
-
-
-def test_evidence_that_was_missing_has_policy_decide_again() -> None:
-    missing, _ = after(REPORTED, assessed(PROVEN))
-    given, written = after(REPORTED, assessed(PROVEN), evidence("police_report"), evidence("police_report"))
-    other, _ = after(REPORTED, assessed(PROVEN), evidence("photo"))
-
-    assert missing.status is other.status is Status.AWAITING_APPROVAL
-    assert (given.status, given.evidence) == (Status.BLOCKING, ("police_report",))
-    assert told(written).count("evidence.given") == 1
-
-
-def test_a_supervisor_asks_for_evidence_and_the_case_goes_on_waiting() -> None:
-    state, _ = after(
-        REPORTED, NEEDS_APPROVAL, decision(Action.ASK, evidence=("photo",)), evidence("photo", policy=MANUAL)
-    )
-
-    assert (state.status, state.asked, state.evidence) == (Status.AWAITING_APPROVAL, ("photo",), ("photo",))
-
-
-CONDITIONAL = decision(Action.APPROVE, condition="the police report", condition_days=14)
-
-
-def test_an_approval_on_a_condition_is_a_stop_gap_until_it_is_met_and_lapses_by_itself() -> None:
-    bridged, _ = after(REPORTED, NEEDS_APPROVAL, CONDITIONAL, BLOCKED, REPLACED)
-    met, _ = after(REPORTED, NEEDS_APPROVAL, CONDITIONAL, BLOCKED, REPLACED, decision(Action.MEET, "D-2"))
-    whole, _ = after(
-        *(REPORTED, NEEDS_APPROVAL, CONDITIONAL, BLOCKED, REPLACED, decision(Action.MEET, "D-2")), replaced(POLICY)
-    )
-    lapsed, _ = after(REPORTED, NEEDS_APPROVAL, CONDITIONAL, BLOCKED, REPLACED, ELAPSED)
-
-    assert (bridged.status, bridged.watch_until) == (Status.WATCHING, NOW + timedelta(days=14))
-    assert met.status is Status.REPLACING
-    assert (whole.status, whole.watch_until, whole.owes) == (Status.WATCHING, UNTIL, False)
-    assert (lapsed.status, lapsed.outcome) == (Status.CLOSED, Outcome.LAPSED)
-
-
-def test_where_no_licence_is_issued_no_condition_can_be_set() -> None:
-    state, _ = after(FORGOTTEN, NEEDS_APPROVAL, CONDITIONAL)
-
-    assert state.denial_of(DecisionId("D-1")) == Code.NO_CONDITION
-
-
 def test_a_case_can_be_cancelled_until_the_replacement_is_begun() -> None:
     waits = Policy(rules=(Rule(wait_hours=24),))
     waiting = (REPORTED, assessed(waits), Blocked(at=NOW, policy=waits))
@@ -487,16 +254,6 @@ def test_what_is_found_before_anything_was_issued_goes_back_without_a_withdrawal
 
     assert state.status is Status.REINSTATING
     assert "replacement.withdrawn" not in told(written)
-
-
-@pytest.mark.parametrize("cause", [Cause.FOUND, Cause.RETURNED])
-def test_policy_rules_by_itself_on_what_came_back_but_never_on_a_sighting(cause: Cause) -> None:
-    policy = Policy(rules=(Rule(resurfaced=Resurfaced(found=Verdict.FOUND, returned=Verdict.DAMAGED)),))
-    back, _ = after(*WATCHED, sighted("back/1", cause, policy))
-    seen, _ = after(*WATCHED, sighted(policy=policy))
-
-    assert back.outcome is {Cause.FOUND: Outcome.FOUND, Cause.RETURNED: Outcome.DAMAGED}[cause]
-    assert seen.status is Status.RESURFACED
 
 
 def test_once_every_measure_is_confirmed_the_watch_is_over() -> None:
@@ -610,15 +367,6 @@ def test_who_lost_the_stop_gap_too_gets_no_full_replacement_in_the_first_case() 
     assert "case.returned" not in told(written)
 
 
-def test_a_condition_cannot_be_met_any_more_once_the_replacement_is_lost() -> None:
-    approved = decision(Action.APPROVE, condition="a police report", condition_days=10)
-    lost = (BLOCKED, replaced(MANUAL), LoseReplacement(to="case-2"))
-    state, _ = after(REPORTED, NEEDS_APPROVAL, approved, *lost, decision(Action.MEET, name="D-2"))
-
-    assert state.denial_of("D-2") == Code.REPLACEMENT_LOST
-    assert state.status is Status.WATCHING
-
-
 def test_a_full_replacement_that_is_stuck_is_not_resumed_once_the_stop_gap_is_lost() -> None:
     stuck = (DAMAGED, ASSESSED, BLOCKED, REPLACED, RETURNED, FAILED, LoseReplacement(to="case-2"))
     state, _ = after(*stuck, decision(Action.RESUME))
@@ -633,28 +381,3 @@ def test_access_data_that_were_remembered_close_the_case_and_reinstate_nothing()
 
     assert (state.status, state.outcome) == (Status.CLOSED, Outcome.FOUND)
     assert not any(getattr(fact, "reinstate", False) for fact in written)
-
-
-@given(occurred=instants)
-def test_deadlines_count_from_our_clock_whatever_time_a_contact_claims(occurred: datetime) -> None:
-    approval = Approval(due_hours=48, remind_hours=24)
-    policy = Policy(rules=(Rule(mode=Mode.HYBRID, limits=Limits(), wait_hours=24, approval=approval),))
-    waiting = (REPORTED, assessed(policy), Blocked(at=NOW, policy=policy))
-    state, _ = after(*waiting, sighted(occurred=occurred, policy=policy))
-
-    if occurred > REPORTED.report.occurred:
-        assert (state.status, state.due) == (Status.AWAITING_APPROVAL, NOW + timedelta(hours=48))
-    else:
-        assert state.status is Status.WAITING
-
-
-def test_contacts_after_the_one_that_sent_a_case_to_a_person_make_no_decision_stale() -> None:
-    policy = Policy(rules=(Rule(mode=Mode.HYBRID, limits=Limits(), wait_hours=24),))
-    waiting = (REPORTED, assessed(policy), Blocked(at=NOW, policy=policy))
-    first = sighted("contact/1", occurred=NOW + timedelta(hours=1), policy=policy)
-    second = sighted("contact/2", occurred=NOW + timedelta(hours=2), policy=policy)
-    suspected, _ = after(*waiting, first)
-    state, _ = after(*waiting, first, second)
-
-    assert suspected.status is Status.AWAITING_APPROVAL
-    assert state.material == suspected.material

@@ -7,7 +7,7 @@ import pytest
 
 from events.terms import Action, CaseId, Cause, HolderId, Measure, Serial, Status, VendorId, Verdict
 from projections.awaiting import Awaited, awaited
-from projections.queries import MeasureView, container_status
+from projections.shown import MeasureView, container_status
 from tests.worlds import EYES, MANUAL, NOW, PLAIN, POLICY, Life, World
 from workflows.commands import Elapsed, NoTarget
 
