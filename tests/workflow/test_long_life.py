@@ -34,10 +34,15 @@ SUPERVISORS = ("ann", "bob")
 
 async def watched(bench: Bench) -> CaseKey:
     """A lost dongle that is replaced."""
+    return await reported(bench, Status.WATCHING)
+
+
+async def reported(bench: Bench, status: Status) -> CaseKey:
+    """A lost dongle, for which there is another, once its case stands there."""
     await bench.container("lost", licences=1)
     await bench.container("spare")
     key = await bench.report("R-1")
-    await bench.until(key, Status.WATCHING)
+    await bench.until(key, status)
     return key
 
 
@@ -110,10 +115,7 @@ class TestWaiting:
         return Policy(supervisors=SUPERVISORS, rules=(Rule(wait_hours=24),))
 
     async def test_a_waiting_case_is_blocked_and_then_replaced(self, bench: Bench) -> None:
-        await bench.container("lost", licences=1)
-        await bench.container("spare")
-        key = await bench.report("R-1")
-        await bench.until(key, Status.WAITING)
+        key = await reported(bench, Status.WAITING)
 
         await bench.env.sleep(timedelta(hours=25))
 
@@ -144,10 +146,7 @@ class TestDeadlines:
         return Policy(supervisors=SUPERVISORS, rules=(Rule(mode=Mode.MANUAL, approval=approval),))
 
     async def test_who_decides_nothing_is_reminded_and_the_case_is_escalated(self, bench: Bench) -> None:
-        await bench.container("lost", licences=1)
-        await bench.container("spare")
-        key = await bench.report("R-1")
-        await bench.until(key, Status.AWAITING_APPROVAL)
+        key = await reported(bench, Status.AWAITING_APPROVAL)
 
         await bench.env.sleep(timedelta(hours=49))
 
@@ -172,10 +171,7 @@ class TestDeadlines:
         assert refusal.value.code is Code.STALE
 
     async def test_on_a_condition_a_stop_gap_is_issued_and_the_rest_once_it_is_met(self, bench: Bench) -> None:
-        await bench.container("lost", licences=1)
-        await bench.container("spare")
-        key = await bench.report("R-1")
-        await bench.until(key, Status.AWAITING_APPROVAL)
+        key = await reported(bench, Status.AWAITING_APPROVAL)
         await bench.decide(key, Action.APPROVE, condition="a police report", condition_days=14)
         await bench.until(key, Status.WATCHING)
 
@@ -202,10 +198,7 @@ class TestEvidence:
         return Policy(supervisors=SUPERVISORS, rules=(Rule(mode=Mode.HYBRID, limits=limits),))
 
     async def test_evidence_that_was_missing_has_policy_decide_again(self, bench: Bench) -> None:
-        await bench.container("lost", licences=1)
-        await bench.container("spare")
-        key = await bench.report("R-1")
-        await bench.until(key, Status.AWAITING_APPROVAL)
+        key = await reported(bench, Status.AWAITING_APPROVAL)
 
         await bench.take(
             EvidenceStatement(
