@@ -164,14 +164,6 @@ async def end_sessions(tx: AsyncConnection[Any], key: CaseKey, at: datetime) -> 
         await state(tx, key.vendor, key.serial, at, [fact])
 
 
-@dataclass(frozen=True, slots=True)
-class Recognised:
-    """Which generation of access data a password is of, if any."""
-
-    current: int
-    generation: int | None
-
-
 async def candidates(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial, at: datetime) -> list[Access]:
     """The access data to compare a password with, the current ones first; none while they are locked."""
     container = await _cloud(tx, vendor, serial)

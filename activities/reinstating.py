@@ -21,7 +21,8 @@ OWN = "select case_id, measure, subject, serial, state from backend.measures whe
 
 
 async def withdraw(tx: AsyncConnection[Any], key: CaseKey, at: datetime) -> Withdrawal:
-    """Order what was last issued for the case to be withdrawn from the container that holds it."""
+    """Order what was last issued for the case to be withdrawn from the container that holds it; nothing once the case
+    is over."""
     last = await _last(tx, key)
     if last is None:
         raise RefusalError(Code.NOTHING_TO_DECIDE, f"nothing was issued for case {key.case} that could be withdrawn")
@@ -30,10 +31,11 @@ async def withdraw(tx: AsyncConnection[Any], key: CaseKey, at: datetime) -> With
     for name in _subjects(last):
         added = await tx.execute(
             "insert into backend.measures (vendor, case_id, measure, serial, ordered, subject, effective)"
-            " values (%s, %s, %s, %s, %s, %s, %s) on conflict (vendor, case_id, measure, subject)"
+            " select vendor, case_id, %s, %s, %s, %s, %s from backend.cases"
+            " where vendor = %s and case_id = %s and closed is null on conflict (vendor, case_id, measure, subject)"
             " do update set state = 'ordered', ordered = excluded.ordered, effective = excluded.effective"
             " where measures.state = 'lifted'",
-            (key.vendor, key.case, Measure.WITHDRAWAL, last.target, at, name, at),
+            (Measure.WITHDRAWAL, last.target, at, name, at, key.vendor, key.case),
         )
         if added.rowcount:
             told = {"case": key.case, "measure": Measure.WITHDRAWAL, "subject": name, "serial": last.target}

@@ -1,8 +1,6 @@
 """What doors read from the views. Every query names its vendor; none of them grants anything: views lag."""
 
-import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,12 +10,10 @@ from typing import Any, TypeVar
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
-from events.log import Position
 from events.terms import Aim, CaseId, LicenceId, ReportId, Serial, VendorId, subject
 from projections.awaiting import awaited
 from projections.schema import current, use
 from projections.shown import (
-    CaseCount,
     CaseLine,
     CaseView,
     ContainerView,
@@ -34,7 +30,6 @@ from projections.shown import (
 from workflows.case import CaseState
 
 CASES_LIMIT = 1_000
-LOOK_SECONDS = 0.02
 
 
 Row = TypeVar("Row", bound=View)
@@ -87,14 +82,6 @@ class Queries:
             CaseLine, f"select {LINE} from cases where vendor = %s and case_id = %s", (vendor, case)
         )
         return found[0] if found else None
-
-    async def case_counts(self, vendor: VendorId) -> list[CaseCount]:
-        """How many of the vendor's cases stand where."""
-        return await self._all(
-            CaseCount,
-            "select status, outcome, count(*) as cases from cases where vendor = %s group by 1, 2 order by 1, 2",
-            (vendor,),
-        )
 
     async def case(self, vendor: VendorId, case: CaseId) -> CaseView | None:
         """One case with its measures, its replacements and its history, or None."""
@@ -214,11 +201,6 @@ class Queries:
             (vendor, holder),
         )
 
-    async def positions(self) -> dict[int, int]:
-        """For each partition of the log the offset of the next record to be folded."""
-        cursor = await self.connection.execute("select partition, next_offset from positions order by partition")
-        return dict(await cursor.fetchall())
-
     async def _licences(self, vendor: VendorId, which: str, value: str) -> list[LicenceView]:
         return await self._all(LicenceView, LICENCE.format(which=which), (vendor, vendor, value))
 
@@ -238,18 +220,3 @@ async def open_queries(dsn: str) -> AsyncIterator[Queries]:
             raise LookupError("there are no views yet; `lostfound up` or `lostfound setup` makes them")
         await use(connection, schema)
         yield Queries(connection)
-
-
-async def wait_for(dsn: str, position: Position, timeout_seconds: float) -> bool:
-    """Wait until the views hold the record at `position`; False when they do not after `timeout_seconds`.
-
-    For a door that reads what it has just written. Raises `LookupError` where there are no views yet.
-    """
-    deadline = time.monotonic() + timeout_seconds
-    while True:
-        async with open_queries(dsn) as queries:
-            if (await queries.positions()).get(position.partition, 0) > position.offset:
-                return True
-        if time.monotonic() >= deadline:
-            return False
-        await asyncio.sleep(LOOK_SECONDS)

@@ -147,14 +147,6 @@ class CaseView(CaseLine):
     history: list[FactView]
 
 
-class CaseCount(View):
-    """How many cases stand there."""
-
-    status: str
-    outcome: str | None
-    cases: int
-
-
 def container_status(measures: list[MeasureView], whole: str, access_data: str, at: datetime) -> str:
     stands = {one.subject for one in measures if one.state != "lifted" and one.effective <= max(one.ordered, at)}
     if whole in stands:

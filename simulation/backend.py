@@ -276,11 +276,11 @@ class MemoryBackend(Tables):
         for item in last.licences:
             name = subject(Aim.LICENCE, item.licence, item.generation)
             known = self.measures.get((key.case, Measure.WITHDRAWAL, name))
-            if known is None or known.standing.state is MeasureState.LIFTED:
+            if not case.closed and (known is None or known.standing.state is MeasureState.LIFTED):
                 facts.append(self._order(key.case, last.target, Measure.WITHDRAWAL, name, at, at))
                 confirmed = False
             else:
-                confirmed = confirmed and known.standing.state is MeasureState.CONFIRMED
+                confirmed = confirmed and known is not None and known.standing.state is MeasureState.CONFIRMED
         self._state(last.target, at, facts)
         return Withdrawal(at=at, confirmed=confirmed)
 

@@ -15,7 +15,7 @@ from projections.damage import Damage, LogDamagedError, PositionGapError
 from projections.digests import digest
 from projections.driving import batches_of
 from projections.projector import Batch, fold_batch
-from projections.queries import open_queries, wait_for
+from projections.queries import open_queries
 from projections.replay import RebuildRunningError, rebuild
 from projections.steady import SteadyProjector
 from tests.integration.logs import PARTITIONS, Log
@@ -262,13 +262,3 @@ async def test_who_decides_sees_goodwill_conditions_and_whom_the_case_waits_for(
     assert bridged.awaited is not None
     assert bridged.awaited.by == ("ann", "bob", "eve")
     assert cloud.status == "access data blocked"
-
-
-async def test_a_door_waits_for_what_it_has_written_but_not_for_ever(log: Log, connection: AsyncConnection) -> None:
-    records = by_partition(as_log(written(), PARTITIONS))[0]
-    waiting = asyncio.create_task(wait_for(log.dsn, Position(0, 4), timeout_seconds=30))
-
-    await fold_batch(connection, Batch(0, 0, records[:5]))
-
-    assert await waiting
-    assert not await wait_for(log.dsn, Position(0, 5), timeout_seconds=0.1)

@@ -213,6 +213,16 @@ async def test_a_closed_case_lifts_its_withdrawal_and_flags_its_holder_once(stoc
     assert (await stock.backend.assess(later)).facts.flagged
 
 
+async def test_an_order_to_withdraw_that_comes_after_the_end_of_its_case_orders_nothing(stock: Stock) -> None:
+    order = await replaced(stock)
+    await stock.backend.close(CloseOrder(key=order.key, recovered=True))
+
+    late = await stock.backend.withdraw(order.key)
+
+    assert not late.confirmed
+    assert not (await stock.contact("D-2")).refused
+
+
 async def test_refused_contacts_are_counted_for_each_case_and_once(stock: Stock) -> None:
     order = await replaced(stock)
 
