@@ -71,7 +71,7 @@ from workflows.commands import (
     Sighted,
     Withdrawn,
 )
-from workflows.policy import Policy, Rule, decide_report, loss_of
+from workflows.policy import Policy, Rule, decide_report, loss_of, quota_to_reserve
 
 ENROLMENT = timedelta(days=14)
 """How long a holder has to set access data that were reset."""
@@ -161,7 +161,10 @@ def _again(state: CaseState, facts: BackendFacts, at: Instant, policy: Policy, b
     """What policy says now that more is known; nothing where it says the same."""
     report = evident(state, bring.evidence.evidence if bring else ())
     kept = Reservation(at=at, ordinal=state.ordinal, limit=state.limit) if state.limit is not None else None
-    decided = decide_report(report, facts, policy, (bring.reservation if bring else None) or kept)
+    reservation = (bring.reservation if bring else None) or kept
+    if reservation is None and quota_to_reserve(report, facts, policy) is not None:
+        return []  # a person decided before any quota was asked, and what has turned up gives no reason to doubt it
+    decided = decide_report(report, facts, policy, reservation)
     if (decided.decision, decided.reasons) == (state.decision, state.reasons):
         return []
     if decided.decision is Decision.AUTOMATIC and (bring is None or state.decision is Decision.AUTOMATIC):

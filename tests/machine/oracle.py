@@ -567,11 +567,13 @@ class Oracle:
         for order in case.measures.values():
             if order.state in ("ordered", "delivered"):
                 order.state = "lifted"
-        if self.is_blocked(here, None) or container.generation != case.generation:
+        replaced = case.target is not None
+        if self.is_blocked(here, None) or (replaced and container.generation != case.generation):
             container.generation += 1
             if machine := container.machines.get(case.generation):
                 container.fingerprint = container.machines[container.generation] = machine
-        if case.target is not None:
+        locked = any(self.is_blocked(f"licence/{name}/{number}", None) for name, number in now.items())
+        if replaced or locked:  # a confirmed measure is not undone: the original is the next generation
             for name, number in now.items():
                 self.superseded[name, number] = case.name
                 self.licences[name].generation, self.licences[name].serial = number + 1, case.serial
@@ -728,8 +730,10 @@ class Oracle:
         if cause == "found" and case.status in before:
             self._close(case, "cancelled")
         elif cause == "sighting" and case.status in (*before, "awaiting_target"):
+            known = case.last_contact is not None and case.last_contact > case.occurred
             case.last_contact = max(occurred, case.last_contact or occurred)
-            self._again(case, ask_quota=False)
+            if not known:
+                self._again(case, ask_quota=False)
         elif (
             cause == "returned"
             and case.reason == "damaged"

@@ -10,6 +10,7 @@ from events.errors import Code
 from events.terms import (
     Action,
     Cause,
+    Decision,
     DecisionId,
     Mode,
     Outcome,
@@ -54,7 +55,7 @@ from workflows.commands import (
 )
 from workflows.deciding import decide
 from workflows.limits import Limits
-from workflows.policy import Approval, Policy, Resurfaced, Rule
+from workflows.policy import Approval, Policy, Quota, Resurfaced, Rule
 
 
 def test_a_manual_case_waits_for_a_supervisor_and_goes_on_when_approved() -> None:
@@ -244,3 +245,14 @@ def test_contacts_after_the_one_that_sent_a_case_to_a_person_make_no_decision_st
 
     assert suspected.status is Status.AWAITING_APPROVAL
     assert state.material == suspected.material
+
+
+@given(occurred=instants)
+def test_a_contact_never_has_policy_ask_a_quota_that_a_supervisor_did_without(occurred: datetime) -> None:
+    limits = Limits(evidence=("police_report",), contact_after_loss=False)
+    policy = Policy(rules=(Rule(mode=Mode.HYBRID, quota=Quota(recoveries=1), limits=limits, wait_hours=24),))
+    approved = (REPORTED, assessed(policy), decision(Action.APPROVE, policy=policy), Blocked(at=NOW, policy=policy))
+    proven = evidence("police_report", policy=policy)
+    state, _ = after(*approved, proven, sighted(occurred=occurred, policy=policy))
+
+    assert (state.status, state.decision) == (Status.WAITING, Decision.NEEDS_APPROVAL)
