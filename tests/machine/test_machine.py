@@ -575,8 +575,10 @@ class LossMachine(RuleBasedStateMachine):
         if not any(case.serial == serial for case in self.open_cases()):
             must(len(self.world.facts) == before, "what no case looks for leaves facts")
             must(refusal is None or refusal.code == "no_case", f"no case looks for {serial}: {refusal}")
+        else:
+            must(refusal is None, f"{cause} is refused with {refusal}")
+        if refusal is not None:
             return
-        must(refusal is None, f"{cause} is refused with {refusal}")
 
         def oracle() -> None:
             for case in [case for case in self.open_cases() if case.serial == serial]:
