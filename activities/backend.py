@@ -15,7 +15,8 @@ from psycopg_pool import AsyncConnectionPool
 from pydantic import JsonValue
 
 from activities import access, inventory, reinstating
-from activities.claims import case_of_report, claim, claimed, is_flagged, losses, open_cases
+from activities.assessing import assess
+from activities.claims import case_of_report, claim, open_cases
 from activities.contacts import contact, return_activation
 from activities.issuing import Signer, issue
 from activities.leases import resume, sweep
@@ -24,7 +25,6 @@ from activities.quota import free, reserve
 from activities.rows import lock_container
 from activities.signing import SigningKeys
 from activities.vendors import add, adopt, in_force
-from events.case_facts import BackendFacts
 from events.errors import Code, RefusalError
 from events.inbox import (
     ContactStatement,
@@ -168,7 +168,7 @@ class EmbeddedBackend:
     async def supervisors(self, vendor: VendorId) -> Supervisors:
         """Who may decide on the vendor's cases, by the policy that is in force."""
         async with self._transaction() as tx:
-            policy = cast(dict[str, Any], await in_force(tx, vendor))
+            _, policy = cast(tuple[int, dict[str, Any]], await in_force(tx, vendor))
         return Supervisors(names=tuple(policy.get("supervisors", ())))
 
     async def reserve(self, order: ReserveOrder) -> Reservation:
@@ -179,23 +179,10 @@ class EmbeddedBackend:
             return await reserve(tx, order, at)
 
     async def assess(self, key: CaseKey) -> Assessment:
-        """The facts that policy decides on, and the policy."""
+        """The facts that policy decides on, and the policy; asked again, what was answered first."""
         async with self._transaction() as tx:
             container = await lock_container(tx, key.vendor, key.serial)
-            licences = await claimed(tx, key, container)
-            return Assessment(
-                at=datetime.now(UTC),
-                policy=await in_force(tx, key.vendor),
-                facts=BackendFacts(
-                    serial=container.serial,
-                    kind=container.kind,
-                    holder=container.holder,
-                    last_contact=container.last_contact,
-                    licences=tuple(licence.in_scope() for licence in licences),
-                    losses=tuple(await losses(tx, key, container)),
-                    flagged=await is_flagged(tx, key.vendor, container.holder),
-                ),
-            )
+            return await assess(tx, key, container, datetime.now(UTC))
 
     async def block(self, order: BlockOrder) -> Done:
         """Order the measures that are not ordered yet."""

@@ -13,7 +13,6 @@ from uuid import uuid5
 from psycopg import AsyncConnection
 
 from activities.rows import LICENCE, Container, Licence, every, lock_container, unknown_container
-from events.case_facts import BackendFacts
 from events.envelope import NAMESPACE
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import LicenceStatement, LossStatement
@@ -154,12 +153,6 @@ async def case_of_report(
     return CaseKey(vendor=vendor, case=row[0], serial=serial)
 
 
-async def is_flagged(tx: AsyncConnection[Any], vendor: VendorId, holder: HolderId) -> bool:
-    """Whether a verdict spoke against a holder before."""
-    cursor = await tx.execute("select from backend.flags where vendor = %s and holder = %s", (vendor, holder))
-    return await cursor.fetchone() is not None
-
-
 async def _is_closed(tx: AsyncConnection[Any], key: CaseKey) -> bool:
     cursor = await tx.execute(
         "select closed is not null from backend.cases where vendor = %s and case_id = %s", (key.vendor, key.case)
@@ -188,33 +181,6 @@ async def _repeated(tx: AsyncConnection[Any], vendor: VendorId, stated: LossStat
     key = CaseKey(vendor=vendor, case=case, serial=serial)
     tells = () if closed else await _tells(tx, key)
     return Claim(key=key, received=received, closed=closed, tells=tells, answer="repeated")
-
-
-async def claimed(tx: AsyncConnection[Any], key: CaseKey, container: Container) -> list[Licence]:
-    """The licences that the case is about, as they are now: those that it claims, or all in a cloud container, whose
-    access data it claims."""
-    if container.kind is Kind.CLOUD:
-        query = f"{LICENCE} where vendor = %s and serial = %s order by licence"
-        return await every(tx, Licence, query, key.vendor, key.serial)
-    return await every(
-        tx,
-        Licence,
-        f"{LICENCE} where vendor = %s and (%s || licence, generation) in"
-        " (select subject, generation from backend.claims where vendor = %s and case_id = %s and not freed)"
-        " order by licence",
-        *(key.vendor, f"{Aim.LICENCE}/", key.vendor, key.case),
-    )
-
-
-async def losses(tx: AsyncConnection[Any], key: CaseKey, container: Container) -> list[datetime]:
-    """When the other losses of the holder were reported, the latest first; a bounded number of them."""
-    cursor = await tx.execute(
-        "select received from backend.cases c where vendor = %s and holder = %s and case_id <> %s"
-        " and exists (select from backend.claims k where (k.vendor, k.case_id) = (c.vendor, c.case_id))"
-        " order by received desc limit %s",
-        (key.vendor, container.holder, key.case, BackendFacts.LOSSES_KNOWN),
-    )
-    return [received for (received,) in await cursor.fetchall()]
 
 
 async def holder_of(tx: AsyncConnection[Any], key: CaseKey) -> HolderId:

@@ -91,11 +91,9 @@ class Deeds(cases.Deeds):
         key = order.key
         head = Head(order.sequence, order.hash)
         position = None
-        for type_, data in order.facts:
+        for type_, data, recorded in order.facts:
             fact = CATALOGUE[type_].model_validate(data)
-            sealed = seal(
-                key.vendor, case_stream(key.case), record_key(key.vendor, key.serial), head, order.recorded, fact
-            )
+            sealed = seal(key.vendor, case_stream(key.case), record_key(key.vendor, key.serial), head, recorded, fact)
             position = await self._writer.append(sealed)
             head = sealed.head
         if position is None:

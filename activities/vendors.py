@@ -46,10 +46,19 @@ async def adopt(tx: AsyncConnection[Any], vendor: VendorId, policy: dict[str, Js
     return cast(int, version) + 1
 
 
-async def in_force(tx: AsyncConnection[Any], vendor: VendorId) -> JsonValue:
-    """The policy that decides now."""
+async def in_force(tx: AsyncConnection[Any], vendor: VendorId) -> tuple[int, JsonValue]:
+    """The policy that decides now, and its version."""
     cursor = await tx.execute(
-        "select policy from backend.policies where vendor = %s order by policy_version desc limit 1", (vendor,)
+        "select policy_version, policy from backend.policies where vendor = %s order by policy_version desc limit 1",
+        (vendor,),
+    )
+    return cast(tuple[int, JsonValue], await cursor.fetchone())
+
+
+async def version(tx: AsyncConnection[Any], vendor: VendorId, number: int) -> JsonValue:
+    """A version of the policy."""
+    cursor = await tx.execute(
+        "select policy from backend.policies where vendor = %s and policy_version = %s", (vendor, number)
     )
     (policy,) = cast(tuple[JsonValue], await cursor.fetchone())
     return policy

@@ -51,13 +51,12 @@ class Swept(Value):
 
 
 class AppendOrder(Value):
-    """Append these facts to the stream of a case, after its head. `facts` are (type, data) pairs."""
+    """Append these facts to the stream of a case, after its head: for each its type, data and time of record."""
 
     key: CaseKey
     sequence: int
     hash: str
-    recorded: Instant
-    facts: tuple[tuple[str, dict[str, JsonValue]], ...]
+    facts: tuple[tuple[str, dict[str, JsonValue], Instant], ...]
 
 
 class Appended(Value):

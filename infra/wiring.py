@@ -21,7 +21,6 @@ from temporalio.client import (
     ScheduleSpec,
     ScheduleUpdate,
 )
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.backend import EmbeddedBackend
 from activities.schema import migrate
@@ -29,6 +28,7 @@ from activities.signing import SigningKeys
 from events.cases import LEASE_SWEEP
 from events.terms import VendorId
 from events.topics import TopicSpec, log_spec, vendor_specs
+from infra.converter import CONVERTER
 from infra.settings import Settings
 from projections.schema import prepare_views
 from workflows.policy import Policy
@@ -99,7 +99,7 @@ async def open_temporal(settings: Settings) -> Client:
         while True:
             try:
                 return await Client.connect(
-                    settings.temporal, namespace=settings.temporal_namespace, data_converter=pydantic_data_converter
+                    settings.temporal, namespace=settings.temporal_namespace, data_converter=CONVERTER
                 )
             except RuntimeError:
                 await asyncio.sleep(0.2)

@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-from temporalio.client import Client, WithStartWorkflowOperation, WorkflowUpdateFailedError, WorkflowUpdateStage
+from temporalio.client import Client, WorkflowUpdateFailedError, WorkflowUpdateStage
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
@@ -33,38 +33,48 @@ DENIALS = {
 
 
 class TemporalCases:
-    """Implements `events.cases.Cases`. A report's id is its update's id: brought again, it is the same update."""
+    """Implements `events.cases.Cases`. A report is in history from the start that brings it, or by an update of its id:
+    brought again, it is the same update."""
 
     def __init__(self, client: Client, task_queue: str) -> None:
         self._client = client
         self._task_queue = task_queue
 
     async def report(self, key: CaseKey, report: LossReported) -> None:
-        """Bring a report to its case; a case that is over has nothing more to learn from it.
+        """Begin a case with its report, or bring it to the case that is there; one that is over has nothing more to
+        learn from it.
 
-        Raises `RPCError` while Temporal or its workers are away: bring the report again.
+        Raises `RPCError` while Temporal is away, or its workers while a case is there: bring the report again.
         """
-        start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
-            WORKFLOW,
-            args=[key, None],  # types are given to arguments only where none is left out
-            id=key.case,
-            task_queue=self._task_queue,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-        )
+        try:
+            await self._client.start_workflow(
+                WORKFLOW,
+                args=[key, report],
+                id=key.case,
+                task_queue=self._task_queue,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                rpc_timeout=RPC_TIMEOUT,
+            )
+        except WorkflowAlreadyStartedError:
+            await self._join(key, report)
+
+    async def _join(self, key: CaseKey, report: LossReported) -> None:
+        """Bring a report to a case that is there; it may be the one that began it."""
+        handle = self._client.get_workflow_handle(key.case)
         try:
             async with asyncio.timeout(RPC_TIMEOUT.total_seconds() * 2):
-                await self._client.start_update_with_start_workflow(
+                await handle.start_update(
                     "report",
                     report,
-                    start_workflow_operation=start,
                     wait_for_stage=WorkflowUpdateStage.ACCEPTED,
                     id=report.report,
                     result_type=Acknowledged,
                     rpc_timeout=RPC_TIMEOUT,
                 )
-        except WorkflowAlreadyStartedError:
-            return
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
 
     async def decide(self, key: CaseKey, order: DecisionOrder) -> DecisionTaken:
         """Bring a decision to its case and wait for what came of it; the same id again is answered the same.

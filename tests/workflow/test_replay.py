@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
 from events.terms import LOSSES, Outcome
+from infra.converter import CONVERTER
 from infra.roles import workflow_runner
 from workflows.loss_case import LossCase
 
@@ -22,7 +22,7 @@ HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 
 @pytest.fixture
 def replayer() -> Replayer:
-    return Replayer(workflows=[LossCase], data_converter=pydantic_data_converter, workflow_runner=workflow_runner())
+    return Replayer(workflows=[LossCase], data_converter=CONVERTER, workflow_runner=workflow_runner())
 
 
 def test_there_is_a_history_of_every_end() -> None:
