@@ -20,7 +20,7 @@ from psycopg.types.json import Jsonb
 
 from activities.measures import IN_EFFECT, STANDING, Standing, confirm, count_refused
 from activities.outbox import state
-from activities.rows import Container, every, lock_container, one
+from activities.rows import Container, changed, every, lock_container, one
 from activities.signing import SigningKeys
 from events.backend_facts import (
     AccessOffered,
@@ -155,12 +155,13 @@ async def renew(tx: AsyncConnection[Any], order: IssueOrder, lost: Container, at
 
 async def end_sessions(tx: AsyncConnection[Any], key: CaseKey, at: datetime) -> None:
     """End all sessions of a container whose access data are blocked; done again, it finds none."""
-    ended = await tx.execute(
+    ended = await changed(
+        tx,
         "update backend.sessions set ended = %s where vendor = %s and serial = %s and ended is null",
-        (at, key.vendor, key.serial),
+        *(at, key.vendor, key.serial),
     )
-    if ended.rowcount:
-        fact = SessionsEnded(serial=key.serial, case=key.case, sessions=ended.rowcount)
+    if ended:
+        fact = SessionsEnded(serial=key.serial, case=key.case, sessions=ended)
         await state(tx, key.vendor, key.serial, at, [fact])
 
 

@@ -97,12 +97,8 @@ class EmbeddedBackend:
 
     async def contact(self, vendor: VendorId, stated: ContactStatement, received: datetime) -> ContactAnswer:
         """Serve or refuse a container that reports in; a contact said again is answered as before."""
-        # Begin and commit travel with other statements; `transaction()` would wait for each. A failure rolls back.
-        async with self._pool.connection() as tx, tx.pipeline():
-            await tx.execute("begin")
-            answer = await contact(tx, vendor, stated, received, datetime.now(UTC), self._signer)
-            await tx.execute("commit")
-        return answer
+        async with self._transaction() as tx:
+            return await contact(tx, vendor, stated, received, datetime.now(UTC), self._signer)
 
     async def return_activation(
         self, vendor: VendorId, stated: DeactivationStatement, received: datetime
@@ -239,5 +235,10 @@ class EmbeddedBackend:
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncConnection[Any]]:
-        async with self._pool.connection() as connection, connection.transaction():
+        """A statement is sent at once, and waited for where its rows are asked for. Begin and commit so travel with
+        others; `connection.transaction()` would wait for each. What a failure leaves open is rolled back by the pool.
+        """
+        async with self._pool.connection() as connection, connection.pipeline():
+            await connection.execute("begin")
             yield connection
+            await connection.execute("commit")

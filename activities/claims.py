@@ -12,7 +12,7 @@ from uuid import uuid5
 
 from psycopg import AsyncConnection
 
-from activities.rows import LICENCE, Container, Licence, every, lock_container, unknown_container
+from activities.rows import LICENCE, Container, Licence, changed, every, lock_container, unknown_container
 from events.envelope import NAMESPACE
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import LicenceStatement, LossStatement
@@ -38,11 +38,12 @@ async def claim(tx: AsyncConnection[Any], vendor: VendorId, stated: LossStatemen
     scope = await _in_scope(tx, vendor, stated, container)
     case = CaseId(str(uuid5(NAMESPACE, f"{vendor}/report/{stated.report}")))
     claimed = await _claimed_by(tx, vendor, stated, scope)
-    inserted = await tx.execute(
+    inserted = await changed(
+        tx,
         "insert into backend.reports values (%s, %s, %s, %s, %s) on conflict do nothing",
-        (vendor, stated.report, digest(stated), claimed or case, received),
+        *(vendor, stated.report, digest(stated), claimed or case, received),
     )
-    if inserted.rowcount == 0:  # said of another container at the same instant
+    if not inserted:  # said of another container at the same instant
         return cast(Claim, await _repeated(tx, vendor, stated))
     key = CaseKey(vendor=vendor, case=claimed or case, serial=stated.serial)
     if claimed:

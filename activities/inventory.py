@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 from activities.issuing import status_indices
 from activities.leases import first_notice
 from activities.outbox import state
-from activities.rows import LICENCE, LICENCE_COLUMNS, Licence, lock_container, lock_holder, one
+from activities.rows import LICENCE, LICENCE_COLUMNS, Licence, changed, lock_container, lock_holder, one
 from events.backend_facts import ContainerRegistered
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import ContainerStatement, LicenceStatement
@@ -23,12 +23,13 @@ async def register_container(
     await lock_holder(tx, vendor, stated.holder)
     await _known_vendor(tx, vendor)
     fingerprint = Jsonb(stated.fingerprint) if stated.fingerprint else None
-    added = await tx.execute(
+    added = await changed(
+        tx,
         "insert into backend.containers (vendor, serial, kind, holder, fingerprint) values (%s, %s, %s, %s, %s)"
         " on conflict do nothing",
-        (vendor, stated.serial, stated.kind, stated.holder, fingerprint),
+        *(vendor, stated.serial, stated.kind, stated.holder, fingerprint),
     )
-    if added.rowcount == 0:
+    if not added:
         return await _must_agree(tx, vendor, stated)
     if fingerprint:
         await tx.execute(

@@ -8,7 +8,7 @@ from typing import Any, cast
 from psycopg import AsyncConnection
 
 from activities.outbox import state
-from activities.rows import every
+from activities.rows import changed, every
 from events.backend_facts import MeasureConfirmed, MeasureLifted, MeasureOrdered, MeasureUnconfirmable
 from events.fact import Fact
 from events.licensing import BlockOrder, CaseKey, CloseOrder, Done
@@ -58,13 +58,14 @@ async def order_measures(tx: AsyncConnection[Any], order: BlockOrder, at: dateti
     for name in await _subjects(tx, order):
         for item in order.measures:
             effective = at + timedelta(hours=item.delay_hours)
-            added = await tx.execute(
+            added = await changed(
+                tx,
                 "insert into backend.measures (vendor, case_id, measure, serial, ordered, subject, effective)"
                 " select vendor, case_id, %s, serial, %s, %s, %s from backend.cases"
                 " where vendor = %s and case_id = %s and closed is null on conflict do nothing",
-                (item.measure, at, name, effective, key.vendor, key.case),
+                *(item.measure, at, name, effective, key.vendor, key.case),
             )
-            if added.rowcount:
+            if added:
                 facts.append(
                     MeasureOrdered(
                         case=key.case, measure=item.measure, subject=name, serial=key.serial, effective=effective

@@ -91,7 +91,7 @@ class Relay:
         async with await AsyncConnection.connect(self._dsn, autocommit=True) as connection:
             await connection.execute("select pg_advisory_lock(%s)", (LOCK,))
             while True:
-                while await self._batch(connection):
+                while await self._batch(connection) == BATCH_FACTS:
                     pass
                 await asyncio.sleep(POLL_SECONDS)
 

@@ -6,7 +6,7 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from activities.outbox import state
-from activities.rows import lock_name
+from activities.rows import changed, lock_name
 from events.backend_facts import RecoveryFreed, RecoveryReserved
 from events.licensing import CaseKey, Reservation, ReserveOrder
 
@@ -59,8 +59,8 @@ async def free(tx: AsyncConnection[Any], key: CaseKey, at: datetime) -> None:
     """Free the claims of a case that recovers nothing, and what its quota had set aside."""
     case = (key.vendor, key.case)
     await tx.execute("update backend.claims set freed = true where vendor = %s and case_id = %s", case)
-    freed = await tx.execute(
-        "update backend.reservations set freed = true where vendor = %s and case_id = %s and not freed", case
+    freed = await changed(
+        tx, "update backend.reservations set freed = true where vendor = %s and case_id = %s and not freed", *case
     )
-    if freed.rowcount:
+    if freed:
         await state(tx, key.vendor, key.serial, at, [RecoveryFreed(case=key.case, serial=key.serial)])

@@ -10,7 +10,7 @@ from activities.claims import holder_of, nobody_claims
 from activities.issuing import Signer, issued, supersede
 from activities.measures import Standing
 from activities.outbox import state
-from activities.rows import Container, every, lock_container, lock_holder
+from activities.rows import Container, changed, every, lock_container, lock_holder
 from events.backend_facts import ContainerReinstated, HolderFlagged, MeasureLifted, MeasureOrdered
 from events.errors import Code, RefusalError
 from events.fact import Fact
@@ -29,15 +29,16 @@ async def withdraw(tx: AsyncConnection[Any], key: CaseKey, at: datetime) -> With
     await lock_container(tx, key.vendor, last.target)
     facts: list[Fact] = []
     for name in _subjects(last):
-        added = await tx.execute(
+        added = await changed(
+            tx,
             "insert into backend.measures (vendor, case_id, measure, serial, ordered, subject, effective)"
             " select vendor, case_id, %s, %s, %s, %s, %s from backend.cases"
             " where vendor = %s and case_id = %s and closed is null on conflict (vendor, case_id, measure, subject)"
             " do update set state = 'ordered', ordered = excluded.ordered, effective = excluded.effective"
             " where measures.state = 'lifted'",
-            (Measure.WITHDRAWAL, last.target, at, name, at, key.vendor, key.case),
+            *(Measure.WITHDRAWAL, last.target, at, name, at, key.vendor, key.case),
         )
-        if added.rowcount:
+        if added:
             told = {"case": key.case, "measure": Measure.WITHDRAWAL, "subject": name, "serial": last.target}
             facts.append(MeasureOrdered.model_validate({**told, "effective": at}))
     await state(tx, key.vendor, last.target, at, facts)
@@ -189,10 +190,11 @@ async def _lift(
 async def flag(tx: AsyncConnection[Any], key: CaseKey, verdict: Verdict, at: datetime) -> None:
     """Keep that the verdict on a case speaks against its holder, the first time."""
     holder = await holder_of(tx, key)
-    added = await tx.execute(
+    added = await changed(
+        tx,
         "insert into backend.flags values (%s, %s, %s, %s, %s) on conflict do nothing",
-        (key.vendor, holder, key.case, verdict, at),
+        *(key.vendor, holder, key.case, verdict, at),
     )
-    if added.rowcount:
+    if added:
         flagged = HolderFlagged(holder=holder, serial=key.serial, case=key.case, verdict=verdict)
         await state(tx, key.vendor, key.serial, at, [flagged])

@@ -143,3 +143,9 @@ async def every(tx: AsyncConnection[Any], row: type[Row], query: str, *values: o
     cursor: AsyncCursor[Row] = tx.cursor(row_factory=class_row(row))
     await cursor.execute(query, values)
     return await cursor.fetchall()
+
+
+async def changed(tx: AsyncConnection[Any], query: str, *values: object) -> int:
+    """How many rows a statement inserted or updated; asked this way it is known within a pipeline too."""
+    cursor = await tx.execute(f"{query} returning 1", values)
+    return len(await cursor.fetchall())

@@ -9,6 +9,7 @@ from psycopg.types.json import Jsonb
 from pydantic import JsonValue
 
 from activities.outbox import state
+from activities.rows import changed
 from events.backend_facts import PolicyAdopted, VendorAdded
 from events.errors import Code, RefusalError
 from events.terms import VendorId
@@ -17,10 +18,10 @@ from events.terms import VendorId
 async def add(tx: AsyncConnection[Any], vendor: VendorId, policy: JsonValue, at: datetime) -> bool:
     """Take in a vendor with its first policy; False when it was there already."""
     issuer = f"urn:lostfound:{vendor}"
-    added = await tx.execute(
-        "insert into backend.vendors (vendor, issuer) values (%s, %s) on conflict do nothing", (vendor, issuer)
+    added = await changed(
+        tx, "insert into backend.vendors (vendor, issuer) values (%s, %s) on conflict do nothing", vendor, issuer
     )
-    if added.rowcount == 0:
+    if not added:
         return False
     await _put(tx, vendor, 1, policy)
     await state(tx, vendor, None, at, [VendorAdded(issuer=issuer), _adopted(1, policy)])

@@ -145,7 +145,7 @@ class TestWhenEveryAppendIsDoneTwice:
 
         distinct = dict.fromkeys((recorded.sequence, recorded.hash) for recorded in facts)
         assert [sequence for sequence, _ in distinct] == [1, 2, 3, 4]
-        assert len(facts) == 4 * 3, "they are tried locally, and then as a regular activity until that is known to be done"
+        assert len(facts) == 4 * 3, "tried locally, and then as a regular activity until it is known to be done"
 
 
 async def test_a_replacement_is_a_signed_file_in_the_target(bench: Bench) -> None:

@@ -1,0 +1,67 @@
+"""Assessing: what policy decides on, answered once for a case; in the caller's transaction, under the lock."""
+
+from datetime import datetime
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.types.json import Jsonb
+
+from activities.rows import LICENCE, Container, Licence, every
+from activities.vendors import in_force, version
+from events.case_facts import BackendFacts
+from events.errors import Code, RefusalError
+from events.licensing import Assessment, CaseKey
+from events.terms import Aim, Kind
+
+KNOWN = """
+select assessed,
+    array(select received from backend.cases o where o.vendor = c.vendor and o.holder = %s and o.case_id <> c.case_id
+        and exists (select from backend.claims k where (k.vendor, k.case_id) = (o.vendor, o.case_id))
+        order by received desc limit %s),
+    exists (select from backend.flags f where f.vendor = c.vendor and f.holder = %s)
+from backend.cases c where vendor = %s and case_id = %s"""
+
+
+async def assess(tx: AsyncConnection[Any], key: CaseKey, container: Container, at: datetime) -> Assessment:
+    """The facts of a case and the policy in force, as they were when it was first asked."""
+    holder = container.holder
+    cursor = await tx.execute(KNOWN, (holder, BackendFacts.LOSSES_KNOWN, holder, key.vendor, key.case))
+    row = await cursor.fetchone()
+    if row is None:
+        raise RefusalError(Code.UNKNOWN_CASE, f"no report has claimed anything for case {key.case}")
+    before, losses, flagged = row
+    if before:
+        policy = await version(tx, key.vendor, before["policy_version"])
+        return Assessment(at=before["at"], facts=BackendFacts.model_validate(before["facts"]), policy=policy)
+    facts = BackendFacts(
+        serial=container.serial,
+        kind=container.kind,
+        holder=holder,
+        last_contact=container.last_contact,
+        licences=tuple(licence.in_scope() for licence in await _claimed(tx, key, container)),
+        losses=tuple(losses),
+        flagged=flagged,
+    )
+    number, policy = await in_force(tx, key.vendor)
+    kept = {"at": at.isoformat(), "policy_version": number, "facts": facts.model_dump(mode="json")}
+    await tx.execute(
+        "update backend.cases set assessed = %s where vendor = %s and case_id = %s",
+        (Jsonb(kept), key.vendor, key.case),
+    )
+    return Assessment(at=at, facts=facts, policy=policy)
+
+
+async def _claimed(tx: AsyncConnection[Any], key: CaseKey, container: Container) -> list[Licence]:
+    """The licences that the case is about, as they are now: those that it claims, or all in a cloud container, whose
+    access data it claims."""
+    if container.kind is Kind.CLOUD:
+        query = f"{LICENCE} where vendor = %s and serial = %s order by licence"
+        return await every(tx, Licence, query, key.vendor, key.serial)
+    return await every(
+        tx,
+        Licence,
+        f"{LICENCE} where vendor = %s and (%s || licence, generation) in"
+        " (select subject, generation from backend.claims where vendor = %s and case_id = %s and not freed)"
+        " order by licence",
+        *(key.vendor, f"{Aim.LICENCE}/", key.vendor, key.case),
+    )
