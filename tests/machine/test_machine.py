@@ -706,7 +706,9 @@ class LossMachine(RuleBasedStateMachine):
                 self.mend()
             case 4:
                 self.register_a_dongle("dora" if times == 1 else "h-1")
-            case 5 | 6 if crashing := [case for case in self.oracle.cases.values() if case.status != "awaiting_target"]:
+            case 5 | 6 if crashing := [
+                case for case in self.oracle.cases.values() if case.status != "awaiting_target" and not case.beyond
+            ]:
                 self.crash(self.pick(crashing, which // 8))
             case 7:
                 self.redeliver(which // 8 + times)
@@ -726,7 +728,8 @@ class LossMachine(RuleBasedStateMachine):
         self.settle()
 
     def crash(self, case: Case) -> None:
-        """A deed done again changes nothing; one that found no target may find one now, so those are left out."""
+        """A deed done again changes nothing; one that found no target or recovery left may find one now, so those are
+        left out."""
         before = len(self.world.facts)
         self.world.crash(CaseId(case.name))
         must(len(self.world.facts) == before, "a crash adds facts")
