@@ -174,10 +174,16 @@ class Oracle:
         self.containers[serial] = Container(serial, kind, holder, fingerprint)
         if fingerprint:
             self.containers[serial].machines[1] = fingerprint
-        for case in self.cases.values():
-            if case.holder == holder and case.kind == "dongle" and case.status == "awaiting_target":
-                case.status = "replacing"
-                self._issue(case)
+        waiting = [
+            case
+            for case in self.cases.values()
+            if case.holder == holder and case.kind == "dongle" and case.status == "awaiting_target"
+        ]
+        for case in sorted(
+            waiting, key=lambda case: self.choice("target", case.name) is None
+        ):  # whichever got it first
+            case.status = "replacing"
+            self._issue(case)
 
     def licence(self, name: str, serial: str, product: str, value: int) -> None:
         """A licence of the vendor's own issue."""
