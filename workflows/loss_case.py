@@ -16,14 +16,12 @@ with workflow.unsafe.imports_passed_through():
     from events.cases import (
         WORKFLOW,
         Acknowledged,
-        Appended,
-        AppendOrder,
         DecisionOrder,
         DecisionTaken,
-        Deeds,
         Evidence,
         Sighting,
     )
+    from events.deeds import Appended, AppendOrder, Deeds
     from events.licensing import CaseKey, Issued, Reservation
     from events.terms import CaseId, EvidenceName, Outcome, Serial, Status, Value
     from workflows.case import CaseState, fold_all
