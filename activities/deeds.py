@@ -9,9 +9,9 @@ from typing import TypeVar
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from events import cases
-from events.cases import Appended, AppendOrder, SweepOrder, Swept
+from events import deeds
 from events.catalogue import CATALOGUE
+from events.deeds import Appended, AppendOrder, SweepOrder, Swept
 from events.envelope import Head, case_stream, record_key, seal
 from events.errors import RefusalError
 from events.licensing import (
@@ -36,7 +36,7 @@ Answer = TypeVar("Answer")
 BEAT_SECONDS = 4.0
 
 
-class Deeds(cases.Deeds):
+class Deeds(deeds.Deeds):
     """Each deed may run any number of times: the backend knows what it did, and the log takes copies."""
 
     def __init__(self, backend: LicensingBackend, writer: LogWriter) -> None:

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import structlog
 import typer
 from rich.console import Console
 
@@ -36,7 +35,9 @@ app.add_typer(views, name="views")
 @app.command()
 def serve(role: Annotated[str, typer.Argument(help="worker, projector or inbox")]) -> None:
     """Run one process of the product, as `up` does for each; for an installation with services of its own."""
-    from infra import roles  # here, because the other commands need none of what it imports
+    import structlog  # here, as what is imported in other commands, because the rest need none of it
+
+    from infra import roles
 
     if role not in roles.ROLES:
         raise typer.BadParameter(f"there is no role {role}; valid: {', '.join(roles.ROLES)}")
@@ -95,6 +96,7 @@ def rebuild(as_json: terminal.AsJson = False) -> None:
     import asyncio
     from dataclasses import asdict
 
+    import structlog
     from rich.progress import Progress
     from rich.table import Table
 

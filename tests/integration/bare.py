@@ -1,10 +1,8 @@
 """The operating commands with roles that do nothing but live, for tests of the supervisor itself.
 
-Run as a program: the commands of `infra.operate`; `role NAME` is a role, which serves until it is told to end.
+Run as a program: the commands of `infra.operate`.
 """
 
-import os
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +14,7 @@ from infra.settings import Settings
 from infra.supervisor import Plan
 
 PROGRAM = (sys.executable, str(Path(__file__).resolve()))
+ROLE = (sys.executable, "-I", str(Path(__file__).with_name("bare_role.py")))
 ROLES = ("worker", "inbox")
 
 
@@ -25,31 +24,15 @@ async def prepare(settings: Settings, say: Callable[[str], None]) -> None:
     (settings.data_dir / "prepared").touch()
 
 
-def role(name: str) -> None:
-    """Be ready at once and wait; files in the data folder change that.
-
-    `fail-NAME` makes it end at once, `deaf-NAME` makes it ignore being told to.
-    """
-    if (Settings().data_dir / f"fail-{name}").exists():
-        sys.exit(f"{name} was told to fail")
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    Path(os.environ["LOSTFOUND_READY_FILE"]).touch()
-    while True:
-        signal.sigwait({signal.SIGTERM})
-        if not (Settings().data_dir / f"deaf-{name}").exists():
-            return
-
-
 def plan() -> Plan:
-    """These roles, started by this very file."""
-    return Plan(prepare, {name: (*PROGRAM, "role", name) for name in ROLES}, PROGRAM)
+    """These roles."""
+    return Plan(prepare, {name: (*ROLE, name) for name in ROLES}, PROGRAM)
 
 
 def main() -> None:
     """The program."""
     app = typer.Typer(add_completion=False)
     register(app, plan)
-    app.command()(role)
     app()
 
 

@@ -10,7 +10,8 @@ from temporalio.service import RPCError
 
 from activities.deeds import Deeds
 from events.backend_facts import LicenceIssued, MeasureOrdered
-from events.cases import Appended, AppendOrder, DecisionOrder
+from events.cases import DecisionOrder
+from events.deeds import Appended, AppendOrder
 from events.envelope import Recorded, case_stream
 from events.errors import Code, RefusalError
 from events.inbox import (
