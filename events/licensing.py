@@ -284,7 +284,7 @@ class LicensingBackend(Protocol):
         """Who may decide on the vendor's cases now."""
 
     async def assess(self, key: CaseKey) -> Assessment:
-        """The facts that policy decides on."""
+        """The facts that policy decides on, and the policy; asked again, what was answered first."""
 
     async def reserve(self, order: ReserveOrder) -> Reservation:
         """Set one recovery of a quota aside for a case, under lock."""

@@ -1,5 +1,7 @@
 """What policies decide on, and their versions, on a real PostgreSQL."""
 
+from typing import Any, cast
+
 import pytest
 from psycopg import AsyncConnection
 
@@ -57,3 +59,21 @@ async def test_a_version_of_a_policy_never_changes(stock: Stock) -> None:
     assert [version for version, _ in await versions(stock)] == [1, 2, 3]
     assert (await versions(stock))[:1] == first
     assert [fact.policy_version for fact in await stock.facts(PolicyAdopted)] == [1, 2, 3]
+
+
+async def test_a_case_is_assessed_once_whatever_changes_before_it_is_asked_again(stock: Stock) -> None:
+    await stock.container("D-1", "L-1")
+    await stock.container("D-2", "L-2")
+    await stock.container("D-3", "L-3")
+    first, other = [await stock.claim(stock.loss(serial)) for serial in ("D-1", "D-2")]
+    asked = await stock.backend.assess(first)
+
+    changed = Policy(rules=(Rule(watch_days=5),)).model_dump(mode="json", exclude={"policy_version"})
+    await stock.backend.adopt_policy(stock.vendor, changed, NOW)
+    await stock.claim(stock.loss("D-3"))
+    await stock.contact("D-1")
+
+    assert await stock.backend.assess(first) == asked
+    later = await stock.backend.assess(other)
+    assert asked.facts.last_contact is None
+    assert [cast(dict[str, Any], one.policy)["policy_version"] for one in (asked, later)] == [1, 2]
