@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -63,9 +64,20 @@ def _of(events: Iterable[dict[str, Any]], name: str) -> Iterable[tuple[dict[str,
     return ((event, event["data"]) for event in events if event["type"] == f"lostfound.{name}.v1")
 
 
+def _grouped(
+    events: Iterable[dict[str, Any]], key: Callable[[dict[str, Any]], Hashable]
+) -> Mapping[Hashable, list[dict[str, Any]]]:
+    """The events by a key, each group in their order; none for a key that no event has."""
+    found: dict[Hashable, list[dict[str, Any]]] = defaultdict(list)
+    for event in events:
+        found[key(event)].append(event)
+    return found
+
+
 def _containers(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:
+    streams = _grouped(events, lambda one: (one["vendor"], one["subject"]))
     for e, d in _of(events, "container.registered"):
-        own = [one for one in events if one["vendor"] == e["vendor"] and one["subject"] == f"container/{d['serial']}"]
+        own = streams[e["vendor"], f"container/{d['serial']}"]
         contacts = [one for one in own if _name(one) in ("container.contacted", "contact.refused")]
         refused = sum(_name(one) == "contact.refused" for one in own)
         bound = [one for one in own if _name(one) in ("container.activated", "container.reinstated")]
@@ -81,16 +93,14 @@ def _name(event: dict[str, Any]) -> str:
 
 def _licences(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:
     superseded = {(e["vendor"], d["licence"], d["generation"]): d["case"] for e, d in _of(events, "licence.superseded")}
+    later = _grouped(
+        (one for one in events if _name(one).startswith(("licence.renewed", "lease."))),
+        lambda one: (one["vendor"], one["data"]["licence"], one["data"]["generation"]),
+    )
     for e, d in _of(events, "licence.issued"):
         key = (e["vendor"], d["licence"], d["generation"])
-        later = [
-            one
-            for one in events
-            if _name(one).startswith(("licence.renewed", "lease."))
-            and (one["vendor"], one["data"]["licence"], one["data"]["generation"]) == key
-        ]
         last, stage = d, None
-        for one in later:
+        for one in later[key]:
             if _name(one) == "licence.renewed":
                 last, stage = one["data"], None
             else:
@@ -101,20 +111,17 @@ def _licences(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:
 
 
 def _measures(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:
+    def key_of(one: dict[str, Any]) -> tuple[str, ...]:
+        return (one["vendor"], *(one["data"][name] for name in ("serial", "case", "measure", "subject")))
+
+    measures = _grouped((one for one in events if _name(one).startswith("measure.")), key_of)
     for e, d in _of(events, "measure.ordered"):
-        own = {
-            _name(one).removeprefix("measure."): one
-            for one in events
-            if _name(one).startswith("measure.")
-            and one["vendor"] == e["vendor"]
-            and all(one["data"][name] == d[name] for name in ("serial", "case", "measure", "subject"))
-        }
+        own = {_name(one).removeprefix("measure."): one for one in measures[key_of(e)]}
         state = max(own, key=("ordered", "delivered", "confirmed", "unconfirmable", "lifted").index)
         ended = _at(own[state]["time"]) if state not in ("ordered", "delivered") else None
         delivered = _at(own["delivered"]["time"]) if "delivered" in own else None
         confirmed = own["confirmed"]["data"]["by"] if "confirmed" in own else None
-        key = (e["vendor"], d["serial"], d["case"], d["measure"], d["subject"])
-        yield *key, _at(e["time"]), _at(d["effective"]), state, delivered, ended, confirmed
+        yield *key_of(e), _at(e["time"]), _at(d["effective"]), state, delivered, ended, confirmed
 
 
 def _activations(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:

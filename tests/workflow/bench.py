@@ -16,7 +16,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from activities.backend import EmbeddedBackend
 from events.cases import DecisionOrder, DecisionTaken
-from events.envelope import Recorded, unseal
+from events.envelope import Recorded, record_key, unseal
 from events.inbox import (
     ContactStatement,
     ContainerStatement,
@@ -111,9 +111,11 @@ class Bench:
 
     async def facts(self, stream: str | None = None) -> list[Recorded]:
         """What the log holds of the vendor, each stream in its order."""
+        ours = record_key(self.vendor, None)  # with which every key of the vendor begins
         batches = [batch async for batch in LogReader(self.settings.bootstrap).batches()]
-        found = [unseal(record.value) for batch in batches for record in batch]
-        return [fact for fact in found if fact.vendor == self.vendor and stream in (None, fact.stream)]
+        found = [unseal(record.value) for batch in batches for record in batch if record.key.startswith(ours)]
+        assert all(fact.vendor == self.vendor for fact in found)
+        return [fact for fact in found if stream in (None, fact.stream)]
 
     async def save(self, key: CaseKey, name: str) -> None:
         """Keep the history for the replay tests when asked to."""
