@@ -19,17 +19,19 @@ hypothesis_settings.load_profile("lostfound")
 
 
 LONGEST = (
-    *("test_live", "test_killed", "test_operate", "test_embedded", "test_kinds", "test_hostile", "test_long_life"),
-    *("test_spine", "test_race", "test_readme", "test_sample", "test_projector", "test_replay", "test_machine"),
+    *("test_killed", "test_live", "test_operate", "test_embedded", "test_kinds", "test_sample", "test_race"),
+    *("test_spine", "test_replay", "test_readme", "test_long_life", "test_projector", "test_machine", "test_hostile"),
 )
 """The files that take longest; they begin first, so that two processes end at about the same time."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests stay on one process, but for those of the two drivers of the projector."""
+    """A file's tests stay on one process, but for those of the two drivers of the projector, and for those that start
+    all services for themselves."""
     for item in items:
-        driver = re.search("faust|plain", item.name) if item.path.stem == "test_live" else None
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}{driver[0] if driver else ''}"))
+        parted = {"test_live": "faust|plain", "test_killed": "exact_totals"}.get(item.path.stem)
+        part = re.search(parted, item.name) if parted else None
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}{part[0] if part else ''}"))
     items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
 
 
