@@ -30,7 +30,7 @@ integration: $(VENV)/.dev ## Run the tests on real services.
 	@exec $(BIN)/pytest -m 'integration or chaos' $(ARGS)
 
 soak: $(VENV)/.dev ## Try the invariants on 10,000 random histories.
-	@LOSTFOUND_SOAK=1 exec $(BIN)/pytest tests/machine $(ARGS)
+	@LOSTFOUND_SOAK=1 exec $(BIN)/pytest tests/machine -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 bench: $(VENV)/.dev ## Measure speed and memory; ARGS=--strict fails when a bar is missed.
 	@exec $(BIN)/python -m bench $(ARGS)

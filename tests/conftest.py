@@ -25,12 +25,15 @@ LONGEST = (
 """The files that take longest; they begin first, so that two processes end at about the same time."""
 
 
+PARTED = {"test_live": "faust|plain", "test_killed": "exact_totals", "test_machine": r"Losses\d+"}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests stay on one process, but for those of the two drivers of the projector, and for those that start
-    all services for themselves."""
+    """A file's tests stay on one process, but for those of the two drivers of the projector, those that start all
+    services for themselves, and the parts of a soak."""
     for item in items:
-        parted = {"test_live": "faust|plain", "test_killed": "exact_totals"}.get(item.path.stem)
-        part = re.search(parted, item.name) if parted else None
+        parted = PARTED.get(item.path.stem)
+        part = re.search(parted, item.nodeid) if parted else None
         item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}{part[0] if part else ''}"))
     items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from unittest import TestCase
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -20,6 +21,9 @@ from tests.machine.policies import POLICIES, SUPERVISORS
 from workflows.policy import Policy
 
 SOAK = os.environ.get("LOSTFOUND_SOAK") == "1"
+RUNS = 10_000
+SOAK_PARTS = 20
+"""What was tried is remembered until a test ends: all runs in one took five gigabytes."""
 SOME = st.integers(0, 30)
 """Picks one of several."""
 MACHINE = {"board": "b1", "disk": "d1", "nic": "n1", "cpu": "c1"}
@@ -780,12 +784,16 @@ class LossMachine(RuleBasedStateMachine):
             )
 
 
-LossMachine.TestCase.settings = settings(
-    max_examples=10_000 if SOAK else 300,
-    stateful_step_count=60,
-    deadline=None,
-    derandomize=not SOAK,  # the same every time; `make soak` seeks further
-    print_blob=True,
-    suppress_health_check=list(HealthCheck),
-)
-TestLosses = LossMachine.TestCase
+def machine(**more: Any) -> type[TestCase]:
+    """The machine as a test."""
+    chosen = settings(
+        stateful_step_count=60, deadline=None, print_blob=True, suppress_health_check=list(HealthCheck), **more
+    )
+    return type("Losses", (LossMachine.TestCase,), {"settings": chosen})
+
+
+if SOAK:  # others every time
+    each = {"max_examples": RUNS // SOAK_PARTS, "derandomize": False}
+    globals().update({f"TestLosses{part}": machine(**each) for part in range(SOAK_PARTS)})
+else:
+    TestLosses = machine(max_examples=3 * settings.default.max_examples, derandomize=True)
