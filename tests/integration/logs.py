@@ -40,8 +40,11 @@ class Log:
     folder: Path
     group: str
 
-    async def write(self, records: Iterable[Sealed], pause_seconds: float = 0.0) -> None:
-        """Append records in this order, `pause_seconds` after every hundredth."""
+    async def write(
+        self, records: Iterable[Sealed], pause_seconds: float = 0.0, hurry: asyncio.Event | None = None
+    ) -> None:
+        """Append records in this order, `pause_seconds` after every hundredth, or until told to hurry."""
+        hurry = hurry or asyncio.Event()
         producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap, acks="all", enable_idempotence=True)
         await producer.start()
         try:
@@ -50,7 +53,8 @@ class Log:
                 partition = partition_of(record.key, PARTITIONS)
                 waiting.append(await producer.send(LOG, record.value, record.key, partition))
                 if pause_seconds and number % 100 == 0:
-                    await asyncio.sleep(pause_seconds)
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(hurry.wait(), pause_seconds)
             await asyncio.gather(*waiting)
         finally:
             await producer.stop()

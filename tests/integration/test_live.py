@@ -193,11 +193,13 @@ async def test_a_damaged_log_ends_it_with_the_reason_and_nothing_of_the_batch_is
 
 @both
 async def test_a_rebuild_while_facts_stream_in_is_equal_and_the_projector_goes_on_in_it(log: Log, driver: str) -> None:
-    streaming = asyncio.create_task(log.write(written(400), pause_seconds=0.15))
+    rebuilt = asyncio.Event()
+    streaming = asyncio.create_task(log.write(written(400), pause_seconds=0.4, hurry=rebuilt))
     async with projectors(log, driver) as (projector,):
         await projector.ready()
         reports = [await rebuild(log.bootstrap, log.dsn) for _ in range(3)]
         assert not streaming.done()
+        rebuilt.set()
         await streaming
         await exact(log, projector)
         reports.append(await rebuild(log.bootstrap, log.dsn))
