@@ -1,7 +1,7 @@
 """The folds: any interleaving of the streams, with any copies, gives the same rows, and damage is never folded."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,17 +9,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.backend_facts import ContainerRegistered, LicenceSuperseded
+from events.backend_facts import (
+    ContactRefused,
+    ContainerActivated,
+    ContainerContacted,
+    ContainerRegistered,
+    ContainerReinstated,
+    LeaseOverdue,
+    LicenceRenewed,
+    LicenceSuperseded,
+    MeasureConfirmed,
+    MeasureDelivered,
+    MeasureLifted,
+    MeasureUnconfirmable,
+    RecoveryFreed,
+    SessionsEnded,
+)
 from events.catalogue import CATALOGUE
 from events.envelope import Head, Sealed, case_stream, container_stream, record_key, seal, unseal
 from events.fact import Fact
 from events.log import LogRecord, Position
-from events.terms import CaseId, Kind, Serial, VendorId
+from events.terms import CaseId, Kind, Measure, Serial, VendorId
 from projections.chain import REMEMBERED
 from projections.damage import Damage, LogDamagedError
-from projections.folds import fold_fact, read
+from projections.folds import fold_fact, needs, read
 from projections.rows import Rows
-from projections.tables import CONTAINERS, FOLDED, STREAMS
+from projections.tables import CONTAINERS, FOLDED, STREAMS, Key, Table
 from tests.oracle import Tables, expected, in_order
 from tests.stories import STORIES
 from tests.unit.facts import report
@@ -34,7 +49,11 @@ def folded(log: Iterable[LogRecord], rows: Rows | None = None) -> Tables:
     for record in log:
         fold_fact(rows, record.position, read(record))
     rows.finish()
-    return {table.name: in_order(_plain(table.types, row) for row in rows.fresh[table].values()) for table in FOLDED}
+    return plain({table: rows.fresh[table].values() for table in FOLDED})
+
+
+def plain(rows: Mapping[Table[Any], Iterable[tuple[Any, ...]]]) -> Tables:
+    return {table.name: in_order(_plain(table.types, row) for row in rows[table]) for table in FOLDED}
 
 
 def _plain(types: Sequence[str], row: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -70,6 +89,16 @@ def logs(draw: st.DrawFn) -> tuple[World, list[Sealed]]:
     return world, records
 
 
+def told_in_full() -> World:
+    """A world with every story."""
+    world = World()
+    world.add_vendor(ACME)
+    world.lose(ACME, 1, waits=True, again=True)
+    for tell in STORIES:
+        tell(world, ACME, 1)
+    return world
+
+
 @given(logs())
 def test_every_interleaving_with_any_copies_gives_the_rows_that_the_facts_say(
     drawn: tuple[World, list[Sealed]],
@@ -78,6 +107,22 @@ def test_every_interleaving_with_any_copies_gives_the_rows_that_the_facts_say(
     in_stream_order = [record for stream in world.streams.values() for record in stream]
 
     assert folded(as_log(records, 3)) == folded(as_log(in_stream_order, 3)) == expected(as_log(records, 3))
+
+
+def test_fact_by_fact_the_rows_are_what_the_facts_say_with_none_at_hand_but_those_needed() -> None:
+    """As the store does it when every fact is a batch: only what it lacks is new, only what it has is changed."""
+    log = as_log([record for stream in told_in_full().streams.values() for record in stream], 3)
+    stored: dict[Table[Any], dict[Key, Any]] = {table: {} for table in FOLDED}
+    for count, record in enumerate(log, start=1):
+        fact, rows = read(record), Rows()
+        for table, key in ((STREAMS, (fact.vendor, fact.stream)), *needs(fact)):
+            rows.loaded[table] |= {key: row} if (row := stored[table].get(key)) else {}
+        fold_fact(rows, record.position, fact)
+        rows.finish()
+        for table in FOLDED:
+            assert not rows.fresh[table].keys() & stored[table].keys()
+            stored[table] |= rows.fresh[table] | rows.changed[table]
+        assert plain({table: stored[table].values() for table in FOLDED}) == expected(log[:count])
 
 
 @given(logs(), st.data())
@@ -108,13 +153,9 @@ def test_a_copy_that_says_something_else_stops_the_fold(drawn: tuple[World, list
 
 
 def test_the_worlds_of_these_tests_hold_every_fact_of_the_catalogue() -> None:
-    world = World()
-    world.add_vendor(ACME)
-    world.lose(ACME, 1, waits=True, again=True)
-    for tell in STORIES:
-        tell(world, ACME, 1)
+    streams = told_in_full().streams.values()
 
-    assert {unseal(r.value).fact.type() for stream in world.streams.values() for r in stream} == set(CATALOGUE)
+    assert {unseal(record.value).fact.type() for stream in streams for record in stream} == set(CATALOGUE)
 
 
 def sealed(head: Head, fact: Fact, stream: str = container_stream(SERIAL), key: bytes = b"acme/3-1") -> Sealed:
@@ -162,10 +203,35 @@ def test_a_fact_outside_its_own_stream_or_key_stops_the_fold(key: bytes, stream:
     assert damage(sealed(Head(), fact, stream, key)).code is Damage.WRONG_KEY
 
 
-def test_a_fact_of_something_that_was_never_stated_stops_the_fold() -> None:
-    fact = LicenceSuperseded(licence="L-1", generation=1, serial=SERIAL, case=CaseId("c"))
+OF_ORDERED = {"case": "c", "measure": Measure.WITHDRAWAL, "subject": "container/3-1/1", "serial": SERIAL}
+OF_ISSUED = {"licence": "L-1", "generation": 1, "serial": SERIAL}
 
-    assert damage(sealed(Head(), fact)).code is Damage.UNEXPECTED_FACT
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        LicenceSuperseded(**OF_ISSUED, case="c"),
+        LicenceRenewed(**OF_ISSUED, issued=NOW, expires=None, file="a file"),
+        LeaseOverdue(**OF_ISSUED, due=NOW, expires=NOW),
+        MeasureDelivered(**OF_ORDERED),
+        MeasureConfirmed(**OF_ORDERED, by="contact/C-1"),
+        MeasureUnconfirmable(**OF_ORDERED),
+        MeasureLifted(**OF_ORDERED),
+        ContainerContacted(contact="C-1", serial=SERIAL, occurred=NOW),
+        ContactRefused(contact="C-1", serial=SERIAL, occurred=NOW, cases=()),
+        ContainerActivated(serial=SERIAL, generation=2, fingerprint={"board": "b"}, case="c"),
+        ContainerReinstated(serial=SERIAL, generation=2, case="c"),
+        SessionsEnded(serial=SERIAL, case="c", sessions=1),
+        RecoveryFreed(case="c", serial=SERIAL),
+    ],
+    ids=lambda fact: fact.name,
+)
+def test_a_fact_of_something_that_was_never_stated_stops_the_fold(fact: Fact) -> None:
+    error = damage(sealed(Head(), fact))
+
+    assert error.code is Damage.UNEXPECTED_FACT
+    assert (error.stream, error.position) == ("acme/container/3-1", Position(0, 0))
+    assert f"fact 1 cannot follow what came before it ({fact.name} of something that was never stated)" in str(error)
 
 
 def test_a_case_fact_that_the_transitions_do_not_know_stops_the_fold() -> None:

@@ -1,21 +1,41 @@
 """What becomes of a contact, from what the backend knows."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from activities.judgement import Judgement, Known, judge
+import pytest
+
+from activities.judgement import (
+    RETURNED,
+    Activation,
+    Judgement,
+    Known,
+    Refused,
+    answer_of,
+    facts_of,
+    judge,
+    renewed_at,
+)
 from activities.measures import Standing
 from activities.rows import Container, Licence
+from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import ContactStatement
-from events.terms import Kind, Measure, MeasureState
+from events.licensing import CaseKey
+from events.terms import Aim, Contact, Interval, Kind, Lease, Match, Measure, MeasureState, Unit, subject
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+CASE, OTHER = (CaseKey(vendor="acme", case=name, serial="3-1") for name in ("case-1", "case-2"))
 WITHDRAWN = Standing("case-1", Measure.WITHDRAWAL, "licence/L-1/1", "3-1", MeasureState.DELIVERED)
 BLACKLISTED = Standing("case-1", Measure.BLACKLISTING, "licence/L-1/1", "3-1", MeasureState.ORDERED)
+BLOCKED = Standing("case-1", Measure.BLACKLISTING, "container/3-1/1", "3-1", MeasureState.ORDERED)
+MACHINE = {"board": "b1", "disk": "d1", "nic": "n1"}
+OTHER_MACHINE = {"board": "b2", "disk": "d2", "nic": "n2"}
 
 
-def licence(serial: str, generation: int) -> Licence:
-    return Licence(
-        licence="L-1",
+def licence(serial: str, generation: int, name: str = "L-1", **changes: Any) -> Licence:
+    plain = Licence(
+        licence=name,
         generation=generation,
         serial=serial,
         product="cad",
@@ -30,23 +50,43 @@ def licence(serial: str, generation: int) -> Licence:
         lease_stage=None,
         first_issued=NOW,
     )
+    return replace(plain, **changes)
+
+
+def known(*licences: Licence, measures: tuple[Standing, ...] = (), **more: Any) -> Known:
+    """What is known of a container: a dongle at its first generation, if nothing else is said."""
+    names = ("serial", "kind", "generation", "fingerprint", "returned")
+    plain = {"serial": "3-1", "kind": Kind.DONGLE, "generation": 1, "fingerprint": None, "returned": 0}
+    given = plain | {name: more.pop(name) for name in names if name in more}
+    container = Container(holder="h-1", licences=len(licences), last_contact=None, **given)
+    others = {"superseded": {}, "activations": {}, "awaiting": None} | more
+    return Known("acme", container, {one.licence: one for one in licences}, measures, **others)
+
+
+def contact(*presented: tuple[str, int], **more: Any) -> ContactStatement:
+    shown = [{"licence": name, "generation": generation} for name, generation in presented]
+    return ContactStatement.model_validate(
+        {"contact": "C-1", "serial": "3-1", "occurred": NOW, "licences": shown} | more
+    )
+
+
+def activation(fingerprint: dict[str, str]) -> ContactStatement:
+    return contact(how=Contact.ACTIVATION, fingerprint=fingerprint)
+
+
+def act(**more: Any) -> Known:
+    """An activation at its second generation, bound to `MACHINE` and before to the other one."""
+    former = {1: Activation(OTHER_MACHINE, None), 2: Activation(MACHINE, CASE)}
+    given = {"kind": Kind.ACT, "generation": 2, "fingerprint": MACHINE, "activations": former} | more
+    return known(licence("3-1", 1), licence("9-9", 1, "L-2"), **given)
 
 
 def contact_of(serial: str) -> Judgement:
     """A container shows the first generation of a licence that was lost from 3-1, and says that it is removed."""
-    known = Known(
-        vendor="acme",
-        container=Container(serial, Kind.DONGLE, "h-1", 0, None, 1, None, 0),
-        licences={"L-1": licence("3-2", 2)},
-        measures=(WITHDRAWN, BLACKLISTED),
-        superseded={},
-        activations={},
+    return judge(
+        known(licence("3-2", 2), measures=(WITHDRAWN, BLACKLISTED), serial=serial),
+        contact(("L-1", 1), serial=serial, confirms=True),
     )
-    presented = [{"licence": "L-1", "generation": 1}]
-    stated = ContactStatement.model_validate(
-        {"contact": "C-1", "serial": serial, "occurred": NOW, "licences": presented, "confirms": True}
-    )
-    return judge(known, stated)
 
 
 def test_the_container_itself_confirms_that_a_licence_was_removed_from_it() -> None:
@@ -61,3 +101,260 @@ def test_another_container_is_refused_and_told_but_confirms_nothing_for_the_lost
     assert judgement.refused is not None
     assert judgement.told == (WITHDRAWN, BLACKLISTED)
     assert (judgement.delivered, judgement.confirmed) == ((), ())
+
+
+# Check-ins.
+
+
+def test_what_is_in_the_container_may_go_on_and_a_newer_generation_is_given_its_file_anew() -> None:
+    here, newer, away = licence("3-1", 1), licence("3-1", 3, "L-2"), licence("3-2", 1, "L-3")
+    judgement = judge(known(here, newer, away), contact(("L-1", 1), ("L-2", 2)))
+
+    assert judgement == Judgement(served=(here, newer), anew=frozenset({"L-2"}))
+
+
+def test_a_generation_that_was_superseded_elsewhere_is_refused_as_a_sighting_for_the_case_that_did_it() -> None:
+    away, here = licence("3-2", 2), licence("3-1", 1, "L-2")
+    judgement = judge(known(away, here, superseded={("L-1", 1): OTHER}), contact(("L-1", 1), ("L-2", 1)))
+    current = judge(known(away, here, superseded={("L-1", 1): OTHER}), contact(("L-1", 2)))
+
+    assert (judgement.refused, judgement.served) == (Refused(Code.SUPERSEDED, (OTHER,)), (here,))
+    assert (judgement.told, judgement.delivered, judgement.confirmed) == ((), (), ())
+    assert current == Judgement(served=(here,))
+
+
+@pytest.mark.parametrize("presented", [("L-9", 1), ("L-1", 2)])
+def test_a_licence_that_is_not_known_yet_may_be_stated_later(presented: tuple[str, int]) -> None:
+    with pytest.raises(NotYetKnownError) as caught:
+        judge(known(licence("3-1", 1)), contact(presented))
+
+    assert caught.value.code == Code.UNKNOWN_LICENCE
+    assert str(caught.value) == (
+        f"no licence {presented[0]} of generation {presented[1]} is known here;"
+        " state lostfound.inbox.licence.issued.v1 for it first"
+    )
+
+
+def test_a_blocked_container_is_refused_and_its_licences_are_not_looked_at() -> None:
+    judgement = judge(known(licence("3-1", 1), measures=(BLOCKED,)), contact(("L-1", 1)))
+
+    assert judgement == Judgement(
+        refused=Refused(Code.BLOCKED, (CASE,)), told=(BLOCKED,), delivered=(BLOCKED,), confirmed=(BLOCKED,)
+    )
+
+
+@pytest.mark.parametrize("presented", [("L-1", 1), ("L-2", 1)])
+def test_a_blocked_licence_is_refused_whether_or_not_it_is_presented_and_the_others_go_on(presented: Any) -> None:
+    other = licence("3-1", 1, "L-2")
+    judgement = judge(known(licence("3-1", 1), other, measures=(BLACKLISTED,)), contact(presented))
+
+    assert judgement.refused == Refused(Code.BLOCKED, (CASE,))
+    assert (judgement.served, judgement.told) == ((other,), (BLACKLISTED,))
+
+
+def test_of_several_refusals_a_block_is_told_first_with_all_cases_each_once() -> None:
+    again = replace(BLACKLISTED, measure=Measure.WITHDRAWAL)
+    gone = licence("3-2", 2, "L-2")
+    superseded = {("L-2", 1): OTHER}
+    blocked = known(gone, licence("3-1", 1), measures=(BLACKLISTED, again), superseded=superseded)
+
+    assert judge(blocked, contact(("L-2", 1))).refused == Refused(Code.BLOCKED, (OTHER, CASE))
+
+
+@pytest.mark.parametrize(
+    ("measure", "state", "told", "delivered", "confirmed"),
+    [
+        (Measure.BLACKLISTING, MeasureState.ORDERED, True, True, True),
+        (Measure.BLACKLISTING, MeasureState.DELIVERED, True, False, True),
+        (Measure.BLACKLISTING, MeasureState.CONFIRMED, True, False, False),
+        (Measure.WITHDRAWAL, MeasureState.ORDERED, True, True, False),
+        (Measure.WITHDRAWAL, MeasureState.DELIVERED, True, False, True),
+        (Measure.WITHDRAWAL, MeasureState.CONFIRMED, False, False, False),
+        (Measure.DEACTIVATION, MeasureState.ORDERED, True, True, False),
+        (Measure.DEACTIVATION, MeasureState.DELIVERED, True, False, False),
+    ],
+)
+def test_a_measure_is_told_delivered_and_confirmed_as_far_as_it_has_come(
+    measure: Measure, state: MeasureState, told: bool, delivered: bool, confirmed: bool
+) -> None:
+    standing = replace(BLOCKED, measure=measure, state=state)
+    judgement = judge(known(licence("3-1", 1), measures=(standing,)), contact(confirms=True))
+    silent = judge(known(licence("3-1", 1), measures=(standing,)), contact())
+
+    assert (bool(judgement.told), bool(judgement.delivered), bool(judgement.confirmed)) == (told, delivered, confirmed)
+    assert bool(silent.confirmed) == (confirmed and measure is Measure.BLACKLISTING)
+
+
+def test_a_container_is_told_of_licences_that_were_taken_out_of_it_and_of_no_other_measure() -> None:
+    gone = replace(WITHDRAWN, subject="licence/L-9/1", state=MeasureState.ORDERED)
+    moved = replace(gone, subject="licence/L-2/1")
+    measures = (
+        gone,
+        moved,
+        replace(gone, subject="licence/L-1/7"),
+        replace(gone, serial="3-7"),
+        replace(BLOCKED, subject="container/3-1/9"),
+    )
+    judgement = judge(known(licence("3-1", 1), licence("3-2", 1, "L-2"), measures=measures), contact())
+
+    assert judgement.told == judgement.delivered == (gone, moved)
+    assert (judgement.refused, judgement.confirmed) == (None, ())
+
+
+# Generations of a container.
+
+
+def test_a_generation_that_the_container_has_not_reached_may_be_stated_later() -> None:
+    with pytest.raises(NotYetKnownError, match="container 3-1 is at generation 2 only") as caught:
+        judge(act(), contact(generation=3))
+
+    assert caught.value.code == Code.GENERATION_CONFLICT
+
+
+def test_an_activation_that_was_superseded_is_refused_but_not_on_the_machine_of_the_current_one() -> None:
+    assert judge(act(), contact(generation=1)).refused == Refused(Code.SUPERSEDED, (CASE,))
+    assert judge(act(activations={}), contact(generation=1)).refused == Refused(Code.SUPERSEDED)
+    assert judge(act(), contact(generation=1, fingerprint=OTHER_MACHINE)).refused is not None
+    assert judge(act(), contact(generation=1, fingerprint=MACHINE)).refused is None
+    assert judge(act(fingerprint=None), contact(generation=1, fingerprint=MACHINE)).refused is not None
+    assert judge(act(), contact()).refused is judge(act(), contact(generation=2)).refused is None
+
+
+def test_an_activation_that_was_given_back_is_refused_and_is_no_sighting() -> None:
+    assert judge(act(returned=2), contact(generation=2)).refused == Refused(RETURNED)
+    assert judge(act(returned=1), contact(generation=2)).refused is None
+
+
+def test_access_data_are_blocked_by_their_generation() -> None:
+    old = Standing("case-1", Measure.BLACKLISTING, subject(Aim.ACCESS_DATA, "3-1", 1), "3-1", MeasureState.ORDERED)
+    cloud = known(licence("3-1", 1), measures=(old,), kind=Kind.CLOUD, generation=2)
+
+    assert judge(cloud, contact(generation=1)).refused == Refused(Code.BLOCKED, (CASE,))
+    assert judge(cloud, contact(generation=2)) == Judgement(served=(licence("3-1", 1),))
+
+
+# Activations.
+
+
+@pytest.mark.parametrize("kind", [Kind.DONGLE, Kind.CLOUD])
+def test_only_an_act_is_activated(kind: Kind) -> None:
+    with pytest.raises(RefusalError, match=f"container 3-1 is of kind {kind}; only an act is activated") as caught:
+        judge(known(kind=kind), activation(MACHINE))
+
+    assert caught.value.code == Code.KIND_MISMATCH
+
+
+def test_the_machine_that_it_is_bound_to_gets_all_files_anew() -> None:
+    judgement = judge(act(), activation(MACHINE | {"nic": "n9"}))
+
+    assert judgement == Judgement(served=(licence("3-1", 1),), anew=frozenset({"L-1", "L-2"}))
+
+
+def test_a_machine_that_it_was_bound_to_before_is_refused_as_superseded_and_any_other_for_its_fingerprint() -> None:
+    other = judge(act(), activation({"board": "b3"}))
+
+    assert judge(act(), activation(OTHER_MACHINE)).refused == Refused(Code.SUPERSEDED, (CASE,))
+    assert other == Judgement(refused=Refused(Code.FINGERPRINT_MISMATCH))
+    assert judge(act(activations={}), activation(OTHER_MACHINE)) == other
+    assert judge(act(fingerprint=None, activations={}), activation(MACHINE)) == other
+
+
+def test_of_the_former_machines_the_last_counts() -> None:
+    twice = {1: Activation(OTHER_MACHINE, None), 2: Activation(OTHER_MACHINE, CASE), 3: Activation(MACHINE, OTHER)}
+    judgement = judge(act(generation=3, activations=twice), activation(OTHER_MACHINE))
+
+    assert judgement.refused == Refused(Code.SUPERSEDED, (OTHER,))
+
+
+@pytest.mark.parametrize(
+    ("match", "shown", "bound"),
+    [
+        (None, OTHER_MACHINE, True),
+        (None, MACHINE | {"nic": "n9"}, True),
+        (None, MACHINE, False),
+        (Match.MOST, MACHINE | {"nic": "n9"}, True),
+        (Match.ALL, MACHINE, True),
+        (Match.ANY, {"nic": "n1"}, True),
+    ],
+)
+def test_a_case_that_waits_for_a_machine_gets_one_that_is_as_it_asks(
+    match: Match | None, shown: dict[str, str], bound: bool
+) -> None:
+    judgement = judge(act(awaiting=(CASE, match)), activation(shown))
+
+    assert (judgement == Judgement(awaiting=CASE)) is bound
+
+
+def test_a_case_that_waits_for_the_same_machine_gets_no_other() -> None:
+    mismatch = Judgement(refused=Refused(Code.FINGERPRINT_MISMATCH))
+
+    assert judge(act(awaiting=(CASE, Match.ALL)), activation(MACHINE | {"nic": "n9"})) == mismatch
+    assert judge(act(awaiting=(CASE, Match.ANY), fingerprint=None), activation(MACHINE)) == mismatch
+    assert judge(act(awaiting=(CASE, None), fingerprint=None), activation(MACHINE)) == Judgement(awaiting=CASE)
+
+
+# What comes of it.
+
+WEEKLY = Lease(check_in=Interval(unit=Unit.WEEK, count=1), grace_days=2).model_dump(mode="json")
+DAY = timedelta(days=1)
+
+
+def test_a_file_is_renewed_for_its_lease_from_now_and_never_beyond_its_stop_gap() -> None:
+    weekly = licence("3-1", 1, lease=WEEKLY, issued=NOW - 5 * DAY, expires=NOW + 4 * DAY)
+    bridge = replace(weekly, ends=NOW + 6 * DAY)
+    later = replace(weekly, issued=NOW + DAY)
+
+    assert renewed_at(weekly, NOW) == replace(weekly, issued=NOW, expires=NOW + 9 * DAY)
+    assert renewed_at(bridge, NOW) == replace(bridge, issued=NOW, expires=NOW + 6 * DAY)
+    assert renewed_at(bridge, NOW + 6 * DAY) is None
+    assert renewed_at(later, NOW) == replace(weekly, issued=NOW + DAY, expires=NOW + 10 * DAY)
+    assert renewed_at(licence("3-1", 1), NOW) is renewed_at(licence("3-1", 1, ends=NOW + DAY), NOW) is None
+
+
+def test_the_answer_says_what_is_ordered_but_no_removal_that_was_just_confirmed() -> None:
+    refused = Judgement(
+        refused=Refused(Code.BLOCKED, (CASE,)), told=(WITHDRAWN, BLOCKED), confirmed=(WITHDRAWN, BLOCKED)
+    )
+    answer = answer_of(refused, (), (3,), (OTHER,))
+    good = answer_of(Judgement(awaiting=CASE), ("a file",), (), ())
+
+    assert answer.model_dump() == {
+        "refused": True,
+        "code": "blocked",
+        "cases": (CASE.model_dump(),),
+        "ordinals": (3,),
+        "awaiting": (),
+        "settled": (OTHER.model_dump(),),
+        "ordered": ({"case": "case-1", "measure": Measure.BLACKLISTING, "subject": "container/3-1/1"},),
+        "files": (),
+    }
+    assert (good.refused, good.code, good.cases, good.awaiting) == (False, None, (), (CASE,))
+    assert good.files == ("a file",)
+
+
+def test_a_contact_makes_facts_of_how_it_went_what_was_renewed_and_how_far_measures_have_come() -> None:
+    renewed = licence("3-1", 2, expires=NOW + DAY)
+    refused = Judgement(refused=Refused(Code.BLOCKED, (CASE,)), delivered=(BLOCKED,), confirmed=(WITHDRAWN,))
+    about = {"case": "case-1", "serial": "3-1"}
+    contacted = {"contact": "C-1", "serial": "3-1", "occurred": NOW, "how": Contact.SIGN_IN}
+    good = facts_of(contact(how=Contact.SIGN_IN), Judgement(), [renewed], {"L-1": "a file"})
+    bad = facts_of(contact(how=Contact.SIGN_IN), refused, [], {})
+
+    assert [(fact.name, fact.model_dump()) for fact in good] == [
+        ("container.contacted", contacted),
+        (
+            "licence.renewed",
+            {
+                **{"licence": "L-1", "generation": 2, "serial": "3-1"},
+                **{"issued": NOW, "expires": NOW + DAY, "file": "a file"},
+            },
+        ),
+    ]
+    assert [(fact.name, fact.model_dump()) for fact in bad] == [
+        ("contact.refused", {**contacted, "cases": ("case-1",), "code": "blocked"}),
+        ("measure.delivered", {**about, "measure": "blacklisting", "subject": "container/3-1/1"}),
+        (
+            "measure.confirmed",
+            {**about, "measure": "withdrawal", "subject": "licence/L-1/1", "by": "contact/C-1"},
+        ),
+    ]

@@ -1,0 +1,178 @@
+"""What a case does next, from its state alone: the deed with all that the backend must be told for it, or a rest."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from events.licensing import CaseKey
+from events.terms import Action, Aim, Kind, Match, Measure, Mode, Reason, Recovery, Scope, Target, Verdict
+from tests.unit.facts import NOW, facts, licence, report
+from tests.unit.journey import (
+    BLOCKED,
+    CONDITIONAL,
+    DAMAGED,
+    ELAPSED,
+    ESCALATING,
+    FAILED,
+    FORGOTTEN,
+    FOUND,
+    MANUAL,
+    NEEDS_APPROVAL,
+    NO_TARGET,
+    POLICY,
+    PROVEN,
+    QUOTA,
+    REINSTATE,
+    REPLACED,
+    REPORTED,
+    RETURNED,
+    RULED,
+    SIGHTED,
+    UNTIL,
+    WATCHED,
+    after,
+    assessed,
+    decision,
+    elapsed,
+)
+from workflows.commands import Blocked, Command, NoTarget, Report, Withdrawn
+from workflows.deciding import ENROLMENT
+from workflows.limits import Limits
+from workflows.policy import Policy, Quota, Rule
+from workflows.steps import Block, End, Issue, Reinstate, Rest, Step, Withdraw, next_step, reserve_order
+
+KEY = CaseKey(vendor="acme", case="c-1", serial="3-1")
+WAITS = Policy(rules=(Rule(wait_hours=24),))
+HOUR = timedelta(hours=1)
+
+
+def step_after(*journey: Command, policy: Policy = POLICY) -> Step:
+    return next_step(after(*journey)[0], KEY, policy)
+
+
+@pytest.mark.parametrize(
+    ("journey", "alarm"),
+    [
+        ((REPORTED, NEEDS_APPROVAL), NOW + 24 * HOUR),
+        ((REPORTED, NEEDS_APPROVAL, elapsed(24, MANUAL)), NOW + 48 * HOUR),
+        ((REPORTED, NEEDS_APPROVAL, elapsed(24, MANUAL), elapsed(48, MANUAL)), None),
+        ((REPORTED, assessed(ESCALATING), elapsed(48, ESCALATING)), None),
+        ((REPORTED, assessed(WAITS), Blocked(at=NOW, policy=WAITS)), NOW + 24 * HOUR),
+        ((REPORTED, assessed(), BLOCKED, NO_TARGET), None),
+        ((FORGOTTEN, assessed(), BLOCKED, NoTarget(at=NOW, tickets=())), NOW + ENROLMENT),
+        (WATCHED, UNTIL),
+        ((*WATCHED, SIGHTED), None),
+        ((REPORTED, assessed(), FAILED), None),
+    ],
+)
+def test_a_case_that_waits_rests_until_the_next_thing_is_due(journey: tuple[Command, ...], alarm: Any) -> None:
+    assert step_after(*journey) == Rest(alarm)
+
+
+@pytest.mark.parametrize(
+    ("said", "aim", "measures", "licences"),
+    [
+        (report(), Aim.CONTAINER, [Measure.BLACKLISTING], ()),
+        (report(scope=Scope.LICENCES, licences=("L-1",)), Aim.LICENCE, [Measure.BLACKLISTING], (licence(),)),
+        (report(kind=Kind.CLOUD, reason=Reason.STOLEN), Aim.ACCESS_DATA, [Measure.BLACKLISTING], ()),
+        (
+            report(kind=Kind.ACT, reason=Reason.HARDWARE_REPLACED),
+            Aim.CONTAINER,
+            [Measure.DEACTIVATION, Measure.BLACKLISTING],
+            (),
+        ),
+    ],
+)
+def test_what_is_lost_is_blocked_by_the_measures_of_its_rule(
+    said: Any, aim: Aim, measures: list[Measure], licences: Any
+) -> None:
+    step = step_after(Report(report=said), assessed())
+
+    assert isinstance(step, Block)
+    assert (step.order.key, step.order.aim, step.order.licences) == (KEY, aim, licences)
+    assert [ordered.measure for ordered in step.order.measures] == measures
+
+
+def test_measures_are_ordered_with_the_delays_of_the_rule() -> None:
+    late = Policy(rules=(Rule.model_validate({"measures": [{"measure": "deactivation", "delay_hours": 5}]}),))
+    step = step_after(REPORTED, assessed(late), policy=late)
+
+    assert isinstance(step, Block)
+    assert [(one.measure, one.delay_hours) for one in step.order.measures] == [(Measure.DEACTIVATION, 5)]
+
+
+NEXT, REISSUE, BRIDGE = Recovery.NEXT_GENERATION, Recovery.REISSUE, Recovery.STOP_GAP
+SAME = report(kind=Kind.ACT, reason=Reason.SAME_HARDWARE)
+MET = (REPORTED, NEEDS_APPROVAL, CONDITIONAL, BLOCKED, REPLACED, decision(Action.MEET, "D-2"))
+
+
+@pytest.mark.parametrize(
+    ("journey", "recovery", "target", "match", "stop_gap_days", "full"),
+    [
+        ((REPORTED, assessed(), BLOCKED), NEXT, Target.EMPTY_CONTAINER, None, None, False),
+        ((Report(report=SAME), assessed(), BLOCKED), REISSUE, Target.ACTIVATION, Match.MOST, None, False),
+        ((DAMAGED, assessed(), BLOCKED), BRIDGE, Target.EMPTY_CONTAINER, None, 30, False),
+        ((DAMAGED, assessed(), BLOCKED, REPLACED, RETURNED), BRIDGE, Target.EMPTY_CONTAINER, None, 30, True),
+        ((REPORTED, NEEDS_APPROVAL, CONDITIONAL, BLOCKED), NEXT, Target.EMPTY_CONTAINER, None, 14, False),
+        (MET, NEXT, Target.EMPTY_CONTAINER, None, 14, True),
+    ],
+)
+def test_the_replacement_is_issued_as_the_loss_and_its_rule_say(
+    journey: tuple[Command, ...], recovery: Recovery, target: Target, match: Any, stop_gap_days: Any, full: bool
+) -> None:
+    step = step_after(*journey)
+
+    assert isinstance(step, Issue)
+    assert (step.order.key, step.order.licences) == (KEY, (licence(),))
+    assert (step.order.recovery, step.order.target, step.order.match) == (recovery, target, match)
+    assert (step.order.stop_gap_days, step.order.full) == (stop_gap_days, full)
+    assert step.order.measures
+
+
+def test_an_original_is_reinstated_after_what_replaced_it_is_withdrawn() -> None:
+    found = decision(Action.RULE, verdict=Verdict.FOUND)
+    back = next_step(after(*WATCHED, FOUND, REINSTATE, Withdrawn())[0], KEY, POLICY)
+
+    assert step_after(*WATCHED, FOUND, REINSTATE) == Withdraw()
+    assert isinstance(back, Reinstate)
+    assert (back.order.key, back.order.licences) == (KEY, (licence(),))
+    assert step_after(REPORTED, assessed(), BLOCKED, NO_TARGET, FOUND, found) == back
+
+
+@pytest.mark.parametrize(
+    ("journey", "recovered", "lift", "flag"),
+    [
+        ((*WATCHED, ELAPSED), True, False, None),
+        ((*WATCHED, SIGHTED, RULED), True, False, Verdict.CLONE),
+        ((*WATCHED, FOUND, decision(Action.RULE, verdict=Verdict.FRAUD)), True, False, Verdict.FRAUD),
+        ((*WATCHED, FOUND, decision(Action.RULE, verdict=Verdict.DAMAGED)), True, False, None),
+        ((REPORTED, NEEDS_APPROVAL, decision(Action.REJECT)), False, True, None),
+        ((REPORTED, NEEDS_APPROVAL, decision(Action.CANCEL)), False, True, None),
+        ((REPORTED, assessed(), FAILED, decision(Action.GIVE_UP)), False, True, None),
+    ],
+)
+def test_a_case_that_is_over_lifts_what_stands_for_nothing_and_flags_whom_a_verdict_blames(
+    journey: tuple[Command, ...], recovered: bool, lift: bool, flag: Verdict | None
+) -> None:
+    step = step_after(*journey)
+
+    assert isinstance(step, End)
+    assert step.order.model_dump() == {"key": KEY.model_dump(), "recovered": recovered, "lift": lift, "flag": flag}
+
+
+def test_a_quota_is_asked_before_policy_decides_and_again_while_a_supervisor_is_waited_for() -> None:
+    reported, waiting = after(REPORTED)[0], after(REPORTED, assessed(PROVEN))[0]
+    proof = Rule(mode=Mode.HYBRID, quota=Quota(recoveries=2, term_days=90), limits=Limits(evidence=("police_report",)))
+    both = Policy(rules=(proof,))
+    order = reserve_order(reported, KEY, QUOTA, facts(licence()))
+    proven = reserve_order(waiting, KEY, both, facts(licence()), ("police_report",))
+
+    assert order
+    assert (order.key, order.subjects, order.limit, order.term_days) == (KEY, ("holder/h-1",), 1, 365)
+    assert order.received == REPORTED.report.received
+    assert reserve_order(waiting, KEY, both, facts(licence())) is None
+    assert proven
+    assert (proven.limit, proven.term_days) == (2, 90)
+    assert reserve_order(reported, KEY, POLICY, facts(licence())) is None
+    assert reserve_order(after(*WATCHED)[0], KEY, QUOTA, facts(licence())) is None
