@@ -45,7 +45,8 @@ Story = Callable[..., None]
 
 
 def activate(world: World, vendor: VendorId, number: int, steps: int = STEPS) -> None:
-    """An activation with a licence that is renewed and runs out; one case is given up, the next binds it anew."""
+    """An activation with a licence that is renewed and runs out; one case is given up, the next binds it anew, until
+    it is given back."""
     serial, name, holder = Serial(f"6-{number}"), f"L-a{number}", HolderId(f"h-a{number}")
     of = (world, vendor)
     computer = {"kind": Kind.ACT, "reason": Reason.HARDWARE_REPLACED}
@@ -95,7 +96,11 @@ def activate(world: World, vendor: VendorId, number: int, steps: int = STEPS) ->
         ),
         lambda: (
             life.command(Elapsed(at=world.at + timedelta(days=366), policy=POLICY)),
-            life.backend(serial, MeasureUnconfirmable.model_validate(black)),
+            life.backend(
+                serial,
+                MeasureUnconfirmable.model_validate(black),
+                ActivationReturned(contact="C-2", serial=serial, generation=2, receipt="a receipt"),
+            ),
         ),
     )
 

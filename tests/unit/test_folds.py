@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.backend_facts import (
+    AccessSet,
     ContactRefused,
     ContainerActivated,
     ContainerContacted,
@@ -222,6 +223,7 @@ OF_ISSUED = {"licence": "L-1", "generation": 1, "serial": SERIAL}
         ContainerActivated(serial=SERIAL, generation=2, fingerprint={"board": "b"}, case="c"),
         ContainerReinstated(serial=SERIAL, generation=2, case="c"),
         SessionsEnded(serial=SERIAL, case="c", sessions=1),
+        AccessSet(serial=SERIAL, generation=1),
         RecoveryFreed(case="c", serial=SERIAL),
     ],
     ids=lambda fact: fact.name,
