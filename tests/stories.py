@@ -54,7 +54,7 @@ def activate(world: World, vendor: VendorId, number: int, steps: int = STEPS) ->
     other = Life(*of, CaseId(f"b-{number}"), serial, holder, **computer)  # type: ignore[arg-type]
     machine = {"board": "b"}
     lease = {"licence": name, "generation": 1, "serial": serial, "due": world.at, "expires": world.at}
-    renewed = {"licence": name, "generation": 1, "serial": serial, "issued": world.at, "expires": None}
+    renewed = {"licence": name, "generation": 1, "serial": serial, "issued": world.at, "expires": world.at}
     off, black = life.measure(Measure.DEACTIVATION), life.measure(Measure.BLACKLISTING)
     told(
         steps,
