@@ -7,11 +7,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PINS := pyproject.toml constraints.txt
 ARGS ?=
+COMMA := ,
 
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test unit integration soak bench lint clean
+.PHONY: help run test unit integration soak mutants bench lint clean
 
 help: ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -32,6 +33,9 @@ integration: $(VENV)/.dev ## Run the tests on real services.
 soak: $(VENV)/.dev ## Try the invariants on 10,000 random histories.
 	@LOSTFOUND_SOAK=1 exec $(BIN)/pytest tests/machine $(ARGS)
 
+mutants: $(VENV)/.mutants ## Change the rules in 3,000 small ways, and tell which of them no test finds.
+	@PATH="$(CURDIR)/$(BIN):$$PATH" exec nice -n 10 $(BIN)/python -m tests.mutants
+
 bench: $(VENV)/.dev ## Measure speed and memory; ARGS=--strict fails when a bar is missed.
 	@exec $(BIN)/python -m bench $(ARGS)
 
@@ -42,7 +46,7 @@ lint: $(VENV)/.dev ## Check style, types and which room imports which.
 	$(BIN)/lint-imports
 
 clean: ## Remove the environment and what the tools left; data stays.
-	rm -rf $(VENV) *.egg-info build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) *.egg-info build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache mutants
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(BIN)/pip:
@@ -60,6 +64,9 @@ $(VENV)/.run: $(PINS) | $(BIN)/pip
 
 $(VENV)/.dev: $(PINS) | $(BIN)/pip
 	@$(call install,.[dev])
+
+$(VENV)/.mutants: $(PINS) | $(BIN)/pip
+	@$(call install,.[dev$(COMMA)mutants])
 
 define install
 echo 'Installing into $(VENV), a few minutes the first time.' && \

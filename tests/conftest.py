@@ -6,7 +6,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from hypothesis import HealthCheck
+from hypothesis import HealthCheck, Phase
 from hypothesis import settings as hypothesis_settings
 
 from events.terms import VendorId
@@ -15,6 +15,13 @@ from infra.wiring import prepare
 from tests.services import Services
 
 hypothesis_settings.register_profile("lostfound", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.register_profile(  # for `make mutants`: few examples, always the same, and none made simpler
+    "mutants",
+    hypothesis_settings.get_profile("lostfound"),
+    max_examples=10,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+)
 hypothesis_settings.load_profile("lostfound")
 
 

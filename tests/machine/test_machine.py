@@ -776,7 +776,7 @@ class LossMachine(RuleBasedStateMachine):
 
 
 LossMachine.TestCase.settings = settings(
-    max_examples=10_000 if SOAK else 300,
+    max_examples=10_000 if SOAK else 3 * settings.default.max_examples,
     stateful_step_count=60,
     deadline=None,
     derandomize=not SOAK,  # the same every time; `make soak` seeks further

@@ -1,0 +1,74 @@
+"""Mutation testing: runs mutmut on the rules, and says what the tests let live. See `docs/mutation.md`."""
+
+import re
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import pytest
+
+from portal.policy_file import schema
+
+ROOT = Path(__file__).parents[1]
+KILLED = ("killed", "timeout")
+LEAST_KILLED_PERCENT = 90
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """mutmut 3.7 asks a test for its name as pytest before 9.2 had it."""
+    item._nodeid = item.nodeid  # type: ignore[attr-defined]
+
+
+def pytest_runtest_setup() -> None:
+    """A mutant begins with all that was imported and remembered before it; what depends on it, it must work out."""
+    schema.cache_clear()
+
+
+def main() -> int:
+    """Try the mutants of what has changed, and all again that were alive; 1 where too few are killed."""
+    alive = [name for name, became in results() if became not in (*KILLED, "not checked")]
+    (ROOT / "mutants/mutmut-stats.json").unlink(missing_ok=True)  # tests may reach other mutants by now
+    mutmut("run", "--max-children", "1")
+    if alive := [name for name, became in results() if name in alive and became not in KILLED]:
+        mutmut("run", "--max-children", "1", *alive)
+    return report(results())
+
+
+def mutmut(*words: str) -> None:
+    """Run the tool; end where it fails."""
+    if failed := subprocess.run(["mutmut", *words], cwd=ROOT).returncode:
+        raise SystemExit(failed)
+
+
+def results() -> list[tuple[str, str]]:
+    """Every mutant by name, and what became of it."""
+    told = subprocess.run(["mutmut", "results", "--all", "true"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return re.findall(r"^ +(\S+): (.+)$", told.stdout, re.MULTILINE)
+
+
+def report(found: list[tuple[str, str]]) -> int:
+    """Print the table by file and those alive by function."""
+    files: dict[str, Counter[bool]] = defaultdict(Counter)
+    alive: Counter[str] = Counter()
+    for name, became in found:
+        module, _, mutant = name.rpartition(".")
+        killed = became in KILLED
+        files[module][killed] += 1
+        if not killed:
+            function = mutant.partition("__mutmut_")[0].removeprefix("x_").removeprefix("xǁ").replace("ǁ", ".")
+            alive[f"{module}.{function}"] += 1
+    for name, count in sorted(alive.items()):
+        print(f"{count:5} alive in {name}")
+    print(f"\n{'file':36}{'mutants':>8}{'killed':>8}{'share':>8}")
+    files["together"] = sum(files.values(), Counter())
+    for module, of in files.items():
+        print(f"{module:36}{of.total():8}{of[True]:8}{100 * of[True] / of.total():7.1f}%")
+    share = 100 * files["together"][True] / files["together"].total()
+    if share < LEAST_KILLED_PERCENT:
+        print(f"Fewer than {LEAST_KILLED_PERCENT}% are killed: look at one with `mutmut show NAME`, and add a test.")
+    return int(share < LEAST_KILLED_PERCENT)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
