@@ -56,9 +56,9 @@ from workflows.commands import (
     Report,
     Withdrawn,
 )
-from workflows.deciding import ENROLMENT, decide
+from workflows.deciding import ENROLMENT, decide, rule_of
 from workflows.limits import Limits
-from workflows.policy import Approval, Policy, Quota, Resurfaced, Rule
+from workflows.policy import Approval, Policy, Quota, Resurfaced, Rule, decide_report, loss_of
 
 HOUR = timedelta(hours=1)
 NAMED: dict[str, Any] = {"decision": "D-1", "by": "ann", "why": "as I see it"}
@@ -385,3 +385,20 @@ def test_a_contact_that_sends_a_case_to_a_person_keeps_its_reservation_and_says_
     assert state.facts
     assert state.facts.last_contact == NOW + HOUR
     assert (before.status, before.facts) == (Status.WAITING, facts(licence()))
+
+
+# What must not happen.
+
+
+def test_what_cannot_be_worked_out_is_an_assertion_that_says_why() -> None:
+    senseless = report().model_copy(update={"reason": Reason.FORGOTTEN})
+    reported, _ = after(REPORTED)
+
+    with pytest.raises(AssertionError, match=r"^an accepted report is of a loss in the table$"):
+        loss_of(senseless)
+    with pytest.raises(AssertionError, match=r"^a case begins with a report$"):
+        decide(None, ELAPSED)
+    with pytest.raises(AssertionError, match=r"^a rule is asked for once the backend's facts are known$"):
+        rule_of(reported, POLICY)
+    with pytest.raises(AssertionError, match=r"^policy may not decide before the quota was asked$"):
+        decide_report(report(), facts(licence()), QUOTA, None)
