@@ -44,4 +44,4 @@ def _damaged(code: Damage, position: Position, fact: Recorded, sentence: str) ->
 
 def _remembered(stream: StreamRow, sequence: int) -> bytes | None:
     start = len(stream.hashes) - (stream.sequence - sequence + 1) * HASH_BYTES
-    return stream.hashes[start : start + HASH_BYTES] if sequence > 0 and start >= 0 else None
+    return stream.hashes[start : start + HASH_BYTES] if start >= 0 else None

@@ -204,9 +204,8 @@ def _fold(rows: Rows, recorded: Recorded, fact: AnyFact, fresh: bool) -> None:
             offered = AccessRow(vendor, fact.serial, fact.generation, fact.case, at, fact.until, None)
             rows.put(ACCESS, offered, fresh)
         case AccessSet():
-            found = rows.get(ACCESS, (vendor, fact.serial, fact.generation))
-            known = found or AccessRow(vendor, fact.serial, fact.generation, None, None, None, None)
-            rows.put(ACCESS, known._replace(set_at=at), fresh)
+            offered = _found(rows.get(ACCESS, (vendor, fact.serial, fact.generation)), fact)
+            rows.put(ACCESS, offered._replace(set_at=at), fresh)
         case SessionsEnded():
             container = _container(rows, vendor, fact)
             ended = container.sessions_ended + fact.sessions

@@ -45,7 +45,8 @@ Story = Callable[..., None]
 
 
 def activate(world: World, vendor: VendorId, number: int, steps: int = STEPS) -> None:
-    """An activation with a licence that is renewed and runs out; one case is given up, the next binds it anew."""
+    """An activation with a licence that is renewed and runs out; one case is given up, the next binds it anew, until
+    it is given back."""
     serial, name, holder = Serial(f"6-{number}"), f"L-a{number}", HolderId(f"h-a{number}")
     of = (world, vendor)
     computer = {"kind": Kind.ACT, "reason": Reason.HARDWARE_REPLACED}
@@ -53,7 +54,7 @@ def activate(world: World, vendor: VendorId, number: int, steps: int = STEPS) ->
     other = Life(*of, CaseId(f"b-{number}"), serial, holder, **computer)  # type: ignore[arg-type]
     machine = {"board": "b"}
     lease = {"licence": name, "generation": 1, "serial": serial, "due": world.at, "expires": world.at}
-    renewed = {"licence": name, "generation": 1, "serial": serial, "issued": world.at, "expires": None}
+    renewed = {"licence": name, "generation": 1, "serial": serial, "issued": world.at, "expires": world.at}
     off, black = life.measure(Measure.DEACTIVATION), life.measure(Measure.BLACKLISTING)
     told(
         steps,
@@ -95,7 +96,11 @@ def activate(world: World, vendor: VendorId, number: int, steps: int = STEPS) ->
         ),
         lambda: (
             life.command(Elapsed(at=world.at + timedelta(days=366), policy=POLICY)),
-            life.backend(serial, MeasureUnconfirmable.model_validate(black)),
+            life.backend(
+                serial,
+                MeasureUnconfirmable.model_validate(black),
+                ActivationReturned(contact="C-2", serial=serial, generation=2, receipt="a receipt"),
+            ),
         ),
     )
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.backend_facts import (
+    AccessSet,
     ContactRefused,
     ContainerActivated,
     ContainerContacted,
@@ -185,7 +186,10 @@ def test_a_stream_that_begins_with_a_hash_stops_the_fold() -> None:
 
 
 def test_a_record_that_cannot_be_read_stops_the_fold() -> None:
-    assert damage(Sealed(b"acme/3-1", b"rubbish", Head())).code is Damage.UNREADABLE
+    error = damage(Sealed(b"acme/3-1", b"rubbish", Head()))
+
+    assert (error.code, error.position, error.stream) == (Damage.UNREADABLE, Position(0, 0), "")
+    assert "damaged at partition 0, offset 0: it cannot be read (" in str(error)
 
 
 @pytest.mark.parametrize(
@@ -222,6 +226,7 @@ OF_ISSUED = {"licence": "L-1", "generation": 1, "serial": SERIAL}
         ContainerActivated(serial=SERIAL, generation=2, fingerprint={"board": "b"}, case="c"),
         ContainerReinstated(serial=SERIAL, generation=2, case="c"),
         SessionsEnded(serial=SERIAL, case="c", sessions=1),
+        AccessSet(serial=SERIAL, generation=1),
         RecoveryFreed(case="c", serial=SERIAL),
     ],
     ids=lambda fact: fact.name,
@@ -252,16 +257,48 @@ def test_a_stream_that_goes_on_in_another_partition_stops_the_fold() -> None:
     with pytest.raises(LogDamagedError) as caught:
         folded(log)
 
-    assert caught.value.code is Damage.STREAM_MOVED
+    assert (caught.value.code, caught.value.position) == (Damage.STREAM_MOVED, Position(1, 0))
+    assert "the stream stood in partition 0 so far; were partitions added to the topic" in str(caught.value)
 
 
-def test_the_sentence_says_where_and_what_to_do() -> None:
-    first = sealed(Head(), registered())
+FIRST = sealed(Head(), registered())
+AT, NEXT = Position(0, 0), Position(0, 1)
 
-    sentence = str(damage(first, sealed(Head(2, first.head.hash), registered())))
 
-    assert "partition 0, offset 1, stream acme/container/3-1: fact 3 follows fact 1" in sentence
-    assert "compare the log with a backup" in sentence
+@pytest.mark.parametrize(
+    ("records", "position", "stream", "sentence"),
+    [
+        ([sealed(Head(), registered(), key=b"acme/3-2")], AT, "acme/container/3-1", "its key is b'acme/3-2'"),
+        (
+            [FIRST, sealed(Head(2, FIRST.head.hash), registered())],
+            NEXT,
+            "acme/container/3-1",
+            "fact 3 follows fact 1",
+        ),
+        (
+            [FIRST, sealed(Head(1, "ab" * 32), registered())],
+            NEXT,
+            "acme/container/3-1",
+            "fact 2 does not carry the hash of the fact before it",
+        ),
+        (
+            [FIRST, sealed(Head(), registered(holder="h-2"))],
+            NEXT,
+            "acme/container/3-1",
+            "fact 1 was folded before with other bytes",
+        ),
+    ],
+)
+def test_the_sentence_says_where_what_and_what_to_do(
+    records: list[Sealed], position: Position, stream: str, sentence: str
+) -> None:
+    error = damage(*records)
+
+    assert (error.position, error.stream) == (position, stream)
+    assert str(error) == (
+        f"The log is damaged at partition 0, offset {position.offset}, stream {stream}: {sentence}."
+        " Nothing from there on is folded; compare the log with a backup before you start the projector again."
+    )
 
 
 def test_a_copy_older_than_what_is_remembered_is_skipped_unseen() -> None:

@@ -111,6 +111,101 @@ def test_a_limit_on_what_the_report_says(
     assert decided(hybrid(**limits), beyond, facts(licence())) == (Decision.NEEDS_APPROVAL, (reason,))
 
 
+ALL = Limits(
+    value_above_cents=1_000_000,
+    licence_older_than_days=365,
+    licence_younger_than_days=30,
+    losses=Losses(more_than=1, term_days=90),
+    evidence=("police_report", "photo"),
+    holder_only=True,
+    exposure_above_days=10,
+)
+
+
+def test_every_limit_tells_what_it_found_in_their_order() -> None:
+    well = report(reporter=BY_HOLDER, evidence=("photo", "police_report"))
+    old = facts(licence(first_issued=NOW - 365 * DAY, expires=NOW + 10 * DAY), losses=(NOW - DAY,))
+    ill = report(reporter=Reporter(role=Role.HOLDER, name="h-2"))
+    dear = licence(value_cents=123_456_789, first_issued=NOW - 366 * DAY, expires=NOW + 11 * DAY)
+    new = licence(2, first_issued=NOW - 29 * DAY, expires=NOW + DAY)
+    blamed = facts(dear, new, losses=(NOW, NOW - 89 * DAY), flagged=True, last_contact=NOW)
+
+    assert [(one.setting, one.exceeded, one.told) for one in ALL.found(well, old)] == [
+        ("value_above_cents", False, "the licences are worth 100.00, not more than 10,000.00"),
+        (
+            "licence_older_than_days",
+            False,
+            "the oldest licence was first issued on 2025-03-01, not more than 365 days before the report",
+        ),
+        (
+            "licence_younger_than_days",
+            False,
+            "the youngest licence was first issued on 2025-03-01, more than 30 days before the report",
+        ),
+        ("losses", False, "the holder reported 1 other losses in 90 days, not more than 1"),
+        ("evidence", False, "there is police_report, photo"),
+        ("holder_only", False, "the holder reported it"),
+        ("contact_after_loss", False, "the container has not reported in since the loss was said to be"),
+        ("flagged_holder", False, "no earlier verdict speaks against the holder"),
+        (
+            "exposure_above_days",
+            False,
+            "what is lost can run until 2026-03-11 12:00 UTC, not more than 10 days from the report",
+        ),
+    ]
+    assert [(one.setting, one.exceeded, one.told) for one in ALL.found(ill, blamed)] == [
+        ("value_above_cents", True, "the licences are worth 1,234,667.89, more than 10,000.00"),
+        (
+            "licence_older_than_days",
+            True,
+            "the oldest licence was first issued on 2025-02-28, more than 365 days before the report",
+        ),
+        (
+            "licence_younger_than_days",
+            True,
+            "the youngest licence was first issued on 2026-01-31, not more than 30 days before the report",
+        ),
+        ("losses", True, "the holder reported 2 other losses in 90 days, more than 1"),
+        ("evidence", True, "evidence is missing: police_report, photo"),
+        ("holder_only", True, "somebody other than the holder reported it"),
+        (
+            "contact_after_loss",
+            True,
+            "the container reported in at 2026-03-01 12:00 UTC, after the loss was said to be",
+        ),
+        ("flagged_holder", True, "an earlier verdict speaks against the holder"),
+        (
+            "exposure_above_days",
+            True,
+            "what is lost can run until 2026-03-12 12:00 UTC, more than 10 days from the report",
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("known", "setting", "told"),
+    [
+        (facts(), "exposure_above_days", "what is lost can run nowhere, not more than 10 days from the report"),
+        (
+            facts(licence(first_issued=None)),
+            "licence_younger_than_days",
+            "it is not known when a licence was first issued",
+        ),
+        (facts(licence(1, value_cents=5)), "value_above_cents", "the licences are worth 0.05, not more than 10,000.00"),
+    ],
+)
+def test_a_limit_tells_what_it_cannot_measure(known: BackendFacts, setting: str, told: str) -> None:
+    assert {one.setting: one.told for one in ALL.found(report(), known)}[setting] == told
+
+
+def test_without_licences_none_is_too_old_or_too_young() -> None:
+    assert not [one for one in ALL.found(report(), facts()) if "licence" in one.setting]
+
+
+def test_what_is_no_limit_says_nothing() -> None:
+    assert Limits(contact_after_loss=False, flagged_holder=False).found(report(), facts(licence())) == []
+
+
 def test_every_limit_that_is_exceeded_is_told() -> None:
     policy = hybrid(value_above_cents=0, holder_only=True, evidence=("police_report",))
 

@@ -151,3 +151,114 @@ def test_a_verdict_that_spoke_against_the_holder_sends_later_reports_to_a_person
     assert decide_report(report(), blamed, heeding, None).decision is Decision.NEEDS_APPROVAL
     assert decide_report(report(), facts(licence()), heeding, None).decision is Decision.AUTOMATIC
     assert decide_report(report(), blamed, forgiving, None).decision is Decision.AUTOMATIC
+
+
+QUOTAS = (Quota(recoveries=1), Quota(recoveries=3))
+
+
+def test_the_strictest_rule_is_manual_before_one_with_a_quota_and_of_those_the_smallest_quota() -> None:
+    limited = Rule(mode=Mode.HYBRID, limits=Limits())
+    few, many = (Rule(mode=Mode.HYBRID, quota=quota) for quota in QUOTAS)
+    both = Rule(mode=Mode.HYBRID, quota=QUOTAS[1], limits=Limits())
+
+    assert sorted([MANUAL, few, many, limited, AUTOMATIC], key=Rule.strictness) == [
+        *(AUTOMATIC, limited, many, few, MANUAL)
+    ]
+    assert both.strictness() == many.strictness() == (1, True, -3)
+    assert AUTOMATIC.strictness() == (0, False, 0)
+
+
+def test_a_rule_covers_what_it_names_and_where_it_names_nothing_all() -> None:
+    stolen = Loss.of(Kind.DONGLE, Reason.STOLEN)
+    act = Loss.of(Kind.ACT, Reason.HARDWARE_REPLACED)
+    named = Rule(products=("cad",), kinds=(Kind.DONGLE,), reasons=(Reason.LOST,))
+    assert stolen
+    assert act
+
+    assert [named.covers(product, LOST) for product in ("cad", "cam", None)] == [True, False, False]  # type: ignore[arg-type]
+    assert not named.covers("cad", stolen)  # type: ignore[arg-type]
+    assert not Rule(kinds=(Kind.DONGLE,)).covers("cad", act)  # type: ignore[arg-type]
+    assert Rule(kinds=(Kind.DONGLE,)).covers("cad", stolen)  # type: ignore[arg-type]
+    assert Rule().covers(None, act)
+    assert (named.specificity(), Rule().specificity()) == ((True, True, True), (False, False, False))
+
+
+def test_of_rules_as_specific_the_first_is_chosen_and_where_none_covers_a_person_decides() -> None:
+    first, second = Rule(products=("cad",), watch_days=1), Rule(products=("cad",), watch_days=2)
+    policy = Policy(rules=(Rule(kinds=(Kind.ACT,)), first, second))
+
+    assert policy.rule_for_product("cad", LOST) is first  # type: ignore[arg-type]
+    assert policy.rule_for_product("cam", LOST) == Rule(mode=Mode.MANUAL)  # type: ignore[arg-type]
+    assert policy.rules_for(LOST, facts()) == [Rule(mode=Mode.MANUAL)]
+
+
+def test_four_eyes_are_needed_above_a_value_and_not_at_it() -> None:
+    known = facts(licence(1), licence(2))
+
+    assert [Rule(four_eyes_above_cents=above).needs_four_eyes(known) for above in (19_999, 20_000, None)] == [
+        *(True, False, False)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "policy_days", "days"),
+    [
+        (Kind.DONGLE, Reason.LOST, None, 365),
+        (Kind.DONGLE, Reason.LOST, 5, 5),
+        (Kind.ACT, Reason.SAME_HARDWARE, None, 30),
+        (Kind.DONGLE, Reason.DAMAGED, 5, 9),
+        (Kind.CLOUD, Reason.FORGOTTEN, 5, 0),
+    ],
+)
+def test_the_watch_is_as_long_as_the_rule_or_else_the_table_says(
+    kind: Kind, reason: Reason, policy_days: int | None, days: int
+) -> None:
+    loss = Loss.of(kind, reason)
+    assert loss
+
+    assert Rule(watch_days=policy_days, stop_gap_days=9).watch_days_for(loss) == days
+
+
+def test_where_nothing_is_blocked_a_rule_with_measures_blocks_nothing() -> None:
+    forgotten = Loss.of(Kind.CLOUD, Reason.FORGOTTEN)
+    assert forgotten
+
+    assert Rule.model_validate({"measures": ["blacklisting"]}).measures_for(forgotten) == ()
+    assert Rule(measures=()).measures_for(LOST) == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "told"),
+    [
+        (Kind.DONGLE, Reason.LOST, "replaces a lost dongle"),
+        (Kind.DONGLE, Reason.DAMAGED, "bridges a damaged dongle"),
+        (Kind.ACT, Reason.SAME_HARDWARE, "reissues an act on the same hardware"),
+        (Kind.CLOUD, Reason.FORGOTTEN, "resets forgotten access data"),
+        (Kind.CLOUD, Reason.STOLEN, "rotates stolen access data"),
+    ],
+)
+def test_an_automatic_decision_says_what_policy_does(kind: Kind, reason: Reason, told: str) -> None:
+    said = report(kind=kind, reason=reason)
+    once = Policy(policy_version=4, rules=(Rule(mode=Mode.HYBRID, quota=QUOTA),))
+    decided = decide_report(said, facts(licence(), kind=kind), Policy(policy_version=4), None)
+    counted = decide_report(said, facts(licence(), kind=kind), once, reserved(2))
+
+    assert decided.reasons == (f"policy version 4 {told} at once",)
+    assert counted.reasons == (f"policy version 4 {told} at once: recovery 2 of 2",)
+    assert (decided.policy_version, decided.ordinal, decided.limit) == (4, None, None)
+
+
+def test_a_quota_of_an_empty_container_is_counted_for_the_container() -> None:
+    assert Quota(per=QuotaSubject.LICENCE, recoveries=1).subjects(facts()) == ("container/3-1",)
+
+
+def test_the_reasons_of_several_rules_are_told_once() -> None:
+    rules = tuple(Rule(products=(name,), mode=Mode.HYBRID, limits=Limits(holder_only=True)) for name in ("cad", "cam"))
+    known = facts(licence(1, product="cad"), licence(2, product="cam"))
+
+    decided = decide_report(report(), known, Policy(rules=rules), None)
+
+    assert decided.reasons == ("somebody other than the holder reported it",)
+    assert decide_report(report(), facts(), POLICY, None).reasons == (
+        "container 3-1 holds no licence that could be replaced",
+    )

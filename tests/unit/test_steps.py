@@ -176,3 +176,8 @@ def test_a_quota_is_asked_before_policy_decides_and_again_while_a_supervisor_is_
     assert (proven.limit, proven.term_days) == (2, 90)
     assert reserve_order(reported, KEY, POLICY, facts(licence())) is None
     assert reserve_order(after(*WATCHED)[0], KEY, QUOTA, facts(licence())) is None
+
+
+def test_a_case_that_was_not_assessed_has_no_next_step() -> None:
+    with pytest.raises(AssertionError, match=r"^a case that was reported is assessed first$"):
+        step_after(REPORTED)

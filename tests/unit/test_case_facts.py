@@ -1,0 +1,404 @@
+"""What a case states: its facts carry all that the command brought, and the state keeps what they say."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from events.cases import Evidence
+from events.errors import Code
+from events.licensing import Reservation
+from events.terms import Action, Cause, Kind, Mode, Outcome, Reason, Status, Undecided, Verdict
+from tests.unit.facts import NOW, facts, licence, report
+from tests.unit.journey import (
+    BLOCKED,
+    CONDITIONAL,
+    DAMAGED,
+    DEAR,
+    ELAPSED,
+    ESCALATING,
+    FAILED,
+    FORGOTTEN,
+    FOUND,
+    MANUAL,
+    NEEDS_APPROVAL,
+    NO_TARGET,
+    OFFERED,
+    POLICY,
+    QUOTA,
+    REINSTATE,
+    REPLACED,
+    REPORTED,
+    RETURNED,
+    SIGHTED,
+    USED_UP,
+    WATCHED,
+    after,
+    assessed,
+    decision,
+    elapsed,
+    evidence,
+    replaced,
+    sighted,
+    step,
+    told,
+)
+from workflows.case import SEEN_LIMIT, UnexpectedFactError, fold
+from workflows.commands import (
+    Blocked,
+    Bring,
+    Command,
+    Decide,
+    Elapsed,
+    LoseReplacement,
+    NoTarget,
+    Reinstated,
+    Report,
+    Withdrawn,
+)
+from workflows.deciding import ENROLMENT, decide, rule_of
+from workflows.limits import Limits
+from workflows.policy import Approval, Policy, Quota, Resurfaced, Rule, decide_report, loss_of
+
+HOUR = timedelta(hours=1)
+NAMED: dict[str, Any] = {"decision": "D-1", "by": "ann", "why": "as I see it"}
+WAITS = Policy(rules=(Rule(wait_hours=24),))
+BACK = Policy(rules=(Rule(resurfaced=Resurfaced(found=Verdict.FOUND)),))
+SEEN = {"statement": "contact/1", "cause": "sighting", "occurred": NOW, "ordinal": None}
+
+
+@pytest.mark.parametrize(
+    ("journey", "stated"),
+    [
+        ((REPORTED, DEAR, decision(Action.APPROVE)), {"approval.given": NAMED}),
+        (
+            (REPORTED, DEAR, decision(Action.APPROVE, "D-0", by="bob"), decision(Action.APPROVE, goodwill=True)),
+            {"case.approved": {**NAMED, "goodwill": True, "condition": None, "condition_days": None}},
+        ),
+        (
+            (REPORTED, NEEDS_APPROVAL, CONDITIONAL),
+            {"case.approved": {**NAMED, "goodwill": False, "condition": "the police report", "condition_days": 14}},
+        ),
+        (
+            (REPORTED, NEEDS_APPROVAL, decision(Action.APPROVE, listed=False)),
+            {"decision.denied": {"decision": "D-1", "action": "approve", "by": "ann", "code": "not_a_supervisor"}},
+        ),
+        (
+            (REPORTED, NEEDS_APPROVAL, decision(Action.REJECT)),
+            {"case.rejected": NAMED, "case.closed": {"outcome": "rejected"}},
+        ),
+        (
+            (REPORTED, NEEDS_APPROVAL, decision(Action.ASK, evidence=("photo",))),
+            {"evidence.asked": {**NAMED, "evidence": ("photo",)}},
+        ),
+        (
+            (REPORTED, NEEDS_APPROVAL, decision(Action.CANCEL)),
+            {"case.cancelled": {**NAMED, "statement": None}, "case.closed": {"outcome": "cancelled"}},
+        ),
+        (
+            (REPORTED, NEEDS_APPROVAL, FOUND),
+            {
+                "case.cancelled": {"decision": None, "by": None, "statement": "found/1", "why": ""},
+                "case.closed": {"outcome": "cancelled"},
+            },
+        ),
+        (
+            (REPORTED, NEEDS_APPROVAL, evidence("photo", policy=MANUAL)),
+            {"evidence.given": {"statement": "evidence/1", "by": "h-1", "evidence": ("photo",)}},
+        ),
+        ((REPORTED, assessed(WAITS), Blocked(at=NOW, policy=WAITS)), {"waiting.begun": {"until": NOW + 24 * HOUR}}),
+        ((REPORTED, assessed(), BLOCKED), {"replacing.begun": {}}),
+        ((REPORTED, assessed(), BLOCKED, NO_TARGET), {"target.awaited": {"tickets": ("T-1",), "until": None}}),
+        (
+            (FORGOTTEN, assessed(), BLOCKED, NoTarget(at=NOW, tickets=())),
+            {"target.awaited": {"tickets": (), "until": NOW + ENROLMENT}},
+        ),
+        ((REPORTED, assessed(), BLOCKED, NO_TARGET, OFFERED), {"target.offered": {"serial": "3-2"}}),
+        ((REPORTED, assessed(), FAILED), {"case.stuck": {"code": FAILED.code, "cause": FAILED.cause}}),
+        (
+            (REPORTED, assessed(), FAILED, decision(Action.RESUME)),
+            {"case.resumed": {**NAMED, "into": "blocking"}},
+        ),
+        (
+            (REPORTED, assessed(), FAILED, decision(Action.GIVE_UP)),
+            {"case.given_up": NAMED, "case.closed": {"outcome": "given_up"}},
+        ),
+        (WATCHED, {"watch.begun": {"target": "3-2", "until": NOW + timedelta(days=30)}}),
+        ((*WATCHED, sighted(ordinal=4)), {"case.resurfaced": {**SEEN, "ordinal": 4}}),
+        ((*WATCHED, SIGHTED, sighted("contact/2")), {"case.sighted": {**SEEN, "statement": "contact/2"}}),
+        ((REPORTED, NEEDS_APPROVAL, SIGHTED), {"case.sighted": SEEN}),
+        (
+            (*WATCHED, sighted("found/1", Cause.FOUND, BACK)),
+            {
+                "case.resurfaced": {**SEEN, "statement": "found/1", "cause": "found"},
+                "case.ruled": {
+                    **{"decision": None, "by": None, "verdict": "found"},
+                    **{"why": "policy rules so", "reinstate": False},
+                },
+                "case.closed": {"outcome": "found"},
+            },
+        ),
+        (
+            (*WATCHED, SIGHTED, decision(Action.RULE, verdict=Verdict.CLONE)),
+            {
+                "case.ruled": {**NAMED, "verdict": "clone", "reinstate": False},
+                "case.closed": {"outcome": "clone"},
+            },
+        ),
+        (
+            (*WATCHED, FOUND, decision(Action.RULE, verdict=Verdict.FOUND, reinstate=True)),
+            {"case.ruled": {**NAMED, "verdict": "found", "reinstate": True}},
+        ),
+        (
+            (*WATCHED, FOUND, REINSTATE, Withdrawn(), Reinstated(serial="3-1")),
+            {"case.reinstated": {"serial": "3-1"}, "case.closed": {"outcome": "found"}},
+        ),
+        ((*WATCHED, LoseReplacement(to="c-2")), {"replacement.lost": {"case": "c-2"}}),
+        ((DAMAGED, *WATCHED[1:], RETURNED), {"case.returned": {"statement": "returned/1", "occurred": NOW}}),
+        (
+            (DAMAGED, NEEDS_APPROVAL, RETURNED, decision(Action.APPROVE), BLOCKED, REPLACED),
+            {
+                "watch.begun": {"target": "3-2", "until": NOW + timedelta(days=30)},
+                "case.returned": {"statement": "returned/1", "occurred": NOW},
+            },
+        ),
+        (
+            (REPORTED, NEEDS_APPROVAL, CONDITIONAL, BLOCKED, REPLACED, decision(Action.MEET, "D-2")),
+            {"condition.met": {**NAMED, "decision": "D-2"}},
+        ),
+        ((REPORTED, assessed(ESCALATING), elapsed(24, ESCALATING)), {"approval.reminded": {}}),
+        (
+            (REPORTED, assessed(ESCALATING), elapsed(48, ESCALATING)),
+            {"approval.overdue": {"undecided": "escalate", "escalated_to": ("bob",)}},
+        ),
+        ((*WATCHED, ELAPSED), {"case.closed": {"outcome": "lost_for_ever"}}),
+    ],
+)
+def test_a_fact_carries_all_that_the_command_brought(journey: tuple[Command, ...], stated: dict[str, Any]) -> None:
+    before = after(*journey[:-1])[0]
+
+    assert {fact.name: fact.model_dump() for fact in step(before, journey[-1])} == stated
+
+
+def test_a_report_and_the_decision_on_it_are_known_in_full() -> None:
+    reserved = Reservation(at=NOW, ordinal=1, limit=1)
+    within, _ = after(REPORTED, assessed(QUOTA, reserved))
+    beyond, _ = after(REPORTED, USED_UP)
+    opened, _ = after(REPORTED, Report(report=report(report="R-2", reporter={"role": "holder", "name": "h-1"})))
+
+    assert (opened.report, opened.reports, opened.reporters) == (report(), ("R-1", "R-2"), ("crm", "h-1"))
+    assert (opened.sequence, opened.material) == (2, 2)
+    assert (opened.holder, opened.licences, opened.owes, opened.beyond_quota) == (None, (), False, False)
+    assert (within.policy_version, within.ordinal, within.limit, within.beyond_quota) == (1, 1, 1, False)
+    assert (within.facts, within.holder, within.licences) == (facts(licence()), "h-1", (licence(),))
+    assert (beyond.ordinal, beyond.limit, beyond.beyond_quota, beyond.decision) == (None, 1, True, "needs_approval")
+
+
+def test_what_is_due_is_forgotten_once_it_came_or_somebody_decided() -> None:
+    waiting, _ = after(REPORTED, assessed(ESCALATING))
+    reminded, _ = after(REPORTED, assessed(ESCALATING), elapsed(24, ESCALATING))
+    overdue, _ = after(REPORTED, assessed(ESCALATING), elapsed(48, ESCALATING))
+    approved, _ = after(REPORTED, assessed(ESCALATING), decision(Action.APPROVE))
+
+    assert (waiting.remind, waiting.due) == (NOW + 24 * HOUR, NOW + 48 * HOUR)
+    assert (reminded.remind, reminded.due) == (None, NOW + 48 * HOUR)
+    assert (overdue.remind, overdue.due) == (approved.remind, approved.due) == (None, None)
+
+
+@pytest.mark.parametrize("passes", [-1, 0])
+def test_what_is_due_happens_at_its_instant_and_not_before(passes: int) -> None:
+    early, moment = passes < 0, timedelta(seconds=passes)
+    rejecting = Policy(rules=(Rule(mode=Mode.MANUAL, approval=Approval(due_hours=48, undecided=Undecided.REJECT)),))
+    reminding = Policy(rules=(Rule(mode=Mode.MANUAL, approval=Approval(due_hours=48, remind_hours=24)),))
+    waiting = (REPORTED, assessed(WAITS), Blocked(at=NOW, policy=WAITS))
+    awaiting = (FORGOTTEN, assessed(), BLOCKED, NoTarget(at=NOW, tickets=()))
+    for journey, policy, due in (
+        ((REPORTED, assessed(rejecting)), rejecting, 48 * HOUR),
+        ((REPORTED, assessed(reminding)), reminding, 24 * HOUR),
+        (waiting, WAITS, 24 * HOUR),
+        (awaiting, POLICY, ENROLMENT),
+        (WATCHED, POLICY, timedelta(days=30)),
+    ):
+        assert bool(decide(after(*journey)[0], Elapsed(at=NOW + due + moment, policy=policy))) is not early
+
+
+def test_all_that_was_decided_and_tried_is_kept_with_who_decided_last() -> None:
+    state, _ = after(
+        REPORTED,
+        DEAR,
+        decision(Action.ASK, "D-1", evidence=("photo",)),
+        decision(Action.ASK, "D-2", by="bob", evidence=("invoice", "photo")),
+        decision(Action.APPROVE, "D-3", by="h-1"),
+        decision(Action.APPROVE, "D-4"),
+    )
+
+    assert state.decisions == (("D-1", None), ("D-2", None), ("D-3", "own_case"), ("D-4", None))
+    assert (state.decided_by, state.asked, state.first_approval) == ("ann", ("photo", "invoice"), "ann")
+
+
+def test_evidence_is_kept_once_in_the_order_in_which_it_came() -> None:
+    more = evidence("invoice", "photo", statement="evidence/2", policy=MANUAL)
+    state, _ = after(REPORTED, NEEDS_APPROVAL, evidence("photo", policy=MANUAL), more)
+
+    assert (state.evidence, state.seen) == (("photo", "invoice"), ("evidence/1", "evidence/2"))
+
+
+def test_only_the_last_statements_are_remembered() -> None:
+    many = [evidence("photo", statement=f"evidence/{number}", policy=MANUAL) for number in range(SEEN_LIMIT + 1)]
+    state, _ = after(REPORTED, NEEDS_APPROVAL, *many)
+
+    assert state.seen == tuple(f"evidence/{number}" for number in range(1, SEEN_LIMIT + 1))
+
+
+def test_refused_contacts_are_told_apart_by_number_and_other_statements_by_name() -> None:
+    state, _ = after(*WATCHED, sighted(ordinal=1), sighted("contact/3", ordinal=3), FOUND)
+
+    assert (state.seen_to, state.seen_beyond, state.seen, state.sightings) == (1, (3,), ("found/1",), 3)
+    assert [state.knows_sighting("contact/9", number) for number in (1, 2, 3, 4)] == [True, False, True, False]
+    assert state.knows_sighting("found/1", None)
+    assert not state.knows_sighting("found/2", None)
+
+
+def test_what_turned_up_is_known_as_back_only_when_it_was_returned() -> None:
+    returned, _ = after(*WATCHED, RETURNED)
+    found, _ = after(*WATCHED, FOUND)
+
+    assert (returned.returned, found.returned) == ("returned/1", None)
+
+
+def test_a_case_of_which_nothing_was_issued_recovered_nothing() -> None:
+    rejected, _ = after(REPORTED, NEEDS_APPROVAL, decision(Action.REJECT))
+    watched, _ = after(*WATCHED)
+    withdrawn, _ = after(*WATCHED, FOUND, REINSTATE, Withdrawn())
+
+    assert (rejected.recovered, rejected.outcome, watched.recovered) == (False, Outcome.REJECTED, True)
+    assert (watched.withdrawn, withdrawn.withdrawn) == (False, True)
+
+
+def test_a_fact_that_cannot_follow_is_named_with_where_the_case_stands() -> None:
+    closed, _ = after(REPORTED, NEEDS_APPROVAL, decision(Action.REJECT))
+
+    with pytest.raises(UnexpectedFactError, match=r"^loss\.reported in closed$"):
+        fold(closed, report(report="R-2"))
+    with pytest.raises(UnexpectedFactError, match=r"^waiting\.begun in a case that does not exist$"):
+        fold(None, step(after(REPORTED, assessed(WAITS))[0], Blocked(at=NOW, policy=WAITS))[0])
+
+
+# Who may decide, and which denial is told.
+
+
+def denied(journey: tuple[Command, ...], tried: Decide) -> str | None:
+    state, _ = after(*journey, tried)
+    return state.denial_of(tried.order.decision)
+
+
+def test_the_first_reason_against_a_decision_is_the_one_that_is_told() -> None:
+    asked = (REPORTED, assessed(ESCALATING), elapsed(48, ESCALATING))
+
+    assert denied(WATCHED, decision(Action.CANCEL, by="h-1", listed=False)) == Code.NOT_A_SUPERVISOR
+    assert denied(WATCHED, decision(Action.CANCEL, by="h-1")) == Code.OWN_CASE
+    assert denied(WATCHED, decision(Action.CANCEL, on=1)) == Code.TOO_LATE
+    assert denied(WATCHED, decision(Action.MEET, on=1)) == Code.NOTHING_TO_DECIDE
+    assert denied(WATCHED, decision(Action.REJECT)) == Code.NOTHING_TO_DECIDE
+    assert denied(asked, decision(Action.REJECT, on=1)) == Code.STALE
+    assert denied(asked, decision(Action.REJECT)) == Code.NOT_ESCALATED_TO
+    assert denied(asked, decision(Action.REJECT, by="bob")) is None
+
+
+def test_an_original_is_reinstated_only_while_it_can_be() -> None:
+    cloud = Report(report=report(kind=Kind.CLOUD, reason=Reason.STOLEN))
+    back = (cloud, assessed(kind=Kind.CLOUD), BLOCKED, replaced(), FOUND)
+
+    assert denied(back, REINSTATE) == Code.NOTHING_TO_DECIDE
+    assert denied((*WATCHED, FOUND, REINSTATE), decision(Action.RULE, verdict=Verdict.FOUND, reinstate=True)) == (
+        Code.NOTHING_TO_DECIDE
+    )
+    assert denied((*WATCHED, FOUND), REINSTATE) is None
+    assert denied((*WATCHED, LoseReplacement(to="c-2"), FOUND), REINSTATE) == Code.REPLACEMENT_LOST
+
+
+def test_goodwill_is_asked_for_beyond_the_quota_and_never_needed_within() -> None:
+    within = (REPORTED, assessed(MANUAL))
+
+    assert denied(within, decision(Action.APPROVE)) is denied(within, decision(Action.APPROVE, goodwill=True)) is None
+    assert denied((REPORTED, USED_UP), decision(Action.APPROVE, by="bob", policy=QUOTA)) == Code.BEYOND_QUOTA
+
+
+@pytest.mark.parametrize("kind", [Kind.ACT, Kind.DONGLE])
+def test_a_condition_is_set_where_licences_are_issued_anew(kind: Kind) -> None:
+    reason = Reason.SAME_HARDWARE if kind is Kind.ACT else Reason.LOST
+    journey = (Report(report=report(kind=kind, reason=reason)), assessed(MANUAL))
+
+    assert denied(journey, CONDITIONAL) is None
+    assert denied((DAMAGED, NEEDS_APPROVAL), CONDITIONAL) == Code.NO_CONDITION
+
+
+# What policy decides again.
+
+PROOF = Rule(
+    mode=Mode.HYBRID,
+    limits=Limits(evidence=("photo", "police_report")),
+    approval=Approval(due_hours=48, remind_hours=24),
+    four_eyes_above_cents=0,
+)
+
+
+def test_a_case_that_still_needs_a_person_keeps_its_deadlines_and_its_four_eyes() -> None:
+    policy = Policy(rules=(PROOF,))
+    later = Bring(
+        evidence=Evidence(statement="evidence/1", by="h-1", evidence=("photo",)), at=NOW + HOUR, policy=policy
+    )
+    state, written = after(REPORTED, assessed(policy), later)
+
+    assert told(written)[-2:] == ["evidence.given", "case.decided"]
+    assert state.reasons == ("evidence is missing: police_report",)
+    assert (state.remind, state.due, state.four_eyes) == (NOW + 24 * HOUR, NOW + 48 * HOUR, True)
+
+
+def test_evidence_that_changes_nothing_decides_nothing_again() -> None:
+    policy = Policy(rules=(PROOF,))
+    _, written = after(REPORTED, assessed(policy), evidence("invoice", policy=policy))
+    _, late = after(*WATCHED, evidence("photo"))
+    _, closed = after(REPORTED, NEEDS_APPROVAL, decision(Action.REJECT), evidence("photo"))
+
+    assert told(written)[-1] == told(late)[-1] == "evidence.given"
+    assert told(closed)[-1] == "case.closed"
+
+
+def test_proven_at_last_the_case_takes_its_recovery_of_the_quota() -> None:
+    quota = Quota(recoveries=3)
+    policy = Policy(rules=(Rule(mode=Mode.HYBRID, quota=quota, limits=Limits(evidence=("photo",))),))
+    given = evidence("photo", policy=policy).model_copy(update={"reservation": Reservation(at=NOW, ordinal=2, limit=3)})
+    state, _ = after(REPORTED, assessed(policy), given)
+
+    assert (state.status, state.ordinal, state.limit) == (Status.BLOCKING, 2, 3)
+
+
+def test_a_contact_that_sends_a_case_to_a_person_keeps_its_reservation_and_says_when_it_was() -> None:
+    rule = Rule(mode=Mode.HYBRID, quota=Quota(recoveries=3), wait_hours=24)
+    policy = Policy(rules=(rule,))
+    waiting = (REPORTED, assessed(policy, Reservation(at=NOW, ordinal=2, limit=3)), Blocked(at=NOW, policy=policy))
+    state, _ = after(*waiting, sighted(policy=policy, occurred=NOW + HOUR))
+    before, _ = after(*waiting, sighted(policy=policy, occurred=NOW - timedelta(days=2)))
+
+    assert (state.status, state.ordinal, state.limit) == (Status.AWAITING_APPROVAL, 2, 3)
+    assert state.facts
+    assert state.facts.last_contact == NOW + HOUR
+    assert (before.status, before.facts) == (Status.WAITING, facts(licence()))
+
+
+# What must not happen.
+
+
+def test_what_cannot_be_worked_out_is_an_assertion_that_says_why() -> None:
+    senseless = report().model_copy(update={"reason": Reason.FORGOTTEN})
+    reported, _ = after(REPORTED)
+
+    with pytest.raises(AssertionError, match=r"^an accepted report is of a loss in the table$"):
+        loss_of(senseless)
+    with pytest.raises(AssertionError, match=r"^a case begins with a report$"):
+        decide(None, ELAPSED)
+    with pytest.raises(AssertionError, match=r"^a rule is asked for once the backend's facts are known$"):
+        rule_of(reported, POLICY)
+    with pytest.raises(AssertionError, match=r"^policy may not decide before the quota was asked$"):
+        decide_report(report(), facts(licence()), QUOTA, None)
