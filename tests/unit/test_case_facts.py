@@ -237,6 +237,25 @@ def test_all_that_was_decided_and_tried_is_kept_with_who_decided_last() -> None:
     assert (state.decided_by, state.asked, state.first_approval) == ("ann", ("photo", "invoice"), "ann")
 
 
+@pytest.mark.parametrize(
+    "journey",
+    [
+        (REPORTED, NEEDS_APPROVAL, decision(Action.REJECT)),
+        (REPORTED, assessed(), FAILED, decision(Action.GIVE_UP)),
+    ],
+)
+def test_who_ended_a_case_is_kept(journey: tuple[Command, ...]) -> None:
+    state, _ = after(*journey)
+
+    assert (state.decided_by, state.decisions) == ("ann", (("D-1", None),))
+
+
+def test_what_was_returned_is_kept_with_the_statement_that_said_so() -> None:
+    state, _ = after(DAMAGED, *WATCHED[1:], RETURNED)
+
+    assert (state.returned, state.seen) == ("returned/1", ("returned/1",))
+
+
 def test_evidence_is_kept_once_in_the_order_in_which_it_came() -> None:
     more = evidence("invoice", "photo", statement="evidence/2", policy=MANUAL)
     state, _ = after(REPORTED, NEEDS_APPROVAL, evidence("photo", policy=MANUAL), more)
@@ -354,6 +373,13 @@ def test_a_case_that_still_needs_a_person_keeps_its_deadlines_and_its_four_eyes(
     assert told(written)[-2:] == ["evidence.given", "case.decided"]
     assert state.reasons == ("evidence is missing: police_report",)
     assert (state.remind, state.due, state.four_eyes) == (NOW + 24 * HOUR, NOW + 48 * HOUR, True)
+
+
+def test_a_first_approval_is_of_what_was_decided_then_and_not_of_what_is_decided_anew() -> None:
+    policy = Policy(rules=(PROOF,))
+    state, _ = after(REPORTED, assessed(policy), decision(Action.APPROVE), evidence("photo", policy=policy))
+
+    assert (state.status, state.first_approval) == (Status.AWAITING_APPROVAL, None)
 
 
 def test_evidence_that_changes_nothing_decides_nothing_again() -> None:
