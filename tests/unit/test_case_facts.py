@@ -465,6 +465,21 @@ def test_what_is_stuck_at_going_back_may_be_resumed_though_the_replacement_is_lo
     assert denied(stuck, decision(Action.RESUME, "D-9")) is None
 
 
+def test_what_a_case_has_taken_it_does_not_take_again() -> None:
+    lost = LoseReplacement(to="c-2")
+
+    assert decide(after(REPORTED)[0], REPORTED) == []
+    assert decide(after(*WATCHED, lost)[0], lost) == decide(after(*WATCHED, ELAPSED)[0], lost) == []
+
+
+def test_a_wait_that_is_over_at_this_instant_is_over() -> None:
+    late = sighted(policy=QUIET, occurred=NOW + HOUR)
+    approved = (*waiting_since(None), late, decision(Action.APPROVE, policy=QUIET))
+
+    assert after(*approved, Blocked(at=NOW + 24 * HOUR, policy=QUIET))[0].status is Status.REPLACING
+    assert after(*approved, Blocked(at=NOW + 23 * HOUR, policy=QUIET))[0].status is Status.WAITING
+
+
 # What must not happen.
 
 
