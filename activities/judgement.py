@@ -101,11 +101,11 @@ def judge(known: Known, stated: ContactStatement) -> Judgement:
             return activated
         shown = activated
     refusals = _Refusals(known)
-    whole = _judge_container(known, shown, stated.fingerprint, refusals)
+    _judge_container(known, shown, stated.fingerprint, refusals)
     served: list[Licence] = []
     if not refusals.by_subject:
         served = _judge_licences(known, stated.licences, refusals)
-    told = _told(known, whole, refusals)
+    told = _told(known, refusals)
     own = [measure for measure in told if measure.serial == known.container.serial]
     confirms = [
         measure
@@ -152,9 +152,9 @@ def _activation(known: Known, shown: dict[str, str]) -> Judgement | int:
     return max(former, default=None) or mismatch
 
 
-def _judge_container(known: Known, shown: int, fingerprint: dict[str, str] | None, refusals: _Refusals) -> str:
-    """Refuse an activation, or access data, that is blocked or superseded; what measures on it aim at. An old one that
-    the holder of the current one shows counts as the current one."""
+def _judge_container(known: Known, shown: int, fingerprint: dict[str, str] | None, refusals: _Refusals) -> None:
+    """Refuse an activation, or access data, that is blocked or superseded. An old one that the holder of the current
+    one shows counts as the current one."""
     container = known.container
     if shown > container.generation:
         raise NotYetKnownError(
@@ -171,7 +171,6 @@ def _judge_container(known: Known, shown: int, fingerprint: dict[str, str] | Non
         refusals.refuse(name, None)
     elif generation <= container.returned:
         refusals.refuse(name, None, RETURNED)
-    return name
 
 
 def _judge_licences(known: Known, presented: Iterable[Presented], refusals: _Refusals) -> list[Licence]:
@@ -200,13 +199,13 @@ def _judge_licences(known: Known, presented: Iterable[Presented], refusals: _Ref
     return served
 
 
-def _told(known: Known, whole: str, refusals: _Refusals) -> tuple[Standing, ...]:
-    """The measures that a container is told: on itself, on what it is refused, and on licences that were taken out of
-    it; but no removal that it has confirmed."""
+def _told(known: Known, refusals: _Refusals) -> tuple[Standing, ...]:
+    """The measures that a container is told: on what it is refused, be it itself, and on licences that were taken out
+    of it; but no removal that it has confirmed."""
     serial = known.container.serial
 
     def aims_here(measure: Standing) -> bool:
-        if measure.subject == whole or measure.subject in refusals.by_subject:
+        if measure.subject in refusals.by_subject:
             return True
         aim, name, _ = measure.subject.split("/")
         licence = known.licences.get(LicenceId(name)) if aim == Aim.LICENCE else None

@@ -1,6 +1,6 @@
 """What a case states: its facts carry all that the command brought, and the state keeps what they say."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -54,6 +54,7 @@ from workflows.commands import (
     NoTarget,
     Reinstated,
     Report,
+    Settled,
     Withdrawn,
 )
 from workflows.deciding import ENROLMENT, decide, rule_of
@@ -236,6 +237,25 @@ def test_all_that_was_decided_and_tried_is_kept_with_who_decided_last() -> None:
     assert (state.decided_by, state.asked, state.first_approval) == ("ann", ("photo", "invoice"), "ann")
 
 
+@pytest.mark.parametrize(
+    "journey",
+    [
+        (REPORTED, NEEDS_APPROVAL, decision(Action.REJECT)),
+        (REPORTED, assessed(), FAILED, decision(Action.GIVE_UP)),
+    ],
+)
+def test_who_ended_a_case_is_kept(journey: tuple[Command, ...]) -> None:
+    state, _ = after(*journey)
+
+    assert (state.decided_by, state.decisions) == ("ann", (("D-1", None),))
+
+
+def test_what_was_returned_is_kept_with_the_statement_that_said_so() -> None:
+    state, _ = after(DAMAGED, *WATCHED[1:], RETURNED)
+
+    assert (state.returned, state.seen) == ("returned/1", ("returned/1",))
+
+
 def test_evidence_is_kept_once_in_the_order_in_which_it_came() -> None:
     more = evidence("invoice", "photo", statement="evidence/2", policy=MANUAL)
     state, _ = after(REPORTED, NEEDS_APPROVAL, evidence("photo", policy=MANUAL), more)
@@ -355,6 +375,13 @@ def test_a_case_that_still_needs_a_person_keeps_its_deadlines_and_its_four_eyes(
     assert (state.remind, state.due, state.four_eyes) == (NOW + 24 * HOUR, NOW + 48 * HOUR, True)
 
 
+def test_a_first_approval_is_of_what_was_decided_then_and_not_of_what_is_decided_anew() -> None:
+    policy = Policy(rules=(PROOF,))
+    state, _ = after(REPORTED, assessed(policy), decision(Action.APPROVE), evidence("photo", policy=policy))
+
+    assert (state.status, state.first_approval) == (Status.AWAITING_APPROVAL, None)
+
+
 def test_evidence_that_changes_nothing_decides_nothing_again() -> None:
     policy = Policy(rules=(PROOF,))
     _, written = after(REPORTED, assessed(policy), evidence("invoice", policy=policy))
@@ -385,6 +412,72 @@ def test_a_contact_that_sends_a_case_to_a_person_keeps_its_reservation_and_says_
     assert state.facts
     assert state.facts.last_contact == NOW + HOUR
     assert (before.status, before.facts) == (Status.WAITING, facts(licence()))
+
+
+def test_evidence_brought_beyond_the_quota_changes_nothing() -> None:
+    state, written = after(REPORTED, USED_UP, evidence("photo", policy=QUOTA))
+
+    assert told(written)[-1] == "evidence.given"
+    assert (state.status, state.ordinal, state.limit) == (Status.AWAITING_APPROVAL, None, 1)
+
+
+QUIET = Policy(rules=(Rule(mode=Mode.HYBRID, limits=Limits(), wait_hours=24),))
+
+
+def waiting_since(last_contact: datetime | None) -> tuple[Command, ...]:
+    return REPORTED, assessed(QUIET, last_contact=last_contact), Blocked(at=NOW, policy=QUIET)
+
+
+def test_a_parcel_is_no_contact_and_policy_does_not_decide_again() -> None:
+    state, _ = after(*waiting_since(None), sighted("returned/1", Cause.RETURNED, QUIET, occurred=NOW + HOUR))
+
+    assert (state.status, state.returned) == (Status.WAITING, "returned/1")
+
+
+def test_a_contact_at_the_very_time_of_the_loss_is_not_after_it_and_a_later_one_is() -> None:
+    lost = REPORTED.report.occurred
+    same, _ = after(*waiting_since(lost), sighted(policy=QUIET, occurred=lost))
+    later, _ = after(*waiting_since(lost), sighted(policy=QUIET, occurred=lost + HOUR))
+
+    assert (same.status, later.status) == (Status.WAITING, Status.AWAITING_APPROVAL)
+
+
+def test_nobody_is_named_where_an_overdue_approval_is_not_escalated() -> None:
+    approval = Approval(due_hours=48, undecided=Undecided.KEEP_WAITING, escalate_to=("bob",))
+    policy = Policy(rules=(Rule(mode=Mode.MANUAL, approval=approval),))
+    state, _ = after(REPORTED, assessed(policy), elapsed(48, policy))
+
+    assert (state.status, state.escalated_to) == (Status.AWAITING_APPROVAL, ())
+
+
+def test_the_last_confirmation_counts_once_and_only_where_something_can_still_come_of_it() -> None:
+    settled, _ = after(REPORTED, assessed(), Settled())
+
+    assert settled.settled
+    assert decide(settled, Settled()) == []
+    assert decide(after(*WATCHED, ELAPSED)[0], Settled()) == []
+    assert decide(after(*WATCHED, FOUND, REINSTATE)[0], Settled()) == []
+
+
+def test_what_is_stuck_at_going_back_may_be_resumed_though_the_replacement_is_lost_for_the_backend_judges_it() -> None:
+    stuck = (*WATCHED, FOUND, REINSTATE, FAILED, LoseReplacement(to="c-2"))
+
+    assert denied(stuck, decision(Action.RESUME, "D-9")) is None
+
+
+def test_what_a_case_has_taken_it_does_not_take_again() -> None:
+    lost = LoseReplacement(to="c-2")
+
+    assert decide(after(REPORTED)[0], REPORTED) == []
+    assert decide(after(*WATCHED, lost)[0], lost) == decide(after(*WATCHED, ELAPSED)[0], lost) == []
+
+
+def test_a_wait_that_is_over_at_this_instant_is_over() -> None:
+    late = sighted(policy=QUIET, occurred=NOW + HOUR)
+    approved = (*waiting_since(None), late, decision(Action.APPROVE, policy=QUIET))
+
+    assert after(*approved, Blocked(at=NOW + 24 * HOUR, policy=QUIET))[0].status is Status.REPLACING
+    assert after(*approved, Blocked(at=NOW + 23 * HOUR, policy=QUIET))[0].status is Status.WAITING
 
 
 # What must not happen.

@@ -152,6 +152,12 @@ def test_a_blocked_licence_is_refused_whether_or_not_it_is_presented_and_the_oth
     assert (judgement.served, judgement.told) == ((other,), (BLACKLISTED,))
 
 
+def test_a_blocked_licence_that_another_container_holds_is_refused_here_too() -> None:
+    judgement = judge(known(licence("3-2", 1), measures=(BLACKLISTED,), serial="3-9"), contact(("L-1", 1)))
+
+    assert judgement.refused == Refused(Code.BLOCKED, (CASE,))
+
+
 def test_of_several_refusals_a_block_is_told_first_with_all_cases_each_once() -> None:
     again = replace(BLACKLISTED, measure=Measure.WITHDRAWAL)
     gone = licence("3-2", 2, "L-2")
