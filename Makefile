@@ -34,9 +34,6 @@ soak: $(VENV)/.dev ## Try the invariants on 10,000 random histories.
 	@LOSTFOUND_SOAK=1 exec $(BIN)/pytest tests/machine -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 mutants: $(VENV)/.mutants ## Change the rules in 3,000 small ways, and tell which of them no test finds.
-	@PATH="$(CURDIR)/$(BIN):$$PATH" exec nice -n 10 $(BIN)/python -m tests.mutants $(ARGS)
-
-mutants: $(VENV)/.mutants ## Change the rules in 3,000 small ways, and tell which of them no test finds.
 	@PATH="$(CURDIR)/$(BIN):$$PATH" exec nice -n 10 $(BIN)/python -m tests.mutants
 
 bench: $(VENV)/.dev ## Measure speed and memory; ARGS=--strict fails when a bar is missed.

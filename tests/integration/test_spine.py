@@ -14,7 +14,7 @@ from joserfc import jws
 from joserfc.errors import BadSignatureError
 from joserfc.jwk import KeySet
 
-from events.terms import CaseId, LicenceId, VendorId
+from events.terms import CaseId, LicenceId, Serial, VendorId
 from infra.wiring import prepare
 from projections.queries import Queries, open_queries
 from tests.foreign import BackOffice, Reader, now
@@ -51,6 +51,14 @@ class Installation:
                         return
                 await asyncio.sleep(0.1)
 
+    async def knows(self, vendor: str, serial: str) -> None:
+        """Return once a container is in the views: one that may take a replacement is then at hand."""
+
+        async def holds(views: Queries) -> bool:
+            return await views.container(VendorId(vendor), Serial(serial)) is not None
+
+        await self.until(holds)
+
     async def stand(self, vendor: str, status: str, count: int = 1) -> list[dict[str, Any]]:
         """The vendor's cases as the command line lists them, once so many stand there."""
 
@@ -83,6 +91,8 @@ async def lostfound(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[I
 async def test_a_reported_loss_becomes_a_blocked_original_and_a_signed_replacement(lostfound: Installation) -> None:
     office = lostfound.add_vendor("first")
     office.stock("3-1", "h-1", licences=2)
+    office.flush()
+    await lostfound.knows("first", "3-1-s")
     office.report("R-1", "3-1")
     office.flush()
 
