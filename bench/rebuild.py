@@ -22,7 +22,7 @@ from events.topics import LOG
 from infra.settings import Settings
 from projections.replay import rebuild
 from projections.schema import prepare_views
-from tests.stories import STORIES
+from tests.stories import tell_all
 from tests.worlds import World
 
 CASES = 10_000
@@ -130,8 +130,7 @@ def _generated(vendor: VendorId) -> list[Sealed]:
     for number in range(CASES_PER_VENDOR):
         world.lose(vendor, number, waits=number % 3 == 0, again=number % 5 == 0)
     for number in range(CASES_PER_VENDOR // 20):
-        for tell in STORIES:
-            tell(world, vendor, number)
+        tell_all(world, vendor, number)
     return list(_by_turns(list(world.streams.values())))
 
 

@@ -341,3 +341,18 @@ def lose_twice(world: World, vendor: VendorId, number: int, steps: int = STEPS) 
 
 STORIES: tuple[Story, ...] = (activate, open_access, mend, reject, ponder, spend, find, lose_twice)
 """Together with `World.lose` they hold every fact of the catalogue."""
+
+
+def tell_all(world: World, vendor: VendorId, number: int) -> None:
+    """Write every story into a world."""
+    for story in STORIES:
+        story(world, vendor, number)
+
+
+def whole(vendor: VendorId) -> World:
+    """A world with every fact of the catalogue."""
+    world = World()
+    world.add_vendor(vendor)
+    world.lose(vendor, 1, waits=True, again=True)
+    tell_all(world, vendor, 1)
+    return world

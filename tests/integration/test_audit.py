@@ -14,7 +14,7 @@ from events.terms import VendorId
 from tests.breaches import PLANTED
 from tests.integration.logs import Log
 from tests.services import Services
-from tests.stories import STORIES
+from tests.stories import tell_all
 from tests.worlds import World, interleaved
 
 pytestmark = pytest.mark.integration
@@ -38,8 +38,7 @@ async def test_a_healthy_log_breaches_nothing_and_planted_breaches_are_named(log
     healthy.add_vendor(VendorId("acme"))
     for number in range(3):
         healthy.lose(VendorId("acme"), number, waits=number == 1, again=number == 2)
-        for tell in STORIES:
-            tell(healthy, VendorId("acme"), number)
+        tell_all(healthy, VendorId("acme"), number)
     await log.write(records(healthy))
     before = audit(log_services)
     planted = World()

@@ -67,6 +67,7 @@ def told(written: list[CaseFact]) -> list[str]:
 
 UNTIL = NOW + timedelta(days=30)
 LATER = NOW + timedelta(days=400)
+HOUR = timedelta(hours=1)
 REPORTED = Report(report=report())
 
 
@@ -130,6 +131,7 @@ def elapsed(hours: int, policy: Policy) -> Elapsed:
     return Elapsed(at=NOW + timedelta(hours=hours), policy=policy)
 
 
+WAITS = Policy(rules=(Rule(wait_hours=24),))
 QUOTA = Policy(rules=(Rule(mode=Mode.HYBRID, quota=Quota(per=QuotaSubject.HOLDER, recoveries=1, goodwill=("bob",))),))
 USED_UP = assessed(QUOTA, Reservation(at=NOW, ordinal=None, limit=1))
 

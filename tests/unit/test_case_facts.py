@@ -20,6 +20,7 @@ from tests.unit.journey import (
     FAILED,
     FORGOTTEN,
     FOUND,
+    HOUR,
     MANUAL,
     NEEDS_APPROVAL,
     NO_TARGET,
@@ -32,6 +33,7 @@ from tests.unit.journey import (
     RETURNED,
     SIGHTED,
     USED_UP,
+    WAITS,
     WATCHED,
     after,
     assessed,
@@ -61,9 +63,7 @@ from workflows.deciding import ENROLMENT, decide, rule_of
 from workflows.limits import Limits
 from workflows.policy import Approval, Policy, Quota, Resurfaced, Rule, decide_report, loss_of
 
-HOUR = timedelta(hours=1)
 NAMED: dict[str, Any] = {"decision": "D-1", "by": "ann", "why": "as I see it"}
-WAITS = Policy(rules=(Rule(wait_hours=24),))
 BACK = Policy(rules=(Rule(resurfaced=Resurfaced(found=Verdict.FOUND)),))
 SEEN = {"statement": "contact/1", "cause": "sighting", "occurred": NOW, "ordinal": None}
 

@@ -37,7 +37,7 @@ from projections.folds import fold_fact, needs, read
 from projections.rows import Rows
 from projections.tables import CONTAINERS, FOLDED, STREAMS, Key, Table
 from tests.oracle import Tables, expected, in_order
-from tests.stories import STORIES
+from tests.stories import STORIES, whole
 from tests.unit.facts import report
 from tests.worlds import NOW, STEPS, World, as_log, interleaved
 
@@ -90,16 +90,6 @@ def logs(draw: st.DrawFn) -> tuple[World, list[Sealed]]:
     return world, records
 
 
-def told_in_full() -> World:
-    """A world with every story."""
-    world = World()
-    world.add_vendor(ACME)
-    world.lose(ACME, 1, waits=True, again=True)
-    for tell in STORIES:
-        tell(world, ACME, 1)
-    return world
-
-
 @given(logs())
 def test_every_interleaving_with_any_copies_gives_the_rows_that_the_facts_say(
     drawn: tuple[World, list[Sealed]],
@@ -112,7 +102,7 @@ def test_every_interleaving_with_any_copies_gives_the_rows_that_the_facts_say(
 
 def test_fact_by_fact_the_rows_are_what_the_facts_say_with_none_at_hand_but_those_needed() -> None:
     """As the store does it when every fact is a batch: only what it lacks is new, only what it has is changed."""
-    log = as_log([record for stream in told_in_full().streams.values() for record in stream], 3)
+    log = as_log([record for stream in whole(ACME).streams.values() for record in stream], 3)
     stored: dict[Table[Any], dict[Key, Any]] = {table: {} for table in FOLDED}
     for count, record in enumerate(log, start=1):
         fact, rows = read(record), Rows()
@@ -154,7 +144,7 @@ def test_a_copy_that_says_something_else_stops_the_fold(drawn: tuple[World, list
 
 
 def test_the_worlds_of_these_tests_hold_every_fact_of_the_catalogue() -> None:
-    streams = told_in_full().streams.values()
+    streams = whole(ACME).streams.values()
 
     assert {unseal(record.value).fact.type() for stream in streams for record in stream} == set(CATALOGUE)
 

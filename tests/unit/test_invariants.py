@@ -42,7 +42,7 @@ from projections.audit import examine
 from projections.invariants import Breach, check, judge
 from projections.ledger import Ledger
 from tests.breaches import PLANTED
-from tests.stories import STORIES
+from tests.stories import STORIES, whole
 from tests.unit.facts import report
 from tests.worlds import EYES, MANUAL, PLAIN, POLICY, QUOTA, STEPS, Life, World, as_log, interleaved
 from workflows.commands import Elapsed
@@ -106,13 +106,7 @@ def test_a_healthy_log_breaches_nothing_at_any_instant_and_in_any_order(world: W
 
 
 def test_whole_stories_breach_nothing() -> None:
-    world = World()
-    world.add_vendor(ACME)
-    world.lose(ACME, 1, waits=True, again=True)
-    for tell in STORIES:
-        tell(world, ACME, 1)
-
-    assert told(world) == []
+    assert told(whole(ACME)) == []
 
 
 @pytest.mark.parametrize("invariant", PLANTED)

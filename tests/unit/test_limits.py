@@ -122,6 +122,48 @@ ALL = Limits(
 )
 
 
+TELLS = [
+    (
+        "value_above_cents",
+        "the licences are worth 100.00, not more than 10,000.00",
+        "the licences are worth 1,234,667.89, more than 10,000.00",
+    ),
+    (
+        "licence_older_than_days",
+        "the oldest licence was first issued on 2025-03-01, not more than 365 days before the report",
+        "the oldest licence was first issued on 2025-02-28, more than 365 days before the report",
+    ),
+    (
+        "licence_younger_than_days",
+        "the youngest licence was first issued on 2025-03-01, more than 30 days before the report",
+        "the youngest licence was first issued on 2026-01-31, not more than 30 days before the report",
+    ),
+    (
+        "losses",
+        "the holder reported 1 other losses in 90 days, not more than 1",
+        "the holder reported 2 other losses in 90 days, more than 1",
+    ),
+    ("evidence", "there is police_report, photo", "evidence is missing: police_report, photo"),
+    ("holder_only", "the holder reported it", "somebody other than the holder reported it"),
+    (
+        "contact_after_loss",
+        "the container has not reported in since the loss was said to be",
+        "the container reported in at 2026-03-01 12:00 UTC, after the loss was said to be",
+    ),
+    (
+        "flagged_holder",
+        "no earlier verdict speaks against the holder",
+        "an earlier verdict speaks against the holder",
+    ),
+    (
+        "exposure_above_days",
+        "what is lost can run until 2026-03-11 12:00 UTC, not more than 10 days from the report",
+        "what is lost can run until 2026-03-12 12:00 UTC, more than 10 days from the report",
+    ),
+]
+"""Each limit with what it tells within its bound and beyond it."""
+
+
 def test_every_limit_tells_what_it_found_in_their_order() -> None:
     well = report(reporter=BY_HOLDER, evidence=("photo", "police_report"))
     old = facts(licence(first_issued=NOW - 365 * DAY, expires=NOW + 10 * DAY), losses=(NOW - DAY,))
@@ -131,54 +173,10 @@ def test_every_limit_tells_what_it_found_in_their_order() -> None:
     blamed = facts(dear, new, losses=(NOW, NOW - 89 * DAY), flagged=True, last_contact=NOW)
 
     assert [(one.setting, one.exceeded, one.told) for one in ALL.found(well, old)] == [
-        ("value_above_cents", False, "the licences are worth 100.00, not more than 10,000.00"),
-        (
-            "licence_older_than_days",
-            False,
-            "the oldest licence was first issued on 2025-03-01, not more than 365 days before the report",
-        ),
-        (
-            "licence_younger_than_days",
-            False,
-            "the youngest licence was first issued on 2025-03-01, more than 30 days before the report",
-        ),
-        ("losses", False, "the holder reported 1 other losses in 90 days, not more than 1"),
-        ("evidence", False, "there is police_report, photo"),
-        ("holder_only", False, "the holder reported it"),
-        ("contact_after_loss", False, "the container has not reported in since the loss was said to be"),
-        ("flagged_holder", False, "no earlier verdict speaks against the holder"),
-        (
-            "exposure_above_days",
-            False,
-            "what is lost can run until 2026-03-11 12:00 UTC, not more than 10 days from the report",
-        ),
+        (setting, False, within) for setting, within, _ in TELLS
     ]
     assert [(one.setting, one.exceeded, one.told) for one in ALL.found(ill, blamed)] == [
-        ("value_above_cents", True, "the licences are worth 1,234,667.89, more than 10,000.00"),
-        (
-            "licence_older_than_days",
-            True,
-            "the oldest licence was first issued on 2025-02-28, more than 365 days before the report",
-        ),
-        (
-            "licence_younger_than_days",
-            True,
-            "the youngest licence was first issued on 2026-01-31, not more than 30 days before the report",
-        ),
-        ("losses", True, "the holder reported 2 other losses in 90 days, more than 1"),
-        ("evidence", True, "evidence is missing: police_report, photo"),
-        ("holder_only", True, "somebody other than the holder reported it"),
-        (
-            "contact_after_loss",
-            True,
-            "the container reported in at 2026-03-01 12:00 UTC, after the loss was said to be",
-        ),
-        ("flagged_holder", True, "an earlier verdict speaks against the holder"),
-        (
-            "exposure_above_days",
-            True,
-            "what is lost can run until 2026-03-12 12:00 UTC, more than 10 days from the report",
-        ),
+        (setting, True, beyond) for setting, _, beyond in TELLS
     ]
 
 

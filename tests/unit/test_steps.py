@@ -1,6 +1,5 @@
 """What a case does next, from its state alone: the deed with all that the backend must be told for it, or a rest."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from tests.unit.journey import (
     FAILED,
     FORGOTTEN,
     FOUND,
+    HOUR,
     MANUAL,
     NEEDS_APPROVAL,
     NO_TARGET,
@@ -30,6 +30,7 @@ from tests.unit.journey import (
     RULED,
     SIGHTED,
     UNTIL,
+    WAITS,
     WATCHED,
     after,
     assessed,
@@ -43,8 +44,6 @@ from workflows.policy import Policy, Quota, Rule
 from workflows.steps import Block, End, Issue, Reinstate, Rest, Step, Withdraw, next_step, reserve_order
 
 KEY = CaseKey(vendor="acme", case="c-1", serial="3-1")
-WAITS = Policy(rules=(Rule(wait_hours=24),))
-HOUR = timedelta(hours=1)
 
 
 def step_after(*journey: Command, policy: Policy = POLICY) -> Step:
