@@ -18,7 +18,6 @@ from rich.console import Console
 
 from bench import cases, contacts, first, lag, memory, rebuild
 from bench.result import Result, table, write
-from infra.roles import spare_what_stays
 from infra.wiring import prepare
 from tests.services import Services
 
@@ -30,7 +29,6 @@ async def measure(parts: list[str], say: Callable[[str], None]) -> list[Result]:
     """The figures of these parts, each with its baseline."""
     results: list[Result] = []
     begun = time.monotonic()
-    spare_what_stays()  # as every role does
 
     async def take(part: str, deed: Callable[[], Awaitable[list[Result]]]) -> None:
         if part in parts:
