@@ -18,10 +18,10 @@ from rich.console import Console
 
 from bench import cases, contacts, first, lag, memory, rebuild
 from bench.result import Result, table, write
+from infra.roles import ROLES
 from infra.wiring import prepare
 from tests.services import Services
 
-ROLES = ("worker", "projector", "inbox")
 PARTS = ("first", "contacts", "cases", "lag", "memory", "rebuild")
 
 

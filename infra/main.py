@@ -2,9 +2,6 @@
 
 import json
 import logging
-import os
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +9,7 @@ from rich.console import Console
 
 from events.errors import Code, RefusalError
 from infra import auditing, operate
+from infra.ending import leave
 from infra.settings import Settings
 from portal import cli, kinds, terminal
 
@@ -35,15 +33,11 @@ app.add_typer(views, name="views")
 @app.command()
 def serve(role: Annotated[str, typer.Argument(help="worker, projector or inbox")]) -> None:
     """Run one process of the product, as `up` does for each; for an installation with services of its own."""
-    import structlog  # here, as what is imported in other commands, because the rest need none of it
-
-    from infra import roles
+    from infra import roles  # here, as what is imported in other commands, because the rest need none of it
 
     if role not in roles.ROLES:
         raise typer.BadParameter(f"there is no role {role}; valid: {', '.join(roles.ROLES)}")
-    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], structlog.processors.JSONRenderer()])
-    prepared, ready = (os.environ.get(f"LOSTFOUND_{file}_FILE") for file in ("PREPARED", "READY"))
-    roles.serve(role, Settings(), Path(prepared) if prepared else None, Path(ready) if ready else None)
+    roles.serve(role)
 
 
 @app.command()
@@ -133,19 +127,11 @@ def _ground() -> "LocalGround":
 
 
 def main() -> None:
-    """Run the command.
-
-    Temporal's client leaves threads behind that may crash the interpreter on its way out, after all is done. So once it
-    was loaded the process ends without that way, and its exit code is what the command said.
-    """
+    """Run the command."""
     try:
         app()
     except SystemExit as end:
-        if "temporalio.bridge" not in sys.modules:
-            raise
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(end.code if isinstance(end.code, int) else int(end.code is not None))
+        leave(end.code if isinstance(end.code, int) else int(end.code is not None))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from rich.table import Table
 from infra.embedded.process import end, last_words, rotate
 from infra.errors import NOT_READY, NOT_RUNNING, Problem
 from infra.progress import CaseProgress, StartProgress, welcome
+from infra.roles import COMMANDS
 from infra.run_state import RunState, held, read_state
 from infra.settings import Settings
 from infra.supervisor import Plan, Supervisor, embedded, end_leftovers
@@ -32,14 +32,13 @@ DOWN_SECONDS = 90.0
 POLL_SECONDS = 0.1
 FOLLOW_SECONDS = 0.3
 PROBLEM_FILE = "LOSTFOUND_PROBLEM_FILE"
-ROLES = ("worker", "projector", "inbox")
 
 
 def product() -> Plan:
     """What is run beside the embedded services."""
     from infra.wiring import prepare  # here, because the other commands need none of what it imports
 
-    return Plan(prepare, {name: (sys.executable, "-m", "infra.main", "serve", name) for name in ROLES})
+    return Plan(prepare, COMMANDS)
 
 
 def register(app: typer.Typer, plan: Callable[[], Plan] = product) -> None:

@@ -12,7 +12,6 @@ Whatever was started is stopped at the end, also when the test failed.
 import asyncio
 import os
 import random
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +24,7 @@ from infra.embedded.process import Identity, last_words
 from infra.embedded.running import Running
 from infra.embedded.service import Service
 from infra.embedded.temporal import Temporal
-from infra.operate import ROLES
+from infra.roles import COMMANDS
 from infra.settings import Settings
 from infra.supervisor import Role
 
@@ -64,7 +63,7 @@ class Services:
         """`names`: the embedded services that `async with` starts, all without any; `overrides`: settings."""
         self.settings = own_settings(folder, **overrides)
         self.names = names or tuple(EMBEDDED)
-        commands = role_commands or {role: (sys.executable, "-m", "infra.main", "serve", role) for role in ROLES}
+        commands = role_commands or COMMANDS
         self._running = {name: Running(made(self.settings)) for name, made in EMBEDDED.items()}
         self._running |= {name: Running(Role(self.settings, name, argv)) for name, argv in commands.items()}
         self._started: list[str] = []

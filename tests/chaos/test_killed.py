@@ -3,12 +3,14 @@
 import asyncio
 import os
 import random
+import sys
 import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from infra.roles import ROLES
 from infra.wiring import prepare
 from tests.chaos.story import Story, views_hold_it_all
 from tests.foreign import BackOffice
@@ -18,7 +20,9 @@ pytestmark = pytest.mark.chaos
 
 REPORTS = 200
 ROLE_KILLS = 5
-VICTIMS = [*["worker", "projector", "inbox"] * ROLE_KILLS, "kafka"]
+VICTIMS = [*ROLES * ROLE_KILLS, "kafka"]
+BY_HAND = {role: (sys.executable, "-m", "infra.main", "serve", role) for role in ROLES}
+"""As `lostfound serve` starts them."""
 SECONDS = 400
 AWAY_SECONDS = 5.0
 """Not waited for luck: it is how long the service is away."""
@@ -35,7 +39,7 @@ async def test_exact_totals_after_every_process_was_killed_again_and_again(tmp_p
 
     async with Services(tmp_path) as services:
         await prepare(services.settings, lambda _: None)
-        await services.start("worker", "projector", "inbox")
+        await services.start(*ROLES)
         office = BackOffice(services.settings.bootstrap, "acme")
         for number in range(REPORTS):
             office.stock(f"3-{number}", f"h-{number}")
@@ -62,7 +66,7 @@ async def test_exact_totals_after_every_process_was_killed_again_and_again(tmp_p
     ledger = story.ledger
     print(f"kills: {dict(kills)}, copies in the log: {ledger.copies}")
     assert kills["kafka"] >= 1
-    assert min(kills[role] for role in ("worker", "projector", "inbox")) >= ROLE_KILLS
+    assert min(kills[role] for role in ROLES) >= ROLE_KILLS
     reported = Counter(one["report"] for one in ledger.named("loss.reported"))
     assert reported == {f"R-{number}": 1 for number in range(REPORTS)}
     assert len({one["subject"] for one in ledger.named("loss.reported")}) == REPORTS
@@ -75,9 +79,9 @@ async def test_exact_totals_after_every_process_was_killed_again_and_again(tmp_p
 @pytest.mark.parametrize("service", ["postgres", "temporal", "kafka"])
 async def test_a_service_that_is_away_is_waited_for(tmp_path: Path, service: str) -> None:
     deadline = time.monotonic() + SECONDS
-    async with Services(tmp_path) as services:
+    async with Services(tmp_path, role_commands=BY_HAND) as services:
         await prepare(services.settings, lambda _: None)
-        await services.start("worker", "projector", "inbox")
+        await services.start(*ROLES)
         office = BackOffice(services.settings.bootstrap, "acme")
         for number in range(10):
             office.stock(f"3-{number}", f"h-{number}")

@@ -10,7 +10,7 @@ from activities.deeds import Deeds
 from activities.outbox import Relay
 from events.log import LogWriter
 from events.terms import VendorId
-from infra.roles import case_worker
+from infra.roles.worker import case_worker
 from infra.settings import Settings
 from infra.wiring import add_vendor, open_backend
 from portal.cases import TemporalCases

@@ -15,7 +15,7 @@ from temporalio.worker import Replayer
 
 from events.terms import LOSSES, Outcome
 from infra.converter import CONVERTER
-from infra.roles import workflow_runner
+from infra.roles.worker import workflow_runner
 from workflows.loss_case import LossCase
 
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))

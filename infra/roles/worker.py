@@ -1,0 +1,60 @@
+"""The worker: runs the loss cases and their deeds, and relays the backend's outbox."""
+
+import asyncio
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.deeds import Deeds
+from activities.outbox import Relay
+from events.log import LogWriter
+from infra.roles import Ready
+from infra.settings import Settings
+from infra.wiring import open_backend, open_temporal, schedule_lease_sweep
+from workflows.lease_sweep import LeaseSweep
+from workflows.loss_case import LossCase
+
+PASSED_THROUGH = ("events", "workflows", "pydantic", "pydantic_core", "orjson", "dateutil", "aiokafka")
+SHUTDOWN = timedelta(seconds=5)
+
+
+async def run(settings: Settings, ready: Ready) -> None:
+    """Work until cancelled."""
+    client = await open_temporal(settings)
+    await schedule_lease_sweep(client, settings)
+    async with open_backend(settings) as backend, LogWriter(settings.bootstrap) as writer:
+        cases = case_worker(client, settings.task_queue, Deeds(backend, writer))
+        async with cases, asyncio.TaskGroup() as tasks:
+            tasks.create_task(Relay(settings.dsn, writer).run())
+            ready()
+
+
+def case_worker(client: Client, task_queue: str, deeds: Deeds) -> Worker:
+    """The Temporal worker that runs the loss cases."""
+    return Worker(
+        client,
+        task_queue=task_queue,
+        workflows=[LossCase, LeaseSweep],
+        activities=[
+            deeds.assess,
+            deeds.reserve,
+            deeds.supervisors,
+            deeds.block,
+            deeds.issue,
+            deeds.withdraw,
+            deeds.keep,
+            deeds.reinstate,
+            deeds.close,
+            deeds.sweep_leases,
+            deeds.append,
+        ],
+        workflow_runner=workflow_runner(),
+        graceful_shutdown_timeout=SHUTDOWN,
+    )
+
+
+def workflow_runner() -> SandboxedWorkflowRunner:
+    """Runs workflows in the sandbox, without importing anew what is known to be deterministic."""
+    return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH))
