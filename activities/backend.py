@@ -17,7 +17,7 @@ from pydantic import JsonValue
 from activities import access, inventory, reinstating
 from activities.assessing import assess
 from activities.claims import case_of_report, claim, open_cases
-from activities.contacts import contact, return_activation
+from activities.contacts import contact, ordinary, return_activation
 from activities.issuing import Signer, issue
 from activities.leases import resume, sweep
 from activities.measures import order_measures, settle
@@ -97,6 +97,10 @@ class EmbeddedBackend:
 
     async def contact(self, vendor: VendorId, stated: ContactStatement, received: datetime) -> ContactAnswer:
         """Serve or refuse a container that reports in; a contact said again is answered as before."""
+        async with self._pool.connection() as connection:
+            answer = await ordinary(connection, vendor, stated, received, datetime.now(UTC), self._signer)
+        if answer is not None:
+            return answer
         async with self._transaction() as tx:
             return await contact(tx, vendor, stated, received, datetime.now(UTC), self._signer)
 

@@ -1,39 +1,51 @@
-"""Contacts: a container that reports in is served or refused, in the caller's transaction, under its lock.
+"""Contacts: a container that reports in is served or refused.
 
-An ordinary contact is the most frequent deed of all, so its transaction makes two round trips: one to begin, lock and
-read, one to write and commit.
+An ordinary contact, of a container that shows nothing but itself and for which nothing is ordered, is the most frequent
+deed of all. It takes two statements: one looks, the other takes the container's lock and writes, if the head of its
+stream is still the one that was seen. For whatever changes how a contact is judged is a fact in that stream, stated by
+the transaction that changes it, under that lock. Any other contact is judged in a transaction that has the lock first.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
 import orjson
 from psycopg import AsyncConnection
-from psycopg.rows import class_row, dict_row
+from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from activities.issuing import Signer, status_indices
 from activities.judgement import Activation, Judgement, Known, answer_of, facts_of, judge, renewed_at
 from activities.leases import first_notice
 from activities.measures import STANDING, Standing, confirm, count_refused, settled_by
-from activities.outbox import TELL, state, stream_of, told
-from activities.rows import CONTAINER, LICENCE_COLUMNS, Container, Licence, every, lock_container, unknown_container
+from activities.outbox import state, stream_of, told
+from activities.rows import (
+    CONTAINER,
+    CONTAINER_COLUMNS,
+    LICENCE_COLUMNS,
+    Container,
+    Licence,
+    every,
+    lock_container,
+    unknown_container,
+)
 from activities.signing import Receipt
 from events.backend_facts import (
     ActivationReturned,
 )
 from events.envelope import Head
 from events.errors import Code, NotYetKnownError, RefusalError
+from events.fact import Fact
 from events.inbox import ContactStatement, DeactivationStatement
 from events.licensing import CaseKey, ContactAnswer, ReceiptAnswer
-from events.terms import Contact, Kind, Match, Measure, MeasureState, Serial, VendorId
+from events.terms import Contact, Kind, LicenceId, Match, Measure, MeasureState, Serial, VendorId
 
 
 def _reading(licences: str, measures: str, more: str = "") -> str:
-    """The statement that looks at what is known: these licences, the measures on these, and more."""
+    """The statement that looks at what is known of a container: these licences, the measures on these, and more."""
     return f"""
-select
+select {CONTAINER_COLUMNS},
     (select issuer from backend.vendors where vendor = %(vendor)s) as issuer,
     (
         select json_build_object('serial', serial, 'answer', answer)
@@ -47,7 +59,7 @@ select
         select json_agg(found) from (
             select {LICENCE_COLUMNS} from backend.licences where vendor = %(vendor)s and ({licences}) order by licence
         ) found
-    ) as licences,
+    ) as found_licences,
     (
         select json_agg(found) from (
             {STANDING}
@@ -55,7 +67,8 @@ select
             and state <> 'lifted' and effective <= greatest(ordered, %(processed)s)
             order by ordered, case_id, measure, subject
         ) found
-    ) as measures{more}
+    ) as found_measures{more}
+from backend.containers where vendor = %(vendor)s and serial = %(serial)s
 """
 
 
@@ -81,21 +94,34 @@ READ = _reading(
     ) as awaiting""",
 )
 
-WRITE = f"""
-with contacted as (
-    update backend.containers set last_contact = greatest(last_contact, %(received)s)
-    where vendor = %(vendor)s and serial = %(serial)s
+RECORD = """
+with held as materialized (
+    select from backend.containers where vendor = %(vendor)s and serial = %(serial)s for update
+), unchanged as materialized (
+    select s.* from held, backend.streams s
+    where s.vendor = %(vendor)s and s.stream = %(stream)s and s.sequence = %(seen)s for update of s
+), contacted as (
+    update backend.containers c set last_contact = greatest(last_contact, %(received)s)
+    from unchanged where c.vendor = %(vendor)s and c.serial = %(serial)s
 ), kept as (
     insert into backend.contacts (vendor, contact, serial, answer)
-    values (%(vendor)s, %(contact)s, %(serial)s, %(answer)s::jsonb)
+    select %(vendor)s, %(contact)s, %(serial)s, %(answer)s::jsonb from unchanged
 ), renewed as (
     update backend.licences l
     set issued = r.issued, expires = r.expires, lease_next = r.next, lease_stage = null, status_index = r.place
-    from json_to_recordset(%(renewed)s::json)
+    from unchanged, json_to_recordset(%(renewed)s::json)
         as r(licence text, issued timestamptz, expires timestamptz, next timestamptz, place bigint)
     where l.vendor = %(vendor)s and l.licence = r.licence
-), {TELL}
+), told as (
+    insert into backend.outbox (key, value)
+    select %(key)s, value from unchanged, unnest(%(values)b::bytea[]) with ordinality as facts(value, place)
+    order by place
+)
+update backend.streams s set sequence = %(sequence)s, hash = %(hash)s
+from unchanged where s.vendor = unchanged.vendor and s.stream = unchanged.stream returning true
 """
+"""Takes the container's lock and, if its stream is as it was seen, writes all that a contact changes. The stream's row
+is locked once the container's is: its sequence is then the newest, however long the lock was waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +134,30 @@ class _Read:
     known: Known
 
 
+async def ordinary(
+    connection: AsyncConnection[Any],
+    vendor: VendorId,
+    stated: ContactStatement,
+    received: datetime,
+    processed: datetime,
+    signer: Signer,
+) -> ContactAnswer | None:
+    """Serve a container by an ordinary contact. None where it is no such one, or something came in between: nothing is
+    changed then."""
+    if _shows_more(stated):
+        return None
+    read = await _look(connection, vendor, stated, processed)
+    judgement = judge(read.known, stated)
+    renewed = _renewed(judgement, received)
+    without_place = any(item.status_index is None for item in renewed)
+    if read.before or judgement.refused or judgement.told or without_place:
+        return None
+    files = _files(signer, vendor, read, renewed)
+    answer = answer_of(judgement, _in_order(files), (), ())
+    facts = facts_of(stated, judgement, renewed, files)
+    return answer if await _record(connection, vendor, stated, received, read, renewed, facts, answer) else None
+
+
 async def contact(
     tx: AsyncConnection[Any],
     vendor: VendorId,
@@ -116,45 +166,76 @@ async def contact(
     processed: datetime,
     signer: Signer,
 ) -> ContactAnswer:
-    """Serve or refuse a container that reports in; a contact said again is answered as before."""
-    read = await _read(tx, vendor, stated, processed)
+    """Serve or refuse a container, in the caller's transaction; a contact said again is answered as before."""
+    # Two statements, so that what others did before the lock was had is seen.
+    await tx.execute(f"{CONTAINER} where vendor = %s and serial = %s for update", (vendor, stated.serial))
+    read = await _look(tx, vendor, stated, processed)
     if read.before:
         return ContactAnswer.model_validate(_said_before(read.before, stated, "refused"))
     judgement = judge(read.known, stated)
-    next_files = [item for licence in judgement.served if (item := renewed_at(licence, received))]
-    renewed = await _with_places(tx, vendor, next_files)
-    files = {item.licence: signer.file(vendor, read.issuer, item, item.status_index or 0) for item in renewed}
+    renewed = await _with_places(tx, vendor, _renewed(judgement, received))
+    files = _files(signer, vendor, read, renewed)
     again = [item for item in judgement.served if item.licence in judgement.anew and item.licence not in files]
-    again_files = {
-        item.licence: signer.file(vendor, read.issuer, item, item.status_index or 0)
-        for item in await _with_places(tx, vendor, again)
-    }
-    facts = facts_of(stated, judgement, renewed, files)
+    again_files = _files(signer, vendor, read, await _with_places(tx, vendor, again))
     await _advance(tx, vendor, judgement)
     ordinals = await count_refused(tx, vendor, judgement.refused.cases if judgement.refused else ())
     settled = await settled_by(tx, vendor, judgement.confirmed)
-    answer = answer_of(judgement, tuple(file for _, file in sorted((files | again_files).items())), ordinals, settled)
+    answer = answer_of(judgement, _in_order(files | again_files), ordinals, settled)
     if judgement.awaiting:
         await _keep_activation(tx, judgement.awaiting, stated)
+    facts = facts_of(stated, judgement, renewed, files)
+    recorded = await _record(tx, vendor, stated, received, read, renewed, facts, answer)
+    assert recorded, f"the stream of container {stated.serial} was moved by somebody without its lock"
+    return answer
+
+
+async def _record(
+    connection: AsyncConnection[Any],
+    vendor: VendorId,
+    stated: ContactStatement,
+    received: datetime,
+    read: _Read,
+    renewed: list[Licence],
+    facts: list[Fact],
+    answer: ContactAnswer,
+) -> bool:
+    """Write what a contact changes; False, and nothing is written, where the stream is no longer as it was read."""
     parameters = {
         "received": received,
         "serial": stated.serial,
         "contact": stated.contact,
         "answer": answer.model_dump_json(),
         "renewed": orjson.dumps([_lease(item) for item in renewed]).decode(),
+        "seen": read.head.sequence,
     }
-    await tx.execute(WRITE, {**parameters, **told(vendor, stated.serial, read.head, received, facts)})
-    return answer
+    cursor = await connection.execute(RECORD, {**parameters, **told(vendor, stated.serial, read.head, received, facts)})
+    return await cursor.fetchone() is not None
 
 
-async def _read(tx: AsyncConnection[Any], vendor: VendorId, stated: ContactStatement, processed: datetime) -> _Read:
-    """Lock the container, then look; two statements, so that what others did before the lock was had is seen."""
-    lock = tx.cursor(row_factory=class_row(Container))
-    await lock.execute(f"{CONTAINER} where vendor = %s and serial = %s for update", (vendor, stated.serial))
-    look = tx.cursor(row_factory=dict_row)
-    shows_more = stated.licences or stated.generation or stated.how is Contact.ACTIVATION
-    await look.execute(
-        READ if shows_more else READ_HERE,
+def _renewed(judgement: Judgement, received: datetime) -> list[Licence]:
+    return [item for licence in judgement.served if (item := renewed_at(licence, received))]
+
+
+def _files(signer: Signer, vendor: VendorId, read: _Read, licences: list[Licence]) -> dict[LicenceId, str]:
+    return {item.licence: signer.file(vendor, read.issuer, item, item.status_index or 0) for item in licences}
+
+
+def _in_order(files: dict[LicenceId, str]) -> tuple[str, ...]:
+    return tuple(file for _, file in sorted(files.items()))
+
+
+def _shows_more(stated: ContactStatement) -> bool:
+    """Whether a container shows more than itself."""
+    return bool(stated.licences or stated.generation) or stated.how is Contact.ACTIVATION
+
+
+async def _look(
+    connection: AsyncConnection[Any], vendor: VendorId, stated: ContactStatement, processed: datetime
+) -> _Read:
+    """All that a contact is judged by, as one statement finds it."""
+    cursor = connection.cursor(row_factory=dict_row)
+    await cursor.execute(
+        READ if _shows_more(stated) else READ_HERE,
         {
             "vendor": vendor,
             "serial": stated.serial,
@@ -165,10 +246,9 @@ async def _read(tx: AsyncConnection[Any], vendor: VendorId, stated: ContactState
             "processed": processed,
         },
     )
-    container = await lock.fetchone()
-    if container is None:
+    found = await cursor.fetchone()
+    if found is None:
         raise unknown_container(stated.serial)
-    found = await look.fetchone() or {}
 
     def case(name: str, serial: Serial) -> CaseKey:
         return CaseKey(vendor=vendor, case=name, serial=serial)
@@ -176,9 +256,9 @@ async def _read(tx: AsyncConnection[Any], vendor: VendorId, stated: ContactState
     awaiting = found.get("awaiting")
     known = Known(
         vendor=vendor,
-        container=container,
-        licences={row["licence"]: _licence(row) for row in found["licences"] or ()},
-        measures=tuple(Standing(**row) for row in found["measures"] or ()),
+        container=Container(*(found[field.name] for field in fields(Container))),
+        licences={row["licence"]: _licence(row) for row in found["found_licences"] or ()},
+        measures=tuple(Standing(**row) for row in found["found_measures"] or ()),
         superseded={(name, generation): case(*of) for name, generation, *of in found.get("superseded") or ()},
         activations={
             generation: Activation(fingerprint, case(name, stated.serial) if name else None)

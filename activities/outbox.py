@@ -28,12 +28,11 @@ Connection = AsyncConnection[TupleRow]
 HEAD = "select sequence, hash from backend.streams where vendor = %(vendor)s and stream = %(stream)s"
 
 TELL = """
-told as (
+with told as (
     insert into backend.outbox (key, value)
     select %(key)s, value from unnest(%(values)b::bytea[]) with ordinality as facts(value, place) order by place
 ) insert into backend.streams values (%(vendor)s, %(stream)s, %(sequence)s, %(hash)s)
 on conflict (vendor, stream) do update set sequence = excluded.sequence, hash = excluded.hash"""
-"""The last parts of a statement that writes facts: `with`, whatever else it writes, and this."""
 
 
 def stream_of(serial: Serial | None) -> str:
@@ -42,7 +41,7 @@ def stream_of(serial: Serial | None) -> str:
 
 
 def told(vendor: VendorId, serial: Serial | None, head: Head, at: datetime, facts: Iterable[Fact]) -> dict[str, Any]:
-    """The parameters of `TELL` for these facts, which follow the head of their stream."""
+    """What is to be written for these facts, which follow the head of their stream: the parameters of `TELL`."""
     stream, key = stream_of(serial), record_key(vendor, serial)
     values: list[bytes] = []
     for fact in facts:
@@ -63,7 +62,7 @@ async def state(
         return
     cursor = await connection.execute(HEAD, {"vendor": vendor, "stream": stream_of(serial)})
     head = Head(*(await cursor.fetchone() or (0, "")))
-    await connection.execute(f"with {TELL}", told(vendor, serial, head, at, facts))
+    await connection.execute(TELL, told(vendor, serial, head, at, facts))
 
 
 class Relay:

@@ -13,6 +13,7 @@ from events.terms import VendorId
 from infra.settings import Settings
 from infra.wiring import prepare
 from tests.services import Services
+from tests.watched import watch
 
 hypothesis_settings.register_profile("lostfound", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.register_profile(  # for `make mutants`: few examples, always the same, and none made simpler
@@ -51,6 +52,7 @@ async def settings(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Se
     folder: Path = tmp_path_factory.mktemp("services")
     async with Services(folder, "postgres", "kafka") as services:
         await prepare(services.settings, lambda _: None)
+        await watch(services.settings.dsn)
         yield services.settings
 
 

@@ -1,10 +1,15 @@
 """Contacts on a real PostgreSQL: who is served, who is refused, and what becomes of measures by it."""
 
+import asyncio
+from dataclasses import replace
 from datetime import timedelta
+from threading import Thread
 
 import pytest
+from psycopg import AsyncConnection
+from psycopg.errors import RaiseException
 
-from activities.signing import RECEIPT_TYPE, verify
+from activities.signing import RECEIPT_TYPE, LicenceFile, SigningKeys, verify
 from events.backend_facts import (
     ActivationReturned,
     ContactRefused,
@@ -23,8 +28,8 @@ from events.backend_facts import (
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import DeactivationStatement
 from events.licensing import CloseOrder, Issued, NoTargetFound
-from events.terms import Contact, Kind, Lease, Match, Measure, Reason
-from infra.wiring import keys
+from events.terms import Contact, Kind, Lease, Match, Measure, Reason, VendorId
+from infra.wiring import keys, open_backend
 from tests.integration.stock import NEW, NOW, OLD, WEEKLY, Stock
 
 pytestmark = pytest.mark.integration
@@ -58,6 +63,40 @@ async def test_a_contact_said_again_is_answered_as_before_and_is_no_other_contai
     with pytest.raises(RefusalError) as refusal:
         await stock.contact("D-2", contact="C-same")
     assert refusal.value.code is Code.CONTRADICTS_INVENTORY
+
+
+async def test_a_block_that_comes_in_between_look_and_write_refuses(
+    stock: Stock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stock.container("D-1", "L-1")
+    sign = SigningKeys.sign
+    meanwhile = [lambda: asyncio.run(elsewhere())]
+
+    async def elsewhere() -> None:
+        async with open_backend(stock.settings) as backend:
+            await replace(stock, backend=backend).lost("D-1")
+
+    def signing(keys: SigningKeys, vendor: VendorId, file: LicenceFile) -> str:
+        while meanwhile:
+            thread = Thread(target=meanwhile.pop())
+            thread.start()
+            thread.join()
+        return sign(keys, vendor, file)
+
+    monkeypatch.setattr(SigningKeys, "sign", signing)
+    answer = await stock.contact("D-1")
+
+    assert (answer.code, answer.files, meanwhile) == (Code.BLOCKED, (), [])
+    assert await stock.facts(LicenceRenewed) == []
+
+
+async def test_what_a_contact_is_judged_by_changes_only_with_its_stream(stock: Stock) -> None:
+    await stock.container("D-1", "L-1")
+
+    async with await AsyncConnection.connect(stock.settings.dsn) as connection:
+        await connection.execute("update backend.licences set generation = 2 where vendor = %s", (stock.vendor,))
+        with pytest.raises(RaiseException, match="no fact says so"):
+            await connection.commit()
 
 
 async def test_a_blocked_container_is_told_once_locked_and_refused(stock: Stock) -> None:

@@ -61,6 +61,9 @@ PREPARE = (
     " first_issued, expires, status_index)"
     " select %(vendor)s, 'L-' || n, 1, 'lost-' || n, 'cad', 'T-1', 0, %(lease)s, %(now)s, %(now)s, %(now)s, n"
     " from generate_series(0, %(last)s) n",
+    "insert into backend.streams (vendor, stream, sequence, hash)"
+    " select %(vendor)s, 'container/' || role || '-' || n, 0, ''"
+    " from generate_series(0, %(last)s) n, unnest(array['lost', 'spare']) role",
     "insert into backend.cases (vendor, case_id, serial, holder)"
     " select %(vendor)s, 'case-' || n, 'lost-' || n, 'h-' || n from generate_series(0, %(last)s) n",
     "insert into backend.claims (vendor, subject, generation, serial, case_id)"
