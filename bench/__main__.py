@@ -50,7 +50,7 @@ async def measure(parts: list[str], say: Callable[[str], None]) -> list[Result]:
             await take("cases", lambda: cases.measure(services.settings))
             await take("lag", lambda: lag.measure(services.settings))
             await take("memory", lambda: of_all(services))
-            await services.stop(*reversed(ROLES))
+            await services.stop(*reversed(ROLES), "temporal")  # a rebuild needs both cores
             await take("rebuild", lambda: rebuild.measure(services.settings))
     say(f"{time.monotonic() - begun:4.0f} s  done")
     return results
