@@ -73,7 +73,8 @@ class Instance:
         return [Identity.of(process.pid) for root in roots for process in family(root)]
 
     def close(self) -> None:
-        self.run("down")
+        if read_state(self.settings.data_dir) is not None:
+            self.run("down")
         for started in self.foreground:
             kill(family(Identity.of(started.pid)))
             started.communicate(timeout=SECONDS)
@@ -91,6 +92,15 @@ def whole(tmp_path: Path) -> Iterator[Instance]:
 def light(tmp_path: Path) -> Iterator[Instance]:
     """Without Kafka, which takes longest to start; the bare roles do not need it."""
     instance = Instance(own_settings(tmp_path / "data", kafka_bootstrap="127.0.0.1:1"))
+    yield instance
+    instance.close()
+
+
+@pytest.fixture
+def lean(tmp_path: Path) -> Iterator[Instance]:
+    """With PostgreSQL only, for what is the same whatever the services are."""
+    elsewhere = {"kafka_bootstrap": "127.0.0.1:1", "temporal_address": "127.0.0.1:1"}
+    instance = Instance(own_settings(tmp_path / "data", **elsewhere))
     yield instance
     instance.close()
 
@@ -117,27 +127,27 @@ def test_up_makes_all_ready_and_down_leaves_no_process(whole: Instance) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_to_the_terminals_processes_stops_all_in_order(light: Instance, number: signal.Signals) -> None:
-    started = light.start()
-    processes = light.processes()
+def test_a_signal_to_the_terminals_processes_stops_all_in_order(lean: Instance, number: signal.Signals) -> None:
+    started = lean.start()
+    processes = lean.processes()
 
     os.killpg(started.pid, number)
     _, said = started.communicate(timeout=SECONDS)
 
     assert (started.returncode, said) == (0, "")
     assert [process for process in processes if process.alive] == []
-    assert "database system is shut down" in (light.settings.data_dir / "logs" / "postgres.log").read_text()
+    assert "database system is shut down" in (lean.settings.data_dir / "logs" / "postgres.log").read_text()
 
 
-def test_a_second_ctrl_c_ends_at_once_what_does_not_end(light: Instance) -> None:
-    light.settings.data_dir.mkdir(parents=True)
-    (light.settings.data_dir / "deaf-worker").touch()
-    started = light.start()
-    processes = light.processes()
+def test_a_second_ctrl_c_ends_at_once_what_does_not_end(lean: Instance) -> None:
+    lean.settings.data_dir.mkdir(parents=True)
+    (lean.settings.data_dir / "deaf-worker").touch()
+    started = lean.start()
+    processes = lean.processes()
     began = time.monotonic()
 
     os.killpg(started.pid, signal.SIGINT)
-    light.wait(lambda state: state.state == "stopping")
+    lean.wait(lambda state: state.state == "stopping")
     os.killpg(started.pid, signal.SIGINT)
     started.communicate(timeout=SECONDS)
 
@@ -177,7 +187,7 @@ def test_a_child_that_dies_is_started_again_and_the_restart_is_noted(light: Inst
     assert after["inbox"] == before["inbox"]
 
 
-def test_what_a_supervisor_left_is_ended_by_its_record_and_strangers_are_not(light: Instance) -> None:
+def test_what_a_supervisor_left_is_ended_by_its_record_and_strangers_are_not(lean: Instance) -> None:
     left = subprocess.Popen(["sleep", "600"], start_new_session=True)
     stranger = subprocess.Popen(["sleep", "600"], start_new_session=True)
     try:
@@ -187,9 +197,9 @@ def test_what_a_supervisor_left_is_ended_by_its_record_and_strangers_are_not(lig
             for name, pid, time_ in [("worker", left.pid, born), ("inbox", stranger.pid, born - 1000)]
         }
         supervisor = Record(pid=left.pid, create_time=1.0)
-        RunState(supervisor=supervisor, state="ready", services=services, endpoints={}).write(light.settings.data_dir)
+        RunState(supervisor=supervisor, state="ready", services=services, endpoints={}).write(lean.settings.data_dir)
 
-        down = light.run("down")
+        down = lean.run("down")
 
         assert down.stdout == "Ended what a killed start had left: worker.\n"
         assert left.wait(SECONDS) == -signal.SIGTERM
@@ -225,17 +235,17 @@ def test_a_port_taken_by_another_instance_is_told_with_the_command_that_stops_it
 
 
 @pytest.mark.parametrize("words", [("up",), ("up", "--detach")])
-def test_a_role_that_cannot_start_ends_the_start_with_its_last_words(light: Instance, words: tuple[str, ...]) -> None:
-    light.settings.data_dir.mkdir(parents=True)
-    (light.settings.data_dir / "fail-inbox").touch()
+def test_a_role_that_cannot_start_ends_the_start_with_its_last_words(lean: Instance, words: tuple[str, ...]) -> None:
+    lean.settings.data_dir.mkdir(parents=True)
+    (lean.settings.data_dir / "fail-inbox").touch()
 
-    up = light.run(*words)
+    up = lean.run(*words)
 
     assert up.returncode == 1
     assert up.stderr.count("\n") == 1
     assert up.stderr.startswith("inbox ended before it was ready; read ")
     assert up.stderr.endswith("inbox was told to fail\n")
-    assert light.run("status", "--json").returncode == 3
+    assert lean.run("status", "--json").returncode == 3
 
 
 def test_a_data_folder_that_cannot_be_made_is_told_in_one_sentence(tmp_path: Path) -> None:
@@ -247,11 +257,11 @@ def test_a_data_folder_that_cannot_be_made_is_told_in_one_sentence(tmp_path: Pat
     assert up.stderr.count("\n") == 1
 
 
-def test_logs_show_the_last_lines_and_name_what_there_is(light: Instance) -> None:
-    folder = light.settings.data_dir / "logs"
+def test_logs_show_the_last_lines_and_name_what_there_is(lean: Instance) -> None:
+    folder = lean.settings.data_dir / "logs"
     folder.mkdir(parents=True)
     (folder / "worker.log").write_text("one\ntwo\nthree\n")
 
-    assert light.run("logs", "worker", "--lines", "2").stdout == "two\nthree\n"
-    unknown = light.run("logs", "nobody")
+    assert lean.run("logs", "worker", "--lines", "2").stdout == "two\nthree\n"
+    unknown = lean.run("logs", "nobody")
     assert (unknown.returncode, unknown.stderr) == (1, "There is no log of 'nobody'; there are: worker.\n")

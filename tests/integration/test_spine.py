@@ -6,15 +6,19 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from joserfc import jws
 from joserfc.errors import BadSignatureError
 from joserfc.jwk import KeySet
+from typer.testing import CliRunner
 
 from events.terms import CaseId, LicenceId, Serial, VendorId
+from infra.main import app
 from infra.wiring import prepare
 from projections.queries import Queries, open_queries
 from tests.foreign import BackOffice, Reader, now
@@ -23,18 +27,32 @@ from tests.services import Services
 pytestmark = pytest.mark.integration
 
 
+def invoked(words: tuple[str, ...], env: dict[str, str], stdin: str) -> subprocess.CompletedProcess[str]:
+    """Run `lostfound` with these words in this process; what it sets for its whole process is set back."""
+    before = structlog.get_config()
+    try:
+        done = CliRunner().invoke(app, words, input=stdin, env=env, catch_exceptions=False)
+    finally:
+        structlog.configure(**before)
+    return subprocess.CompletedProcess(words, done.exit_code, done.stdout, done.stderr)
+
+
 class Installation:
     """A running installation, asked through its command line only."""
 
     def __init__(self, services: Services) -> None:
+        self.services = services
         self.bootstrap = services.settings.bootstrap
         self.dsn = services.settings.dsn
-        self._env = os.environ | services.settings.environment()
+        self.env = services.settings.environment()
 
     def run(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        """Run `lostfound` with these words."""
-        command = [sys.executable, "-m", "infra.main", *words]
-        return subprocess.run(command, env=self._env, input=stdin, capture_output=True, text=True, timeout=60)
+        """Run `lostfound` with these words: in a thread, because a command has an event loop of its own."""
+        thread = ThreadPoolExecutor(1)
+        try:
+            return thread.submit(invoked, words, self.env, stdin).result(60)
+        finally:
+            thread.shutdown(wait=False)
 
     def ask(self, *words: str) -> Any:
         """What a command answers as JSON."""
@@ -79,6 +97,15 @@ class Installation:
         return BackOffice(self.bootstrap, name)
 
 
+class TypedInstallation(Installation):
+    """One whose commands are processes of their own, as for a person who types them."""
+
+    def run(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run `lostfound` with these words."""
+        command, env = [sys.executable, "-m", "infra.main", *words], os.environ | self.env
+        return subprocess.run(command, env=env, input=stdin, capture_output=True, text=True, timeout=60)
+
+
 @pytest.fixture(scope="module")
 async def lostfound(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
     async with Services(tmp_path_factory.mktemp("spine"), hold_seconds=2, lease_sweep_seconds=1) as services:
@@ -87,8 +114,15 @@ async def lostfound(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[I
         yield Installation(services)
 
 
+@pytest.fixture
+def typed(lostfound: Installation) -> TypedInstallation:
+    """The same installation, asked as a person asks it."""
+    return TypedInstallation(lostfound.services)
+
+
 @pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
-async def test_a_reported_loss_becomes_a_blocked_original_and_a_signed_replacement(lostfound: Installation) -> None:
+async def test_a_reported_loss_becomes_a_blocked_original_and_a_signed_replacement(typed: TypedInstallation) -> None:
+    lostfound = typed
     office = lostfound.add_vendor("first")
     office.stock("3-1", "h-1", licences=2)
     office.flush()
@@ -120,6 +154,10 @@ async def test_a_reported_loss_becomes_a_blocked_original_and_a_signed_replaceme
     changed = file[:place] + ("A" if file[place] != "A" else "B") + file[place + 1 :]
     with pytest.raises(BadSignatureError):
         jws.deserialize_compact(changed, keys, algorithms=["EdDSA"])
+
+    refused = lostfound.run("case", "show", "none", "--vendor", "first")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "[unknown_case]" in refused.stderr
 
 
 async def test_the_command_line_verifies_a_licence_file_and_refuses_a_changed_one(
