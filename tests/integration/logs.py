@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import select
 import signal
 import sys
 import time
@@ -29,6 +30,7 @@ from tests.worlds import partition_of
 PARTITIONS = 3
 LIMIT_SECONDS = 60.0
 ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = (sys.executable, "-W", "error", "-m", "tests.integration.logs")
 
 
 @dataclass
@@ -39,6 +41,7 @@ class Log:
     dsn: str
     folder: Path
     group: str
+    warm: "Warm | None" = None
 
     async def write(
         self, records: Iterable[Sealed], pause_seconds: float = 0.0, hurry: asyncio.Event | None = None
@@ -126,26 +129,102 @@ async def own_log(settings: Settings, folder: Path) -> AsyncIterator[Log]:
     yield log
 
 
+class Forked:
+    """A process that was forked from the warm one."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._ended = asyncio.Event()
+
+    def end(self, code: int) -> None:
+        """It ended so."""
+        self.returncode = code
+        self._ended.set()
+
+    async def wait(self) -> int:
+        """Wait for its end; returns its exit code, negative for a signal."""
+        await self._ended.wait()
+        assert self.returncode is not None
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal."""
+        if self.returncode is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.send_signal(signal.SIGKILL)
+
+
+class Warm:
+    """A process that has imported all that a projector needs, and forks one on demand: importing takes a second."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._born: asyncio.Queue[Forked] = asyncio.Queue()
+        self._following = asyncio.create_task(self._follow())
+
+    async def fork(self, words: Sequence[str]) -> Forked:
+        """A projector with these words; one at a time."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(words).encode() + b"\n")
+        async with asyncio.timeout(LIMIT_SECONDS):
+            return await self._born.get()
+
+    async def close(self) -> None:
+        """End it."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        await self._process.wait()
+        await self._following
+
+    async def _follow(self) -> None:
+        assert self._process.stdout is not None
+        alive: dict[int, Forked] = {}
+        async for line in self._process.stdout:
+            pid, code = json.loads(line)
+            if code is None:
+                alive[pid] = Forked(pid)
+                self._born.put_nowait(alive[pid])
+            else:
+                alive.pop(pid).end(code)
+
+
+@asynccontextmanager
+async def warmed() -> AsyncIterator[Warm]:
+    """A warm process."""
+    process = await asyncio.create_subprocess_exec(
+        *PROGRAM, cwd=ROOT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    warm = Warm(process)
+    try:
+        yield warm
+    finally:
+        await warm.close()
+
+
 class Projector:
-    """A live projector in a process of its own."""
+    """A live projector in a process of its own: a fork of the log's warm one, where it has one."""
 
     def __init__(self, log: Log, driver: str, name: str) -> None:
         self._log = log
         self._driver = driver
         self.folder = log.folder / name
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: asyncio.subprocess.Process | Forked | None = None
 
     async def start(self) -> None:
         """Start it; returns when the process exists."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "ready").unlink(missing_ok=True)
+        words = (self._driver, self._log.bootstrap, self._log.dsn, self._log.group, str(self.folder))
+        if self._log.warm is not None:
+            self._process = await self._log.warm.fork(words)
+            return
         with (self.folder / "log").open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-W", "error", "-m", "tests.integration.logs", self._driver, self._log.bootstrap),
-                *(self._log.dsn, self._log.group, str(self.folder)),
-                cwd=ROOT,
-                stdout=output,
-                stderr=output,
+                *PROGRAM, *words, cwd=ROOT, stdout=output, stderr=output
             )
 
     @property
@@ -227,5 +306,45 @@ async def _main(driver: str, bootstrap: str, dsn: str, group: str, folder: Path)
         await task
 
 
+def _forked() -> list[str]:
+    """Fork for each line of standard input, until there is no more; returns in the children only, with their words.
+
+    Standard output tells of each child its id when it is born, and again with its exit code when it has ended.
+    """
+    # All that a projector imports, at its start and later.
+    import faust.app
+    import faust.transport.drivers.aiokafka  # noqa: F401
+
+    import projections.live
+    import projections.plain  # noqa: F401
+
+    alive: set[int] = set()
+    while True:
+        readable, _, _ = select.select([0], [], [], 0.05)
+        if readable:
+            line = sys.stdin.buffer.raw.readline()
+            if not line:
+                sys.exit()
+            words: list[str] = json.loads(line)
+            if (pid := os.fork()) == 0:
+                _redirect(Path(words[-1]) / "log")
+                return words
+            alive.add(pid)
+            print(json.dumps((pid, None)), flush=True)
+        for pid in list(alive):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                alive.remove(pid)
+                print(json.dumps((pid, os.waitstatus_to_exitcode(status))), flush=True)
+
+
+def _redirect(log: Path) -> None:
+    with log.open("ab") as output, Path(os.devnull).open("rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+
+
 if __name__ == "__main__":
-    asyncio.run(_main(*sys.argv[1:5], Path(sys.argv[5])))  # type: ignore[call-arg]
+    words = sys.argv[1:] or _forked()
+    asyncio.run(_main(*words[:4], Path(words[4])))  # type: ignore[call-arg]

@@ -4,7 +4,8 @@ import asyncio
 import random
 import signal
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import psutil
@@ -21,7 +22,7 @@ from projections.projector import Batch
 from projections.replay import rebuild
 from projections.steady import SteadyProjector
 from projections.watch import Ends, Watch, not_beyond
-from tests.integration.logs import LIMIT_SECONDS, PARTITIONS, Log, Projector, projectors
+from tests.integration.logs import LIMIT_SECONDS, PARTITIONS, Log, Projector, Warm, projectors, warmed
 from tests.oracle import expected
 from tests.services import Services
 from tests.worlds import World, interleaved, partition_of
@@ -30,6 +31,19 @@ pytestmark = pytest.mark.integration
 
 ACME = VendorId("acme")
 both = pytest.mark.parametrize("driver", ["faust", "plain"])
+
+
+@pytest.fixture(scope="module")
+async def warm() -> AsyncIterator[Warm]:
+    """Spares most projectors of this file their imports."""
+    async with warmed() as warm:
+        yield warm
+
+
+@pytest.fixture
+def log(log: Log, warm: Warm) -> Log:
+    """An empty log with empty views, whose projectors are forks."""
+    return replace(log, warm=warm)
 
 
 def written(losses: int, seed: int = 0) -> list[Sealed]:
@@ -70,6 +84,7 @@ async def exact(log: Log, *live: Projector) -> None:
 
 @both
 async def test_it_is_ready_once_what_lay_in_the_log_is_folded_and_ends_when_told(log: Log, driver: str) -> None:
+    log = replace(log, warm=None)  # a program of its own, as a role is
     records = written(100)
     await log.write(records)
     async with projectors(log, driver) as (projector,):
