@@ -22,7 +22,7 @@ run: $(VENV)/.run ## Start everything, feed the sample vendor and serve; Ctrl-C 
 	@exec $(BIN)/lostfound up $(if $(findstring --detach,$(ARGS)),,--sample) $(ARGS)
 
 test: $(VENV)/.dev ## Run all tests, on two processes.
-	@exec $(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@exec $(BIN)/pytest -n 2 --no-loadscope-reorder $(ARGS)
 
 unit: $(VENV)/.dev ## Run the tests that need no services.
 	@exec $(BIN)/pytest -m 'not integration and not chaos' $(ARGS)
@@ -31,7 +31,7 @@ integration: $(VENV)/.dev ## Run the tests on real services.
 	@exec $(BIN)/pytest -m 'integration or chaos' $(ARGS)
 
 soak: $(VENV)/.dev ## Try the invariants on 10,000 random histories.
-	@LOSTFOUND_SOAK=1 exec $(BIN)/pytest tests/machine -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@LOSTFOUND_SOAK=1 exec $(BIN)/pytest tests/machine -n 2 --no-loadscope-reorder $(ARGS)
 
 mutants: $(VENV)/.mutants ## Change the rules in 3,000 small ways, and tell which of them no test finds.
 	@PATH="$(CURDIR)/$(BIN):$$PATH" exec nice -n 10 $(BIN)/python -m tests.mutants

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from hypothesis import HealthCheck, Phase
 from hypothesis import settings as hypothesis_settings
+from xdist.scheduler import LoadScopeScheduling
 
 from events.terms import VendorId
 from infra.settings import Settings
@@ -34,15 +35,25 @@ LONGEST = (
 
 
 PARTED = {"test_live": "faust|plain", "test_killed": "exact_totals", "test_machine": r"Losses\d+"}
+"""Files whose tests may go to several processes: those of the two drivers of the projector, those that start all
+services for themselves, and the parts of a soak."""
+
+
+class ByFile(LoadScopeScheduling):
+    """Gives a whole file to one process, for what a file's tests share is started once, or a part of a `PARTED` one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        parted = PARTED.get(Path(file).stem)
+        part = re.search(parted, nodeid) if parted else None
+        return f"{file}{part[0] if part else ''}"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config) -> ByFile:
+    return ByFile(config)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests stay on one process, but for those of the two drivers of the projector, those that start all
-    services for themselves, and the parts of a soak."""
-    for item in items:
-        parted = PARTED.get(item.path.stem)
-        part = re.search(parted, item.nodeid) if parted else None
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}{part[0] if part else ''}"))
     items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
 
 

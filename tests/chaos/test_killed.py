@@ -22,6 +22,8 @@ pytestmark = pytest.mark.chaos
 REPORTS = 200
 ROLE_KILLS = 5
 VICTIMS = [*ROLES * ROLE_KILLS, "kafka"]
+MOST_IDLE = len(VICTIMS) // 4
+"""Kills that may come when all that was reported is done already: how fast the cases go is not in the test's hands."""
 BY_HAND = {role: (sys.executable, "-m", "infra.main", "serve", role) for role in ROLES}
 """As `lostfound serve` starts them."""
 SECONDS = 400
@@ -55,6 +57,7 @@ async def test_exact_totals_after_every_process_was_killed_again_and_again(tmp_p
 
         sent = 0
         kills: Counter[str] = Counter()
+        idle: Counter[str] = Counter()
         starting: dict[str, asyncio.Task[None]] = {}
         for wave, victim in zip(waves, victims, strict=True):
             for name in list(starting) if victim == "kafka" else starting.keys() & {victim}:
@@ -66,8 +69,8 @@ async def test_exact_totals_after_every_process_was_killed_again_and_again(tmp_p
             sent += len(wave)
             await services.kill(victim)
             await asyncio.to_thread(story.read_on)
-            assert story.finished < sent, f"{victim} was killed when nothing was under way any more"
             kills[victim] += 1
+            idle[victim] += story.finished == sent
             starting[victim] = asyncio.create_task(services.start(victim))
             if victim == "kafka":  # without it no role can start
                 await starting.pop(victim)
@@ -77,9 +80,10 @@ async def test_exact_totals_after_every_process_was_killed_again_and_again(tmp_p
         story.close()
 
     ledger = story.ledger
-    print(f"kills: {dict(kills)}, copies in the log: {ledger.copies}")
+    print(f"kills: {dict(kills)}, when nothing was under way: {dict(idle)}, copies in the log: {ledger.copies}")
     assert kills["kafka"] >= 1
     assert min(kills[role] for role in ROLES) >= ROLE_KILLS
+    assert idle.total() <= MOST_IDLE
     reported = Counter(one["report"] for one in ledger.named("loss.reported"))
     assert reported == {f"R-{number}": 1 for number in range(REPORTS)}
     assert len({one["subject"] for one in ledger.named("loss.reported")}) == REPORTS
