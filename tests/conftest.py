@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from hypothesis import HealthCheck, Phase
 from hypothesis import settings as hypothesis_settings
+from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from events.terms import VendorId
@@ -49,8 +50,8 @@ class ByFile(LoadScopeScheduling):
         return f"{file}{part[0] if part else ''}"
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config) -> ByFile:
-    return ByFile(config)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    return ByFile(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
