@@ -29,9 +29,9 @@ class Batch:
 async def fold_batch(connection: AsyncConnection[Any], batch: Batch, schema: str | None = None) -> int:
     """Fold what of the batch is not folded yet, all or nothing; returns the partition's position after it.
 
-    `schema`: fold into these views instead of those in use. Raises `PositionGapError` when the batch begins beyond the
-    position, `LogDamagedError` when the log is damaged, and `psycopg.OperationalError` when PostgreSQL is away; nothing
-    is written then.
+    `schema`: fold into these views, for which nobody else waits, instead of those in use. Raises `PositionGapError`
+    when the batch begins beyond the position, `LogDamagedError` when the log is damaged, and
+    `psycopg.OperationalError` when PostgreSQL is away; nothing is written then.
     """
     async with connection.transaction():
         used = schema or await current(connection, "for share")
@@ -49,7 +49,7 @@ async def fold_batch(connection: AsyncConnection[Any], batch: Batch, schema: str
         rows = await store.load(connection, facts)
         for record, fact in zip(records, facts, strict=True):
             fold_fact(rows, record.position, fact)
-        await store.write(connection, rows)
+        await store.write(connection, rows, copying=schema is not None)
         after = records[-1].position.offset + 1
         await connection.execute("update positions set next_offset = %s where partition = %s", (after, batch.partition))
         return after

@@ -112,7 +112,8 @@ async def _compare(
 
 async def _switch(dsn: str, folding: Folding, live: str) -> None:
     """Hold the live projectors off, fold what they were ahead, and let them go on in the fresh views."""
-    async with await AsyncConnection.connect(dsn, options=f"-c lock_timeout={SWITCH_SECONDS}s") as switching:
+    options = f"-c lock_timeout={SWITCH_SECONDS}s -c idle_in_transaction_session_timeout={SWITCH_SECONDS}s"
+    async with await AsyncConnection.connect(dsn, options=options) as switching:
         await current(switching, "for update")
         await folding.up_to(await _positions(switching, live))
         await switching.execute("update views.current set schema = %s where version = %s", (folding.schema, VERSION))

@@ -23,7 +23,7 @@ OUTAGE_SECONDS = 60.0
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 
-# A frozen process must not hold its partition for longer. Within a COPY it is not idle: its statement takes long.
+# A frozen process must not hold its partition for longer: it is frozen between two statements, for none has parts.
 OPTIONS = "-c statement_timeout=12s -c idle_in_transaction_session_timeout=12s"
 
 Answer = TypeVar("Answer")

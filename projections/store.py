@@ -33,23 +33,34 @@ async def load(connection: Connection, facts: Sequence[Recorded]) -> Rows:
     return rows
 
 
-async def write(connection: Connection, rows: Rows) -> None:
-    """Write what the facts made of the rows."""
+async def write(connection: Connection, rows: Rows, copying: bool) -> None:
+    """Write what the facts made of the rows.
+
+    `copying` is the quicker way for many fresh rows. But no timeout of PostgreSQL's ends a COPY whose rest does not
+    come, so where others may wait for the same rows it must not be used.
+    """
     rows.finish()
     for table in FOLDED:
         if fresh := rows.fresh[table]:
-            await _insert(connection, table, fresh.values())
+            if copying:
+                await _copy(connection, table, fresh.values())
+            else:
+                await connection.execute(_insert(table), _columns(fresh.values()))
         if changed := rows.changed[table]:
-            await connection.execute(_upsert(table), [list(column) for column in zip(*changed.values(), strict=True)])
+            await connection.execute(_upsert(table), _columns(changed.values()))
 
 
 async def _load(connection: Connection, rows: Rows, table: Table[Any], keys: set[Key]) -> None:
-    cursor = await connection.execute(_select(table), [list(column) for column in zip(*keys, strict=True)])
+    cursor = await connection.execute(_select(table), _columns(keys))
     make = table.row._make
     rows.loaded[table] = {row[: table.keys]: make(row) for row in await cursor.fetchall()}
 
 
-async def _insert(connection: Connection, table: Table[Any], rows: Iterable[tuple[Any, ...]]) -> None:
+def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+async def _copy(connection: Connection, table: Table[Any], rows: Iterable[tuple[Any, ...]]) -> None:
     cursor = connection.cursor()
     async with cursor.copy(f"copy {table.name} from stdin") as copy:
         await copy.write(_copied(table, rows))
@@ -88,13 +99,15 @@ def _select(table: Table[Any]) -> str:
 
 
 @cache
+def _insert(table: Table[Any]) -> str:
+    return f"insert into {table.name} select * from {_unnest(table.types)}"
+
+
+@cache
 def _upsert(table: Table[Any]) -> str:
     keys = ", ".join(table.columns[: table.keys])
     rest = ", ".join(f"{name} = excluded.{name}" for name in table.columns[table.keys :])
-    return (
-        f"insert into {table.name} select * from {_unnest(table.types)} on conflict ({keys})"
-        f" do {f'update set {rest}' if rest else 'nothing'}"
-    )
+    return f"{_insert(table)} on conflict ({keys}) do {f'update set {rest}' if rest else 'nothing'}"
 
 
 def _unnest(types: Iterable[str]) -> str:

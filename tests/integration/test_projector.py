@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from psycopg import AsyncConnection
@@ -51,6 +52,19 @@ async def connection(log: Log) -> AsyncIterator[AsyncConnection]:
         yield connection
 
 
+class Watched(AsyncConnection[Any]):
+    """Looks after each exchange with the server what that is waiting for; `watcher` asks."""
+
+    watcher: AsyncConnection[Any]
+    seen: list[Any]
+
+    async def wait(self, *args: Any, **kwargs: Any) -> Any:
+        answer = await super().wait(*args, **kwargs)
+        query = "select state, wait_event from pg_stat_activity where pid = %s"
+        self.seen.append(await (await self.watcher.execute(query, (self.info.backend_pid,))).fetchone())
+        return answer
+
+
 def by_partition(records: list[LogRecord]) -> dict[int, list[LogRecord]]:
     return {p: [r for r in records if r.position.partition == p] for p in range(PARTITIONS)}
 
@@ -83,6 +97,20 @@ async def test_the_same_batch_folded_by_two_at_once_counts_once(log: Log, connec
             await asyncio.gather(fold_batch(connection, batch), fold_batch(other, batch))
 
     assert await log.rows() == expected(records)
+
+
+async def test_a_projector_frozen_in_the_midst_of_a_batch_is_between_two_statements(
+    log: Log, connection: AsyncConnection
+) -> None:
+    """Then a timeout of PostgreSQL's ends it. It ends no statement whose rest does not come, as that of a COPY."""
+    records = by_partition(as_log(written(), PARTITIONS))
+    async with await Watched.connect(log.dsn, autocommit=True) as frozen:
+        frozen.watcher, frozen.seen = connection, []
+        for partition, some in records.items():
+            await fold_batch(frozen, Batch(partition, 0, some))
+
+    assert len(frozen.seen) > 10 * len(records)
+    assert ("active", "ClientRead") not in frozen.seen
 
 
 async def test_a_batch_that_begins_beyond_the_position_changes_nothing(log: Log, connection: AsyncConnection) -> None:
