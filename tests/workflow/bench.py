@@ -47,6 +47,8 @@ class Bench:
     env: WorkflowEnvironment
     backend: EmbeddedBackend
     doors: Doors
+    log_starts: dict[int, int]
+    """Where the log ended when the vendor was new."""
 
     async def take(self, stated: Statement) -> None:
         await self.doors.take(self.vendor, stated, "a test", datetime.now(UTC))
@@ -112,7 +114,7 @@ class Bench:
     async def facts(self, stream: str | None = None) -> list[Recorded]:
         """What the log holds of the vendor, each stream in its order."""
         ours = record_key(self.vendor, None)  # with which every key of the vendor begins
-        batches = [batch async for batch in LogReader(self.settings.bootstrap).batches()]
+        batches = [batch async for batch in LogReader(self.settings.bootstrap).batches(self.log_starts)]
         found = [unseal(record.value) for batch in batches for record in batch if record.key.startswith(ours)]
         assert all(fact.vendor == self.vendor for fact in found)
         return [fact for fact in found if stream in (None, fact.stream)]

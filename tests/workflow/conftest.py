@@ -8,7 +8,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from activities.deeds import Deeds
 from activities.outbox import Relay
-from events.log import LogWriter
+from events.log import LogReader, LogWriter
 from events.terms import VendorId
 from infra.roles.worker import case_worker
 from infra.settings import Settings
@@ -39,6 +39,7 @@ def policy() -> Policy:
 async def bench(
     settings: Settings, vendor: VendorId, env: WorkflowEnvironment, deeds: type[Deeds], policy: Policy
 ) -> AsyncIterator[Bench]:
+    log_starts = await LogReader(settings.bootstrap).ends()
     await add_vendor(settings, vendor, policy)
     queue = f"queue-{vendor}"
     async with (
@@ -47,6 +48,6 @@ async def bench(
         case_worker(env.client, queue, deeds(backend, writer)),
     ):
         relay = asyncio.create_task(Relay(settings.dsn, writer).run())
-        yield Bench(settings, vendor, env, backend, Doors(backend, TemporalCases(env.client, queue)))
+        yield Bench(settings, vendor, env, backend, Doors(backend, TemporalCases(env.client, queue)), log_starts)
         relay.cancel()
         await asyncio.gather(relay, return_exceptions=True)

@@ -4,10 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from events.backend_facts import MeasureOrdered
 from events.case_facts import CaseDecided
 from events.envelope import case_stream
 from events.terms import Action, Measure, Mode, Status
-from tests.workflow.bench import Bench
+from tests.workflow.bench import Bench, eventually
 from workflows.policy import Policy, Rule
 
 pytestmark = pytest.mark.integration
@@ -38,9 +39,12 @@ async def test_a_changed_policy_changes_no_case_that_was_decided_before(bench: B
     for state, days in ((early, 100), (late, 5)):
         assert state.watch_until
         assert timedelta(days=days - 1) < state.watch_until - datetime.now(UTC) <= timedelta(days=days)
-    ordered = [
-        (fact.fact.case, fact.fact.measure) for fact in await bench.facts() if fact.fact.name == "measure.ordered"
-    ]  # type: ignore[attr-defined]
-    assert sorted(ordered) == sorted([(before.case, Measure.BLACKLISTING), (after.case, Measure.WITHDRAWAL)])
+
+    async def both_ordered() -> list[MeasureOrdered] | None:
+        found = [one.fact for one in await bench.facts() if isinstance(one.fact, MeasureOrdered)]
+        return found if len(found) == 2 else None  # the backend's facts come to the log by its outbox
+
+    ordered = {one.case: one.measure for one in await eventually(both_ordered)}
+    assert ordered == {before.case: Measure.BLACKLISTING, after.case: Measure.WITHDRAWAL}
     (decided,) = [one.fact for one in await bench.facts(case_stream(before.case)) if isinstance(one.fact, CaseDecided)]
     assert decided.policy_version == 1
