@@ -7,7 +7,7 @@ the bytes of the stream's previous record, empty for the first. Whoever states t
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
 import orjson
@@ -109,7 +109,7 @@ def seal(vendor: VendorId, stream: str, key: bytes, head: Head, recorded: dateti
 def unseal(value: bytes) -> Recorded:
     """Read a record of the log, or raise `UnreadableRecordError`."""
     try:
-        event = cast(dict[str, Any], orjson.loads(value))
+        event = orjson.loads(value)
         data = event["data"]
         return Recorded(
             event["vendor"],

@@ -20,7 +20,6 @@ SHARE_RECORDS = 50_000
 """For how many records a further process is worth its start."""
 
 MOST_PROCESSES = 4
-COLLECTION_OBJECTS = 200_000
 
 Offsets = Mapping[int, int]
 
@@ -90,21 +89,21 @@ def shared_out(records: Mapping[int, int], processes: int) -> list[list[int]]:
 
 async def fold(share: Share, told: Told) -> None:
     """Fold a share here. Raises `LogDamagedError`, and `psycopg.Error` or `KafkaError` when a service is away."""
-    with _few_collections():
+    with _no_collections():
         async with (
             await connect(share.dsn) as connection,
             aclosing(batches(LogReader(share.bootstrap), share.starts, share.ends)) as read,
         ):
             async for batch in read:
                 told(batch.partition, await fold_batch(connection, batch, share.schema), len(batch.records))
+                gc.collect(1)  # when little is alive
 
 
 async def _fold_elsewhere(share: Share, told: Told) -> None:
     """As `fold`, in a process of its own."""
     ours, theirs = Pipe()
     with ours, theirs:
-        # A session of its own, so that Ctrl-C reaches this process alone, which then ends that one. Nothing that it
-        # imports is garbage.
+        # A session of its own, so that Ctrl-C reaches this process alone, which then ends that one.
         begin = f"import gc; gc.disable(); from {__name__} import serve; serve({theirs.fileno()})"
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", begin), pass_fds=[theirs.fileno()], start_new_session=True
@@ -131,7 +130,6 @@ def _receive(connection: Connection) -> Any:
 
 def serve(descriptor: int) -> None:
     """What the other process does: fold the share that it is told, and say how far it is, None at the end."""
-    gc.enable()
     with Connection(descriptor) as connection:
         share = connection.recv()
         try:
@@ -174,12 +172,13 @@ async def connect(dsn: str) -> AsyncConnection[Any]:
 
 
 @contextmanager
-def _few_collections() -> Iterator[None]:
-    """Collect garbage seldom: a batch makes many objects that live until its end, and looking through them all again
-    and again takes as long as folding them."""
-    before = gc.get_threshold()
-    gc.set_threshold(COLLECTION_OBJECTS, *before[1:])
+def _no_collections() -> Iterator[None]:
+    """Let nothing collect garbage by itself: a batch makes many objects that live until its end, and looking through
+    them again and again takes a fifth of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
     try:
         yield
     finally:
-        gc.set_threshold(*before)
+        if enabled:
+            gc.enable()

@@ -112,10 +112,11 @@ def read(record: LogRecord) -> Recorded:
 
 
 def belongs(key: bytes, fact: Recorded) -> bool:
+    vendor, stream = fact.vendor, fact.stream
     if isinstance(fact.fact, CaseFact):
-        return fact.stream.startswith("case/") and key.startswith(record_key(fact.vendor, None))
+        return stream.startswith("case/") and key.startswith(f"{vendor}/".encode())
     serial = getattr(fact.fact, "serial", None)  # a vendor's fact has none
-    return fact.stream == (container_stream(serial) if serial else "vendor") and key == record_key(fact.vendor, serial)
+    return stream == (container_stream(serial) if serial else "vendor") and key == record_key(vendor, serial)
 
 
 def needs(fact: Recorded) -> Iterable[tuple[Table[Any], Key]]:

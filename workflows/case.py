@@ -8,10 +8,12 @@ from events.case_facts import (
     ApprovalReminded,
     BackendFacts,
     CaseApproved,
+    CaseCancelled,
     CaseClosed,
     CaseDecided,
     CaseFact,
     CaseGivenUp,
+    CaseReinstated,
     CaseRejected,
     CaseResumed,
     CaseReturned,
@@ -27,7 +29,9 @@ from events.case_facts import (
     LossReported,
     ReplacementLost,
     ReplacementWithdrawn,
+    ReplacingBegun,
     TargetAwaited,
+    TargetOffered,
     TurnedUp,
     WaitingBegun,
     WatchBegun,
@@ -224,9 +228,12 @@ def fold(state: CaseState | None, fact: CaseFact) -> CaseState:
 
 def changes(state: CaseState, fact: CaseFact) -> dict[str, object]:
     """The fields of a state that are others after a fact. Raises `UnexpectedFactError`."""
-    sequence = state.sequence + 1
-    counted = {"sequence": sequence, "material": state.material if fact.name in IMMATERIAL else sequence}
-    return {"status": _after(state.status, fact), **counted, **_learnt(state, fact)}
+    found = _learnt(state, fact)
+    found["status"] = _after(state.status, fact)
+    found["sequence"] = sequence = state.sequence + 1
+    if fact.name not in IMMATERIAL:
+        found["material"] = sequence
+    return found
 
 
 def fold_all(facts: Sequence[CaseFact], state: CaseState | None = None) -> CaseState | None:
@@ -247,12 +254,25 @@ def _after(status: Status | None, fact: CaseFact) -> Status:
 
 
 def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
-    match fact:
-        case LossReported():
-            return {"reports": (*state.reports, fact.report), "reporters": (*state.reporters, fact.reporter.name)}
+    match fact:  # what most cases come by stands first: a long fold asks the question of each in turn
         case CaseDecided():
             told = ("decision", "reasons", "policy_version", "facts", "ordinal", "limit", "four_eyes", "remind", "due")
             return {name: getattr(fact, name) for name in told} | {"first_approval": None}
+        case WatchBegun():
+            return {"target": fact.target, "watch_until": fact.until, "recovered": True}
+        case ReplacingBegun() | TargetOffered() | CaseReinstated() | CaseCancelled():
+            return {}
+        case CaseClosed():
+            restored = fact.outcome is Outcome.RESTORED
+            return {"outcome": fact.outcome, "recovered": state.recovered or restored}
+        case LossReported():
+            return {"reports": (*state.reports, fact.report), "reporters": (*state.reporters, fact.reporter.name)}
+        case CaseApproved():
+            condition = {"condition": fact.condition, "condition_days": fact.condition_days}
+            return {**_taken(state, fact), **condition, "remind": None, "due": None}
+        case TurnedUp():
+            back = {"returned": fact.statement} if fact.cause is Cause.RETURNED else {}
+            return {**_sighting(state, fact), **back, "sightings": state.sightings + 1}
         case ApprovalReminded():
             return {"remind": None}
         case ApprovalOverdue():
@@ -264,9 +284,6 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
             return {**given, "seen": _seen(state, fact.statement)}
         case ApprovalGiven():
             return {**_taken(state, fact), "first_approval": fact.by}
-        case CaseApproved():
-            condition = {"condition": fact.condition, "condition_days": fact.condition_days}
-            return {**_taken(state, fact), **condition, "remind": None, "due": None}
         case ConditionMet():
             return {**_taken(state, fact), "condition": None}
         case CaseRejected() | CaseGivenUp():
@@ -283,11 +300,6 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
             return {"waits_until": fact.until}
         case TargetAwaited():
             return {"lapses": fact.until}
-        case WatchBegun():
-            return {"target": fact.target, "watch_until": fact.until, "recovered": True}
-        case TurnedUp():
-            back = {"returned": fact.statement} if fact.cause is Cause.RETURNED else {}
-            return {**_sighting(state, fact), **back, "sightings": state.sightings + 1}
         case CaseReturned():
             return {"seen": _seen(state, fact.statement), "returned": fact.statement}
         case ReplacementLost():
@@ -296,11 +308,8 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
             return {"withdrawn": True}
         case CaseSettled():
             return {"settled": True}
-        case CaseClosed():
-            restored = fact.outcome is Outcome.RESTORED
-            return {"outcome": fact.outcome, "recovered": state.recovered or restored}
         case _:
-            return {}
+            raise UnexpectedFactError(f"nothing is known of {fact.name}")
 
 
 def _taken(state: CaseState, fact: DecisionFact | CaseRuled) -> dict[str, object]:
