@@ -1,25 +1,24 @@
-"""What the command line stands on: this machine's settings, and the rooms that they lead to."""
+"""What the command line stands on: this machine's settings, and the rooms that they lead to.
+
+Most commands only ask the views. What the others need besides takes a second to load, so each loads its own.
+"""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import orjson
-from aiokafka import AIOKafkaProducer
-
-from activities import signing
 from events.cases import DecisionOrder, DecisionTaken
 from events.inbox import LossStatement, Statement
 from events.licensing import AccessLink, Claim, SignInAnswer
 from events.terms import CaseId, ContactId, Serial, VendorId
 from events.topics import inbox
 from infra.settings import Settings
-from infra.wiring import add_vendor, keys, open_backend, open_temporal
-from portal.cases import TemporalCases
-from portal.commands import Doors
 from projections.queries import Queries, open_queries
 from workflows.policy import Policy
+
+if TYPE_CHECKING:
+    from portal.commands import Doors
 
 DOOR = "command line"
 
@@ -41,10 +40,14 @@ class LocalGround:
 
     async def add_vendor(self, vendor: VendorId, policy: Policy) -> bool:
         """A vendor's topics, signing key and first policy."""
+        from infra.wiring import add_vendor
+
         return await add_vendor(self._settings, vendor, policy)
 
     async def adopt_policy(self, vendor: VendorId, policy: Policy) -> int:
         """Adopt a policy."""
+        from infra.wiring import open_backend
+
         adopted = policy.model_dump(mode="json", exclude={"policy_version"})
         async with open_backend(self._settings) as backend:
             return await backend.adopt_policy(vendor, adopted, datetime.now(UTC))
@@ -61,6 +64,9 @@ class LocalGround:
 
     async def send(self, vendor: VendorId, key: str, event: Mapping[str, Any]) -> None:
         """Put a CloudEvent into the vendor's inbox."""
+        import orjson
+        from aiokafka import AIOKafkaProducer
+
         headers = [("content-type", b"application/cloudevents+json")]
         async with AIOKafkaProducer(bootstrap_servers=self._settings.bootstrap, acks="all") as producer:
             await producer.send_and_wait(inbox(vendor), orjson.dumps(event), key=key.encode(), headers=headers)
@@ -86,15 +92,23 @@ class LocalGround:
             return await doors.sign_in(vendor, contact, serial, password)
 
     @asynccontextmanager
-    async def _doors(self) -> AsyncIterator[Doors]:
+    async def _doors(self) -> "AsyncIterator[Doors]":
+        from infra.wiring import open_backend, open_temporal
+        from portal.cases import TemporalCases
+        from portal.commands import Doors
+
         client = await open_temporal(self._settings)
         async with open_backend(self._settings) as backend:
             yield Doors(backend, TemporalCases(client, self._settings.task_queue))
 
     def jwks(self, vendor: VendorId) -> dict[str, Any]:
         """The public keys of a vendor."""
+        from infra.wiring import keys
+
         return keys(self._settings).jwks(vendor)
 
     def verify(self, file: str, jwks: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         """The claims of a licence file."""
+        from activities import signing
+
         return signing.verify(file, jwks, now)
