@@ -42,6 +42,7 @@ class Log:
     folder: Path
     group: str
     warm: "Warm | None" = None
+    _asking: AsyncConnection[Any] | None = None
 
     async def write(
         self, records: Iterable[Sealed], pause_seconds: float = 0.0, hurry: asyncio.Event | None = None
@@ -67,10 +68,19 @@ class Log:
         return [record async for batch in LogReader(self.bootstrap).batches() for record in batch]
 
     async def positions(self) -> dict[int, int]:
-        """The positions in the views in use."""
-        async with self.views() as connection:
-            cursor = await connection.execute("select partition, next_offset from positions")
-            return dict(await cursor.fetchall())
+        """The positions in the views in use; asked again and again, so over one connection while that lasts."""
+        if self._asking is None or self._asking.closed:
+            self._asking = await AsyncConnection.connect(self.dsn, autocommit=True)
+        schema = await current(self._asking)
+        assert schema is not None
+        query = sql.SQL("select partition, next_offset from {}.positions").format(sql.Identifier(schema))
+        return dict(await (await self._asking.execute(query)).fetchall())
+
+    async def close(self) -> None:
+        """Close the connection for positions."""
+        if self._asking is not None:
+            await self._asking.close()
+            self._asking = None
 
     async def rows(self) -> Tables:
         """The rows of the views in use, but positions."""
@@ -126,7 +136,10 @@ async def own_log(settings: Settings, folder: Path) -> AsyncIterator[Log]:
     """An empty log and empty views; nothing else may use the log of these services meanwhile."""
     log = Log(settings.bootstrap, settings.dsn, folder, f"projector-{uuid4().hex[:8]}")
     await log.reset()
-    yield log
+    try:
+        yield log
+    finally:
+        await log.close()
 
 
 class Forked:
