@@ -111,7 +111,7 @@ with held as materialized (
     set issued = r.issued, expires = r.expires, lease_next = r.next, lease_stage = null, status_index = r.place
     from unchanged, json_to_recordset(%(renewed)s::json)
         as r(licence text, issued timestamptz, expires timestamptz, next timestamptz, place bigint)
-    where l.vendor = %(vendor)s and l.licence = r.licence
+    where l.vendor = %(vendor)s and l.licence = any(%(licences)s::text[]) and l.licence = r.licence
 ), told as (
     insert into backend.outbox (key, value)
     select %(key)s, value from unchanged, unnest(%(values)b::bytea[]) with ordinality as facts(value, place)
@@ -121,7 +121,8 @@ update backend.streams s set sequence = %(sequence)s, hash = %(hash)s
 from unchanged where s.vendor = unchanged.vendor and s.stream = unchanged.stream returning true
 """
 """Takes the container's lock and, if its stream is as it was seen, writes all that a contact changes. The stream's row
-is locked once the container's is: its sequence is then the newest, however long the lock was waited for."""
+is locked once the container's is: its sequence is then the newest, however long the lock was waited for. The licences
+are named a second time because nobody can foresee how many a recordset has: all of the vendor's would be looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +207,7 @@ async def _record(
         "contact": stated.contact,
         "answer": answer.model_dump_json(),
         "renewed": orjson.dumps([_lease(item) for item in renewed]).decode(),
+        "licences": [item.licence for item in renewed],
         "seen": read.head.sequence,
     }
     cursor = await connection.execute(RECORD, {**parameters, **told(vendor, stated.serial, read.head, received, facts)})

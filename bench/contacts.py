@@ -21,7 +21,7 @@ from workflows.policy import Policy
 
 CONTAINERS = 100
 CONTACTS = 800
-ROUNDS = 3
+ROUNDS = 9
 
 Deed = Callable[[int], Awaitable[object]]
 
