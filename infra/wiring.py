@@ -35,6 +35,8 @@ from workflows.policy import Policy
 
 CONNECT_SECONDS = 60.0
 POOL_CONNECTIONS = 8
+TRANSACTION_SECONDS = 60
+"""How long a transaction of the backend may last: whoever is frozen within one must not hold a container for longer."""
 LEASE_SCHEDULE = "lostfound-leases"
 
 
@@ -86,7 +88,7 @@ async def open_backend(settings: Settings) -> AsyncIterator[EmbeddedBackend]:
         min_size=1,
         max_size=POOL_CONNECTIONS,
         open=False,
-        kwargs={"autocommit": True},
+        kwargs={"autocommit": True, "options": f"-c transaction_timeout={TRANSACTION_SECONDS}s"},
         timeout=CONNECT_SECONDS,
     )
     async with pool:

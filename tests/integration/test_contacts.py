@@ -1,14 +1,17 @@
 """Contacts on a real PostgreSQL: who is served, who is refused, and what becomes of measures by it."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from threading import Thread
 
+import psycopg
 import pytest
 from psycopg import AsyncConnection
 from psycopg.errors import RaiseException
 
+from activities.rows import lock_container
 from activities.signing import RECEIPT_TYPE, LicenceFile, SigningKeys, verify
 from events.backend_facts import (
     ActivationReturned,
@@ -28,11 +31,27 @@ from events.backend_facts import (
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import DeactivationStatement
 from events.licensing import CloseOrder, Issued, NoTargetFound
-from events.terms import Contact, Kind, Lease, Match, Measure, Reason, VendorId
+from events.terms import Contact, Kind, Lease, Match, Measure, Reason, Serial, VendorId
+from infra import wiring
 from infra.wiring import keys, open_backend
 from tests.integration.stock import NEW, NOW, OLD, WEEKLY, Stock
 
 pytestmark = pytest.mark.integration
+
+
+async def test_whoever_is_frozen_in_a_transaction_does_not_hold_a_container_for_ever(
+    stock: Stock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stock.container("D-1", "L-1")
+    monkeypatch.setattr(wiring, "TRANSACTION_SECONDS", 1)
+    async with open_backend(stock.settings) as frozen:
+        with suppress(psycopg.Error):  # it thaws, and learns that its transaction is over
+            async with frozen._transaction() as tx:
+                await lock_container(tx, stock.vendor, Serial("D-1"))
+                async with asyncio.timeout(20):
+                    answer = await stock.contact("D-1")
+
+    assert len(answer.files) == 1
 
 
 async def test_a_check_in_renews_the_leases_and_signs_new_files(stock: Stock) -> None:
