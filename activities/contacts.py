@@ -19,7 +19,7 @@ from activities.issuing import Signer, status_indices
 from activities.judgement import Activation, Judgement, Known, answer_of, facts_of, judge, renewed_at
 from activities.leases import first_notice
 from activities.measures import STANDING, Standing, confirm, count_refused, settled_by
-from activities.outbox import state, stream_of, told
+from activities.outbox import state, stream_of, telling, told
 from activities.rows import (
     CONTAINER,
     CONTAINER_COLUMNS,
@@ -94,7 +94,7 @@ READ = _reading(
     ) as awaiting""",
 )
 
-RECORD = """
+RECORD = f"""
 with held as materialized (
     select from backend.containers where vendor = %(vendor)s and serial = %(serial)s for update
 ), unchanged as materialized (
@@ -112,11 +112,7 @@ with held as materialized (
     from unchanged, json_to_recordset(%(renewed)s::json)
         as r(licence text, issued timestamptz, expires timestamptz, next timestamptz, place bigint)
     where l.vendor = %(vendor)s and l.licence = any(%(licences)s::text[]) and l.licence = r.licence
-), told as (
-    insert into backend.outbox (key, value)
-    select %(key)s, value from unchanged, unnest(%(values)b::bytea[]) with ordinality as facts(value, place)
-    order by place
-)
+), {telling(only_if="unchanged")}
 update backend.streams s set sequence = %(sequence)s, hash = %(hash)s
 from unchanged where s.vendor = unchanged.vendor and s.stream = unchanged.stream returning true
 """

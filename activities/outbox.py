@@ -27,11 +27,19 @@ Connection = AsyncConnection[TupleRow]
 
 HEAD = "select sequence, hash from backend.streams where vendor = %(vendor)s and stream = %(stream)s"
 
-TELL = """
-with told as (
+
+def telling(only_if: str = "") -> str:
+    """The part of a statement, named `told`, that puts facts into the outbox; `only_if`: where this has a row."""
+    source = f"{only_if}, " if only_if else ""
+    return f"""told as (
     insert into backend.outbox (key, value)
-    select %(key)s, value from unnest(%(values)b::bytea[]) with ordinality as facts(value, place) order by place
-) insert into backend.streams values (%(vendor)s, %(stream)s, %(sequence)s, %(hash)s)
+    select %(key)s, value from {source}unnest(%(values)b::bytea[]) with ordinality as facts(value, place)
+    order by place
+)"""
+
+
+TELL = f"""
+with {telling()} insert into backend.streams values (%(vendor)s, %(stream)s, %(sequence)s, %(hash)s)
 on conflict (vendor, stream) do update set sequence = excluded.sequence, hash = excluded.hash"""
 
 
@@ -41,7 +49,8 @@ def stream_of(serial: Serial | None) -> str:
 
 
 def told(vendor: VendorId, serial: Serial | None, head: Head, at: datetime, facts: Iterable[Fact]) -> dict[str, Any]:
-    """What is to be written for these facts, which follow the head of their stream: the parameters of `TELL`."""
+    """What is to be written for these facts, which follow the head of their stream: the parameters of
+    `telling`, and the head that the stream then has."""
     stream, key = stream_of(serial), record_key(vendor, serial)
     values: list[bytes] = []
     for fact in facts:
