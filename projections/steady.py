@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import structlog
 from psycopg import AsyncConnection, OperationalError
-from psycopg.errors import IdleInTransactionSessionTimeout
 
 from events.log import LogReader
 from projections.damage import PositionGapError
@@ -79,7 +78,7 @@ class SteadyProjector:
             try:
                 async with self._busy:
                     return await deed(await self._connected())
-            except (OperationalError, IdleInTransactionSessionTimeout) as error:
+            except OperationalError as error:
                 if time.monotonic() > deadline:
                     raise
                 log.warning("the projector waits for PostgreSQL", error=str(error).strip())

@@ -11,7 +11,7 @@ from psycopg import AsyncConnection
 from events.envelope import Sealed
 from events.log import LogRecord, Position
 from events.terms import CaseId, LicenceId, Serial, VendorId
-from projections import replay
+from projections import replay, steady
 from projections.damage import Damage, LogDamagedError, PositionGapError
 from projections.digests import digest
 from projections.driving import batches_of
@@ -111,6 +111,35 @@ async def test_a_projector_frozen_in_the_midst_of_a_batch_is_between_two_stateme
 
     assert len(frozen.seen) > 10 * len(records)
     assert ("active", "ClientRead") not in frozen.seen
+
+
+async def test_a_projector_that_thaws_after_its_transaction_was_ended_begins_it_again(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steady, "OPTIONS", "-c idle_in_transaction_session_timeout=200ms")
+    ended: list[int] = []
+
+    async def deed(connection: AsyncConnection[Any]) -> str:
+        async with connection.transaction():
+            await connection.execute("select 1")
+            if not ended:
+                ended.append(connection.info.backend_pid)
+                await _is_gone(log, ended[0])
+            await connection.execute("select 2")
+            return "done"
+
+    projector = SteadyProjector(log.bootstrap, log.dsn)
+    try:
+        assert await projector._outlasting_outages(deed) == "done"
+    finally:
+        await projector.close()
+
+
+async def _is_gone(log: Log, session: int) -> None:
+    query = "select from pg_stat_activity where pid = %s"
+    async with asyncio.timeout(20), await AsyncConnection.connect(log.dsn, autocommit=True) as connection:
+        while await (await connection.execute(query, (session,))).fetchone():  # noqa: ASYNC110 - another process ends it
+            await asyncio.sleep(0.05)
 
 
 async def test_a_batch_that_begins_beyond_the_position_changes_nothing(log: Log, connection: AsyncConnection) -> None:
