@@ -34,9 +34,7 @@ def follow(stream: StreamRow | None, position: Position, fact: Recorded) -> Stre
     if fact.previous_hash != stream.hashes[-HASH_BYTES:]:
         sentence = f"fact {fact.sequence} does not carry the hash of the fact before it"
         raise _damaged(Damage.CHAIN_BROKEN, position, fact, sentence)
-    hashes = stream.hashes + fact.hash
-    if fact.sequence > REMEMBERED:
-        hashes = hashes[-REMEMBERED * HASH_BYTES :]
+    hashes = (stream.hashes + fact.hash)[-REMEMBERED * HASH_BYTES :]
     return StreamRow(fact.vendor, fact.stream, position.partition, fact.sequence, hashes)
 
 

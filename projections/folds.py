@@ -112,11 +112,10 @@ def read(record: LogRecord) -> Recorded:
 
 
 def belongs(key: bytes, fact: Recorded) -> bool:
-    vendor, stream = fact.vendor, fact.stream
     if isinstance(fact.fact, CaseFact):
-        return stream.startswith("case/") and key.startswith(f"{vendor}/".encode())
+        return fact.stream.startswith("case/") and key.startswith(record_key(fact.vendor, None))
     serial = getattr(fact.fact, "serial", None)  # a vendor's fact has none
-    return stream == (container_stream(serial) if serial else "vendor") and key == record_key(vendor, serial)
+    return fact.stream == (container_stream(serial) if serial else "vendor") and key == record_key(fact.vendor, serial)
 
 
 def needs(fact: Recorded) -> Iterable[tuple[Table[Any], Key]]:
