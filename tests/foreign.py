@@ -87,6 +87,11 @@ class Reader:
             if message.error() is None:
                 yield message.partition(), message.offset(), message.value(), dict(message.headers() or [])
 
+    def at_end(self) -> bool:
+        """Whether all that the topic holds now was read."""
+        places = self._consumer.position(self._consumer.assignment())
+        return all(max(place.offset, 0) >= self._consumer.get_watermark_offsets(place)[1] for place in places)
+
     def until(self, count: int, seconds: float = 30) -> list[tuple[int, int, bytes | None, dict[str, bytes]]]:
         """The first `count` records, waited for."""
         found: list[tuple[int, int, bytes | None, dict[str, bytes]]] = []

