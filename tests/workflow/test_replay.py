@@ -5,6 +5,7 @@
 
 import base64
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,12 @@ async def test_a_saved_history_replays_and_so_does_every_prefix_of_it(path: Path
 
     await replayer.replay_workflow(history)
     quick = Replayer(workflows=[LossCase], data_converter=CONVERTER, workflow_runner=UnsandboxedWorkflowRunner())
-    for end in range(ends[0], len(history.events)):
-        await quick.replay_workflow(WorkflowHistory(path.stem, history.events[:end]))
+
+    async def prefixes() -> AsyncIterator[WorkflowHistory]:
+        for end in range(ends[0], len(history.events)):
+            yield WorkflowHistory(path.stem, history.events[:end])
+
+    await quick.replay_workflows(prefixes())
 
 
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
