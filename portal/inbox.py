@@ -47,10 +47,31 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Read:
+    """A record and what it states, or why that is nothing."""
+
+    record: ConsumerRecord
+    stated: Statement | RefusalError
+
+    @property
+    def partition(self) -> TopicPartition:
+        """Where it came from."""
+        return TopicPartition(self.record.topic, self.record.partition)
+
+    @property
+    def ordered(self) -> tuple[object, ...]:
+        """Records that share this are handled in their order. What states nothing needs none and holds up no other."""
+        record = self.record
+        if isinstance(self.stated, RefusalError):
+            return (record.topic, record.partition, record.offset)
+        return (record.topic, record.key)
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
     """A record that came before the fact it needs."""
 
-    record: ConsumerRecord
+    read: Read
     deadline: float
 
 
@@ -93,7 +114,7 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Whoever gets a partition next begins at what was committed of it."""
         gone = set(revoked)
-        self._held = [held for held in self._held if _partition(held.record) not in gone]
+        self._held = [held for held in self._held if held.read.partition not in gone]
         for partition in gone:
             self._progress.pop(partition, None)
 
@@ -101,25 +122,23 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
         """Nothing to prepare."""
 
     async def _handle(self, records: list[ConsumerRecord]) -> None:
-        queues: dict[tuple[object, ...], list[ConsumerRecord]] = {}
+        queues: dict[tuple[object, ...], list[Read]] = {}
         for record in records:
-            ordered = (
-                (record.topic, record.key) if _readable(record) else (record.topic, record.partition, record.offset)
-            )
-            queues.setdefault(ordered, []).append(record)
-            progress = self._progress.setdefault(_partition(record), Progress(record.offset, record.offset))
+            read = _read(record)
+            queues.setdefault(read.ordered, []).append(read)
+            progress = self._progress.setdefault(read.partition, Progress(record.offset, record.offset))
             progress.pending.add(record.offset)
             progress.read = record.offset + 1
         await asyncio.gather(*(self._in_order(queue) for queue in queues.values()))
 
-    async def _in_order(self, records: list[ConsumerRecord]) -> None:
+    async def _in_order(self, queue: list[Read]) -> None:
         async with self._at_once:
-            for record in records:
+            for read in queue:
                 deadline = time.monotonic() + self._hold_seconds
-                if await self._one(record, deadline):
-                    self._done(record)
+                if await self._one(read, deadline):
+                    self._done(read)
                 else:
-                    self._held.append(Held(record, deadline))
+                    self._held.append(Held(read, deadline))
 
     async def _try_held_again(self) -> None:
         now = time.monotonic()
@@ -127,35 +146,40 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         self._next_try = now + RETRY_HELD_SECONDS
         held, self._held = self._held, []
-        overdue = {topic: count - HELD_RECORDS_LIMIT for topic, count in Counter(h.record.topic for h in held).items()}
+        topics = Counter(one.read.record.topic for one in held)
+        overdue = {topic: count - HELD_RECORDS_LIMIT for topic, count in topics.items()}
         for one in held:
-            overdue[one.record.topic] -= 1
-            deadline = 0.0 if overdue[one.record.topic] >= 0 else one.deadline
-            if await self._one(one.record, deadline):
-                self._done(one.record)
+            topic = one.read.record.topic
+            overdue[topic] -= 1
+            deadline = 0.0 if overdue[topic] >= 0 else one.deadline
+            if await self._one(one.read, deadline):
+                self._done(one.read)
             else:
                 self._held.append(one)
 
-    async def _one(self, record: ConsumerRecord, deadline: float) -> bool:
+    async def _one(self, read: Read, deadline: float) -> bool:
         """Handle a record for good, or say that it must be held. A service that is away is waited for."""
         wait = 0.1
         while True:
             try:
-                return await self._attempt(record, deadline)
+                return await self._attempt(read, deadline)
             except Exception as error:
                 log.warning(
                     "the inbox waits for a service",
-                    topic=record.topic,
-                    partition=record.partition,
-                    offset=record.offset,
+                    topic=read.record.topic,
+                    partition=read.record.partition,
+                    offset=read.record.offset,
                     error=f"{type(error).__name__}: {error}",
                 )
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, RETRY_SECONDS_LIMIT)
 
-    async def _attempt(self, record: ConsumerRecord, deadline: float) -> bool:
+    async def _attempt(self, read: Read, deadline: float) -> bool:
+        record, stated = read.record, read.stated
+        if isinstance(stated, RefusalError):
+            await self._dead_letter(record, stated)
+            return True
         try:
-            stated = _read(record)
             await self._doors.take(vendor_of(record.topic), stated, record.topic, datetime.now(UTC))
         except NotYetKnownError as refusal:
             if time.monotonic() < deadline:
@@ -176,10 +200,10 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
         await asyncio.shield(sent)
         log.info("a record went to the dead letters", place=place, code=refusal.code, sentence=refusal.sentence)
 
-    def _done(self, record: ConsumerRecord) -> None:
-        progress = self._progress.get(_partition(record))
+    def _done(self, read: Read) -> None:
+        progress = self._progress.get(read.partition)
         if progress is not None:
-            progress.pending.discard(record.offset)
+            progress.pending.discard(read.record.offset)
 
     async def _commit(self) -> None:
         moved = {partition: p.done for partition, p in self._progress.items() if p.done > p.committed}
@@ -197,18 +221,9 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
                     self._progress[partition].committed = done
 
 
-def _read(record: ConsumerRecord) -> Statement:
-    return read_statement(record.key, record.value, {name: value or b"" for name, value in record.headers})
-
-
-def _readable(record: ConsumerRecord) -> bool:
-    """Whether it states something; what does not needs no order and holds up no other."""
+def _read(record: ConsumerRecord) -> Read:
     try:
-        _read(record)
-    except RefusalError:
-        return False
-    return True
-
-
-def _partition(record: ConsumerRecord) -> TopicPartition:
-    return TopicPartition(record.topic, record.partition)
+        headers = {name: value or b"" for name, value in record.headers}
+        return Read(record, read_statement(record.key, record.value, headers))
+    except RefusalError as refusal:
+        return Read(record, refusal)

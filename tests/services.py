@@ -54,6 +54,18 @@ def own_settings(folder: Path, **overrides: Any) -> Settings:
     return Settings(**(values | {"data_dir": folder, "host": HOST} | overrides))
 
 
+async def spare(settings: Settings, name: str) -> None:
+    """Spare this service its making, a second or two of computing, unless its folder is there."""
+    made, fresh = (folder / FIRST[name] for folder in (Path(MADE.name), settings.data_dir))
+    if fresh.exists():
+        return
+    if not made.exists():
+        await EMBEDDED[name](settings.model_copy(update={"data_dir": Path(MADE.name)})).prepare()
+    fresh.parent.mkdir(parents=True, exist_ok=True)
+    copying = await asyncio.create_subprocess_exec("cp", "-a", str(made), str(fresh))
+    assert await copying.wait() == 0
+
+
 class Services:
     """Any of the embedded services and of the roles, as real processes on one folder."""
 
@@ -94,7 +106,7 @@ class Services:
             await asyncio.to_thread(service.fetch, lambda *_: None)
             await asyncio.to_thread(service.rehearse)
             if self._copied and name in FIRST:
-                await self._copy(name)
+                await spare(self.settings, name)
         self._started += [name for name in names if name not in self._started]
         ends = await asyncio.gather(*(self._start_one(self._running[name]) for name in names), return_exceptions=True)
         for end in ends:
@@ -128,17 +140,6 @@ class Services:
     def last_words(self, name: str) -> str:
         """The last line of its output."""
         return last_words(self.log(name))
-
-    async def _copy(self, name: str) -> None:
-        """Spare it its making, a second or two of computing."""
-        made, fresh = (folder / FIRST[name] for folder in (Path(MADE.name), self.settings.data_dir))
-        if fresh.exists():
-            return
-        if not made.exists():
-            await EMBEDDED[name](self.settings.model_copy(update={"data_dir": Path(MADE.name)})).prepare()
-        fresh.parent.mkdir(parents=True, exist_ok=True)
-        copying = await asyncio.create_subprocess_exec("cp", "-a", str(made), str(fresh))
-        assert await copying.wait() == 0
 
     async def _start_one(self, running: Running) -> None:
         await running.start()

@@ -1,5 +1,6 @@
 """`up`, `status`, `logs` and `down`: what they start is ready, comes back when it dies, and is gone at the end."""
 
+import asyncio
 import json
 import os
 import re
@@ -19,7 +20,7 @@ from infra.run_state import Record, RunState, ServiceRecord, read_state
 from infra.settings import Settings
 from infra.supervisor import Role
 from tests.integration import bare
-from tests.services import own_settings
+from tests.services import own_settings, spare
 
 pytestmark = pytest.mark.integration
 
@@ -92,6 +93,7 @@ def whole(tmp_path: Path) -> Iterator[Instance]:
 def light(tmp_path: Path) -> Iterator[Instance]:
     """Without Kafka, which takes longest to start; the bare roles do not need it."""
     instance = Instance(own_settings(tmp_path / "data", kafka_bootstrap="127.0.0.1:1"))
+    asyncio.run(spare(instance.settings, "postgres"))
     yield instance
     instance.close()
 
@@ -101,6 +103,7 @@ def lean(tmp_path: Path) -> Iterator[Instance]:
     """With PostgreSQL only, for what is the same whatever the services are."""
     elsewhere = {"kafka_bootstrap": "127.0.0.1:1", "temporal_address": "127.0.0.1:1"}
     instance = Instance(own_settings(tmp_path / "data", **elsewhere))
+    asyncio.run(spare(instance.settings, "postgres"))
     yield instance
     instance.close()
 
@@ -140,7 +143,6 @@ def test_a_signal_to_the_terminals_processes_stops_all_in_order(lean: Instance, 
 
 
 def test_a_second_ctrl_c_ends_at_once_what_does_not_end(lean: Instance) -> None:
-    lean.settings.data_dir.mkdir(parents=True)
     (lean.settings.data_dir / "deaf-worker").touch()
     started = lean.start()
     processes = lean.processes()
@@ -236,7 +238,6 @@ def test_a_port_taken_by_another_instance_is_told_with_the_command_that_stops_it
 
 @pytest.mark.parametrize("words", [("up",), ("up", "--detach")])
 def test_a_role_that_cannot_start_ends_the_start_with_its_last_words(lean: Instance, words: tuple[str, ...]) -> None:
-    lean.settings.data_dir.mkdir(parents=True)
     (lean.settings.data_dir / "fail-inbox").touch()
 
     up = lean.run(*words)
