@@ -5,7 +5,10 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
+from argon2 import extract_parameters
+from argon2.profiles import RFC_9106_LOW_MEMORY
 
+from activities.access import HASHER as HASHER_OF_THE_PRODUCT
 from activities.access import LINK_DAYS, LOCK_SECONDS, TRIES
 from events.backend_facts import AccessSet, ContactRefused, MeasureConfirmed, SessionsEnded
 from events.errors import Code, RefusalError
@@ -33,6 +36,10 @@ async def set_by_link(stock: Stock, password: str) -> str:
 async def sign_in(stock: Stock, password: str, contact: str, seconds: float = 0) -> SignInAnswer:
     at = NOW + timedelta(days=3650, seconds=seconds)
     return await stock.backend.sign_in(stock.vendor, ContactId(contact), CLOUD, password, at)
+
+
+def test_passwords_are_hashed_as_the_standard_recommends() -> None:
+    assert extract_parameters(HASHER_OF_THE_PRODUCT.hash(FIRST)) == RFC_9106_LOW_MEMORY
 
 
 async def test_a_link_is_the_same_when_asked_again_and_good_once(stock: Stock) -> None:
