@@ -100,7 +100,6 @@ async def _round(stock: Stock, number: int) -> None:
 
     deeds: list[Callable[[], Awaitable[object]]] = [
         partial(stock.contact, key.serial),
-        partial(stock.contact, key.serial),
         partial(backend.block, BlockOrder(key=key, measures=measures)),
         partial(backend.reserve, quota),
         issue,
