@@ -69,13 +69,19 @@ def quick_hashes() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-async def settings(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Settings]:
-    """Settings of services that run for the whole session, with topics and schema, without any role."""
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Services]:
+    """PostgreSQL and Kafka that run for the whole session, with topics and schema, without any role."""
     folder: Path = tmp_path_factory.mktemp("services")
     async with Services(folder, "postgres", "kafka") as services:
         await prepare(services.settings, lambda _: None)
         await watch(services.settings.dsn)
-        yield services.settings
+        yield services
+
+
+@pytest.fixture
+def settings(shared: Services) -> Settings:
+    """Settings of the shared services."""
+    return shared.settings
 
 
 @pytest.fixture

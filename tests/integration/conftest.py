@@ -1,4 +1,4 @@
-"""Services and a log of their own for the tests of the views: damaging the log must not disturb other tests."""
+"""An empty log for each test of the views, and an empty stock for each of the backend."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,17 +14,10 @@ from tests.services import Services
 from workflows.policy import Policy
 
 
-@pytest.fixture(scope="session")
-async def log_services(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Services]:
-    """Kafka and PostgreSQL for the tests of the views."""
-    async with Services(tmp_path_factory.mktemp("views"), "postgres", "kafka") as services:
-        yield services
-
-
 @pytest.fixture
-async def log(log_services: Services, tmp_path: Path) -> AsyncIterator[Log]:
+async def log(shared: Services, tmp_path: Path) -> AsyncIterator[Log]:
     """An empty log with empty views."""
-    async with own_log(log_services.settings, tmp_path) as log:
+    async with own_log(shared.settings, tmp_path) as log:
         yield log
 
 

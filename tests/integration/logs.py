@@ -1,4 +1,4 @@
-"""A log and views of a test's own, on services that its module shares."""
+"""A log and views of a test's own, made anew on the shared services."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from psycopg import AsyncConnection, sql
 
@@ -66,6 +66,11 @@ class Log:
     async def read(self) -> list[LogRecord]:
         """The whole log."""
         return [record async for batch in LogReader(self.bootstrap).batches() for record in batch]
+
+    async def topics(self) -> set[str]:
+        """All topics but Kafka's own."""
+        async with AIOKafkaConsumer(bootstrap_servers=self.bootstrap) as consumer:
+            return {topic for topic in await consumer.topics() if not topic.startswith("__")}
 
     async def positions(self) -> dict[int, int]:
         """The positions in the views in use; asked again and again, so over one connection while that lasts."""

@@ -33,20 +33,20 @@ def records(world: World) -> list[Sealed]:
     return interleaved(streams, range(sum(map(len, streams))))
 
 
-async def test_a_healthy_log_breaches_nothing_and_planted_breaches_are_named(log: Log, log_services: Services) -> None:
+async def test_a_healthy_log_breaches_nothing_and_planted_breaches_are_named(log: Log, shared: Services) -> None:
     healthy = World()
     healthy.add_vendor(VendorId("acme"))
     for number in range(3):
         healthy.lose(VendorId("acme"), number, waits=number == 1, again=number == 2)
         tell_all(healthy, VendorId("acme"), number)
     await log.write(records(healthy))
-    before = audit(log_services)
+    before = audit(shared)
     planted = World()
     for number, plant in PLANTED.items():
         plant(planted, VendorId(f"vendor-{number}"))
     await log.write(records(planted))
 
-    after = audit(log_services, "--json")
+    after = audit(shared, "--json")
     told: dict[str, Any] = json.loads(after.stdout)
 
     assert before.returncode == 0, before.stdout + before.stderr
@@ -58,8 +58,8 @@ async def test_a_healthy_log_breaches_nothing_and_planted_breaches_are_named(log
     assert told["facts"] == len(records(healthy)) + len(records(planted))
 
 
-async def test_a_log_that_does_not_answer_is_no_clean_bill(log_services: Services) -> None:
-    done = audit(log_services, LOSTFOUND_KAFKA_BOOTSTRAP="127.0.0.1:9")
+async def test_a_log_that_does_not_answer_is_no_clean_bill(shared: Services) -> None:
+    done = audit(shared, LOSTFOUND_KAFKA_BOOTSTRAP="127.0.0.1:9")
 
     assert done.returncode == 3
     assert "do not answer" in done.stderr

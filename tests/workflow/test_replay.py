@@ -1,4 +1,4 @@
-"""Saved histories replay with today's workflow: whole, and cut off at every place where a worker may have died.
+"""Saved histories replay with today's workflow: whole, and cut off wherever another worker may have taken the case up.
 
 `LOSTFOUND_SAVE_HISTORIES=1 make test` saves them anew; do that only for a change that no running case can meet.
 """
@@ -46,7 +46,7 @@ async def test_the_history_of_a_row_replays(path: Path, replayer: Replayer) -> N
 
 
 @pytest.mark.parametrize("path", ENDS, ids=lambda path: path.stem)
-async def test_a_saved_history_replays_and_so_does_every_prefix_of_it(path: Path, replayer: Replayer) -> None:
+async def test_a_saved_history_replays_from_each_of_its_tasks(path: Path, replayer: Replayer) -> None:
     history = WorkflowHistory.from_json(path.stem, path.read_text())
     ends = [
         number
@@ -59,7 +59,7 @@ async def test_a_saved_history_replays_and_so_does_every_prefix_of_it(path: Path
     quick = Replayer(workflows=[LossCase], data_converter=CONVERTER, workflow_runner=UnsandboxedWorkflowRunner())
 
     async def prefixes() -> AsyncIterator[WorkflowHistory]:
-        for end in range(ends[0], len(history.events)):
+        for end in ends:
             yield WorkflowHistory(path.stem, history.events[:end])
 
     await quick.replay_workflows(prefixes())
