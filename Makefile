@@ -21,8 +21,8 @@ help: ## Show the targets.
 run: $(VENV)/.run ## Start everything, feed the sample vendor and serve; Ctrl-C stops it.
 	@exec $(BIN)/lostfound up $(if $(findstring --detach,$(ARGS)),,--sample) $(ARGS)
 
-test: $(VENV)/.dev ## Run all tests, on two processes.
-	@exec $(BIN)/pytest -n 2 --no-loadscope-reorder $(ARGS)
+test: $(VENV)/.dev ## Run all tests, on three processes: two cores wait for nothing then.
+	@exec $(BIN)/pytest -n 3 --no-loadscope-reorder $(ARGS)
 
 unit: $(VENV)/.dev ## Run the tests that need no services.
 	@exec $(BIN)/pytest -m 'not integration and not chaos' $(ARGS)
