@@ -55,3 +55,4 @@ def _wait_for_the_replacement(run: Callable[[str], str]) -> None:
     deadline = time.monotonic() + 60
     while '"generation": 2' not in run(".venv/bin/lostfound licence show L-1 --json || true"):
         assert time.monotonic() < deadline, "no replacement came"
+        time.sleep(1)

@@ -121,9 +121,10 @@ def typed(lostfound: Installation) -> TypedInstallation:
 
 
 @pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
-async def test_a_reported_loss_becomes_a_blocked_original_and_a_signed_replacement(typed: TypedInstallation) -> None:
-    lostfound = typed
-    office = lostfound.add_vendor("first")
+async def test_a_reported_loss_becomes_a_blocked_original_and_a_signed_replacement(
+    lostfound: Installation, typed: TypedInstallation
+) -> None:
+    office = typed.add_vendor("first")
     office.stock("3-1", "h-1", licences=2)
     office.flush()
     await lostfound.knows("first", "3-1-s")
@@ -132,7 +133,7 @@ async def test_a_reported_loss_becomes_a_blocked_original_and_a_signed_replaceme
 
     (line,) = await lostfound.stand("first", "watching")
 
-    case = lostfound.ask("case", "show", line["case_id"], "--vendor", "first")
+    case = typed.ask("case", "show", line["case_id"], "--vendor", "first")
     facts = [fact["type"] for fact in case["history"]]
     names = ("loss.reported", "case.decided", "replacing.begun", "watch.begun")
     assert facts == [f"lostfound.{name}.v1" for name in names]
@@ -155,7 +156,7 @@ async def test_a_reported_loss_becomes_a_blocked_original_and_a_signed_replaceme
     with pytest.raises(BadSignatureError):
         jws.deserialize_compact(changed, keys, algorithms=["EdDSA"])
 
-    refused = lostfound.run("case", "show", "none", "--vendor", "first")
+    refused = typed.run("case", "show", "none", "--vendor", "first")
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "[unknown_case]" in refused.stderr
 

@@ -796,4 +796,4 @@ if SOAK:  # others every time
     each = {"max_examples": RUNS // SOAK_PARTS, "derandomize": False}
     globals().update({f"TestLosses{part}": machine(**each) for part in range(SOAK_PARTS)})
 else:
-    TestLosses = machine(max_examples=3 * settings.default.max_examples, derandomize=True)
+    TestLosses = machine(max_examples=2 * settings.default.max_examples, derandomize=True)
