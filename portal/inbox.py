@@ -84,6 +84,7 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
         self._hold_seconds = hold_seconds
         self._progress: dict[TopicPartition, Progress] = {}
         self._held: list[Held] = []
+        self._next_try = 0.0
         self._at_once = asyncio.Semaphore(AT_ONCE)
 
     async def run(self, ready: Callable[[], None]) -> None:
@@ -142,7 +143,7 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _try_held_again(self) -> None:
         now = time.monotonic()
-        if not self._held or now < getattr(self, "_next_try", 0.0):
+        if not self._held or now < self._next_try:
             return
         self._next_try = now + RETRY_HELD_SECONDS
         held, self._held = self._held, []

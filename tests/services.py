@@ -54,16 +54,17 @@ def own_settings(folder: Path, **overrides: Any) -> Settings:
     return Settings(**(values | {"data_dir": folder, "host": HOST} | overrides))
 
 
-async def spare(settings: Settings, name: str) -> None:
-    """Spare this service its making, a second or two of computing, unless its folder is there."""
-    made, fresh = (folder / FIRST[name] for folder in (Path(MADE.name), settings.data_dir))
-    if fresh.exists():
-        return
-    if not made.exists():
-        await EMBEDDED[name](settings.model_copy(update={"data_dir": Path(MADE.name)})).prepare()
-    fresh.parent.mkdir(parents=True, exist_ok=True)
-    copying = await asyncio.create_subprocess_exec("cp", "-a", str(made), str(fresh))
-    assert await copying.wait() == 0
+async def spare(settings: Settings, *names: str) -> None:
+    """Spare those of these services their making, a second or two of computing, that have no folder yet."""
+    for name in FIRST.keys() & names:
+        made, fresh = Path(MADE.name) / FIRST[name], settings.data_dir / FIRST[name]
+        if fresh.exists():
+            continue
+        if not made.exists():
+            await EMBEDDED[name](settings.model_copy(update={"data_dir": Path(MADE.name)})).prepare()
+        fresh.parent.mkdir(parents=True, exist_ok=True)
+        copying = await asyncio.create_subprocess_exec("cp", "-a", str(made), str(fresh))
+        assert await copying.wait() == 0
 
 
 class Services:
@@ -105,8 +106,8 @@ class Services:
             service = self._running[name].service
             await asyncio.to_thread(service.fetch, lambda *_: None)
             await asyncio.to_thread(service.rehearse)
-            if self._copied and name in FIRST:
-                await spare(self.settings, name)
+        if self._copied:
+            await spare(self.settings, *names)
         self._started += [name for name in names if name not in self._started]
         ends = await asyncio.gather(*(self._start_one(self._running[name]) for name in names), return_exceptions=True)
         for end in ends:

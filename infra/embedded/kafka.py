@@ -164,7 +164,7 @@ class Kafka(Service):
             "group.initial.rebalance.delay.ms": "0",
             # Fifty by default, for brokers of many groups; each takes time at every start.
             "offsets.topic.num.partitions": "3",
-            # The controller's sign of life, twice a second by default: half of what an idle broker computes.
+            # The controller's sign of life, twice a second by default: a quarter of what an idle broker computes.
             "metadata.max.idle.interval.ms": "5000",
             **dict.fromkeys(ONE_COPY, "1"),
         }

@@ -159,8 +159,7 @@ def test_a_second_ctrl_c_ends_at_once_what_does_not_end(lean: Instance) -> None:
 
 
 def test_a_killed_supervisor_leaves_nothing_and_the_next_start_recovers(whole: Instance) -> None:
-    for service in ("postgres", "kafka"):
-        asyncio.run(spare(whole.settings, service))
+    asyncio.run(spare(whole.settings, "postgres", "kafka"))
     started = whole.start()
     with psycopg.connect(whole.settings.dsn) as session:
         session.execute("CREATE TABLE kept (id int)")
