@@ -3,6 +3,7 @@
 FAILED = 1
 NOT_RUNNING = 3
 NOT_READY = 4
+DEGRADED = 8
 
 EXIT_CODES = {
     "not-running": NOT_RUNNING,

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.embedded.process import end, last_words, rotate
-from infra.errors import NOT_READY, NOT_RUNNING, Problem
+from infra.errors import DEGRADED, NOT_READY, NOT_RUNNING, Problem
 from infra.progress import CaseProgress, StartProgress, welcome
 from infra.roles import COMMANDS
 from infra.run_state import RunState, held, read_state
@@ -25,12 +25,14 @@ from infra.settings import Settings
 from infra.supervisor import Plan, Supervisor, embedded, end_leftovers
 
 if TYPE_CHECKING:
+    from events.set_aside import SetAside
     from infra.sample import Result
 
 DETACHED_SECONDS = 300.0
 DOWN_SECONDS = 90.0
 POLL_SECONDS = 0.1
 FOLLOW_SECONDS = 0.3
+REGISTER_SECONDS = 3.0
 PROBLEM_FILE = "LOSTFOUND_PROBLEM_FILE"
 
 
@@ -79,7 +81,8 @@ def register(app: typer.Typer, plan: Callable[[], Plan] = product) -> None:
 
     @app.command()
     def status(as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
-        """Show what runs. Exit code 0: all ready, 3: not running, 4: not all ready."""
+        """Show what runs. Exit code 0: all ready, 3: not running, 4: not all ready, 8: ready, but something is set
+        aside."""
         with told():
             raise typer.Exit(_status(Settings(), as_json))
 
@@ -275,23 +278,50 @@ def _status(settings: Settings, as_json: bool) -> int:
         return NOT_RUNNING
     alive = {name: record.identity.alive for name, record in state.services.items()}
     ready = state.state == "ready" and all(alive.values())
+    aside = asyncio.run(set_aside(settings)) if ready else None
+    stands = "degraded" if aside else "starting" if state.state == "ready" and not ready else state.state
     if as_json:
-        document = state.model_dump() | {"data_dir": str(settings.data_dir)}
+        document = state.model_dump() | {"state": stands, "data_dir": str(settings.data_dir)}
         for name, record in document["services"].items():
             record["alive"] = alive[name]
-        if state.state == "ready" and not ready:
-            document["state"] = "starting"
+        document["set_aside"] = None if aside is None else [_plain(entry) for entry in aside]
         typer.echo(json.dumps(document))
     else:
         console = Console()
-        console.print(_table(state, alive))
+        console.print(_table(state, alive, stands))
         for name, endpoint in state.endpoints.items():
             console.print(f"{name}: {endpoint}", highlight=False, markup=False, soft_wrap=True)
-    return 0 if ready else NOT_READY
+        if ready and aside is None:
+            console.print("What is set aside cannot be told: PostgreSQL does not answer.")
+        for entry in aside or ():
+            whose = f"vendor {entry.vendor}" if entry.vendor else "the installation"
+            sentence = f"set aside for {whose}: {entry.place} since {entry.since:%Y-%m-%d %H:%M} ({entry.code}): "
+            console.print(sentence + entry.sentence, highlight=False, markup=False, soft_wrap=True)
+    return NOT_READY if not ready else DEGRADED if aside else 0
 
 
-def _table(state: RunState, alive: dict[str, bool]) -> Table:
-    table = Table("service", "state", "for", "restarts", "process", title=f"lostfound: {state.state}")
+async def set_aside(settings: Settings) -> "Sequence[SetAside] | None":
+    """The oldest entries of the register, or None where PostgreSQL does not answer within seconds."""
+    from psycopg import OperationalError  # here, because the other commands need none of what it imports
+    from psycopg.errors import UndefinedTable
+
+    from activities.register import PostgresRegister
+
+    try:
+        async with asyncio.timeout(REGISTER_SECONDS):
+            return await PostgresRegister(settings.dsn).entries()
+    except UndefinedTable:
+        return []  # the schema was not made yet
+    except (OperationalError, TimeoutError):
+        return None
+
+
+def _plain(entry: "SetAside") -> dict[str, str]:
+    return {**entry._asdict(), "since": entry.since.isoformat()}
+
+
+def _table(state: RunState, alive: dict[str, bool], stands: str) -> Table:
+    table = Table("service", "state", "for", "restarts", "process", title=f"lostfound: {stands}")
     for name, record in state.services.items():
         condition = record.state if alive[name] or record.state != "ready" else "ended"
         seconds = f"{time.time() - record.since:.0f} s"
