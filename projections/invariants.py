@@ -89,6 +89,10 @@ def _breach(invariant: int, place: Place, about: str, sentence: str, since: date
     return Breach(invariant, place.vendor, about, place.stream, place.sequence, sentence, since or place.recorded)
 
 
+Decided = tuple[Place, CaseDecided]
+"""A decision of policy, and where it stands."""
+
+
 class _Story:
     """A case as its own facts tell it, with what they alone show: who decided (5), by which quota (6), in which order
     (8)."""
@@ -98,7 +102,7 @@ class _Story:
         self.told = sorted(ledger.cases[name], key=lambda one: one[0].sequence)
         self.report: LossReported | None = None
         self.reported: list[tuple[Place, LossReported]] = []
-        self.decided: list[tuple[Place, CaseDecided]] = []
+        self.decided: list[Decided] = []
         self.approved: list[Place] = []
         self.opened = self.told[0][0].recorded
         self.reinstates = False
@@ -106,6 +110,7 @@ class _Story:
         self.knows: set[CaseId] = set()
         self.targets: list[tuple[Place, Serial]] = []
         self._ledger = ledger
+        self._rules: dict[int, Rule] = {}
         self.breaches = list(self._walk())
 
     @property
@@ -121,9 +126,18 @@ class _Story:
         policy = self.policy()
         if policy is None or self.report is None:
             return None
-        return policy.rule_for(loss_of(self.report), self.decided[-1][1].facts)
+        return self.rule_of(policy, self.decided[-1])
 
-    def decided_by(self, at: datetime) -> tuple[Place, CaseDecided] | None:
+    def rule_of(self, policy: Policy, decided: "Decided") -> Rule:
+        """The rule of a policy that one of the case's decisions was made by. It is looked for once a decision: all
+        licences of the case are gone through for it."""
+        assert self.report is not None
+        place, fact = decided
+        if place.sequence not in self._rules:
+            self._rules[place.sequence] = policy.rule_for(loss_of(self.report), fact.facts)
+        return self._rules[place.sequence]
+
+    def decided_by(self, at: datetime) -> "Decided | None":
         """What policy had decided last at an instant."""
         return next((one for one in reversed(self.decided) if one[0].recorded <= at), None)
 
@@ -256,6 +270,7 @@ def _blocked_first(ledger: Ledger, stories: dict[CaseName, _Story]) -> Iterator[
         ((one.place.vendor, one.case), one.place, f"access data {one.generation} of {one.serial}")
         for one in ledger.offers
     ]
+    asked: dict[tuple[CaseName, int], _Asked | None] = {}
     for name, place, what in granted:
         story = stories.get(name)
         if story is None or story.report is None:
@@ -268,36 +283,67 @@ def _blocked_first(ledger: Ledger, stories: dict[CaseName, _Story]) -> Iterator[
         approved = any(approval.sequence > at.sequence for approval in story.approved)
         if decided.decision is not Decision.AUTOMATIC and not approved:
             yield _breach(5, place, story.about, f"{what} was issued though nobody approved it")
-        policy = ledger.policy(name[0], decided.policy_version)
-        if policy is None:
-            continue  # 8 says so
-        for measure, aimed in _expected(story.report, decided, policy):
-            if not _stood(ledger, story, measure, aimed, place):
-                yield _breach(2, place, story.about, f"{what} was issued before {measure} of {aimed} was ordered")
+        if (name, at.sequence) not in asked:
+            policy = ledger.policy(name[0], decided.policy_version)
+            asked[name, at.sequence] = _Asked(ledger, story, found, policy) if policy else None  # 8 says so
+        measures = asked[name, at.sequence]
+        for measure, aimed in measures.missing(place.recorded) if measures else ():
+            yield _breach(2, place, story.about, f"{what} was issued before {measure} of {aimed} was ordered")
 
 
-def _expected(report: LossReported, decided: CaseDecided, policy: Policy) -> Iterator[tuple[str, str]]:
-    """The measures of a policy, and what they aim at; without its generation where that is not in the case."""
+Span = tuple[datetime | None, datetime | None]
+"""When a measure was first ordered, and when it was first lifted; None: never."""
+
+
+class _Asked:
+    """The measures that policy asked for in one decision of a case, and from when to when they stood. Much may have
+    been issued for a case, so that the measures are gone through once and not for each licence."""
+
+    def __init__(self, ledger: Ledger, story: _Story, decided: Decided, policy: Policy) -> None:
+        assert story.report is not None
+        rule = story.rule_of(policy, decided)
+        self._spans = _spans(ledger, story, rule, story.report, decided[1])
+        self._counts_lifting = not story.reinstates  # reinstating the original lifts its measures
+        ordered = [start for start, _ in self._spans.values()]
+        lifted = [end for _, end in self._spans.values() if end is not None]
+        self._all_ordered = None if None in ordered else max((at for at in ordered if at), default=ALWAYS)
+        self._first_lifted = min(lifted, default=None)
+
+    def missing(self, at: datetime) -> Iterator[tuple[str, str]]:
+        """The measures that did not stand at an instant, each with what it aims at."""
+        lifted = self._counts_lifting and self._first_lifted is not None and self._first_lifted < at
+        if self._all_ordered is not None and self._all_ordered <= at and not lifted:
+            return
+        for name, (start, end) in self._spans.items():
+            if start is None or start > at or (self._counts_lifting and end is not None and end < at):
+                yield name
+
+
+def _spans(
+    ledger: Ledger, story: _Story, rule: Rule, report: LossReported, decided: CaseDecided
+) -> dict[tuple[str, str], Span]:
+    """Each measure that a rule asks for, by its name and what it aims at, the latter without its generation where that
+    is not in the case."""
     loss = loss_of(report)
     aim = loss.aim(report.scope)
-    for item in policy.rule_for(loss, decided.facts).measures_for(loss):
-        if aim is Aim.LICENCE:
-            for licence in decided.facts.licences:
-                yield item.measure, subject(aim, licence.licence, licence.generation)
-        else:
-            yield item.measure, f"{aim}/{report.serial}"
-
-
-def _stood(ledger: Ledger, story: _Story, measure: str, aimed: str, place: Place) -> bool:
-    """Whether a measure stood when something was issued; reinstating the original lifts it."""
-    own = [
-        (at, fact)
-        for at, fact in ledger.measures.get((story.vendor, story.case), ())
-        if fact.measure == measure and f"{fact.subject}/".startswith(f"{aimed}/")
-    ]
-    ordered = any(isinstance(fact, MeasureOrdered) and at.recorded <= place.recorded for at, fact in own)
-    lifted = any(isinstance(fact, MeasureLifted) and at.recorded < place.recorded for at, fact in own)
-    return ordered and (story.reinstates or not lifted)
+    by_licence = aim is Aim.LICENCE
+    aims = [f"{aim}/{report.serial}"]
+    if by_licence:
+        aims = [subject(aim, item.licence, item.generation) for item in decided.facts.licences]
+    spans: dict[tuple[str, str], Span] = {
+        (item.measure, aimed): (None, None) for item in rule.measures_for(loss) for aimed in aims
+    }
+    for at, fact in ledger.measures.get((story.vendor, story.case), ()):
+        name = (fact.measure, fact.subject if by_licence else fact.subject.rpartition("/")[0])
+        if name not in spans:
+            continue
+        start, end = spans[name]
+        if isinstance(fact, MeasureOrdered):
+            start = min(start or at.recorded, at.recorded)
+        elif isinstance(fact, MeasureLifted):
+            end = min(end or at.recorded, at.recorded)
+        spans[name] = (start, end)
+    return spans
 
 
 def _one_case(ledger: Ledger, stories: dict[CaseName, _Story]) -> Iterator[Breach]:

@@ -137,9 +137,7 @@ def explain(policy: Policy, supposed: Supposed, received: Instant) -> Explanatio
         ordinal = supposed.used + 1 if supposed.used < quota.recoveries else None
         reservation = Reservation(at=received, ordinal=ordinal, limit=quota.recoveries)
     decided = decide_report(report, facts, policy, reservation)
-    rules = policy.rules_for(loss, facts)
-    found = [one for rule in rules for one in rule.limits_found(report, facts)]
-    rule = rules[0]
+    rule = policy.rule_for(loss, facts)
     asked = decided.decision is Decision.NEEDS_APPROVAL
     beyond = reservation is not None and reservation.ordinal is None
     return Explanation(
@@ -147,7 +145,7 @@ def explain(policy: Policy, supposed: Supposed, received: Instant) -> Explanatio
         reasons=decided.reasons,
         rule=_number(policy, rule),
         chosen=tuple(_chosen(policy, product, loss) for product in supposed.products or (None,)),
-        limits=tuple(dict.fromkeys(found)),
+        limits=tuple(dict.fromkeys(policy.limits_found(report, facts))),
         quota=_quota(rule, supposed.used),
         measures=rule.measures_for(loss),
         recovery=loss.recovery,

@@ -1,14 +1,16 @@
 """Limits: what sends a case of a hybrid rule to a person. Pure; each says in words what it found."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Annotated, Final
 
 from pydantic import ConfigDict, Field
 
 from events.case_facts import BackendFacts, LossReported
 from events.terms import EvidenceName, Role, Value
-from workflows.exposure import exposure
+from workflows.exposure import Exposure, exposure
 
 CENTS_LIMIT: Final = 10**12
 DAYS_LIMIT: Final = 36_600
@@ -26,6 +28,34 @@ class Found(Value):
     setting: str
     exceeded: bool
     told: str
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What limits ask of all licences of a loss together. A container may hold thousands of licences and a policy have
+    hundreds of rules: each is worked out once for all of them."""
+
+    facts: BackendFacts
+
+    @cached_property
+    def value_cents(self) -> int:
+        """What the licences are worth together."""
+        return value_cents(self.facts)
+
+    @cached_property
+    def first_issued(self) -> list[datetime | None]:
+        """When the oldest and the youngest licence were first issued; [None] where that is not known of each, and
+        nothing where there is no licence."""
+        issued = [item.first_issued for item in self.facts.licences]
+        known = [instant for instant in issued if instant is not None]
+        if len(known) < len(issued):
+            return [None]
+        return [min(known), max(known)] if known else []
+
+    @cached_property
+    def exposure(self) -> Exposure:
+        """Until when anything lost can still run."""
+        return exposure(self.facts.licences, {})
 
 
 class Losses(Setting):
@@ -59,43 +89,42 @@ class Limits(Setting):
     exposure_above_days: Annotated[int, Field(ge=0, le=DAYS_LIMIT)] | None = None
     """A lost licence can still run longer than this after the report, or for ever."""
 
-    def found(self, report: LossReported, facts: BackendFacts) -> list[Found]:
-        """What each limit that is set says, in their order."""
+    def found(self, report: LossReported, facts: BackendFacts, totals: Totals | None = None) -> list[Found]:
+        """What each limit that is set says, in their order; `totals` are those of the facts."""
+        totals = totals or Totals(facts)
         told = (
-            self._value(facts),
-            *self._age(report, facts),
+            self._value(totals),
+            *self._age(report, totals),
             self._losses(report, facts),
             self._evidence(report),
             self._reporter(report, facts),
             self._contact(report, facts),
             self._flagged(facts),
-            self._exposure(report, facts),
+            self._exposure(report, totals),
         )
         return [one for one in told if one is not None]
 
-    def _value(self, facts: BackendFacts) -> Found | None:
+    def _value(self, totals: Totals) -> Found | None:
         if self.value_above_cents is None:
             return None
-        value = value_cents(facts)
+        value = totals.value_cents
         exceeded = value > self.value_above_cents
         than = f"{'more' if exceeded else 'not more'} than {money(self.value_above_cents)}"
         return Found(
             setting="value_above_cents", exceeded=exceeded, told=f"the licences are worth {money(value)}, {than}"
         )
 
-    def _age(self, report: LossReported, facts: BackendFacts) -> Iterator[Found]:
-        issued = [item.first_issued for item in facts.licences]
-        known = [instant for instant in issued if instant is not None]
+    def _age(self, report: LossReported, totals: Totals) -> Iterator[Found]:
         for setting, days, older in (
             ("licence_older_than_days", self.licence_older_than_days, True),
             ("licence_younger_than_days", self.licence_younger_than_days, False),
         ):
-            if days is None or not issued:
+            if days is None or not totals.first_issued:
                 continue
-            if len(known) < len(issued):
+            first = totals.first_issued[0 if older else -1]
+            if first is None:
                 yield Found(setting=setting, exceeded=True, told="it is not known when a licence was first issued")
                 continue
-            first = min(known) if older else max(known)
             since = report.received - first
             exceeded = since > timedelta(days=days) if older else since < timedelta(days=days)
             than = f"{'more' if exceeded is older else 'not more'} than {days} days"
@@ -144,10 +173,10 @@ class Limits(Setting):
         told = f"{'an' if facts.flagged else 'no'} earlier verdict speaks against the holder"
         return Found(setting="flagged_holder", exceeded=facts.flagged, told=told)
 
-    def _exposure(self, report: LossReported, facts: BackendFacts) -> Found | None:
+    def _exposure(self, report: LossReported, totals: Totals) -> Found | None:
         if self.exposure_above_days is None:
             return None
-        lost = exposure(facts.licences, {})
+        lost = totals.exposure
         exceeded = lost.for_ever
         runs = "for ever" if lost.for_ever else "nowhere"
         if lost.until is not None:

@@ -24,7 +24,7 @@ from events.terms import (
     Verdict,
     Watch,
 )
-from workflows.limits import CENTS_LIMIT, Found, Limits, Setting, value_cents
+from workflows.limits import CENTS_LIMIT, Found, Limits, Setting, Totals, value_cents
 
 STRICTNESS = (Mode.AUTOMATIC, Mode.HYBRID, Mode.MANUAL)
 WATCH_DAYS = {Watch.NONE: 0, Watch.SHORT: 30, Watch.LONG: 365}
@@ -163,20 +163,23 @@ class Rule(Setting):
 
     def covers(self, product: ProductId | None, loss: Loss) -> bool:
         """Whether it holds for this loss of this product."""
-        named = not self.products or product in self.products
-        return named and loss.kind in (self.kinds or (loss.kind,)) and loss.reason in (self.reasons or (loss.reason,))
+        return (not self.products or product in self.products) and self.is_for(loss)
+
+    def is_for(self, loss: Loss) -> bool:
+        """Whether it holds for this loss of one of its products."""
+        return loss.kind in (self.kinds or (loss.kind,)) and loss.reason in (self.reasons or (loss.reason,))
 
     def strictness(self) -> tuple[int, bool, int]:
         """The higher, the sooner a person decides: by mode, then by how little its quota allows."""
         return STRICTNESS.index(self.mode), self.quota is not None, -(self.quota.recoveries if self.quota else 0)
 
-    def limits_found(self, report: LossReported, facts: BackendFacts) -> list[Found]:
+    def limits_found(self, report: LossReported, facts: BackendFacts, totals: Totals | None = None) -> list[Found]:
         """What its limits say of a report; a hybrid rule without any still looks for a contact after the loss."""
-        return (self.limits or Limits()).found(report, facts) if self.mode is Mode.HYBRID else []
+        return (self.limits or Limits()).found(report, facts, totals) if self.mode is Mode.HYBRID else []
 
-    def needs_four_eyes(self, facts: BackendFacts) -> bool:
-        """Whether two different supervisors must approve."""
-        return self.four_eyes_above_cents is not None and value_cents(facts) > self.four_eyes_above_cents
+    def needs_four_eyes(self, worth_cents: int) -> bool:
+        """Whether two different supervisors must approve what is worth so much."""
+        return self.four_eyes_above_cents is not None and worth_cents > self.four_eyes_above_cents
 
     def may_grant_goodwill(self, supervisor: PersonId) -> bool:
         """Whether this supervisor may approve a case that is beyond the quota."""
@@ -209,10 +212,17 @@ class Policy(Setting):
     kinds before one that names reasons, and of equals the first. Where none holds, a supervisor decides."""
 
     def rules_for(self, loss: Loss, facts: BackendFacts) -> list[Rule]:
-        """The rules that the products in a loss fall under, the strictest first."""
-        products: list[ProductId | None] = [item.product for item in facts.licences]
-        found = [self.rule_for_product(product, loss) for product in products or [None]]
-        return sorted(found, key=Rule.strictness, reverse=True)
+        """The rules that the products in a loss fall under, each once, the strictest first."""
+        chosen, otherwise = self._chosen(loss), Rule(mode=Mode.MANUAL)
+        products: list[ProductId | None] = list(dict.fromkeys(item.product for item in facts.licences))
+        found = [chosen.get(product) or chosen.get(None) or otherwise for product in products or [None]]
+        return sorted({id(rule): rule for rule in found}.values(), key=Rule.strictness, reverse=True)
+
+    def limits_found(self, report: LossReported, facts: BackendFacts) -> list[Found]:
+        """What the limits of all rules for a loss say of a report, the strictest rule's first."""
+        totals = Totals(facts)
+        rules = self.rules_for(loss_of(report), facts)
+        return [one for rule in rules for one in rule.limits_found(report, facts, totals)]
 
     def rule_for(self, loss: Loss, facts: BackendFacts) -> Rule:
         """The strictest rule for a loss: it says what is done, while the limits of all rules for it are heeded."""
@@ -220,12 +230,26 @@ class Policy(Setting):
 
     def needs_four_eyes(self, loss: Loss, facts: BackendFacts) -> bool:
         """Whether two different supervisors must approve, by any of the rules for a loss."""
-        return any(rule.needs_four_eyes(facts) for rule in self.rules_for(loss, facts))
+        worth_cents = value_cents(facts)
+        return any(rule.needs_four_eyes(worth_cents) for rule in self.rules_for(loss, facts))
 
     def rule_for_product(self, product: ProductId | None, loss: Loss) -> Rule:
         """The most specific that covers it, of equals the first; a person decides where none does."""
-        found = [rule for rule in self.rules if rule.covers(product, loss)]
-        return max(found, key=Rule.specificity, default=Rule(mode=Mode.MANUAL))
+        chosen = self._chosen(loss)
+        return chosen.get(product) or chosen.get(None) or Rule(mode=Mode.MANUAL)
+
+    def _chosen(self, loss: Loss) -> dict[ProductId | None, Rule]:
+        """The rule for a loss of each product that any rule names; None stands for all others, if a rule holds there.
+        A container may hold thousands of products: the rules are gone through once for all of them."""
+        chosen: dict[ProductId | None, Rule] = {}
+        for rule in self.rules:
+            if not rule.is_for(loss):
+                continue
+            for product in rule.products or (None,):
+                before = chosen.get(product)
+                if before is None or rule.specificity() > before.specificity():
+                    chosen[product] = rule
+        return chosen
 
 
 def loss_of(report: LossReported) -> Loss:
@@ -240,8 +264,7 @@ def needs_person(report: LossReported, facts: BackendFacts, policy: Policy) -> l
     rules = policy.rules_for(loss_of(report), facts)
     if rules[0].mode is Mode.MANUAL:
         return [f"policy has a supervisor decide on every {_words(report.reason)} {report.kind} of these products"]
-    found = [one for rule in rules for one in rule.limits_found(report, facts)]
-    return list(dict.fromkeys(one.told for one in found if one.exceeded))
+    return list(dict.fromkeys(one.told for one in policy.limits_found(report, facts) if one.exceeded))
 
 
 def quota_to_reserve(report: LossReported, facts: BackendFacts, policy: Policy) -> Quota | None:

@@ -15,15 +15,17 @@ from events.backend_facts import (
     LicenceSuperseded,
     MeasureConfirmed,
     MeasureLifted,
+    MeasureOrdered,
     PolicyAdopted,
     RecoveryReserved,
 )
-from events.case_facts import CaseApproved, CaseClosed, CaseDecided
+from events.case_facts import CaseApproved, CaseClosed, CaseDecided, LicenceInScope
 from events.envelope import Head, case_stream, container_stream, record_key, seal, unseal
 from events.licensing import Reservation
 from events.log import LogRecord, Position
 from events.terms import (
     Action,
+    Aim,
     CaseId,
     Decision,
     HolderId,
@@ -34,18 +36,21 @@ from events.terms import (
     Reason,
     Reporter,
     Role,
+    Scope,
     Serial,
     VendorId,
     Verdict,
+    subject,
 )
 from projections.audit import examine
 from projections.invariants import Breach, check, judge
 from projections.ledger import Ledger
 from tests.breaches import PLANTED
 from tests.stories import STORIES, whole
-from tests.unit.facts import report
+from tests.unit.facts import facts, report
+from tests.unit.work import steps_of
 from tests.worlds import EYES, MANUAL, PLAIN, POLICY, QUOTA, STEPS, Life, World, as_log, interleaved
-from workflows.commands import Elapsed
+from workflows.commands import Assessed, Elapsed, Report
 from workflows.policy import Policy
 
 ACME, ZETA = VendorId("acme"), VendorId("zeta")
@@ -465,3 +470,38 @@ def test_what_may_still_be_under_way_elsewhere_is_not_judged_yet() -> None:
 
     assert judge(ledger, until=closing) == []
     assert named(judge(ledger, until=life.world.at)) == [(7, "case c-1")]
+
+
+def replaced_with(count: int, scope: Scope) -> Ledger:
+    """What is told of a case of so many licences, each of a product of its own, which are replaced."""
+    life = started()
+    names = [f"L-{number}" for number in range(2, count + 2)]
+    life.backend(LOST, *(life.licence(name, 1, LOST) for name in names))
+    assert life.state is not None
+    stated = life.state.report.model_copy(update={"scope": scope, "report": "R-2"})
+    case = Life(life.world, ACME, CaseId("c-2"), LOST, HolderId("h-1"))
+    case.command(Report(report=stated))
+    lost = tuple(
+        LicenceInScope(licence=name, generation=1, product=f"p-{name}", ticket="T-1", value_cents=1) for name in names
+    )
+    case.command(Assessed(at=life.world.at, facts=facts(*lost), policy=POLICY, reservation=None))
+    aims = [subject(Aim.LICENCE, name, 1) for name in names] if scope is Scope.LICENCES else [f"container/{LOST}/1"]
+    ordered = {"case": case.case, "measure": Measure.BLACKLISTING, "serial": LOST, "effective": life.world.at}
+    case.backend(LOST, *(MeasureOrdered.model_validate({**ordered, "subject": aim}) for aim in aims))
+    case.decides("D-1", Action.APPROVE)
+    case.blocked()
+    case.replaces(SPARE, *names)
+    ledger = Ledger()
+    for stream in life.world.streams.values():
+        for record in stream:
+            ledger.take(unseal(record.value))
+    return ledger
+
+
+@pytest.mark.parametrize("scope", Scope)
+def test_the_work_of_the_judgement_grows_as_the_licences_of_a_case_do(scope: Scope) -> None:
+    few, many = replaced_with(30, scope), replaced_with(120, scope)
+
+    one, four = (steps_of(lambda ledger=ledger: judge(ledger)) for ledger in (few, many))  # type: ignore[misc]
+
+    assert four < 4.2 * one

@@ -11,6 +11,7 @@ from events.case_facts import BackendFacts, LossReported
 from events.licensing import Reservation
 from events.terms import Decision, Mode, Reporter, Role
 from tests.unit.facts import NOW, facts, licence, report
+from tests.unit.work import steps_of
 from workflows.limits import Limits, Losses
 from workflows.policy import STRICTNESS, Policy, Quota, Rule, decide_report, loss_of, quota_to_reserve
 
@@ -365,3 +366,15 @@ def test_the_most_specific_rule_holds_in_whatever_order_the_rules_stand(data: st
         assert ones[0] == ones[1]
         covering = [rule for rule in found if rule.covers(product, loss)]  # type: ignore[arg-type]
         assert all(ones[0].specificity() >= rule.specificity() for rule in covering)
+
+
+def test_the_work_of_a_decision_grows_as_the_licences_do_and_not_as_licences_and_rules_together() -> None:
+    limits = Limits(value_above_cents=1, licence_older_than_days=1, exposure_above_days=1)
+
+    def decision(count: int) -> int:
+        products = [f"p-{number}" for number in range(count)]
+        rules = tuple(Rule(products=(name,), mode=Mode.HYBRID, limits=limits) for name in products)
+        known = facts(*(licence(number, product=name) for number, name in enumerate(products)))
+        return steps_of(lambda: decide_report(report(), known, Policy(rules=rules), None))
+
+    assert decision(120) < 4.2 * decision(30)

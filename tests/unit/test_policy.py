@@ -193,9 +193,9 @@ def test_of_rules_as_specific_the_first_is_chosen_and_where_none_covers_a_person
 
 
 def test_four_eyes_are_needed_above_a_value_and_not_at_it() -> None:
-    known = facts(licence(1), licence(2))
+    worth_cents = 20_000
 
-    assert [Rule(four_eyes_above_cents=above).needs_four_eyes(known) for above in (19_999, 20_000, None)] == [
+    assert [Rule(four_eyes_above_cents=above).needs_four_eyes(worth_cents) for above in (19_999, 20_000, None)] == [
         *(True, False, False)
     ]
 
