@@ -18,11 +18,12 @@ from argon2.exceptions import VerificationError
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
-from activities.measures import IN_EFFECT, STANDING, Standing, confirm, count_refused
+from activities.measures import Standing, blocking, confirm, count_refused
 from activities.outbox import state
 from activities.rows import Container, changed, every, lock_container, one
 from activities.signing import SigningKeys
 from events.backend_facts import (
+    AccessLapsed,
     AccessOffered,
     AccessSet,
     ContactRefused,
@@ -80,11 +81,13 @@ async def access_link(
     """The link for the access data that are owed: the first ones, or those of a reset or rotation. Raises
     `RefusalError` when none are."""
     container = await _cloud(tx, vendor, serial)
-    owed = await _owed(tx, vendor, serial)
+    owed = await _owed(tx, container, vendor)
     if owed is None:
         if await _access(tx, vendor, serial, container.generation):
             raise RefusalError(
-                Code.BAD_LINK, f"the access data of {serial} are set; report them forgotten or stolen to have new ones"
+                Code.BAD_LINK,
+                f"no access data of {serial} are owed: they are set, or the case that owed them is over;"
+                " report them forgotten or stolen to have new ones",
             )
         owed = await _offer(tx, vendor, serial, container.generation, None, at)
     elif owed.until <= at:
@@ -111,7 +114,7 @@ async def set_access(
 ) -> list[CaseKey]:
     """Set access data by a link, once; `password` is the hash. The cases that waited for it."""
     container = await _cloud(tx, vendor, serial)
-    owed = await _owed(tx, vendor, serial)
+    owed = await _owed(tx, container, vendor)
     good = owed is not None and hmac.compare_digest(_token(keys, vendor, serial, owed).encode(), token.encode())
     if owed is None or not good or owed.until <= at:
         raise RefusalError(Code.BAD_LINK, "this link is wrong, used or too old; ask the vendor for a new one")
@@ -133,10 +136,12 @@ async def renew(tx: AsyncConnection[Any], order: IssueOrder, lost: Container, at
     """Recover access data, under the container's lock: a reset waits for the holder, a rotation is done at once."""
     key = order.key
     cursor = await tx.execute(
-        "select generation from backend.cases where vendor = %s and case_id = %s", (key.vendor, key.case)
+        "select generation, closed from backend.cases where vendor = %s and case_id = %s", (key.vendor, key.case)
     )
-    (claimed,) = cast(tuple[int], await cursor.fetchone())
+    claimed, closed = cast(tuple[int, datetime | None], await cursor.fetchone())
     found = await _access(tx, key.vendor, key.serial, claimed + 1)
+    if closed and (found is None or found.set_at is None):
+        raise RefusalError(Code.NOTHING_TO_DECIDE, f"case {key.case} is over and owes no access data")
     if found is None or (found.set_at is None and found.case_id != key.case):  # offered for a case that lapsed
         found = await _offer(tx, key.vendor, key.serial, claimed + 1, key.case, at)
     rotates = order.recovery is Recovery.ROTATION
@@ -151,6 +156,20 @@ async def renew(tx: AsyncConnection[Any], order: IssueOrder, lost: Container, at
     if done is None:
         return NoTargetFound(at=found.offered, tickets=())
     return Issued(at=done, target=key.serial, licences=())
+
+
+async def end_link(tx: AsyncConnection[Any], key: CaseKey, at: datetime) -> None:
+    """End the link that a case which is over still owed; done again, it finds none."""
+    cursor = await tx.execute(
+        "update backend.access set until = %s where vendor = %s and case_id = %s and set_at is null and until > %s"
+        " returning generation",
+        (at, key.vendor, key.case, at),
+    )
+    facts = [
+        AccessLapsed(serial=key.serial, generation=generation, case=key.case)
+        for (generation,) in await cursor.fetchall()
+    ]
+    await state(tx, key.vendor, key.serial, at, facts)
 
 
 async def end_sessions(tx: AsyncConnection[Any], key: CaseKey, at: datetime) -> None:
@@ -263,11 +282,15 @@ async def _access(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial, ge
     return await one(tx, Access, query, vendor, serial, generation)
 
 
-async def _owed(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial) -> Access | None:
-    """The newest access data, if their holder has not set them yet."""
-    query = f"{ACCESS} where vendor = %s and serial = %s order by generation desc limit 1"
-    newest = await one(tx, Access, query, vendor, serial)
-    return newest if newest and newest.set_at is None else None
+async def _owed(tx: AsyncConnection[Any], container: Container, vendor: VendorId) -> Access | None:
+    """The newest access data that their holder has yet to set: first ones, or those of a case that is open."""
+    query = (
+        f"{ACCESS} a where vendor = %s and serial = %s and generation >= %s and set_at is null"
+        " and (case_id is null or exists (select from backend.cases c"
+        " where (c.vendor, c.case_id) = (a.vendor, a.case_id) and c.closed is null))"
+        " order by generation desc limit 1"
+    )
+    return await one(tx, Access, query, vendor, container.serial, container.generation)
 
 
 async def _offer(
@@ -295,9 +318,7 @@ async def _raise_generation(tx: AsyncConnection[Any], vendor: VendorId, serial: 
 async def _blocked(
     tx: AsyncConnection[Any], vendor: VendorId, serial: Serial, generation: int, at: datetime
 ) -> list[Standing]:
-    name = subject(Aim.ACCESS_DATA, serial, generation)
-    query = f"{STANDING} where vendor = %s and subject = %s and {IN_EFFECT} order by ordered"
-    return await every(tx, Standing, query, vendor, name, at)
+    return await blocking(tx, vendor, [subject(Aim.ACCESS_DATA, serial, generation)], at)
 
 
 async def _opened_by(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial, session: str) -> int | None:

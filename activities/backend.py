@@ -229,6 +229,7 @@ class EmbeddedBackend:
             (closed,) = cast(tuple[datetime], await cursor.fetchone())
             await reinstating.keep(tx, key, at)
             await settle(tx, order, at)
+            await access.end_link(tx, key, at)
             if order.flag:
                 await reinstating.flag(tx, key, order.flag, at)
             if order.lift:

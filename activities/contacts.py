@@ -34,6 +34,7 @@ from activities.signing import Receipt
 from events.backend_facts import (
     ActivationReturned,
 )
+from events.effect import sql_in_effect
 from events.envelope import Head
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.fact import Fact
@@ -64,7 +65,7 @@ select {CONTAINER_COLUMNS},
         select json_agg(found) from (
             {STANDING}
             where vendor = %(vendor)s and ({measures})
-            and state <> 'lifted' and effective <= greatest(ordered, %(processed)s)
+            and {sql_in_effect("%(processed)s")}
             order by ordered, case_id, measure, subject
         ) found
     ) as found_measures{more}

@@ -117,7 +117,11 @@ def judge(known: Known, stated: ContactStatement) -> Judgement:
         )
         or (measure.measure is Measure.WITHDRAWAL and measure.state is MeasureState.DELIVERED and stated.confirms)
     ]
-    newer = {item.licence for item in stated.licences if item.generation < known.licences[item.licence].generation}
+    newer = {
+        item.licence
+        for item in stated.licences
+        if (licence := known.licences.get(item.licence)) and item.generation < licence.generation
+    }
     return Judgement(
         refused=refusals.all(),
         served=tuple(served),

@@ -10,13 +10,10 @@ from psycopg import AsyncConnection
 from activities.outbox import state
 from activities.rows import changed, every
 from events.backend_facts import MeasureConfirmed, MeasureLifted, MeasureOrdered, MeasureUnconfirmable
+from events.effect import sql_in_effect
 from events.fact import Fact
 from events.licensing import BlockOrder, CaseKey, CloseOrder, Done
 from events.terms import Aim, CaseId, Measure, MeasureState, Serial, VendorId, subject
-
-IN_EFFECT = "state <> 'lifted' and effective <= greatest(ordered, %s)"
-"""Which measures block; the parameter is the time. One without delay blocks from its order on, whatever a clock says
-that was read before the lock was had, or on another machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +44,8 @@ STANDING = "select case_id, measure, subject, serial, state from backend.measure
 
 async def blocking(tx: AsyncConnection[Any], vendor: VendorId, subjects: Sequence[str], at: datetime) -> list[Standing]:
     """The measures that block any of these at this time."""
-    query = f"{STANDING} where vendor = %s and subject = any(%s) and {IN_EFFECT} order by ordered, case_id, measure"
+    effect = sql_in_effect("%s")
+    query = f"{STANDING} where vendor = %s and subject = any(%s) and {effect} order by ordered, case_id, measure"
     return await every(tx, Standing, query, vendor, list(subjects), at)
 
 

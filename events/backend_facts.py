@@ -236,6 +236,15 @@ class AccessSet(Fact):
     generation: Generation
 
 
+class AccessLapsed(Fact):
+    """The link for the access data of this generation is dead: nobody used it, and `case`, which owed them, is over."""
+
+    name = "access.lapsed"
+    serial: Serial
+    generation: Generation
+    case: CaseId
+
+
 class SessionsEnded(Fact):
     """All sessions of a cloud container were ended for a case."""
 

@@ -6,6 +6,7 @@ from typing import Any, TypeVar, assert_never, cast
 import orjson
 
 from events.backend_facts import (
+    AccessLapsed,
     AccessOffered,
     AccessSet,
     ActivationReturned,
@@ -83,6 +84,7 @@ ContainerFact = (
     | HolderFlagged
     | AccessOffered
     | AccessSet
+    | AccessLapsed
     | SessionsEnded
     | LicenceFact
     | AMeasure
@@ -133,7 +135,7 @@ def needs(fact: Recorded) -> Iterable[tuple[Table[Any], Key]]:
         case ContainerActivated() | ActivationReturned() as one:
             yield CONTAINERS, (vendor, one.serial)
             yield ACTIVATIONS, (vendor, one.serial, one.generation)
-        case AccessOffered() | AccessSet() as one:
+        case AccessOffered() | AccessSet() | AccessLapsed() as one:
             yield ACCESS, (vendor, one.serial, one.generation)
         case RecoveryFreed(serial=serial, case=case):
             yield RECOVERIES, (vendor, serial, case)
@@ -206,6 +208,9 @@ def _fold(rows: Rows, recorded: Recorded, fact: AnyFact, fresh: bool) -> None:
         case AccessSet():
             offered = _found(rows.get(ACCESS, (vendor, fact.serial, fact.generation)), fact)
             rows.put(ACCESS, offered._replace(set_at=at), fresh)
+        case AccessLapsed():
+            offered = _found(rows.get(ACCESS, (vendor, fact.serial, fact.generation)), fact)
+            rows.put(ACCESS, offered._replace(until=at), fresh)
         case SessionsEnded():
             container = _container(rows, vendor, fact)
             ended = container.sessions_ended + fact.sessions

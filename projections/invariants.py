@@ -375,6 +375,8 @@ def _one_case(ledger: Ledger, stories: dict[CaseName, _Story]) -> Iterator[Breac
                     yield _breach(3, again.place, f"licence {licence}", sentence)
     offered: dict[tuple[VendorId, Serial, int], CaseId] = {}
     for offer in ledger.offers:
+        if (offer.place.vendor, offer.serial, offer.generation, offer.case) in ledger.lapsed:
+            continue
         first_case = offered.setdefault((offer.place.vendor, offer.serial, offer.generation), offer.case)
         if first_case != offer.case:
             sentence = f"access data {offer.generation} of {offer.serial} were recovered by case {first_case} too"

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from events.backend_facts import (
+    AccessLapsed,
     AccessOffered,
     ContactRefused,
     ContainerRegistered,
@@ -94,6 +95,8 @@ class Ledger:
     issued: dict[LicenceName, dict[int, list[Issue]]] = field(default_factory=lambda: defaultdict(dict))
     superseded: dict[LicenceName, dict[int, list[Issue]]] = field(default_factory=lambda: defaultdict(dict))
     offers: list[Offer] = field(default_factory=list)
+    lapsed: set[tuple[VendorId, Serial, Generation, CaseId]] = field(default_factory=set)
+    """The access data that nobody set for the case that they were offered for, by the end of that case."""
     measures: dict[CaseName, list[tuple[Place, MeasureFact]]] = field(default_factory=lambda: defaultdict(list))
     reserved: list[tuple[Place, RecoveryReserved]] = field(default_factory=list)
     freed: dict[CaseName, Place] = field(default_factory=dict)
@@ -167,6 +170,8 @@ class Ledger:
                 self.named_licences.setdefault((vendor, fact.licence, fact.generation), place)
             case AccessOffered(case=case) if case:
                 self.offers.append(Offer(place, fact.serial, fact.generation, case))
+            case AccessLapsed():
+                self.lapsed.add((vendor, fact.serial, fact.generation, fact.case))
             case MeasureFact():
                 self.measures[vendor, fact.case].append((place, fact))
             case RecoveryReserved():

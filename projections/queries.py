@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
+from events.effect import sql_in_effect
 from events.terms import Aim, CaseId, LicenceId, ReportId, Serial, VendorId, subject
 from projections.awaiting import awaited
 from projections.schema import current, use
@@ -147,7 +148,7 @@ class Queries:
 
     async def blacklist(self, vendor: VendorId, at: datetime) -> list[MeasureView]:
         """What the vendor's blacklist holds at an instant."""
-        stands = "measure = 'blacklisting' and effective <= %s and state <> 'lifted'"
+        stands = f"measure = 'blacklisting' and {sql_in_effect('%s')}"
         return await self._all(MeasureView, f"{MEASURE} and {stands} order by serial, case_id, subject", (vendor, at))
 
     async def case_of_report(self, vendor: VendorId, report: ReportId) -> CaseId | None:

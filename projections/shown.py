@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from events.case_facts import CaseApproved
+from events.effect import in_effect
 from events.terms import Status
 from projections.awaiting import Awaited
 from workflows.case import CaseState
@@ -148,7 +149,7 @@ class CaseView(CaseLine):
 
 
 def container_status(measures: list[MeasureView], whole: str, access_data: str, at: datetime) -> str:
-    stands = {one.subject for one in measures if one.state != "lifted" and one.effective <= max(one.ordered, at)}
+    stands = {one.subject for one in measures if in_effect(one.state, one.ordered, one.effective, at)}
     if whole in stands:
         return "blocked"
     return "access data blocked" if access_data in stands else "good"

@@ -10,6 +10,7 @@ from activities.judgement import Activation, Known, answer_of, facts_of, judge, 
 from activities.leases import expiry
 from activities.rows import Container, Licence, unknown_container
 from events.backend_facts import (
+    AccessLapsed,
     AccessOffered,
     AccessSet,
     ActivationReturned,
@@ -24,6 +25,7 @@ from events.backend_facts import (
     SessionsEnded,
 )
 from events.case_facts import BackendFacts, LicenceInScope
+from events.effect import in_effect
 from events.envelope import NAMESPACE
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.fact import Fact
@@ -340,6 +342,9 @@ class MemoryBackend(Tables):
         self.keep(key, at)
         left = [one for one in self._of(key.case) if one.standing.state in OPEN]
         self._end(left, MeasureState.LIFTED if order.lift else MeasureState.UNCONFIRMABLE, at)
+        dead = [number for (_, number), owed in self.access.items() if owed == (key.case, False)]
+        lapsed = [AccessLapsed(serial=key.serial, generation=number, case=key.case) for number in dead]
+        self._state(key.serial, at, lapsed)
         if not order.recovered:
             for claim in self.claims:
                 claim.freed = claim.freed or claim.case == key.case
@@ -408,7 +413,17 @@ class MemoryBackend(Tables):
 
     def set_access(self, serial: Serial, at: datetime) -> list[CaseKey]:
         """The holder sets the access data that are owed; the cases that waited for that."""
-        owed = max((g for (name, g), (_, done) in self.access.items() if name == serial and not done), default=None)
+        owed = max(
+            (
+                number
+                for (name, number), (case, done) in self.access.items()
+                if (name, done) == (serial, False)
+                and number >= self.containers[serial].generation
+                and case
+                and not self.cases[case].closed
+            ),
+            default=None,
+        )
         if owed is None:
             raise RefusalError(Code.BAD_LINK, f"no access data are owed for {serial}")
         case, _ = self.access[serial, owed]
@@ -472,7 +487,8 @@ class MemoryBackend(Tables):
     def _renew_access(self, order: IssueOrder, at: datetime) -> Issued | None:
         key, case = order.key, self.cases[order.key.case]
         generation = case.generation + 1
-        if (key.serial, generation) not in self.access:
+        owed_to, done = self.access.get((key.serial, generation), (None, False))
+        if not done and owed_to != key.case:  # never offered, or for a case that lapsed
             self.access[key.serial, generation] = (key.case, False)
             until = at + timedelta(days=14)
             offered = AccessOffered(serial=key.serial, generation=generation, case=key.case, until=until)
@@ -519,8 +535,7 @@ class MemoryBackend(Tables):
                 one
                 for one in self.measures.values()
                 if (one.standing.serial == container.serial or one.standing.subject in subjects)
-                and one.standing.state != MeasureState.LIFTED
-                and one.effective <= at
+                and in_effect(one.standing.state, one.ordered, one.effective, at)
             ),
             key=lambda one: (one.ordered, one.standing.case_id, one.standing.measure, one.standing.subject),
         )

@@ -12,6 +12,7 @@ from events.backend_facts import (
     MeasureOrdered,
     MeasureUnconfirmable,
 )
+from events.effect import in_effect
 from events.fact import Fact
 from events.licensing import (
     CaseKey,
@@ -138,7 +139,7 @@ class Tables:
         return [
             one.standing
             for one in self.measures.values()
-            if one.standing.state != MeasureState.LIFTED and one.effective <= at
+            if in_effect(one.standing.state, one.ordered, one.effective, at)
         ]
 
     def _order(

@@ -135,9 +135,10 @@ def _activations(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:
 
 def _access(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:
     done = {(e["vendor"], d["serial"], d["generation"]): _at(e["time"]) for e, d in _of(events, "access.set")}
+    over = {(e["vendor"], d["serial"], d["generation"]): _at(e["time"]) for e, d in _of(events, "access.lapsed")}
     for e, d in _of(events, "access.offered"):
         key = (e["vendor"], d["serial"], d["generation"])
-        yield *key, d["case"], _at(e["time"]), _at(d["until"]), done.get(key)
+        yield *key, d["case"], _at(e["time"]), over.get(key, _at(d["until"])), done.get(key)
 
 
 def _recoveries(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:

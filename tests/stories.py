@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from events.backend_facts import (
+    AccessLapsed,
     AccessOffered,
     AccessSet,
     ActivationReturned,
@@ -151,6 +152,11 @@ def open_access(world: World, vendor: VendorId, number: int, steps: int = STEPS)
         lambda: (
             forgot.backend(serial, AccessSet(serial=serial, generation=3)),
             forgot.command(Offered(serial=serial), Replaced(target=serial, at=world.at, policy=POLICY)),
+            stolen.backend(
+                serial,
+                AccessOffered(serial=serial, generation=4, case=stolen.case, until=world.at),
+                AccessLapsed(serial=serial, generation=4, case=stolen.case),
+            ),
         ),
     )
 

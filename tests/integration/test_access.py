@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from argon2 import extract_parameters
@@ -10,10 +11,10 @@ from argon2.profiles import RFC_9106_LOW_MEMORY
 
 from activities.access import HASHER as HASHER_OF_THE_PRODUCT
 from activities.access import LINK_DAYS, LOCK_SECONDS, TRIES
-from events.backend_facts import AccessSet, ContactRefused, MeasureConfirmed, SessionsEnded
+from events.backend_facts import AccessLapsed, AccessSet, ContactRefused, MeasureConfirmed, SessionsEnded
 from events.errors import Code, RefusalError
 from events.licensing import CloseOrder, Issued, NoTargetFound, SignInAnswer
-from events.terms import ContactId, Kind, Reason, Serial
+from events.terms import ContactId, Kind, Reason, Serial, Verdict
 from tests.integration.stock import NOW, Stock
 
 pytestmark = pytest.mark.integration
@@ -201,3 +202,55 @@ async def test_guesses_at_once_are_locked_out_as_well(stock: Stock) -> None:
 
     codes = Counter(answer.code for answer in answers)
     assert codes == {Code.BAD_ACCESS_DATA: TRIES, Code.LOCKED_OUT: TRIES * 2}
+
+
+@pytest.mark.parametrize("reason", [Reason.FORGOTTEN, Reason.STOLEN])
+@pytest.mark.parametrize("closing", [{"recovered": False, "lift": True}, {"recovered": True, "flag": Verdict.FRAUD}])
+async def test_the_link_of_a_case_that_is_closed_in_any_way_is_dead_from_the_close_on(
+    stock: Stock, reason: Reason, closing: dict[str, Any]
+) -> None:
+    await set_up(stock)
+    order = await stock.lost(CLOUD, kind=Kind.CLOUD, reason=reason)
+    await stock.backend.issue(order)
+    link = await stock.backend.access_link(stock.vendor, CLOUD)
+    for _ in range(2):
+        await stock.backend.close(CloseOrder(key=order.key, **closing))
+
+    with pytest.raises(RefusalError) as late:
+        await stock.backend.set_access(stock.vendor, CLOUD, link.token, SECOND, link.until - timedelta(days=1))
+    with pytest.raises(RefusalError) as anew:
+        await stock.backend.access_link(stock.vendor, CLOUD)
+    with pytest.raises(RefusalError) as issued:
+        await stock.backend.issue(order.model_copy(update={"measures": ()}))
+
+    assert late.value.code is anew.value.code is Code.BAD_LINK
+    assert issued.value.code is Code.NOTHING_TO_DECIDE
+    assert [fact.case for fact in await stock.facts(AccessLapsed)] == [order.key.case]
+    if reason is Reason.FORGOTTEN:
+        assert (await sign_in(stock, FIRST, "C-1")).session
+
+
+async def test_access_data_that_a_closed_case_owed_are_had_anew_by_another_case(stock: Stock) -> None:
+    await set_up(stock)
+    stolen = await stock.lost(CLOUD, kind=Kind.CLOUD, reason=Reason.STOLEN)
+    await stock.backend.issue(stolen)
+    dead = await stock.backend.access_link(stock.vendor, CLOUD)
+    await stock.backend.close(CloseOrder(key=stolen.key, recovered=True))
+    order = await stock.lost(CLOUD, kind=Kind.CLOUD, reason=Reason.FORGOTTEN)
+    await stock.backend.issue(order)
+
+    token = await set_by_link(stock, SECOND)
+
+    assert token != dead.token
+    assert isinstance(await stock.backend.issue(order), Issued)
+    assert (await sign_in(stock, SECOND, "C-1")).session
+
+
+async def test_the_link_for_first_access_data_outlives_a_case(stock: Stock) -> None:
+    await stock.container(CLOUD, "L-1", kind=Kind.CLOUD)
+    first = await stock.backend.access_link(stock.vendor, CLOUD)
+    order = await stock.lost(CLOUD, kind=Kind.CLOUD, reason=Reason.FORGOTTEN)
+    await stock.backend.issue(order)
+    await stock.backend.close(CloseOrder(key=order.key, recovered=False))
+
+    assert await stock.backend.access_link(stock.vendor, CLOUD) == first

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.backend_facts import (
+    AccessLapsed,
     AccessSet,
     ContactRefused,
     ContainerActivated,
@@ -217,6 +218,7 @@ OF_ISSUED = {"licence": "L-1", "generation": 1, "serial": SERIAL}
         ContainerReinstated(serial=SERIAL, generation=2, case="c"),
         SessionsEnded(serial=SERIAL, case="c", sessions=1),
         AccessSet(serial=SERIAL, generation=1),
+        AccessLapsed(serial=SERIAL, generation=1, case="c"),
         RecoveryFreed(case="c", serial=SERIAL),
     ],
     ids=lambda fact: fact.name,

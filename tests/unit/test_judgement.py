@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from activities.judgement import (
     RETURNED,
@@ -364,3 +366,67 @@ def test_a_contact_makes_facts_of_how_it_went_what_was_renewed_and_how_far_measu
             {**about, "measure": "withdrawal", "subject": "licence/L-1/1", "by": "contact/C-1"},
         ),
     ]
+
+
+# Whatever it shows.
+
+SERIALS, LICENCES = st.sampled_from(["3-1", "3-2"]), st.sampled_from(["L-1", "L-2", "L-3"])
+SMALL = st.integers(1, 4)
+MACHINES = st.dictionaries(st.sampled_from(["board", "disk", "nic"]), st.sampled_from(["a", "b"]), min_size=1)
+CASES = st.sampled_from([CASE, OTHER])
+
+
+@st.composite
+def standing(draw: st.DrawFn) -> Standing:
+    """A measure on anything."""
+    aim = draw(st.sampled_from(Aim))
+    name = draw(LICENCES if aim is Aim.LICENCE else SERIALS)
+    kind, state = draw(st.sampled_from(Measure)), draw(st.sampled_from(MeasureState))
+    return Standing(draw(CASES).case, kind, subject(aim, name, draw(SMALL)), draw(SERIALS), state)
+
+
+@st.composite
+def anything_known(draw: st.DrawFn) -> Known:
+    """What the backend may know of the container 3-1."""
+    names = draw(st.sets(LICENCES))
+    return known(
+        *(licence(draw(SERIALS), draw(SMALL), name) for name in sorted(names)),
+        measures=tuple(draw(st.lists(standing(), max_size=4))),
+        kind=draw(st.sampled_from(Kind)),
+        generation=draw(SMALL),
+        fingerprint=draw(st.none() | MACHINES),
+        returned=draw(st.integers(0, 3)),
+        superseded=draw(st.dictionaries(st.tuples(LICENCES, SMALL), CASES)),
+        activations=draw(st.dictionaries(SMALL, st.builds(Activation, MACHINES, st.none() | CASES))),
+        awaiting=draw(st.none() | st.tuples(CASES, st.none() | st.sampled_from(Match))),
+    )
+
+
+@st.composite
+def any_contact(draw: st.DrawFn) -> ContactStatement:
+    """Any contact of the container 3-1, of licences that the inventory knows and of others."""
+    how = draw(st.sampled_from(Contact))
+    return contact(
+        *draw(st.lists(st.tuples(st.sampled_from(["L-1", "L-2", "L-3", "L-9"]), SMALL), max_size=4)),
+        how=how,
+        generation=draw(st.none() | SMALL),
+        fingerprint=draw(MACHINES if how is Contact.ACTIVATION else st.none() | MACHINES),
+        confirms=draw(st.booleans()),
+    )
+
+
+@settings(max_examples=1_000)
+@given(known=anything_known(), stated=any_contact())
+def test_whatever_is_shown_a_contact_is_judged_or_refused_in_words(known: Known, stated: ContactStatement) -> None:
+    try:
+        judgement = judge(known, stated)
+    except RefusalError:
+        return
+    assert isinstance(judgement, Judgement)
+
+
+def test_a_blocked_container_that_shows_an_unknown_licence_is_refused_as_blocked_at_once() -> None:
+    judgement = judge(known(licence("3-1", 1), measures=(BLOCKED,)), contact(("L-9", 7), ("L-1", 1)))
+
+    assert judgement.refused == Refused(Code.BLOCKED, (CASE,))
+    assert judgement.confirmed == (BLOCKED,)

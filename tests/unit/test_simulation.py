@@ -2,13 +2,17 @@
 
 import pytest
 
+from events.backend_facts import AccessLapsed
+from events.errors import Code, RefusalError
 from events.log import Position
-from events.terms import Outcome, Status
+from events.terms import Kind, Outcome, Reason, Reporter, Role, Status
 from projections.folds import fold_fact
 from projections.invariants import check
 from projections.rows import Rows
 from projections.tables import CASES
 from simulation.journeys import journey, simulate
+from simulation.world import World
+from workflows.policy import Policy
 
 
 def test_journeys_breach_no_invariant_and_come_to_many_ends() -> None:
@@ -39,3 +43,20 @@ def test_the_log_of_a_journey_breaches_nothing_and_its_views_say_what_the_cases_
     assert {key[1]: row.status for key, row in rows.fresh[CASES].items()} == {
         case: state.status for case, state in world.cases.items()
     }
+
+
+@pytest.mark.parametrize("verdict", ["fraud", "clone", "used_after_loss"])
+def test_access_data_that_a_closed_case_owed_are_set_by_nobody(verdict: str) -> None:
+    world = World(Policy(supervisors=("ann",)))
+    world.register("C-1", Kind.CLOUD, "h-1")
+    world.licence("L-1", "C-1")
+    crm = Reporter(role=Role.BACK_OFFICE, name="crm")
+    case = world.report("R-1", "C-1", Kind.CLOUD, Reason.STOLEN, crm)
+    world.found("F-1", "C-1", crm)
+    world.decide(case, "rule", "ann", "D-1", verdict=verdict)
+
+    with pytest.raises(RefusalError) as refused:
+        world.set_access("C-1")
+
+    assert refused.value.code is Code.BAD_LINK
+    assert [one.fact.case for one in world.facts if isinstance(one.fact, AccessLapsed)] == [case]
