@@ -1,5 +1,7 @@
 """Recovery quotas: what policy may grant by itself, set aside under lock, in the caller's transaction."""
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,48 +13,82 @@ from events.backend_facts import RecoveryFreed, RecoveryReserved
 from events.licensing import CaseKey, Reservation, ReserveOrder
 
 
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """A recovery of a pot that was set aside for one subject and not freed."""
+
+    subject: str
+    ordinal: int
+    received: datetime
+
+
+def allot(order: ReserveOrder, known: Iterable[Recovery]) -> dict[str, int] | None:
+    """The ordinal of the order's recovery for each of its subjects, or None where one of them has no recovery left.
+
+    `known` are all recoveries of its pot for its subjects. One received at T counts against a report received at t when
+    |t - T| < term, so no term of that length holds more than the limit, in whatever order reports arrive.
+    """
+    term = timedelta(days=order.term_days)
+    counted: dict[str, list[int]] = {subject: [] for subject in order.subjects}
+    for one in known:
+        if one.subject in counted and abs(one.received - order.received) < term:
+            counted[one.subject].append(one.ordinal)
+    if any(len(ordinals) >= order.limit for ordinals in counted.values()):
+        return None
+    return {subject: _lowest_free(ordinals) for subject, ordinals in counted.items()}
+
+
+def _lowest_free(ordinals: list[int]) -> int:
+    """The lowest ordinal that none of them is; at most one more than there are."""
+    return next(number for number in range(1, len(ordinals) + 2) if number not in ordinals)
+
+
+def reserved(order: ReserveOrder, ordinals: Mapping[str, int], at: datetime) -> tuple[RecoveryReserved, Reservation]:
+    """What is stated and answered when these ordinals are set aside: of several the highest, which is the nearest to
+    the limit."""
+    ordinal = max(ordinals.values())
+    fact = RecoveryReserved(
+        case=order.key.case,
+        serial=order.key.serial,
+        subjects=order.subjects,
+        ordinal=ordinal,
+        limit=order.limit,
+        pot=order.pot,
+        term_days=order.term_days,
+    )
+    return fact, Reservation(at=at, ordinal=ordinal, limit=order.limit)
+
+
 async def reserve(tx: AsyncConnection[Any], order: ReserveOrder, at: datetime) -> Reservation:
-    """One recovery for the case in each subject, or in none."""
+    """One recovery for the case in each subject, or in none; what the case has already is answered again."""
     key = order.key
     for subject in sorted(order.subjects):
-        await lock_name(tx, key.vendor, f"quota/{subject}")
+        await lock_name(tx, key.vendor, f"quota/{order.pot}/{subject}")
     cursor = await tx.execute(
-        "select reserved, ordinal, per_term from backend.reservations"
-        " where vendor = %s and case_id = %s order by subject limit 1",
+        "select reserved, max(ordinal), per_term from backend.reservations where vendor = %s and case_id = %s"
+        " group by reserved, per_term",
         (key.vendor, key.case),
     )
     if row := await cursor.fetchone():
         return Reservation(at=row[0], ordinal=row[1], limit=row[2])
-    ordinals = [await free_ordinal(tx, order, subject) for subject in order.subjects]
-    taken = [ordinal for ordinal in ordinals if ordinal is not None]
-    if len(taken) < len(ordinals):
-        return Reservation(at=at, ordinal=None, limit=order.limit)
-    for subject in order.subjects:
-        await tx.execute(
-            "insert into backend.reservations values (%s, %s, %s, %s, %s, %s, %s)",
-            (key.vendor, subject, key.case, max(taken), order.limit, order.received, at),
-        )
-    fact = RecoveryReserved(
-        case=key.case, serial=key.serial, subjects=order.subjects, ordinal=max(taken), limit=order.limit
-    )
-    await state(tx, key.vendor, key.serial, at, [fact])
-    return Reservation(at=at, ordinal=max(taken), limit=order.limit)
-
-
-async def free_ordinal(tx: AsyncConnection[Any], order: ReserveOrder, subject: str) -> int | None:
-    """The lowest ordinal that no recovery of the rolling term holds, or None when all are held."""
     cursor = await tx.execute(
-        "select ordinal from backend.reservations where vendor = %s and subject = %s and not freed"
-        " and received > %s and received <= %s",
-        (
-            *(order.key.vendor, subject),
-            *(order.received - timedelta(days=order.term_days), order.received + timedelta(days=order.term_days)),
-        ),
+        "select subject, ordinal, received from backend.reservations"
+        " where vendor = %s and subject = any(%s) and pot = %s and not freed",
+        (key.vendor, list(order.subjects), order.pot),
     )
-    held = {ordinal for (ordinal,) in await cursor.fetchall()}
-    if len(held) >= order.limit:
-        return None
-    return next(ordinal for ordinal in range(1, order.limit + 1) if ordinal not in held)
+    ordinals = allot(order, [Recovery(*row) for row in await cursor.fetchall()])
+    if ordinals is None:
+        return Reservation(at=at, ordinal=None, limit=order.limit)
+    for subject, ordinal in ordinals.items():
+        await tx.execute(
+            "insert into backend.reservations"
+            " (vendor, pot, subject, case_id, ordinal, per_term, received, reserved)"
+            " values (%s, %s, %s, %s, %s, %s, %s, %s)",
+            (key.vendor, order.pot, subject, key.case, ordinal, order.limit, order.received, at),
+        )
+    fact, answer = reserved(order, ordinals, at)
+    await state(tx, key.vendor, key.serial, at, [fact])
+    return answer
 
 
 async def free(tx: AsyncConnection[Any], key: CaseKey, at: datetime) -> None:

@@ -2,6 +2,7 @@
 
 from events.fact import Fact
 from events.terms import (
+    RECOVERIES,
     CaseId,
     Contact,
     ContactId,
@@ -13,6 +14,7 @@ from events.terms import (
     Lease,
     LicenceId,
     Measure,
+    PotName,
     ProductId,
     Serial,
     Ticket,
@@ -255,7 +257,8 @@ class SessionsEnded(Fact):
 
 
 class RecoveryReserved(Fact):
-    """One recovery of the quota was set aside for a case: the `ordinal`-th of `limit` in the rolling term."""
+    """One recovery was set aside for a case: the `ordinal`-th of `limit` in a rolling term, for each subject in this
+    pot. Facts older than pots name no term."""
 
     name = "recovery.reserved"
     case: CaseId
@@ -263,6 +266,8 @@ class RecoveryReserved(Fact):
     subjects: tuple[str, ...]
     ordinal: int
     limit: int
+    pot: PotName = RECOVERIES
+    term_days: int | None = None
 
 
 class RecoveryFreed(Fact):

@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue
 from events.case_facts import BackendFacts, LicenceInScope
 from events.inbox import ContactStatement, ContainerStatement, DeactivationStatement, LicenceStatement, LossStatement
 from events.terms import (
+    RECOVERIES,
     Aim,
     CaseId,
     ContactId,
@@ -19,6 +20,7 @@ from events.terms import (
     Match,
     Measure,
     PersonId,
+    PotName,
     Recovery,
     Reporter,
     ReportId,
@@ -62,9 +64,10 @@ class Assessment(Value):
 
 
 class ReserveOrder(Value):
-    """Set one recovery of a quota aside: at most `limit` for each subject in `term_days` before `received`."""
+    """Set one recovery of a quota aside: at most `limit` in any `term_days` for each subject, counted in this pot."""
 
     key: CaseKey
+    pot: PotName = RECOVERIES
     subjects: tuple[str, ...]
     limit: int
     term_days: int

@@ -23,6 +23,7 @@ DecisionId = NewType("DecisionId", Annotated[str, StringConstraints(pattern=NAME
 ContactId = NewType("ContactId", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
 PersonId = NewType("PersonId", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
 EvidenceName = NewType("EvidenceName", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
+PotName = NewType("PotName", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
 CaseId = NewType("CaseId", str)
 Generation = Annotated[int, Field(ge=1)]
 
@@ -205,6 +206,12 @@ class QuotaSubject(StrEnum):
     CONTAINER = "container"
     LICENCE = "licence"
     PRODUCT = "product"
+
+
+RECOVERIES = PotName("recoveries")
+"""The pot that quotas count in by default."""
+SAME_HARDWARE = PotName("same_hardware")
+"""The pot, by default, of what is reissued to the same hardware."""
 
 
 class Cause(StrEnum):

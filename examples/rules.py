@@ -39,7 +39,8 @@ class World:
         self.said: dict[str, tuple[Any, ...]] = {}
         self.cases: list[Case] = []
         self.claims: dict[str, Case] = {}
-        self.recoveries: Counter[str] = Counter()
+        self.recoveries: Counter[tuple[str, bool]] = Counter()
+        """By holder, and whether on the same hardware, which is counted by itself."""
         self.letters: Counter[str] = Counter()
 
     def mode(self, serial: str) -> dict[str, Any]:
@@ -82,9 +83,10 @@ class World:
         if rule["mode"] == "manual" or (rule["mode"] == "hybrid" and serial in self.contacted):
             return "awaiting_approval"
         if rule["mode"] == "hybrid":
-            if self.recoveries[holder] == rule["quota"]["recoveries"]:
+            counted = holder, said["reason"] == "same_hardware"
+            if self.recoveries[counted] == rule["quota"]["recoveries"]:
                 return "awaiting_approval"
-            self.recoveries[holder] += 1
+            self.recoveries[counted] += 1
         return "awaiting_target" if (said["kind"], said["reason"]) in WAITS else "watching"
 
     def sighted(self, serial: str, by: str) -> None:

@@ -37,6 +37,8 @@ def _value(name: str, part: Schema) -> str:
     if part["type"] == "integer":
         unit = UNITS.get(name.rsplit("_", 1)[-1], "whole number")
         return f"{unit}, {part['minimum']:,} to {maximum(part):,}"
+    if part["type"] == "string" and not choices(part):
+        return "a name"
     return ", ".join(f"`{one}`" for one in choices(part)) or "`true` or `false`"
 
 

@@ -5,6 +5,7 @@
 8 nothing is deleted · 9 nothing crosses vendors
 """
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -31,7 +32,7 @@ from events.case_facts import (
     WatchBegun,
 )
 from events.envelope import Recorded
-from events.terms import Aim, CaseId, Decision, Kind, PersonId, Role, Serial, Status, VendorId, subject
+from events.terms import Aim, CaseId, Decision, Kind, PersonId, PotName, Role, Serial, Status, VendorId, subject
 from projections.ledger import CaseName, Ledger, Place
 from workflows.case import CaseState, UnexpectedFactError, fold
 from workflows.policy import Policy, Rule, loss_of, needs_person
@@ -402,8 +403,8 @@ def _to_the_holder(ledger: Ledger, stories: dict[CaseName, _Story]) -> Iterator[
 
 
 def _within_quota(ledger: Ledger, stories: dict[CaseName, _Story]) -> Iterator[Breach]:
-    """6: what quotas set aside stays within them, and no more is said to be set aside."""
-    by_subject: dict[tuple[VendorId, str], list[tuple[Place, RecoveryReserved]]] = defaultdict(list)
+    """6: what quotas set aside stays within them, each pot by itself, and no more is said to be set aside."""
+    by_subject: dict[tuple[VendorId, PotName, str], list[tuple[Place, RecoveryReserved]]] = defaultdict(list)
     holds = set()
     for place, fact in ledger.reserved:
         holds.add((place.vendor, fact.case))
@@ -411,24 +412,26 @@ def _within_quota(ledger: Ledger, stories: dict[CaseName, _Story]) -> Iterator[B
             sentence = f"recovery {fact.ordinal} of {fact.limit} was set aside"
             yield _breach(6, place, f"case {fact.case}", sentence)
         for name in fact.subjects:
-            by_subject[place.vendor, name].append((place, fact))
+            by_subject[place.vendor, fact.pot, name].append((place, fact))
     for story in stories.values():
         for place, decided in story.decided:
             if decided.ordinal is not None and (story.vendor, story.case) not in holds:
                 sentence = f"recovery {decided.ordinal} of {decided.limit} was never set aside"
                 yield _breach(6, place, story.about, sentence)
-    for (vendor, name), reserved in by_subject.items():
+    for (vendor, pot, name), reserved in by_subject.items():
         held: list[tuple[datetime, CaseId]] = []
         for place, fact in sorted(reserved, key=lambda one: one[0].recorded):
             holder = stories.get((vendor, fact.case))
             rule = holder.rule() if holder else None
-            if holder is None or holder.report is None or rule is None or rule.quota is None:
+            term_days = fact.term_days or (rule.quota.term_days if rule and rule.quota else None)
+            if holder is None or holder.report is None or term_days is None:
                 continue
             held = [one for one in held if not _freed(ledger, (vendor, one[1]), place.recorded)]
             held.append((holder.report.received, fact.case))
-            most = _most_in(sorted(at for at, _ in held), timedelta(days=rule.quota.term_days))
+            most = _most_around(holder.report.received, [at for at, _ in held], timedelta(days=term_days))
             if most > fact.limit:
-                sentence = f"{most} recoveries of {name} were set aside in a term of {rule.quota.term_days} days"
+                where = f"in the pot {pot} in a term of {term_days} days"
+                sentence = f"{most} recoveries of {name} were set aside {where}"
                 yield _breach(6, place, holder.about, f"{sentence}, and {fact.limit} is the limit")
 
 
@@ -437,14 +440,10 @@ def _freed(ledger: Ledger, name: CaseName, at: datetime) -> bool:
     return place is not None and place.recorded <= at
 
 
-def _most_in(instants: list[datetime], term: timedelta) -> int:
-    """How many of these instants, in order, at most fall into one rolling term."""
-    most = start = 0
-    for end, at in enumerate(instants):
-        while instants[start] <= at - term:
-            start += 1
-        most = max(most, end - start + 1)
-    return most
+def _most_around(at: datetime, instants: list[datetime], term: timedelta) -> int:
+    """How many of these instants at most fall into one rolling term in which `at` is, too."""
+    near = sorted(one for one in instants if abs(one - at) < term)
+    return max(bisect_left(near, start + term) - place for place, start in enumerate(near) if start <= at)
 
 
 def _measures_end(ledger: Ledger, stories: dict[CaseName, _Story]) -> Iterator[Breach]:

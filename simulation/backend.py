@@ -8,6 +8,8 @@ from uuid import uuid5
 from activities.claims import digest
 from activities.judgement import Activation, Known, answer_of, facts_of, judge, renewed_at
 from activities.leases import expiry
+from activities.quota import Recovery as Recovered
+from activities.quota import allot, reserved
 from activities.rows import Container, Licence, unknown_container
 from events.backend_facts import (
     AccessLapsed,
@@ -21,7 +23,6 @@ from events.backend_facts import (
     LicenceSuperseded,
     MeasureConfirmed,
     RecoveryFreed,
-    RecoveryReserved,
     SessionsEnded,
 )
 from events.case_facts import BackendFacts, LicenceInScope
@@ -208,28 +209,18 @@ class MemoryBackend(Tables):
         for one in self.reservations:
             if one.case == order.key.case:
                 return one.answer
-        term = timedelta(days=order.term_days)
-        ordinals = []
-        for name in order.subjects:
-            held = {
-                one.answer.ordinal
-                for one in self.reservations
-                if name in one.subjects and not one.freed and abs(one.received - order.received) < term
-            }
-            free = [number for number in range(1, order.limit + 1) if number not in held]
-            if len(held) >= order.limit:
-                return Reservation(at=at, ordinal=None, limit=order.limit)
-            ordinals.append(free[0])
-        answer = Reservation(at=at, ordinal=max(ordinals), limit=order.limit)
-        self.reservations.append(Reserved(order.key.case, order.subjects, order.received, answer))
-        reserved = RecoveryReserved(
-            case=order.key.case,
-            serial=order.key.serial,
-            subjects=order.subjects,
-            ordinal=max(ordinals),
-            limit=order.limit,
-        )
-        self._state(order.key.serial, at, [reserved])
+        known = [
+            Recovered(subject, ordinal, one.received)
+            for one in self.reservations
+            if one.pot == order.pot and not one.freed
+            for subject, ordinal in one.ordinals.items()
+        ]
+        ordinals = allot(order, known)
+        if ordinals is None:
+            return Reservation(at=at, ordinal=None, limit=order.limit)
+        fact, answer = reserved(order, ordinals, at)
+        self.reservations.append(Reserved(order.key.case, order.pot, ordinals, order.received, answer))
+        self._state(order.key.serial, at, [fact])
         return answer
 
     def block(self, order: BlockOrder, at: datetime) -> Done:

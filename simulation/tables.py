@@ -1,6 +1,6 @@
 """What the backend in memory keeps, and how it is looked up and moved."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -31,6 +31,7 @@ from events.terms import (
     Match,
     Measure,
     MeasureState,
+    PotName,
     Scope,
     Serial,
     Target,
@@ -85,7 +86,8 @@ class Reserved:
     """One recovery that a quota set aside."""
 
     case: CaseId
-    subjects: tuple[str, ...]
+    pot: PotName
+    ordinals: Mapping[str, int]
     received: datetime
     answer: Reservation
     freed: bool = False

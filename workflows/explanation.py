@@ -146,7 +146,7 @@ def explain(policy: Policy, supposed: Supposed, received: Instant) -> Explanatio
         rule=_number(policy, rule),
         chosen=tuple(_chosen(policy, product, loss) for product in supposed.products or (None,)),
         limits=tuple(dict.fromkeys(policy.limits_found(report, facts))),
-        quota=_quota(rule, supposed.used),
+        quota=_quota(rule, supposed),
         measures=rule.measures_for(loss),
         recovery=loss.recovery,
         wait_hours=rule.wait_hours,
@@ -186,9 +186,10 @@ def _rules(numbers: list[int]) -> str:
     return f"rule{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
 
 
-def _quota(rule: Rule, used: int) -> str | None:
+def _quota(rule: Rule, supposed: Supposed) -> str | None:
     if rule.quota is None:
         return None
-    left = max(0, rule.quota.recoveries - used)
+    used = min(supposed.used, rule.quota.recoveries)
     term = f"{rule.quota.recoveries} in {rule.quota.term_days} days for each {rule.quota.per}"
-    return f"{term}; {min(used, rule.quota.recoveries)} used, {left} left"
+    pot = f"counted in the pot {rule.quota.pot_for(supposed.reason)}"
+    return f"{term}, {pot}; {used} used, {rule.quota.recoveries - used} left"

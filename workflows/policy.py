@@ -8,6 +8,8 @@ from pydantic_core import PydanticCustomError
 from events.case_facts import BackendFacts, CaseDecided, LossReported
 from events.licensing import MeasureToOrder, Reservation
 from events.terms import (
+    RECOVERIES,
+    SAME_HARDWARE,
     Cause,
     Decision,
     Kind,
@@ -16,6 +18,7 @@ from events.terms import (
     Measure,
     Mode,
     PersonId,
+    PotName,
     ProductId,
     QuotaSubject,
     Reason,
@@ -67,8 +70,15 @@ class Quota(Setting):
     """So many recoveries in the term; the next goes to a person."""
     term_days: Annotated[int, Field(ge=1, le=3660)] = 365
     """How long a recovery counts."""
+    pot: PotName | None = None
+    """The pot that the recoveries are counted in, by its name; rules whose quotas name the same pot share it. If not
+    given, `same_hardware` for losses with that reason and `recoveries` for all others."""
     goodwill: People = ()
     """The supervisors who may approve beyond the quota; every supervisor, if none is named."""
+
+    def pot_for(self, reason: Reason) -> PotName:
+        """The pot in which a recovery from this loss counts."""
+        return self.pot or (SAME_HARDWARE if reason is Reason.SAME_HARDWARE else RECOVERIES)
 
     def subjects(self, facts: BackendFacts) -> tuple[str, ...]:
         """What the quota is counted for in this case, such as `holder/H-17`."""

@@ -97,6 +97,7 @@ def reserve_order(
         return None
     return ReserveOrder(
         key=key,
+        pot=quota.pot_for(state.report.reason),
         subjects=quota.subjects(facts),
         limit=quota.recoveries,
         term_days=quota.term_days,

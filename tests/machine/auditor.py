@@ -41,7 +41,7 @@ class Auditor:
         self.decided: dict[str, Any] = {}
         self.granted: dict[str, Any] = {}
         self.first: dict[str, str] = {}
-        self.reserved: dict[str, tuple[tuple[str, ...], int]] = {}
+        self.reserved: dict[str, Any] = {}
         self.tells: set[str] = set()
         self.closed: dict[str, str] = {}
 
@@ -134,16 +134,39 @@ class Auditor:
 
     def _recovery_reserved(self, _: str, fact: Any) -> None:
         must(fact.case not in self.reserved, f"{fact.case} has a recovery set aside twice")
-        term = timedelta(days=next(rule["quota"]["term_days"] for rule in self.policy["rules"] if "quota" in rule))
-        for subject in fact.subjects:
-            others = {
-                ordinal
-                for case, (subjects, ordinal) in self.reserved.items()
-                if subject in subjects and abs(self.received[case] - self.received[fact.case]) < term
-            }
-            must(len(others) < fact.limit, f"{subject} has {len(others) + 1} recoveries, and {fact.limit} are allowed")
+        reason, quota = self._quota(fact.case)
+        usual = "same_hardware" if reason == "same_hardware" else "recoveries"
+        must(fact.pot == quota.get("pot", usual), f"{fact.case} ({reason}) is counted in the pot {fact.pot}")
+        asked = (quota["recoveries"], quota["term_days"])
+        must((fact.limit, fact.term_days) == asked, f"{fact.case} is set aside by another quota than {asked}")
         must(1 <= fact.ordinal <= fact.limit, f"recovery {fact.ordinal} of {fact.limit}")
-        self.reserved[fact.case] = (fact.subjects, fact.ordinal)
+        self.reserved[fact.case] = fact
+        for subject in fact.subjects:
+            self._within_limit(fact, subject)
+
+    def _within_limit(self, fact: Any, subject: str) -> None:
+        """Of all terms, however they lie, none holds more recoveries of this subject than this one's limit; two that
+        can be in one term have different numbers."""
+        term = timedelta(days=fact.term_days)
+        held = [one for one in self.reserved.values() if one.pot == fact.pot and subject in one.subjects]
+        for first in held:
+            begin = self.received[first.case]
+            within = [one for one in held if begin <= self.received[one.case] < begin + term]
+            allowed = len(within) <= fact.limit or fact not in within
+            must(allowed, f"{subject} has {len(within)} recoveries in a term, and {fact.limit} are allowed")
+            numbers = [one.ordinal for one in within if len(one.subjects) == 1]
+            must(len(set(numbers)) == len(numbers), f"{subject} has recoveries {numbers} in one term")
+
+    def _quota(self, case: str) -> tuple[str, dict[str, Any]]:
+        """The reason of a case, and the quota of the rule that names most of what it is about."""
+        report: Any = self.of(case)[0].fact
+        fitting = [
+            ((bool(rule.get("kinds")), bool(rule.get("reasons"))), -number, rule)
+            for number, rule in enumerate(self.policy["rules"])
+            if report.kind in (rule.get("kinds") or [report.kind])
+            and report.reason in (rule.get("reasons") or [report.reason])
+        ]
+        return report.reason, max(fitting, key=lambda one: one[:2])[2]["quota"]
 
     def _recovery_freed(self, _: str, fact: Any) -> None:
         must(fact.case in self.reserved, f"{fact.case} frees what it never had")

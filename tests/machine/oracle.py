@@ -155,7 +155,8 @@ class Oracle:
         self.licences: dict[str, Licence] = {}
         self.cases: dict[str, Case] = {}
         self.reports: dict[str, tuple[tuple[Any, ...], str]] = {}
-        self.reserved: dict[str, tuple[tuple[str, ...], datetime]] = {}
+        self.reserved: dict[str, tuple[str, tuple[str, ...], datetime]] = {}
+        """By case: the pot, what it counts for there, and when its report was received."""
         self.blamed: set[str] = set()
         """The holders whom a verdict spoke against."""
         self.contacts: set[str] = set()
@@ -330,15 +331,19 @@ class Oracle:
         of = {"holder": [case.holder], "container": [case.serial], "licence": names, "product": products}
         subjects = tuple(of[quota.get("per", "holder")]) or (f"container {case.serial}",)
         term = timedelta(days=quota["term_days"])
+        pot = quota.get("pot") or ("same_hardware" if case.reason == "same_hardware" else "recoveries")
         for subject in subjects:
             held_by = [
                 at
-                for other, (others, at) in self.reserved.items()
-                if subject in others and not self.cases[other].freed and abs(at - case.received) < term
+                for other, (of_pot, others, at) in self.reserved.items()
+                if of_pot == pot
+                and subject in others
+                and not self.cases[other].freed
+                and abs(at - case.received) < term
             ]
             if len(held_by) >= quota["recoveries"]:
                 return False
-        self.reserved[case.name] = (subjects, case.received)
+        self.reserved[case.name] = (pot, subjects, case.received)
         return True
 
     def _assess(self, case: Case) -> None:

@@ -52,6 +52,36 @@ POLICIES: dict[str, dict[str, Any]] = {
             "four_eyes_above_cents": 100_000,
         }
     ),
+    "hybrid with two of each product": policy(
+        {
+            "mode": "hybrid",
+            "quota": {"per": "product", "recoveries": 2, "term_days": 30},
+            "limits": {"contact_after_loss": False},
+        }
+    ),
+    "hybrid with several of each licence, container and holder": policy(
+        {
+            "mode": "hybrid",
+            "quota": {"per": "licence", "recoveries": 2, "term_days": 60},
+            "limits": {"contact_after_loss": False},
+        },
+        {"mode": "hybrid", "kinds": ["act"], "quota": {"per": "holder", "recoveries": 3, "term_days": 20}},
+        {"mode": "hybrid", "kinds": ["cloud"], "quota": {"per": "container", "recoveries": 2, "term_days": 40}},
+    ),
+    "hybrid with pots": policy(
+        {"mode": "hybrid", "quota": {"per": "holder", "recoveries": 2, "term_days": 60, "pot": "all"}},
+        {
+            "mode": "hybrid",
+            "kinds": ["act"],
+            "quota": {"per": "holder", "recoveries": 1, "term_days": 60, "goodwill": ["bob"]},
+            "limits": {"contact_after_loss": False},
+        },
+        {
+            "mode": "hybrid",
+            "kinds": ["cloud"],
+            "quota": {"per": "product", "recoveries": 3, "term_days": 60, "pot": "all"},
+        },
+    ),
     "hybrid with limits": policy(
         {
             "mode": "hybrid",

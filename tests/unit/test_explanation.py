@@ -62,7 +62,7 @@ def run(file: str, *words: str, code: int = 0) -> str:
             [
                 "A dongle is reported lost: policy decides by itself.",
                 "  for a product that no rule names, rule 1 (line 4): it names nothing and holds for all",
-                "  2 in 365 days for each holder; 0 used, 2 left",
+                "  2 in 365 days for each holder, counted in the pot recoveries; 0 used, 2 left",
                 "  kept holder_only: the holder reported it",
                 "  blocked: blacklisting at once",
                 "  the holder gets the next generation of each licence, 24 hours after the decision",

@@ -334,10 +334,9 @@ def decided(**more: Any) -> CaseDecided:
     )
 
 
-def reserves(life: Life, ordinal: int = 1, limit: int = 1) -> None:
-    subjects = (f"holder/{life.holder}",)
-    fact = RecoveryReserved(case=life.case, serial=life.serial, subjects=subjects, ordinal=ordinal, limit=limit)
-    life.backend(life.serial, fact)
+def reserves(life: Life, ordinal: int = 1, limit: int = 1, **more: Any) -> None:
+    told = {"case": life.case, "serial": life.serial, "subjects": (f"holder/{life.holder}",)}
+    life.backend(life.serial, RecoveryReserved.model_validate({**told, "ordinal": ordinal, "limit": limit} | more))
 
 
 def test_6_more_recoveries_in_a_term_than_the_quota_has_are_named() -> None:
@@ -351,6 +350,20 @@ def test_6_more_recoveries_in_a_term_than_the_quota_has_are_named() -> None:
     other.assessed("L-2", reservation=Reservation(at=life.world.at, ordinal=1, limit=1))
 
     assert named(told(life.world)) == [(6, "case c-2")]
+
+
+@pytest.mark.parametrize(("of_another", "breaches"), [({}, [(6, "case c-2")]), ({"pot": "same_hardware"}, [])])
+def test_6_recoveries_are_counted_in_their_pots(of_another: dict[str, str], breaches: list[tuple[int, str]]) -> None:
+    life = started(QUOTA)
+    reserves(life, term_days=30)
+    life.assessed("L-1", reservation=Reservation(at=life.world.at, ordinal=1, limit=1))
+    life.backend(SPARE, life.licence("L-2", 1, SPARE))
+    other = Life(life.world, ACME, CaseId("c-2"), SPARE, life.holder, QUOTA)
+    other.reports("R-2")
+    reserves(other, term_days=30, **of_another)
+    other.assessed("L-2", reservation=Reservation(at=life.world.at, ordinal=1, limit=1))
+
+    assert named(told(life.world)) == breaches
 
 
 def test_6_an_ordinal_beyond_the_limit_or_that_was_never_set_aside_is_named() -> None:
