@@ -45,6 +45,7 @@ from events.terms import (
     Serial,
     Target,
     VendorId,
+    next_generation,
     subject,
 )
 
@@ -139,14 +140,15 @@ async def renew(tx: AsyncConnection[Any], order: IssueOrder, lost: Container, at
         "select generation, closed from backend.cases where vendor = %s and case_id = %s", (key.vendor, key.case)
     )
     claimed, closed = cast(tuple[int, datetime | None], await cursor.fetchone())
-    found = await _access(tx, key.vendor, key.serial, claimed + 1)
+    generation = next_generation(claimed)
+    found = await _access(tx, key.vendor, key.serial, generation)
     if closed and (found is None or found.set_at is None):
         raise RefusalError(Code.NOTHING_TO_DECIDE, f"case {key.case} is over and owes no access data")
     if found is None or (found.set_at is None and found.case_id != key.case):  # offered for a case that lapsed
-        found = await _offer(tx, key.vendor, key.serial, claimed + 1, key.case, at)
+        found = await _offer(tx, key.vendor, key.serial, generation, key.case, at)
     rotates = order.recovery is Recovery.ROTATION
     if rotates and lost.generation == claimed:
-        await _raise_generation(tx, key.vendor, key.serial, claimed + 1)
+        await _raise_generation(tx, key.vendor, key.serial, generation)
         await end_sessions(tx, key, at)  # a delayed blacklisting let more begin
     done = found.offered if rotates else found.set_at
     await tx.execute(

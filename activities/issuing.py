@@ -19,7 +19,7 @@ from events.case_facts import LicenceInScope
 from events.errors import Code, RefusalError
 from events.fact import Fact
 from events.licensing import CaseKey, Issued, IssuedLicence, IssueOrder, NoTargetFound
-from events.terms import Aim, HolderId, Scope, Serial, Target, VendorId, subject
+from events.terms import Aim, HolderId, Scope, Serial, Target, VendorId, next_generation, subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ async def _activate(tx: AsyncConnection[Any], order: IssueOrder, lost: Container
     if row is None:
         return False
     (fingerprint,) = row
-    generation = lost.generation + 1
+    generation = next_generation(lost.generation)
     await tx.execute(
         "update backend.containers set generation = %s, fingerprint = %s where vendor = %s and serial = %s",
         (generation, Jsonb(fingerprint), key.vendor, key.serial),
@@ -238,11 +238,11 @@ async def _next_generation(
     ends = at + timedelta(days=order.stop_gap_days) if order.stop_gap_days and not order.full else None
     cursor = tx.cursor(row_factory=class_row(Licence))
     await cursor.execute(
-        "update backend.licences set generation = generation + 1, serial = %s, issued = %s, ends = %s,"
+        "update backend.licences set generation = %s, serial = %s, issued = %s, ends = %s,"
         " borrowed_until = null, lease_stage = null, status_index = %s"
         " where vendor = %s and licence = %s and generation = %s and serial = %s"
         f" returning {LICENCE_COLUMNS}",
-        (target, at, ends, status_index, key.vendor, item.licence, generation, source),
+        (next_generation(generation), target, at, ends, status_index, key.vendor, item.licence, generation, source),
     )
     licence = await cursor.fetchone()
     if licence is None:

@@ -15,7 +15,7 @@ from events.backend_facts import ContainerReinstated, HolderFlagged, MeasureLift
 from events.errors import Code, RefusalError
 from events.fact import Fact
 from events.licensing import CaseKey, Issued, IssuedLicence, IssueOrder, ReinstateOrder, Withdrawal
-from events.terms import Aim, Kind, Measure, MeasureState, Serial, Verdict, subject
+from events.terms import Aim, Kind, Measure, MeasureState, Serial, Verdict, next_generation, subject
 
 OWN = "select case_id, measure, subject, serial, state from backend.measures where vendor = %s and case_id = %s"
 
@@ -154,7 +154,7 @@ async def _raise_generation(
     tx: AsyncConnection[Any], key: CaseKey, original: Container, claimed: int, at: datetime
 ) -> Container:
     """The container's next generation, bound to the machine that the lost one was bound to."""
-    generation = original.generation + 1
+    generation = next_generation(original.generation)
     await tx.execute(
         "insert into backend.activations select vendor, serial, %s, fingerprint, %s, %s from backend.activations"
         " where vendor = %s and serial = %s and generation = %s",

@@ -12,6 +12,7 @@ from events.terms import (
     Cause,
     DecisionId,
     EvidenceName,
+    FreeText,
     Instant,
     PersonId,
     ReportId,
@@ -61,13 +62,13 @@ class DecisionOrder(Value):
     decision: DecisionId
     action: Action
     by: PersonId
-    why: str = ""
+    why: FreeText = ""
     on: Annotated[int, Field(ge=1)]
     verdict: Verdict | None = None
     reinstate: bool = False
     evidence: Annotated[tuple[EvidenceName, ...], Field(max_length=20)] = ()
     goodwill: bool = False
-    condition: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+    condition: Annotated[FreeText, Field(min_length=1, max_length=500)] | None = None
     condition_days: Annotated[int, Field(ge=1, le=366)] | None = None
 
     @model_validator(mode="after")

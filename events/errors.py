@@ -40,6 +40,7 @@ class Code(StrEnum):
     SUPERSEDED = "superseded"
     BLOCKED = "blocked"
     GENERATION_CONFLICT = "generation_conflict"
+    GENERATION_EXHAUSTED = "generation_exhausted"
     NOT_BLOCKED = "not_blocked"
     BAD_SIGNATURE = "bad_signature"
     EXPIRED = "expired"

@@ -3,19 +3,21 @@
 Inventory facts may come in any order and any number of times. The vendor is never in the payload: the topic says it.
 """
 
+from datetime import datetime
 from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, JsonValue, model_validator
 
 from events.case_facts import LossReported
 from events.terms import (
+    END_OF_INSTANTS,
+    BoundedFingerprint,
+    BoundedGeneration,
+    BoundedInstant,
     Contact,
     ContactId,
     EvidenceName,
-    Fingerprint,
-    Generation,
     HolderId,
-    Instant,
     Kind,
     Lease,
     LicenceId,
@@ -56,7 +58,7 @@ class ContainerStatement(Statement):
     serial: Serial
     kind: Kind
     holder: HolderId
-    fingerprint: Fingerprint | None = None
+    fingerprint: BoundedFingerprint | None = None
 
     @model_validator(mode="after")
     def _bound_to_a_machine(self) -> Self:
@@ -82,11 +84,18 @@ class LicenceStatement(Statement):
     serial: Serial
     product: ProductId
     ticket: Ticket
-    generation: Generation = 1
+    generation: BoundedGeneration = 1
     value_cents: Annotated[int, Field(ge=0, le=10**12)] = 0
     lease: Lease = Lease()
-    issued: Instant
-    borrowed_until: Instant | None = None
+    issued: BoundedInstant
+    borrowed_until: BoundedInstant | None = None
+
+    @model_validator(mode="after")
+    def _ends_in_the_calendar(self) -> Self:
+        expires = self.lease.expiry(self.issued)
+        if expires is not None and expires >= END_OF_INSTANTS:
+            raise ValueError("the check-in interval and the grace lead beyond the year 9000; state a shorter lease")
+        return self
 
 
 class LossStatement(Statement):
@@ -109,7 +118,7 @@ class LossStatement(Statement):
     scope: Scope = Scope.CONTAINER
     licences: Annotated[tuple[LicenceId, ...], Field(max_length=1000)] = ()
     reporter: Reporter
-    occurred: Instant
+    occurred: BoundedInstant
     evidence: Annotated[tuple[EvidenceName, ...], Field(max_length=20)] = ()
 
     @model_validator(mode="after")
@@ -121,7 +130,7 @@ class LossStatement(Statement):
             raise ValueError("licences are named with the scope licences, and only with it")
         return self
 
-    def reported(self, door: str, received: Instant) -> LossReported:
+    def reported(self, door: str, received: datetime) -> LossReported:
         """The fact that it is, once a case takes it. `door` is where it came in, `received` the clock there."""
         told = {name: getattr(self, name) for name in type(self).model_fields}
         return LossReported.model_validate({**told, "door": door, "received": received})
@@ -131,7 +140,7 @@ class Presented(Value):
     """A licence's generation that a container shows at a contact."""
 
     licence: LicenceId
-    generation: Generation
+    generation: BoundedGeneration
 
 
 class ContactStatement(Statement):
@@ -145,11 +154,11 @@ class ContactStatement(Statement):
     example: ClassVar[dict[str, JsonValue]] = {"contact": "C-1", "serial": "3-1001", "occurred": "2026-11-21T07:30:00Z"}
     contact: ContactId
     serial: Serial
-    occurred: Instant
+    occurred: BoundedInstant
     how: Contact = Contact.CHECK_IN
-    generation: Generation | None = None
+    generation: BoundedGeneration | None = None
     licences: Annotated[tuple[Presented, ...], Field(max_length=1000)] = ()
-    fingerprint: Fingerprint | None = None
+    fingerprint: BoundedFingerprint | None = None
     confirms: bool = False
 
     @model_validator(mode="after")
@@ -171,8 +180,8 @@ class DeactivationStatement(Statement):
     }
     contact: ContactId
     serial: Serial
-    generation: Generation
-    occurred: Instant
+    generation: BoundedGeneration
+    occurred: BoundedInstant
 
 
 class FoundStatement(Statement):
@@ -188,7 +197,7 @@ class FoundStatement(Statement):
     report: ReportId
     serial: Serial
     reporter: Reporter
-    occurred: Instant
+    occurred: BoundedInstant
 
 
 class ReturnStatement(Statement):
@@ -204,7 +213,7 @@ class ReturnStatement(Statement):
     report: ReportId
     serial: Serial
     reporter: Reporter
-    occurred: Instant
+    occurred: BoundedInstant
 
 
 class EvidenceStatement(Statement):
@@ -224,7 +233,7 @@ class EvidenceStatement(Statement):
     serial: Serial
     reporter: Reporter
     evidence: Annotated[tuple[EvidenceName, ...], Field(min_length=1, max_length=20)]
-    occurred: Instant
+    occurred: BoundedInstant
 
 
 STATEMENTS: dict[str, type[Statement]] = {

@@ -2,15 +2,24 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, NewType
 
 from dateutil.relativedelta import relativedelta
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from events.errors import Code, RefusalError
 
 VENDOR_PATTERN = r"^[a-z][a-z0-9-]{0,30}[a-z0-9]$"
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:@+-]{0,79}$"
+LINE_PATTERN = r"^[^\u0000-\u001f\u007f-\u009f]*$"
+"""Text without control characters: PostgreSQL takes no NUL, and a terminal obeys some of the others."""
+TEXT_PATTERN = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$"
+"""The same, but with tabs and several lines."""
+TEXT_CHARACTERS = 2_000
+FreeText = Annotated[str, StringConstraints(max_length=TEXT_CHARACTERS, pattern=TEXT_PATTERN)]
+"""What a person writes."""
 
 VendorId = NewType("VendorId", Annotated[str, StringConstraints(pattern=VENDOR_PATTERN)])
 Serial = NewType("Serial", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
@@ -26,6 +35,42 @@ EvidenceName = NewType("EvidenceName", Annotated[str, StringConstraints(pattern=
 PotName = NewType("PotName", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
 CaseId = NewType("CaseId", str)
 Generation = Annotated[int, Field(ge=1)]
+"""As the log may have it; what comes in by a door is a `BoundedGeneration`."""
+
+GENERATION_LIMIT = 1_000_000_000
+"""The last generation that a licence, container or access data may have: half of what a column of PostgreSQL holds."""
+BoundedGeneration = Annotated[int, Field(ge=1, le=GENERATION_LIMIT)]
+
+
+def next_generation(generation: int) -> int:
+    """The generation after this one; `RefusalError` where it would be the one after the last."""
+    if generation >= GENERATION_LIMIT:
+        raise RefusalError(
+            Code.GENERATION_EXHAUSTED,
+            f"generation {generation} has none after it (the last is {GENERATION_LIMIT}); issue a new licence instead",
+        )
+    return generation + 1
+
+
+Instant = AwareDatetime
+"""As the log may have it; what comes in by a door is a `BoundedInstant`."""
+
+FIRST_INSTANT = datetime(1970, 1, 1, tzinfo=UTC)
+END_OF_INSTANTS = datetime(9001, 1, 1, tzinfo=UTC)
+LAST_INSTANT = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+"""The end of the calendar."""
+
+
+def _in_the_calendar(instant: datetime) -> datetime:
+    if not FIRST_INSTANT <= instant < END_OF_INSTANTS:  # compared first: at the edges UTC would be outside the calendar
+        raise ValueError("must be an instant of the years 1970 to 9000, in UTC")
+    return instant.astimezone(UTC)
+
+
+BoundedInstant = Annotated[
+    AwareDatetime, AfterValidator(_in_the_calendar), Field(description="Of the years 1970 to 9000, in UTC.")
+]
+"""Far enough from the calendar's ends for every interval and grace."""
 
 
 class Value(BaseModel):
@@ -261,7 +306,13 @@ class Interval(Value):
     count: Annotated[int, Field(ge=1, le=1000)] = 1
 
     def after(self, start: datetime) -> datetime:
-        """The instant that lies this interval after `start`."""
+        """The instant that lies this interval after `start`, and none after the end of the calendar."""
+        try:
+            return self._after(start)
+        except (OverflowError, ValueError):
+            return LAST_INSTANT
+
+    def _after(self, start: datetime) -> datetime:
         match self.unit:
             case Unit.DAY:
                 return start + timedelta(days=self.count)
@@ -290,14 +341,23 @@ class Lease(Value):
         """The end of a file issued at `issued`, or None where nothing limits it."""
         if self.check_in is None:
             return None
-        return self.check_in.after(issued) + timedelta(days=self.grace_days)
+        due, grace = self.check_in.after(issued), timedelta(days=self.grace_days)
+        return due + grace if due < LAST_INSTANT - grace else LAST_INSTANT
 
 
 Fingerprint = Annotated[
     dict[Annotated[str, StringConstraints(pattern=NAME_PATTERN)], Annotated[str, StringConstraints(max_length=128)]],
     Field(min_length=1, max_length=16),
 ]
-"""The factors of a machine's hardware by name, such as `board` or `disk`; the values are compared and never shown."""
+"""The factors of a machine's hardware by name, such as `board` or `disk`; the values are compared and never shown. As
+the log may have them; what comes in by a door is a `BoundedFingerprint`."""
+BoundedFingerprint = Annotated[
+    dict[
+        Annotated[str, StringConstraints(pattern=NAME_PATTERN)],
+        Annotated[str, StringConstraints(max_length=128, pattern=LINE_PATTERN)],
+    ],
+    Field(min_length=1, max_length=16),
+]
 
 
 def matches(match: Match, known: dict[str, str], shown: dict[str, str]) -> bool:
@@ -391,5 +451,3 @@ LOSSES: tuple[Loss, ...] = (
 )
 
 ROWS = {(row.kind, row.reason): row for row in LOSSES}
-
-Instant = AwareDatetime

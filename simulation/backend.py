@@ -62,6 +62,7 @@ from events.terms import (
     Scope,
     Serial,
     Target,
+    next_generation,
     subject,
 )
 from simulation.tables import OPEN, Case, Claimed, Reserved, Tables
@@ -477,7 +478,7 @@ class MemoryBackend(Tables):
 
     def _renew_access(self, order: IssueOrder, at: datetime) -> Issued | None:
         key, case = order.key, self.cases[order.key.case]
-        generation = case.generation + 1
+        generation = next_generation(case.generation)
         owed_to, done = self.access.get((key.serial, generation), (None, False))
         if not done and owed_to != key.case:  # never offered, or for a case that lapsed
             self.access[key.serial, generation] = (key.case, False)
@@ -507,7 +508,12 @@ class MemoryBackend(Tables):
             raise RefusalError(Code.GENERATION_CONFLICT, f"licence {item.licence} is no longer at {expected}")
         expires = expiry(known.terms, at, ends)
         new = replace(
-            known, generation=known.generation + 1, serial=target.serial, issued=at, expires=expires, ends=ends
+            known,
+            generation=next_generation(known.generation),
+            serial=target.serial,
+            issued=at,
+            expires=expires,
+            ends=ends,
         )
         new = replace(new, borrowed_until=None)
         self.licences[item.licence] = new

@@ -36,6 +36,7 @@ from events.terms import (
     Serial,
     Target,
     VendorId,
+    next_generation,
     subject,
 )
 
@@ -200,7 +201,7 @@ class Tables:
 
     def _raise(self, key: CaseKey, activation: Activation | None) -> Container:
         container = self.containers[key.serial]
-        generation = container.generation + 1
+        generation = next_generation(container.generation)
         fingerprint = activation.fingerprint if activation else container.fingerprint
         self.containers[key.serial] = replace(container, generation=generation, fingerprint=fingerprint)
         if fingerprint:

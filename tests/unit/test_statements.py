@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.errors import Code, RefusalError
-from events.inbox import LossStatement, Statement
+from events.inbox import (
+    ContactStatement,
+    ContainerStatement,
+    DeactivationStatement,
+    EvidenceStatement,
+    LicenceStatement,
+    LossStatement,
+    Statement,
+)
 from portal.statements import LIMIT_BYTES, read_statement
 
 STRUCTURED = {"content-type": b"application/cloudevents+json"}
@@ -90,6 +98,46 @@ def test_a_bad_record_has_its_code(value: bytes | None, code: Code) -> None:
 
 def test_a_record_without_a_key_is_refused() -> None:
     assert refused(event(), key=None).code is Code.NO_KEY
+
+
+MACHINE = {"serial": "A-1", "kind": "act", "holder": "H-1", "fingerprint": {"board": "b-1"}}
+
+
+@pytest.mark.parametrize(
+    ("statement", "changed"),
+    [
+        (LicenceStatement, {"generation": 2**31}),
+        (LicenceStatement, {"generation": 1_000_000_001}),
+        (LicenceStatement, {"generation": 0}),
+        (LicenceStatement, {"issued": "0001-01-01T00:00:00+14:00"}),
+        (LicenceStatement, {"issued": "9999-12-31T23:59:59-12:00"}),
+        (LicenceStatement, {"borrowed_until": "9999-12-31T23:59:59-12:00"}),
+        (LicenceStatement, {"issued": "9000-12-01T00:00:00Z"}),
+        (LicenceStatement, {"issued": "8995-01-01T00:00:00Z", "lease": {"check_in": {"unit": "year", "count": 10}}}),
+        (LicenceStatement, {"value_cents": 10**13}),
+        (ContainerStatement, {"fingerprint": {"board": "a\x00b"}}),
+        (ContainerStatement, {"fingerprint": {"board": "a\x1b[2Jb"}}),
+        (ContainerStatement, {"fingerprint": {"bo\x00ard": "b"}}),
+        (ContactStatement, {"generation": 2**31}),
+        (ContactStatement, {"licences": [{"licence": "L-1", "generation": 2**31}]}),
+        (ContactStatement, {"occurred": "0001-01-01T00:00:00+14:00"}),
+        (DeactivationStatement, {"generation": 2**31}),
+        (EvidenceStatement, {"occurred": "1950-01-01T00:00:00Z"}),
+    ],
+)
+def test_what_postgresql_or_the_calendar_cannot_hold_is_refused_at_the_door(
+    statement: type[Statement], changed: dict[str, Any]
+) -> None:
+    example = MACHINE if statement is ContainerStatement else statement.example
+
+    assert isinstance(read_statement(b"k", event(example, type=statement.type()), STRUCTURED), statement)
+    assert refused(event({**example, **changed}, type=statement.type())).code is Code.INVALID_DATA
+
+
+def test_half_a_character_is_no_text() -> None:
+    value = event({**MACHINE, "fingerprint": {"board": "\ud800"}}, type=ContainerStatement.type())
+
+    assert refused(value).code is Code.NOT_JSON
 
 
 def test_an_impossible_loss_is_refused_with_all_that_are_possible() -> None:

@@ -3,9 +3,28 @@
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from events.terms import LOSSES, Interval, Kind, Lease, Loss, Reason, Serial, Unit, VendorId
+from events.errors import Code, RefusalError
+from events.terms import (
+    GENERATION_LIMIT,
+    LAST_INSTANT,
+    LOSSES,
+    TEXT_CHARACTERS,
+    BoundedInstant,
+    FreeText,
+    Interval,
+    Kind,
+    Lease,
+    Loss,
+    Reason,
+    Serial,
+    Unit,
+    VendorId,
+    next_generation,
+)
 from events.topics import vendor_of
 
 START = datetime(2028, 1, 31, 9, tzinfo=UTC)
@@ -55,3 +74,62 @@ def test_the_vendor_comes_from_the_topic() -> None:
     assert vendor_of("lostfound.acme.inbox") == "acme"
     with pytest.raises(ValueError, match="nobody"):
         vendor_of("lostfound.A B.inbox")
+
+
+@pytest.mark.parametrize(
+    "edge",
+    [
+        "0001-01-01T00:00:00+14:00",
+        "0001-01-01T00:00:00Z",
+        "1969-12-31T23:59:59Z",
+        "1970-01-01T00:00:00+14:00",
+        "9001-01-01T00:00:00Z",
+        "9000-12-31T23:59:59-12:00",
+        "9999-12-31T23:59:59-12:00",
+        "2026-01-01T00:00:00",
+    ],
+)
+def test_an_instant_that_comes_in_is_of_the_years_1970_to_9000_in_utc(edge: str) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(BoundedInstant).validate_json(f'"{edge}"')
+
+
+def test_an_instant_that_comes_in_is_kept_in_utc() -> None:
+    taken = TypeAdapter(BoundedInstant).validate_json('"2026-11-20T18:00:00+02:00"')
+
+    assert taken.isoformat() == "2026-11-20T16:00:00+00:00"
+
+
+@given(
+    unit=st.sampled_from(Unit),
+    count=st.integers(1, 1000),
+    grace=st.integers(0, 3650),
+    issued=st.datetimes(timezones=st.just(UTC)),
+)
+def test_no_lease_leaves_the_calendar(unit: Unit, count: int, grace: int, issued: datetime) -> None:
+    end = Lease(check_in=Interval(unit=unit, count=count), grace_days=grace).expiry(issued)
+
+    assert end is not None
+    assert end <= LAST_INSTANT
+
+
+def test_no_generation_follows_the_last() -> None:
+    assert next_generation(GENERATION_LIMIT - 1) == GENERATION_LIMIT
+    with pytest.raises(RefusalError) as refusal:
+        next_generation(GENERATION_LIMIT)
+    assert refusal.value.code is Code.GENERATION_EXHAUSTED
+    assert "1000000000" in refusal.value.sentence
+
+
+@pytest.mark.parametrize("control", ["\x00", "\x1b", "\x7f", "\x9b"])
+def test_what_a_person_writes_has_several_lines_and_no_control_characters(control: str) -> None:
+    text = TypeAdapter(FreeText)
+
+    assert text.validate_python("first\r\n\tsecond, é, 東京 🙂") == "first\r\n\tsecond, é, 東京 🙂"
+    with pytest.raises(ValidationError):
+        text.validate_python(f"a{control}b")
+
+
+def test_what_a_person_writes_is_bounded() -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(FreeText).validate_python("x" * (TEXT_CHARACTERS + 1))
