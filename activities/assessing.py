@@ -57,11 +57,12 @@ async def _claimed(tx: AsyncConnection[Any], key: CaseKey, container: Container)
     if container.kind is Kind.CLOUD:
         query = f"{LICENCE} where vendor = %s and serial = %s order by licence"
         return await every(tx, Licence, query, key.vendor, key.serial)
+    # A look-up for each claim, whatever PostgreSQL takes the tables' sizes for.
     return await every(
         tx,
         Licence,
-        f"{LICENCE} where vendor = %s and (%s || licence, generation) in"
-        " (select subject, generation from backend.claims where vendor = %s and case_id = %s and not freed)"
-        " order by licence",
-        *(key.vendor, f"{Aim.LICENCE}/", key.vendor, key.case),
+        "select found.* from backend.claims k cross join lateral ("
+        f"{LICENCE} where vendor = k.vendor and licence = substr(k.subject, %s) and generation = k.generation limit 1"
+        ") found where k.vendor = %s and k.case_id = %s and not k.freed order by found.licence",
+        *(len(f"{Aim.LICENCE}/") + 1, key.vendor, key.case),
     )

@@ -95,10 +95,11 @@ async def _claimed_by(
             f" state {LicenceStatement.type()} for it first",
         )
     cursor = await tx.execute(
-        "select case_id from backend.claims where vendor = %s and serial = %s and not freed"
-        " and (subject, generation) in (select * from unnest(%s::text[], %s::integer[]))"
-        " order by generation desc, subject limit 1",
-        (vendor, stated.serial, names, generations),
+        "select found.case_id from unnest(%s::text[], %s::integer[]) as scope (subject, generation) cross join lateral"
+        " (select case_id, serial from backend.claims k where k.vendor = %s and k.subject = scope.subject"
+        " and k.generation = scope.generation and not k.freed limit 1) found"
+        " where found.serial = %s order by scope.generation desc, scope.subject limit 1",
+        (names, generations, vendor, stated.serial),
     )
     if row := await cursor.fetchone():
         return CaseId(row[0])
@@ -110,10 +111,10 @@ async def _tells(tx: AsyncConnection[Any], key: CaseKey) -> tuple[CaseKey, ...]:
     cursor = await tx.execute(
         "select distinct c.case_id, c.serial from backend.claims k"
         " join backend.issues i on (i.vendor, i.generation) = (k.vendor, k.generation)"
-        " and k.subject = %s || i.licence and not i.reinstated"
+        " and i.licence = substr(k.subject, %s) and not i.reinstated"
         " join backend.cases c on (c.vendor, c.case_id) = (i.vendor, i.case_id) and c.closed is null"
         " where k.vendor = %s and k.case_id = %s and c.case_id <> k.case_id order by c.case_id",
-        (f"{Aim.LICENCE}/", key.vendor, key.case),
+        (len(f"{Aim.LICENCE}/") + 1, key.vendor, key.case),
     )
     return tuple(CaseKey(vendor=key.vendor, case=case, serial=serial) for case, serial in await cursor.fetchall())
 
@@ -198,11 +199,12 @@ async def holder_of(tx: AsyncConnection[Any], key: CaseKey) -> HolderId:
 async def nobody_claims(tx: AsyncConnection[Any], key: CaseKey, last: Issued) -> None:
     """Refuse where the replacement is another case's loss by now."""
     cursor = await tx.execute(
-        "select case_id from backend.claims where vendor = %s and case_id <> %s and not freed"
-        " and (subject, generation) in (select * from unnest(%s::text[], %s::integer[])) limit 1",
+        "select found.case_id from unnest(%s::text[], %s::integer[]) as last (subject, generation) cross join lateral"
+        " (select case_id from backend.claims k where k.vendor = %s and k.subject = last.subject"
+        " and k.generation = last.generation and not k.freed limit 1) found where found.case_id <> %s limit 1",
         (
-            *(key.vendor, key.case),
             *([f"{Aim.LICENCE}/{item.licence}" for item in last.licences], [item.generation for item in last.licences]),
+            *(key.vendor, key.case),
         ),
     )
     if row := await cursor.fetchone():

@@ -1,7 +1,7 @@
 """`make bench`: measure everything, print the table, write `bench/results.json`.
 
-`--strict` ends with 1 when a bar is missed; `--only NAME` measures only that part (first, contacts, cases, lag,
-rebuild), and then leaves the file alone.
+`--strict` ends with 1 when a bar is missed; `--only NAME` measures only that part (first, bursts, contacts, cases,
+lag, memory, rebuild), and then leaves the file alone.
 """
 
 import argparse
@@ -16,13 +16,13 @@ from pathlib import Path
 import structlog
 from rich.console import Console
 
-from bench import cases, contacts, first, lag, memory, rebuild
+from bench import bursts, cases, contacts, first, lag, memory, rebuild
 from bench.result import Result, table, write
 from infra.roles import ROLES
 from infra.wiring import prepare
 from tests.services import Services
 
-PARTS = ("first", "contacts", "cases", "lag", "memory", "rebuild")
+PARTS = ("first", "bursts", "contacts", "cases", "lag", "memory", "rebuild")
 
 
 async def measure(parts: list[str], say: Callable[[str], None]) -> list[Result]:
@@ -41,7 +41,8 @@ async def measure(parts: list[str], say: Callable[[str], None]) -> list[Result]:
     with tempfile.TemporaryDirectory(prefix="lostfound-bench-", ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary)
         await take("first", lambda: first.measure(folder))
-        if parts == ["first"]:
+        await take("bursts", lambda: _bursts(folder))
+        if not set(parts) - {"first", "bursts"}:
             return results
         async with Services(folder / "all") as services:
             await prepare(services.settings, lambda _: None)
@@ -54,6 +55,13 @@ async def measure(parts: list[str], say: Callable[[str], None]) -> list[Result]:
             await take("rebuild", lambda: rebuild.measure(services.settings))
     say(f"{time.monotonic() - begun:4.0f} s  done")
     return results
+
+
+async def _bursts(folder: Path) -> list[Result]:
+    async with Services(folder / "bursts", copied=False) as services:
+        await prepare(services.settings, lambda _: None)
+        await services.start(*ROLES)
+        return await bursts.measure(services.settings, services.identity("postgres").pid)
 
 
 def main() -> int:

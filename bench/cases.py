@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 from uuid import uuid4
@@ -28,7 +29,7 @@ AT_ONCE = 64
 
 QUEUE = "bench"
 LIMIT_SECONDS = 60.0
-LOOK_SECONDS = 0.02
+LOOK_SECONDS = 0.05
 
 
 async def measure(settings: Settings) -> list[Result]:
@@ -37,10 +38,10 @@ async def measure(settings: Settings) -> list[Result]:
     subject, regular, local = [], [], []
     async with _bare_worker(settings):
         await _bare(client, Regular, AT_ONCE)
-        cases = await _cases(settings, AT_ONCE)  # to warm everything up
+        cases = await measure_cases(settings, AT_ONCE)  # to warm everything up
         for _ in range(ROUNDS):
             regular.append(await _bare(client, Regular, CASES))
-            cases = await _cases(settings, CASES)
+            cases = await measure_cases(settings, CASES)
             subject.append(cases.per_second)
             local.append(await _bare(client, Local, CASES))
     lengths = [await _history(client, case) for case in cases.ids]
@@ -62,30 +63,47 @@ async def measure(settings: Settings) -> list[Result]:
     ]
 
 
-class _Cases:
-    def __init__(self, per_second: float, ids: list[str]) -> None:
-        self.per_second, self.ids = per_second, ids
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """Cases that were measured."""
+
+    per_second: float
+    ids: list[str]
 
 
-async def _cases(settings: Settings, count: int) -> _Cases:
-    vendor = VendorId(f"cases-{uuid4().hex[:8]}")
-    await add_vendor(settings, vendor, Policy())
+async def measure_cases(
+    settings: Settings,
+    count: int,
+    vendor: VendorId | None = None,
+    before: int = 0,
+    limit_seconds: float = LIMIT_SECONDS,
+) -> Cases:
+    """Report so many losses at once, each of a dongle with a spare, and wait for what follows: to a vendor of its own,
+    or to one to whom this function brought the cases `before`."""
+    if vendor is None:
+        vendor = VendorId(f"cases-{uuid4().hex[:8]}")
+        await add_vendor(settings, vendor, Policy())
+    numbers, total = range(before, before + count), before + count
+
+    async def shown(counted: str, reached: int) -> None:
+        await until(settings.dsn, vendor, f"select count(*) from {counted}", reached, limit_seconds)
+
     office = BackOffice(settings.bootstrap, vendor)
-    for number in range(count):
+    for number in numbers:
         office.stock(f"3-{number}", f"h-{number}")
     await asyncio.to_thread(office.flush)
-    await until(settings.dsn, vendor, "select count(*) from containers where vendor = %s", 2 * count)
-    await until(settings.dsn, vendor, "select count(*) from licences where vendor = %s", count)
+    await shown("containers where vendor = %s", 2 * total)
+    await shown("licences where vendor = %s and generation = 1", total)
     begun = time.monotonic()
-    for number in range(count):
+    for number in numbers:
         office.report(f"R-{number}", f"3-{number}")
     await asyncio.to_thread(office.flush)
-    await until(settings.dsn, vendor, "select count(*) from licences where vendor = %s and generation = 2", count)
-    await until(settings.dsn, vendor, "select count(*) from cases where vendor = %s and status = 'watching'", count)
+    await shown("licences where vendor = %s and generation = 2", total)
+    await shown("cases where vendor = %s and status = 'watching'", total)
     seconds = time.monotonic() - begun
     async with views(settings.dsn) as connection:
         rows = await connection.execute("select case_id from cases where vendor = %s", (vendor,))
-        return _Cases(count / seconds, [case for (case,) in await rows.fetchall()])
+        return Cases(count / seconds, [case for (case,) in await rows.fetchall()])
 
 
 async def _bare(client: Client, kind: Any, count: int) -> float:
@@ -125,13 +143,13 @@ async def views(dsn: str) -> AsyncIterator[AsyncConnection[Any]]:
         yield connection
 
 
-async def until(dsn: str, vendor: VendorId, count_query: str, count: int) -> None:
+async def until(dsn: str, vendor: VendorId, count_query: str, count: int, limit_seconds: float = LIMIT_SECONDS) -> None:
     """Wait, bounded, until a query of the views counts so many."""
-    deadline = time.monotonic() + LIMIT_SECONDS
+    deadline = time.monotonic() + limit_seconds
     async with views(dsn) as connection:
         while True:
             row = await (await connection.execute(count_query, (vendor,))).fetchone()
             if row and row[0] >= count:
                 return
-            assert time.monotonic() < deadline, f"{row} of {count} after {LIMIT_SECONDS:.0f} s: {count_query}"
+            assert time.monotonic() < deadline, f"{row} of {count} after {limit_seconds:.0f} s: {count_query}"
             await asyncio.sleep(LOOK_SECONDS)

@@ -37,6 +37,12 @@ CONNECT_SECONDS = 60.0
 POOL_CONNECTIONS = 8
 TRANSACTION_SECONDS = 60
 """How long a transaction of the backend may last: whoever is frozen within one must not hold a container for longer."""
+# A plan for any vendor: made for a new one, of whom the statistics know nothing, it would look through all that he has.
+SESSION = {
+    "autocommit": True,
+    "prepare_threshold": 0,
+    "options": f"-c transaction_timeout={TRANSACTION_SECONDS}s -c plan_cache_mode=force_generic_plan",
+}
 LEASE_SCHEDULE = "lostfound-leases"
 
 
@@ -88,7 +94,7 @@ async def open_backend(settings: Settings) -> AsyncIterator[EmbeddedBackend]:
         min_size=1,
         max_size=POOL_CONNECTIONS,
         open=False,
-        kwargs={"autocommit": True, "options": f"-c transaction_timeout={TRANSACTION_SECONDS}s"},
+        kwargs=SESSION,
         timeout=CONNECT_SECONDS,
     )
     async with pool:

@@ -91,11 +91,18 @@ def _texts(type_: str, column: Sequence[Any]) -> Iterable[str]:
 
 @cache
 def _select(table: Table[Any]) -> str:
-    keys = ", ".join(table.columns[: table.keys])
+    """A look-up for each key, whatever PostgreSQL takes the table's size for: what knows only the average would rather
+    read the whole of a table that it holds for small."""
+    keys = table.columns[: table.keys]
     columns = ", ".join(
-        f"{name}::text" if type_ == "jsonb" else name for name, type_ in zip(table.columns, table.types, strict=True)
+        f"found.{name}{'::text' if type_ == 'jsonb' else ''}"
+        for name, type_ in zip(table.columns, table.types, strict=True)
     )
-    return f"select {columns} from {table.name} where ({keys}) in (select * from {_unnest(table.types[: table.keys])})"
+    wanted = f"{_unnest(table.types[: table.keys])} as wanted ({', '.join(keys)})"
+    same = " and ".join(f"t.{name} = wanted.{name}" for name in keys)
+    return (
+        f"select {columns} from {wanted} cross join lateral (select * from {table.name} t where {same} limit 1) found"
+    )
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The worker: runs the loss cases and their deeds, and relays the backend's outbox."""
+"""The worker: runs the loss cases and their deeds, relays the backend's outbox, and keeps PostgreSQL's statistics."""
 
 import asyncio
 from datetime import timedelta
@@ -12,6 +12,7 @@ from activities.outbox import Relay
 from events.log import LogWriter
 from infra.roles import Ready
 from infra.settings import Settings
+from infra.statistics import keep_statistics
 from infra.wiring import open_backend, open_temporal, schedule_lease_sweep
 from workflows.lease_sweep import LeaseSweep
 from workflows.loss_case import LossCase
@@ -28,6 +29,7 @@ async def run(settings: Settings, ready: Ready) -> None:
         cases = case_worker(client, settings.task_queue, Deeds(backend, writer))
         async with cases, asyncio.TaskGroup() as tasks:
             tasks.create_task(Relay(settings.dsn, writer).run())
+            tasks.create_task(keep_statistics(settings.dsn))
             ready()
 
 

@@ -90,19 +90,23 @@ class Stock:
         **more: Any,
     ) -> IssueOrder:
         """A loss that is claimed and blocked as its row says; the order for its replacement."""
-        key = await self.claim(self.loss(serial, *licences, reason=reason, kind=kind))
-        row = Loss.of(kind, reason)
+        loss = self.loss(serial, *licences, reason=reason, kind=kind)
+        return await self.ordered(loss, delay_hours, **more)
+
+    async def ordered(self, loss: LossStatement, delay_hours: int = 0, **more: Any) -> IssueOrder:
+        """This loss, claimed and blocked as its row says; the order for its replacement."""
+        key = await self.claim(loss)
+        row = Loss.of(loss.kind, loss.reason)
         assert row is not None
-        scope = Scope.LICENCES if licences else Scope.CONTAINER
         claimed = (await self.backend.assess(key)).facts.licences
         measures = tuple(MeasureToOrder(measure=measure, delay_hours=delay_hours) for measure in row.measures)
-        await self.backend.block(BlockOrder(key=key, measures=measures, aim=row.aim(scope), licences=claimed))
+        await self.backend.block(BlockOrder(key=key, measures=measures, aim=row.aim(loss.scope), licences=claimed))
         return IssueOrder(
             key=key,
             licences=claimed,
             measures=row.measures,
             recovery=row.recovery,
-            target=row.target(scope),
+            target=row.target(loss.scope),
             **more,
         )
 
