@@ -90,14 +90,15 @@ class Deeds(deeds.Deeds):
     async def _append(self, order: AppendOrder) -> Appended:
         key = order.key
         head = Head(order.sequence, order.hash)
-        position = None
+        records = []
         for type_, data, recorded in order.facts:
             fact = CATALOGUE[type_].model_validate(data)
             sealed = seal(key.vendor, case_stream(key.case), record_key(key.vendor, key.serial), head, recorded, fact)
-            position = await self._writer.append(sealed)
+            records.append(sealed)
             head = sealed.head
-        if position is None:
+        if not records:
             raise ApplicationError("an append needs at least one fact", type="empty_append", non_retryable=True)
+        position = await self._writer.append(*records)
         return Appended(sequence=head.sequence, hash=head.hash, partition=position.partition, offset=position.offset)
 
 

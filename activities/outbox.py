@@ -1,26 +1,15 @@
-"""The backend's outbox: facts written in the transaction that made them true, relayed to the log in their order."""
+"""The backend's outbox: facts written in the transaction that made them true; `activities.relay` carries them on."""
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-import structlog
-from aiokafka.errors import KafkaError
-from psycopg import AsyncConnection, OperationalError
+from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
-from events.envelope import Head, Sealed, container_stream, record_key, seal
+from events.envelope import Head, container_stream, record_key, seal
 from events.fact import Fact
-from events.log import LogWriter
 from events.terms import Serial, VendorId
-
-log = structlog.get_logger()
-
-LOCK = 7_215_902
-BATCH_FACTS = 500
-POLL_SECONDS = 0.05
-RETRY_SECONDS = 0.5
 
 Connection = AsyncConnection[TupleRow]
 
@@ -72,51 +61,3 @@ async def state(
     cursor = await connection.execute(HEAD, {"vendor": vendor, "stream": stream_of(serial)})
     head = Head(*(await cursor.fetchone() or (0, "")))
     await connection.execute(TELL, told(vendor, serial, head, at, facts))
-
-
-class Relay:
-    """Carries the outbox to the log. Of many relays one works: it holds a lock of the database for as long as it lives.
-
-    Facts of one key go one after the other, each acknowledged before the next is sent; facts of different keys go
-    together. A fact is removed once acknowledged, so a crash in between appends it again, with the same bytes.
-    It looks for facts at an interval: to be notified, it would have every writer commit under one lock of the server.
-    """
-
-    def __init__(self, dsn: str, writer: LogWriter) -> None:
-        self._dsn = dsn
-        self._writer = writer
-
-    async def run(self) -> None:
-        """Relay until cancelled; a service that is away is waited for."""
-        while True:
-            try:
-                await self._relay()
-            except (OperationalError, KafkaError) as error:
-                log.warning("the relay waits for PostgreSQL or Kafka", error=str(error))
-                await asyncio.sleep(RETRY_SECONDS)
-
-    async def _relay(self) -> None:
-        async with await AsyncConnection.connect(self._dsn, autocommit=True) as connection:
-            await connection.execute("select pg_advisory_lock(%s)", (LOCK,))
-            while True:
-                while await self._batch(connection) == BATCH_FACTS:
-                    pass
-                await asyncio.sleep(POLL_SECONDS)
-
-    async def _batch(self, connection: AsyncConnection[Any]) -> int:
-        cursor = await connection.execute(
-            "select id, key, value from backend.outbox order by id limit %s", (BATCH_FACTS,)
-        )
-        queues: dict[bytes, list[tuple[int, Sealed]]] = {}
-        for number, key, value in await cursor.fetchall():
-            queues.setdefault(key, []).append((number, Sealed(key, value, Head())))
-        relayed = 0
-        while queues:
-            firsts = [queue.pop(0) for queue in queues.values()]
-            queues = {key: queue for key, queue in queues.items() if queue}
-            await asyncio.gather(*(self._writer.append(fact) for _, fact in firsts))
-            await connection.execute(
-                "delete from backend.outbox where id = any(%s)", ([number for number, _ in firsts],)
-            )
-            relayed += len(firsts)
-        return relayed

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from events.errors import Code, RefusalError
-from infra import auditing, operate
+from infra import auditing, operate, repairs
 from infra.ending import leave
 from infra.settings import Settings
 from portal import cli, kinds, terminal
@@ -26,6 +26,7 @@ operate.register(app)
 cli.register(app, lambda: _ground())
 kinds.register(app)
 auditing.register(app)
+repairs.register(app)
 views = typer.Typer(no_args_is_help=True, help="The views that commands ask.")
 app.add_typer(views, name="views")
 

@@ -8,8 +8,8 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.deeds import Deeds
-from activities.outbox import Relay
-from events.log import LogWriter
+from activities.relay import Relay
+from events.log import LogReader, LogWriter
 from infra.roles import Ready
 from infra.settings import Settings
 from infra.statistics import keep_statistics
@@ -25,10 +25,10 @@ async def run(settings: Settings, ready: Ready) -> None:
     """Work until cancelled."""
     client = await open_temporal(settings)
     await schedule_lease_sweep(client, settings)
-    async with open_backend(settings) as backend, LogWriter(settings.bootstrap) as writer:
+    async with open_backend(settings) as backend, LogWriter(settings.bootstrap, settings.log_partitions) as writer:
         cases = case_worker(client, settings.task_queue, Deeds(backend, writer))
         async with cases, asyncio.TaskGroup() as tasks:
-            tasks.create_task(Relay(settings.dsn, writer).run())
+            tasks.create_task(Relay(settings.dsn, writer, LogReader(settings.bootstrap)).run())
             tasks.create_task(keep_statistics(settings.dsn))
             ready()
 

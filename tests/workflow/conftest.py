@@ -7,7 +7,7 @@ import pytest
 from temporalio.testing import WorkflowEnvironment
 
 from activities.deeds import Deeds
-from activities.outbox import Relay
+from activities.relay import Relay
 from events.log import LogReader, LogWriter
 from events.terms import VendorId
 from infra.roles.worker import case_worker
@@ -47,7 +47,7 @@ async def bench(
         LogWriter(settings.bootstrap) as writer,
         case_worker(env.client, queue, deeds(backend, writer)),
     ):
-        relay = asyncio.create_task(Relay(settings.dsn, writer).run())
+        relay = asyncio.create_task(Relay(settings.dsn, writer, LogReader(settings.bootstrap)).run())
         yield Bench(settings, vendor, env, backend, Doors(backend, TemporalCases(env.client, queue)), log_starts)
         relay.cancel()
         await asyncio.gather(relay, return_exceptions=True)

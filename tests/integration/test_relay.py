@@ -1,0 +1,199 @@
+"""The relay: who is frozen, late or doubled changes nothing; a fact that cannot be sent stops its own key only."""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from activities import relay
+from activities.register import PostgresRegister
+from events.terms import VendorId
+from events.topics import FACT_BYTES, LOG
+from infra.settings import Settings
+from infra.wiring import prepare
+from tests.integration.relaying import LIMIT_SECONDS, Outbox, opened, relay_here, relay_process
+from tests.services import Services
+
+pytestmark = pytest.mark.integration
+
+ACME, ZETA = VendorId("acme"), VendorId("zeta")
+HOLDER = """select application_name from pg_stat_activity join backend.relay on pid = session
+where until > clock_timestamp()"""
+
+
+@pytest.fixture(scope="module")
+async def services(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Services]:
+    async with Services(tmp_path_factory.mktemp("services"), "postgres", "kafka") as started:
+        await prepare(started.settings, lambda _: None)
+        yield started
+
+
+@pytest.fixture
+async def outbox(services: Services) -> AsyncIterator[Outbox]:
+    async with opened(services.settings) as outbox:
+        yield outbox
+
+
+async def until(true: Callable[[], Awaitable[Any]]) -> Any:
+    """What is true at last, waited for."""
+    async with asyncio.timeout(LIMIT_SECONDS):
+        while not (found := await true()):  # noqa: ASYNC110 - other processes make it true
+            await asyncio.sleep(0.02)
+        return found
+
+
+async def test_a_relay_that_is_frozen_holds_nobody_up_and_leaves_the_log_exact_when_it_thaws(
+    services: Services, outbox: Outbox
+) -> None:
+    dice = random.Random(7)
+    stop = asyncio.Event()
+
+    async def stream() -> None:
+        async with opened(services.settings) as mine:
+            while not stop.is_set():
+                await mine.state(dice.choice([ACME, ZETA]), f"3-{dice.randrange(20)}", dice.randint(1, 9))
+        outbox.stated.update(mine.stated)
+
+    async with relay_process(services.settings, "one") as one, relay_process(services.settings, "two") as two:
+        writing = asyncio.create_task(stream())
+        for round_ in range(3):
+            holder = await until(lambda: outbox.one(HOLDER))
+            frozen = {"one": one, "two": two}[holder]
+            await asyncio.sleep(dice.random())  # somewhere in its work
+            frozen.send_signal(signal.SIGSTOP)
+            began = time.monotonic()
+
+            async def another(holder: str = holder) -> bool:
+                return await outbox.one(HOLDER) not in (None, holder)
+
+            await until(another)
+            await outbox.state(ACME, f"9-{round_}")
+            await until(lambda: _is_relayed(outbox, "acme/9-%"))
+            assert time.monotonic() - began < 2 * relay.LEASE_SECONDS
+            frozen.send_signal(signal.SIGCONT)
+        stop.set()
+        await writing
+        await outbox.relayed()
+
+
+async def _is_relayed(outbox: Outbox, key: str) -> bool:
+    query = "select count(*) = 0 from backend.outbox where key like %s and relayed is null"
+    return bool(await outbox.one(query, key.encode()))
+
+
+async def test_one_that_dies_is_followed_before_its_lease_is_over(services: Services, outbox: Outbox) -> None:
+    async with relay_process(services.settings, "one") as one:
+        await until(lambda: outbox.one(HOLDER))
+        async with relay_process(services.settings, "two"):
+            one.kill()
+            killed = time.monotonic()
+
+            async def second() -> bool:
+                return bool(await outbox.one(HOLDER) == "two")
+
+            await until(second)
+
+    assert time.monotonic() - killed < relay.LEASE_SECONDS - relay.RENEW_SECONDS
+
+
+async def test_a_fact_that_is_too_long_sets_its_key_aside_and_all_others_go_on_without_copies(
+    services: Services, outbox: Outbox
+) -> None:
+    copies = await outbox.copies()
+    await outbox.state(ACME, "5-0", 2)
+    await outbox.connection.execute(
+        "insert into backend.outbox (key, value) values (%s, %s)", (b"acme/5-0", b"x" * (FACT_BYTES + 1))
+    )
+    await outbox.state(ACME, "5-0", 2)
+    for number in range(1, 100):
+        await outbox.state(random.choice([ACME, ZETA]), f"5-{number}", 3)
+    outbox.stated[ACME, "container/5-0"] = 2
+    register = PostgresRegister(services.settings.dsn)
+
+    async with relay_here(services.settings):
+        await outbox.relayed()
+        (entry,) = await until(register.entries)
+        await outbox.state(ACME, "5-0")
+        outbox.stated[ACME, "container/5-0"] = 2
+        await outbox.state(ZETA, "5-1")
+        await outbox.relayed()
+
+    assert (entry.vendor, entry.place, entry.code) == ("acme", "outbox/acme/5-0", "too_large")
+    assert "lostfound outbox retry acme/5-0" in entry.sentence
+    assert await outbox.copies() == copies
+    assert await outbox.one("select count(*) from backend.outbox where key = 'acme/5-0' and relayed is null") == 4
+    await outbox.connection.execute("delete from backend.outbox where key = 'acme/5-0'")
+    await register.remove(entry.place)
+
+
+async def test_what_the_broker_refuses_goes_on_in_order_once_it_takes_it_and_somebody_says_so(
+    services: Services, outbox: Outbox
+) -> None:
+    register = PostgresRegister(services.settings.dsn)
+    await _limit(services.settings, "700")
+    try:
+        async with relay_here(services.settings):
+            await outbox.state(ACME, "6-" + "0" * 78)  # its serial alone makes the record longer than that
+            await outbox.state(ZETA, "6-1", 5)
+            await outbox.relayed(but=ACME)
+            (entry,) = await until(register.entries)
+            await outbox.state(ACME, "6-" + "0" * 78, 20)
+            await _limit(services.settings, "131072")
+            assert await _typed(services.settings, "outbox", "retry") == {"tried_again": [entry.place[7:]]}
+            await outbox.relayed()
+            await until(lambda: _nothing(register))
+    finally:
+        await _limit(services.settings, "131072")
+
+    assert (entry.vendor, entry.code) == ("acme", "too_large")
+
+
+async def test_a_key_that_is_set_aside_outlives_its_relay_and_is_tried_again_by_the_next(
+    services: Services, outbox: Outbox
+) -> None:
+    register = PostgresRegister(services.settings.dsn)
+    await _limit(services.settings, "700")
+    try:
+        async with relay_here(services.settings):
+            await outbox.state(ACME, "7-" + "0" * 78, 3)
+            await until(register.entries)
+    finally:
+        await _limit(services.settings, "131072")
+    async with relay_here(services.settings):
+        await outbox.relayed()
+        await until(lambda: _nothing(register))
+
+
+async def _typed(settings: Settings, *words: str) -> Any:
+    """What a command answers."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "infra.main", *words, "--json"),
+        env=os.environ | settings.environment(),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    answer, _ = await process.communicate()
+    return json.loads(answer)
+
+
+async def _nothing(register: PostgresRegister) -> bool:
+    return not await register.entries()
+
+
+async def _limit(settings: Settings, bytes_: str) -> None:
+    """Let the log take batches of so many bytes."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    await admin.start()
+    try:
+        resource = ConfigResource(ConfigResourceType.TOPIC, LOG, configs={"max.message.bytes": bytes_})
+        await admin.alter_configs([resource])
+    finally:
+        await admin.close()
