@@ -1,10 +1,9 @@
 """Assessing: what policy decides on, answered once for a case; in the caller's transaction, under the lock."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from psycopg import AsyncConnection
-from psycopg.types.json import Jsonb
 
 from activities.rows import LICENCE, Container, Licence, every
 from activities.vendors import in_force, version
@@ -14,8 +13,7 @@ from events.licensing import Assessment, CaseKey
 from events.terms import Aim, Kind
 
 KNOWN = """
-select assessed,
-    array(select received from backend.cases o where o.vendor = c.vendor and o.holder = %s and o.case_id <> c.case_id
+select array(select received from backend.cases o where o.vendor = c.vendor and o.holder = %s and o.case_id <> c.case_id
         and exists (select from backend.claims k where (k.vendor, k.case_id) = (o.vendor, o.case_id))
         order by received desc limit %s),
     exists (select from backend.flags f where f.vendor = c.vendor and f.holder = %s)
@@ -23,16 +21,13 @@ from backend.cases c where vendor = %s and case_id = %s"""
 
 
 async def assess(tx: AsyncConnection[Any], key: CaseKey, container: Container, at: datetime) -> Assessment:
-    """The facts of a case and the policy in force, as they were when it was first asked."""
+    """The facts of a case as they are, and the version of the policy in force in place of the policy."""
     holder = container.holder
     cursor = await tx.execute(KNOWN, (holder, BackendFacts.LOSSES_KNOWN, holder, key.vendor, key.case))
     row = await cursor.fetchone()
     if row is None:
         raise RefusalError(Code.UNKNOWN_CASE, f"no report has claimed anything for case {key.case}")
-    before, losses, flagged = row
-    if before:
-        policy = await version(tx, key.vendor, before["policy_version"])
-        return Assessment(at=before["at"], facts=BackendFacts.model_validate(before["facts"]), policy=policy)
+    losses, flagged = row
     facts = BackendFacts(
         serial=container.serial,
         kind=container.kind,
@@ -42,13 +37,14 @@ async def assess(tx: AsyncConnection[Any], key: CaseKey, container: Container, a
         losses=tuple(losses),
         flagged=flagged,
     )
-    number, policy = await in_force(tx, key.vendor)
-    kept = {"at": at.isoformat(), "policy_version": number, "facts": facts.model_dump(mode="json")}
-    await tx.execute(
-        "update backend.cases set assessed = %s where vendor = %s and case_id = %s",
-        (Jsonb(kept), key.vendor, key.case),
-    )
-    return Assessment(at=at, facts=facts, policy=policy)
+    number, _ = await in_force(tx, key.vendor)
+    return Assessment(at=at, facts=facts, policy=number)
+
+
+async def with_policy(tx: AsyncConnection[Any], key: CaseKey, assessment: Assessment) -> Assessment:
+    """The assessment with the policy itself in place of its version."""
+    policy = await version(tx, key.vendor, cast(int, assessment.policy))
+    return assessment.model_copy(update={"policy": policy})
 
 
 async def _claimed(tx: AsyncConnection[Any], key: CaseKey, container: Container) -> list[Licence]:

@@ -15,14 +15,16 @@ from psycopg_pool import AsyncConnectionPool
 from pydantic import JsonValue
 
 from activities import access, inventory, reinstating
-from activities.assessing import assess
-from activities.claims import case_of_report, claim, open_cases
+from activities.answers import ASSESS, BLOCK, CLOSE, ISSUE, KEEP, REINSTATE, RESERVE, WITHDRAW, answered
+from activities.assessing import assess, with_policy
+from activities.claims import case_of_report, claim, holder_of, open_cases
+from activities.closing import close
 from activities.contacts import contact, ordinary, return_activation
 from activities.issuing import Signer, issue
-from activities.leases import resume, sweep
-from activities.measures import order_measures, settle
-from activities.quota import free, reserve
-from activities.rows import lock_container
+from activities.leases import sweep
+from activities.measures import order_measures
+from activities.quota import reserve
+from activities.rows import lock_container, lock_holder
 from activities.signing import SigningKeys
 from activities.vendors import add, adopt, in_force
 from events.errors import Code, RefusalError
@@ -38,6 +40,7 @@ from events.licensing import (
     Assessment,
     BlockOrder,
     CaseKey,
+    CaseOrder,
     Claim,
     CloseOrder,
     ContactAnswer,
@@ -171,72 +174,73 @@ class EmbeddedBackend:
             _, policy = cast(tuple[int, dict[str, Any]], await in_force(tx, vendor))
         return Supervisors(names=tuple(policy.get("supervisors", ())))
 
-    async def reserve(self, order: ReserveOrder) -> Reservation:
-        """Set one recovery aside for a case in each subject, or in none; what was set aside is answered again."""
-        key, at = order.key, datetime.now(UTC)
-        async with self._transaction() as tx:
-            await lock_container(tx, key.vendor, key.serial)
-            return await reserve(tx, order, at)
-
     async def assess(self, key: CaseKey) -> Assessment:
         """The facts that policy decides on, and the policy; asked again, what was answered first."""
+        at = datetime.now(UTC)
         async with self._transaction() as tx:
             container = await lock_container(tx, key.vendor, key.serial)
-            return await assess(tx, key, container, datetime.now(UTC))
+            kept = await answered(tx, ASSESS, CaseOrder(key=key), lambda: assess(tx, key, container, at))
+            return await with_policy(tx, key, kept)
+
+    async def reserve(self, order: ReserveOrder) -> Reservation:
+        """Set one recovery aside for a case in each subject, or in none."""
+        at = datetime.now(UTC)
+        async with self._transaction() as tx:
+            await lock_container(tx, order.key.vendor, order.key.serial)
+            return await answered(tx, RESERVE, order, lambda: reserve(tx, order, at))
 
     async def block(self, order: BlockOrder) -> Done:
         """Order the measures that are not ordered yet."""
         key, at = order.key, datetime.now(UTC)
-        async with self._transaction() as tx:
-            await lock_container(tx, key.vendor, key.serial)
+
+        async def block() -> Done:
             if order.aim is Aim.ACCESS_DATA:
                 await access.end_sessions(tx, key, at)
             return await order_measures(tx, order, at)
 
+        async with self._transaction() as tx:
+            await lock_container(tx, key.vendor, key.serial)
+            return await answered(tx, BLOCK, order, block)
+
     async def issue(self, order: IssueOrder) -> Issued | NoTargetFound:
         """The next generation of every licence in the order, where the order says, or none of them."""
+        key, at = order.key, datetime.now(UTC)
         async with self._transaction() as tx:
-            return await issue(tx, order, datetime.now(UTC), self._signer)
+            holder = await holder_of(tx, key)
+            await lock_holder(tx, key.vendor, holder)
+            lost = await lock_container(tx, key.vendor, key.serial)
+            return await answered(tx, ISSUE, order, lambda: issue(tx, order, holder, lost, at, self._signer))
 
-    async def withdraw(self, key: CaseKey) -> Withdrawal:
+    async def withdraw(self, order: CaseOrder) -> Withdrawal:
         """Order the replacement to be withdrawn, or answer that it is."""
-        async with self._transaction() as tx:
-            return await reinstating.withdraw(tx, key, datetime.now(UTC))
-
-    async def keep(self, key: CaseKey) -> Done:
-        """Lift the order to withdraw the replacement."""
-        at = datetime.now(UTC)
-        async with self._transaction() as tx:
-            await reinstating.keep(tx, key, at)
-            return Done(at=at)
-
-    async def reinstate(self, order: ReinstateOrder) -> Issued:
-        """Put the licences back into the original."""
-        async with self._transaction() as tx:
-            return await reinstating.reinstate(tx, order, datetime.now(UTC), self._signer)
-
-    async def close(self, order: CloseOrder) -> Done:
-        """Know that a case is over and end its measures. One that recovered nothing frees its claims and what its quota
-        had set aside: a new report then opens a new case."""
         key, at = order.key, datetime.now(UTC)
         async with self._transaction() as tx:
             await lock_container(tx, key.vendor, key.serial)
-            cursor = await tx.execute(
-                "update backend.cases set closed = coalesce(closed, %s), awaits = null"
-                " where vendor = %s and case_id = %s returning closed",
-                (at, key.vendor, key.case),
+            return await answered(tx, WITHDRAW, order, lambda: reinstating.withdraw(tx, key, at))
+
+    async def keep(self, order: CaseOrder) -> Done:
+        """Lift the order to withdraw the replacement."""
+        key, at = order.key, datetime.now(UTC)
+        async with self._transaction() as tx:
+            await lock_container(tx, key.vendor, key.serial)
+            return await answered(tx, KEEP, order, lambda: reinstating.keep(tx, key, at))
+
+    async def reinstate(self, order: ReinstateOrder) -> Issued:
+        """Put the licences back into the original."""
+        key, at = order.key, datetime.now(UTC)
+        async with self._transaction() as tx:
+            await lock_holder(tx, key.vendor, await holder_of(tx, key))
+            original = await lock_container(tx, key.vendor, key.serial)
+            return await answered(
+                tx, REINSTATE, order, lambda: reinstating.reinstate(tx, order, original, at, self._signer)
             )
-            (closed,) = cast(tuple[datetime], await cursor.fetchone())
-            await reinstating.keep(tx, key, at)
-            await settle(tx, order, at)
-            await access.end_link(tx, key, at)
-            if order.flag:
-                await reinstating.flag(tx, key, order.flag, at)
-            if order.lift:
-                await resume(tx, key)
-            if not order.recovered:
-                await free(tx, key, at)
-            return Done(at=closed)
+
+    async def close(self, order: CloseOrder) -> Done:
+        """Know that a case is over and end its measures."""
+        key, at = order.key, datetime.now(UTC)
+        async with self._transaction() as tx:
+            await lock_container(tx, key.vendor, key.serial)
+            return await answered(tx, CLOSE, order, lambda: close(tx, order, at))
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncConnection[Any]]:

@@ -18,6 +18,7 @@ from events.licensing import (
     Assessment,
     BlockOrder,
     CaseKey,
+    CaseOrder,
     CloseOrder,
     Done,
     IssueAnswer,
@@ -64,12 +65,12 @@ class Deeds(deeds.Deeds):
         return await _deed(self._backend.issue(order))
 
     @activity.defn(name="withdraw")
-    async def withdraw(self, key: CaseKey) -> Withdrawal:
-        return await _deed(self._backend.withdraw(key))
+    async def withdraw(self, order: CaseOrder) -> Withdrawal:
+        return await _deed(self._backend.withdraw(order))
 
     @activity.defn(name="keep")
-    async def keep(self, key: CaseKey) -> Done:
-        return await _deed(self._backend.keep(key))
+    async def keep(self, order: CaseOrder) -> Done:
+        return await _deed(self._backend.keep(order))
 
     @activity.defn(name="reinstate")
     async def reinstate(self, order: ReinstateOrder) -> Issued:

@@ -9,10 +9,10 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from activities.access import renew
-from activities.claims import holder_of, nobody_claims
+from activities.claims import nobody_claims
 from activities.leases import expiry, first_notice
 from activities.outbox import state
-from activities.rows import CONTAINER, LICENCE_COLUMNS, Container, Licence, every, lock_container, lock_holder, one
+from activities.rows import CONTAINER, LICENCE_COLUMNS, Container, Licence, every, lock_container, one
 from activities.signing import LicenceFile, SigningKeys
 from events.backend_facts import ContainerActivated, LicenceSuperseded
 from events.case_facts import LicenceInScope
@@ -54,12 +54,12 @@ class Signer:
         return self.keys.sign(vendor, file)
 
 
-async def issue(tx: AsyncConnection[Any], order: IssueOrder, at: datetime, signer: Signer) -> Issued | NoTargetFound:
-    """The next generation of every licence in the order, where the order says, or none of them."""
+async def issue(
+    tx: AsyncConnection[Any], order: IssueOrder, holder: HolderId, lost: Container, at: datetime, signer: Signer
+) -> Issued | NoTargetFound:
+    """The next generation of every licence in the order, where the order says, or none of them. The caller holds the
+    locks on the holder and on what was lost."""
     key = order.key
-    holder = await holder_of(tx, key)
-    await lock_holder(tx, key.vendor, holder)
-    lost = await lock_container(tx, key.vendor, key.serial)
     if done := await issued(tx, key, order.full):
         return done
     await _must_be_blocked(tx, order)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from psycopg import AsyncConnection
 
@@ -10,11 +10,11 @@ from activities.claims import holder_of, nobody_claims
 from activities.issuing import Signer, issued, supersede
 from activities.measures import Standing
 from activities.outbox import state
-from activities.rows import Container, changed, every, lock_container, lock_holder
+from activities.rows import Container, changed, every, lock_container
 from events.backend_facts import ContainerReinstated, HolderFlagged, MeasureLifted, MeasureOrdered
 from events.errors import Code, RefusalError
 from events.fact import Fact
-from events.licensing import CaseKey, Issued, IssuedLicence, IssueOrder, ReinstateOrder, Withdrawal
+from events.licensing import CaseKey, Done, Issued, IssuedLicence, IssueOrder, ReinstateOrder, Withdrawal
 from events.terms import Aim, Kind, Measure, MeasureState, Serial, Verdict, next_generation, subject
 
 OWN = "select case_id, measure, subject, serial, state from backend.measures where vendor = %s and case_id = %s"
@@ -42,24 +42,25 @@ async def withdraw(tx: AsyncConnection[Any], key: CaseKey, at: datetime) -> With
             told = {"case": key.case, "measure": Measure.WITHDRAWAL, "subject": name, "serial": last.target}
             facts.append(MeasureOrdered.model_validate({**told, "effective": at}))
     await state(tx, key.vendor, last.target, at, facts)
-    return Withdrawal(at=at, confirmed=await _is_withdrawn(tx, key, last))
+    confirmed, ordered = await _withdrawn(tx, key, last)
+    return Withdrawal(at=ordered or at, confirmed=confirmed)
 
 
-async def keep(tx: AsyncConnection[Any], key: CaseKey, at: datetime) -> None:
+async def keep(tx: AsyncConnection[Any], key: CaseKey, at: datetime) -> Done:
     """Lift the order to withdraw what was issued for the case, as far as it is not confirmed."""
-    last = await _last(tx, key)
-    if last is None:
-        return
-    await lock_container(tx, key.vendor, last.target)
-    which = f"and measure = '{Measure.WITHDRAWAL}' and subject = any(%s)"
-    await _lift(tx, key, last.target, at, which, _subjects(last))
+    if last := await _last(tx, key):
+        await lock_container(tx, key.vendor, last.target)
+        which = f"and measure = '{Measure.WITHDRAWAL}' and subject = any(%s)"
+        await _lift(tx, key, last.target, at, which, _subjects(last))
+    return Done(at=at)
 
 
-async def reinstate(tx: AsyncConnection[Any], order: ReinstateOrder, at: datetime, signer: Signer) -> Issued:
-    """Issue the licences back into the container that they were lost from, which no measure of the case then blocks."""
+async def reinstate(
+    tx: AsyncConnection[Any], order: ReinstateOrder, original: Container, at: datetime, signer: Signer
+) -> Issued:
+    """Issue the licences back into the original, which no measure of the case then blocks. The caller holds the locks
+    on it and on its holder."""
     key = order.key
-    await lock_holder(tx, key.vendor, await holder_of(tx, key))
-    original = await lock_container(tx, key.vendor, key.serial)
     if original.kind is Kind.CLOUD:
         raise RefusalError(Code.NOTHING_TO_DECIDE, f"container {key.serial} is a cloud container, never replaced")
     if done := await issued(tx, key, full=True, reinstated=True):
@@ -68,7 +69,7 @@ async def reinstate(tx: AsyncConnection[Any], order: ReinstateOrder, at: datetim
     if last is None:
         return await _as_it_was(tx, order, original, at, signer)
     await lock_container(tx, key.vendor, last.target)
-    if not await _is_withdrawn(tx, key, last):
+    if not (await _withdrawn(tx, key, last))[0]:
         raise RefusalError(Code.GENERATION_CONFLICT, f"the replacement in {last.target} is not withdrawn yet")
     await nobody_claims(tx, key, last)
     original = await _unblock(tx, order, original, at, moved=True)
@@ -100,14 +101,15 @@ def _subjects(last: Issued) -> list[str]:
     return [subject(Aim.LICENCE, item.licence, item.generation) for item in last.licences]
 
 
-async def _is_withdrawn(tx: AsyncConnection[Any], key: CaseKey, last: Issued) -> bool:
+async def _withdrawn(tx: AsyncConnection[Any], key: CaseKey, last: Issued) -> tuple[bool, datetime | None]:
+    """Whether what was last issued is removed, and when that was ordered."""
     cursor = await tx.execute(
-        "select count(*) from backend.measures where vendor = %s and case_id = %s and measure = %s"
-        " and subject = any(%s) and state = 'confirmed'",
+        "select count(*) filter (where state = 'confirmed'), max(ordered) from backend.measures"
+        " where vendor = %s and case_id = %s and measure = %s and subject = any(%s)",
         (key.vendor, key.case, Measure.WITHDRAWAL, _subjects(last)),
     )
-    row = await cursor.fetchone()
-    return row is not None and row[0] == len(last.licences)
+    confirmed, ordered = cast(tuple[int, datetime | None], await cursor.fetchone())
+    return confirmed == len(last.licences), ordered
 
 
 async def _as_it_was(

@@ -10,6 +10,7 @@ from events.licensing import (
     Assessment,
     BlockOrder,
     CaseKey,
+    CaseOrder,
     CloseOrder,
     Done,
     IssueAnswer,
@@ -84,12 +85,12 @@ class Deeds(ABC):
 
     @activity.defn(name="withdraw")
     @abstractmethod
-    async def withdraw(self, key: CaseKey) -> Withdrawal:
+    async def withdraw(self, order: CaseOrder) -> Withdrawal:
         """Have the replacement withdrawn, or learn that it is."""
 
     @activity.defn(name="keep")
     @abstractmethod
-    async def keep(self, key: CaseKey) -> Done:
+    async def keep(self, order: CaseOrder) -> Done:
         """Have the replacement withdrawn no longer."""
 
     @activity.defn(name="reinstate")

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, model_validator
 
 from events.case_facts import BackendFacts, LicenceInScope
 from events.inbox import ContactStatement, ContainerStatement, DeactivationStatement, LicenceStatement, LossStatement
@@ -41,6 +41,24 @@ class CaseKey(Value):
     serial: Serial
 
 
+OrderNumber = Annotated[int, Field(ge=0)]
+"""The place of an order among those of its case, upwards: the number of the case's fact that it rests on, or that goes
+with it. An order that comes again has the same number; one with a lower number than an answered one comes late."""
+
+
+class CaseOrder(Value):
+    """An order of a case that says no more than what it is."""
+
+    key: CaseKey
+    number: OrderNumber = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_its_key(cls, given: Any) -> Any:
+        """Before orders had numbers, their case's key stood for them; some may be under way still."""
+        return {"key": given} if isinstance(given, dict) and "key" not in given else given
+
+
 class Claim(Value):
     """The backend's answer to a report: the case that it opened, joined or, said again, has belonged to since.
 
@@ -72,6 +90,7 @@ class ReserveOrder(Value):
     limit: int
     term_days: int
     received: Instant
+    number: OrderNumber = 0
 
 
 class Reservation(Value):
@@ -145,6 +164,7 @@ class BlockOrder(Value):
     measures: tuple[MeasureToOrder, ...]
     aim: Aim = Aim.CONTAINER
     licences: tuple[LicenceInScope, ...] = ()
+    number: OrderNumber = 0
 
 
 class IssueOrder(Value):
@@ -162,6 +182,7 @@ class IssueOrder(Value):
     match: Match | None = None
     stop_gap_days: int | None = None
     full: bool = False
+    number: OrderNumber = 0
 
 
 class CloseOrder(Value):
@@ -173,6 +194,7 @@ class CloseOrder(Value):
     recovered: bool
     lift: bool = False
     flag: Verdict | None = None
+    number: OrderNumber = 0
 
 
 class ReinstateOrder(Value):
@@ -181,6 +203,7 @@ class ReinstateOrder(Value):
 
     key: CaseKey
     licences: tuple[LicenceInScope, ...]
+    number: OrderNumber = 0
 
 
 class Supervisors(Value):
@@ -190,7 +213,7 @@ class Supervisors(Value):
 
 
 class Done(Value):
-    """A deed was done at this instant; done again, it answers the same."""
+    """An order was carried out at this instant."""
 
     at: Instant
 
@@ -221,7 +244,8 @@ class NoTargetFound(Value):
 
 
 class Withdrawal(Value):
-    """The replacement is ordered to be withdrawn; `confirmed`: it is removed."""
+    """The replacement was ordered to be withdrawn at this instant; `confirmed`: it is removed. The one answer that may
+    become another: asked again, it may be confirmed."""
 
     at: Instant
     confirmed: bool
@@ -232,7 +256,8 @@ IssueAnswer = Annotated[Issued | NoTargetFound, Field(discriminator="issued")]
 
 class LicensingBackend(Protocol):
     """The authority over inventory, generations, claims and measures. Whatever it grants, it grants under a lock on the
-    container, and it states what it did through its outbox, in the same transaction. Every call may be repeated.
+    container, and it states what it did through its outbox, in the same transaction. Every call may be repeated; an
+    order of a case is answered as before then, with the same instant, and one that comes late changes nothing.
 
     Each raises `RefusalError` for what is final and `NotYetKnownError` for what a later fact may mend; anything else
     is a failure to be retried.
@@ -298,10 +323,10 @@ class LicensingBackend(Protocol):
     async def issue(self, order: IssueOrder) -> Issued | NoTargetFound:
         """Issue the replacement: all licences of the scope in one transaction, by compare-and-set on the generation."""
 
-    async def withdraw(self, key: CaseKey) -> Withdrawal:
+    async def withdraw(self, order: CaseOrder) -> Withdrawal:
         """Order what was issued for a case to be withdrawn; once it is, the answer says so."""
 
-    async def keep(self, key: CaseKey) -> Done:
+    async def keep(self, order: CaseOrder) -> Done:
         """Lift the order to withdraw what was issued for a case, as far as it is not confirmed."""
 
     async def reinstate(self, order: ReinstateOrder) -> Issued:

@@ -1,10 +1,27 @@
 """A licensing backend in memory: what `events.licensing.LicensingBackend` promises, one call after the other."""
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import cast
 from uuid import uuid5
 
+from activities.answers import (
+    ASSESS,
+    BLOCK,
+    CLOSE,
+    ISSUE,
+    KEEP,
+    REINSTATE,
+    RESERVE,
+    WITHDRAW,
+    Answer,
+    CaseGone,
+    Numbered,
+    OrderKind,
+    answer_again,
+)
 from activities.claims import digest
 from activities.judgement import Activation, Known, answer_of, facts_of, judge, renewed_at
 from activities.leases import expiry
@@ -32,8 +49,10 @@ from events.errors import Code, NotYetKnownError, RefusalError
 from events.fact import Fact
 from events.inbox import ContactStatement, ContainerStatement, LicenceStatement, LossStatement
 from events.licensing import (
+    Assessment,
     BlockOrder,
     CaseKey,
+    CaseOrder,
     Claim,
     CloseOrder,
     ContactAnswer,
@@ -187,15 +206,58 @@ class MemoryBackend(Tables):
 
     # What a case asks for.
 
-    def assess(self, key: CaseKey) -> BackendFacts:
-        """What is known of a case's container."""
+    def assess(self, key: CaseKey, at: datetime) -> Assessment:
+        """What is known of a case's container; which policy is in force the backend in memory does not know."""
+        return self._answered(ASSESS, CaseOrder(key=key), lambda: self._assess(key, at))
+
+    def reserve(self, order: ReserveOrder, at: datetime) -> Reservation:
+        """Set one recovery of a quota aside."""
+        return self._answered(RESERVE, order, lambda: self._reserve(order, at))
+
+    def block(self, order: BlockOrder, at: datetime) -> Done:
+        """Order the measures that are not ordered yet."""
+        return self._answered(BLOCK, order, lambda: self._block(order, at))
+
+    def issue(self, order: IssueOrder, at: datetime) -> Issued | NoTargetFound:
+        """Issue the replacement where there is a target."""
+        return self._answered(ISSUE, order, lambda: self._replace(order, at))
+
+    def withdraw(self, order: CaseOrder, at: datetime) -> Withdrawal:
+        """Order what was issued for a case to be withdrawn."""
+        return self._answered(WITHDRAW, order, lambda: self._withdraw(order.key, at))
+
+    def keep(self, order: CaseOrder, at: datetime) -> Done:
+        """Lift the order to withdraw the replacement."""
+        return self._answered(KEEP, order, lambda: self._keep(order.key, at))
+
+    def reinstate(self, order: ReinstateOrder, at: datetime) -> Issued:
+        """Put the licences back into the container that they were lost from."""
+        return self._answered(REINSTATE, order, lambda: self._reinstate(order, at))
+
+    def close(self, order: CloseOrder, at: datetime) -> Done:
+        """Know that a case is over."""
+        return self._answered(CLOSE, order, lambda: self._close(order, at))
+
+    def _answered(self, kind: OrderKind[Answer], order: Numbered, do: Callable[[], Answer]) -> Answer:
+        """Do an order of a case, and keep what it is answered."""
+        case = self.cases[order.key.case]
+        gone = CaseGone(max((number for number, _ in case.answers), default=0), case.closed)
+        kept = cast(Answer | None, case.answers.get((order.number, kind.name)))
+        before = answer_again(kind, order.number, kept, gone)
+        if before is not None:
+            return before
+        answer = do()
+        case.answers[order.number, kind.name] = answer
+        return answer
+
+    def _assess(self, key: CaseKey, at: datetime) -> Assessment:
         container, case = self._container(key.serial), self.cases[key.case]
         losses = [
             one.received
             for name, one in self.cases.items()
             if one.holder == case.holder and name != key.case and any(claim.case == name for claim in self.claims)
         ]
-        return BackendFacts(
+        facts = BackendFacts(
             serial=key.serial,
             kind=container.kind,
             holder=case.holder,
@@ -204,9 +266,9 @@ class MemoryBackend(Tables):
             losses=tuple(sorted(losses, reverse=True)[: BackendFacts.LOSSES_KNOWN]),
             flagged=case.holder in self.flagged,
         )
+        return Assessment(at=at, facts=facts, policy=None)
 
-    def reserve(self, order: ReserveOrder, at: datetime) -> Reservation:
-        """Set one recovery of a quota aside."""
+    def _reserve(self, order: ReserveOrder, at: datetime) -> Reservation:
         for one in self.reservations:
             if one.case == order.key.case:
                 return one.answer
@@ -224,8 +286,7 @@ class MemoryBackend(Tables):
         self._state(order.key.serial, at, [fact])
         return answer
 
-    def block(self, order: BlockOrder, at: datetime) -> Done:
-        """Order the measures that are not ordered yet."""
+    def _block(self, order: BlockOrder, at: datetime) -> Done:
         key = order.key
         case = self.cases[key.case]
         names = [subject(order.aim, item.licence, item.generation) for item in order.licences]
@@ -242,8 +303,7 @@ class MemoryBackend(Tables):
             self._state(key.serial, at, [SessionsEnded(serial=key.serial, case=key.case, sessions=0)])
         return Done(at=max((one.ordered for one in self._of(key.case)), default=at))
 
-    def issue(self, order: IssueOrder, at: datetime) -> Issued | NoTargetFound:
-        """Issue the replacement where there is a target."""
+    def _replace(self, order: IssueOrder, at: datetime) -> Issued | NoTargetFound:
         key, case = order.key, self.cases[order.key.case]
         if done := case.issued.get(order.full):
             return done
@@ -261,8 +321,7 @@ class MemoryBackend(Tables):
         case.issued[order.full] = issued
         return issued
 
-    def withdraw(self, key: CaseKey, at: datetime) -> Withdrawal:
-        """Order what was issued for a case to be withdrawn."""
+    def _withdraw(self, key: CaseKey, at: datetime) -> Withdrawal:
         case = self.cases[key.case]
         last = case.issued.get(True) or case.issued[False]
         facts: list[Fact] = []
@@ -276,10 +335,11 @@ class MemoryBackend(Tables):
             else:
                 confirmed = confirmed and known is not None and known.standing.state is MeasureState.CONFIRMED
         self._state(last.target, at, facts)
-        return Withdrawal(at=at, confirmed=confirmed)
+        names = {subject(Aim.LICENCE, item.licence, item.generation) for item in last.licences}
+        ordered = max((one.ordered for one in self._of(key.case) if one.standing.subject in names), default=at)
+        return Withdrawal(at=ordered, confirmed=confirmed)
 
-    def keep(self, key: CaseKey, at: datetime) -> Done:
-        """Lift the order to withdraw the replacement."""
+    def _keep(self, key: CaseKey, at: datetime) -> Done:
         names = {subject(Aim.LICENCE, name.split("/")[1], number) for name, number in self._all_issued(key.case)}
         self._end(
             [one for one in self._of(key.case) if one.standing.subject in names and one.standing.state in OPEN],
@@ -288,8 +348,7 @@ class MemoryBackend(Tables):
         )
         return Done(at=at)
 
-    def reinstate(self, order: ReinstateOrder, at: datetime) -> Issued:
-        """Put the licences back into the container that they were lost from."""
+    def _reinstate(self, order: ReinstateOrder, at: datetime) -> Issued:
         key, case = order.key, self.cases[order.key.case]
         if case.reinstated:
             return case.reinstated
@@ -304,7 +363,7 @@ class MemoryBackend(Tables):
         ):
             raise RefusalError(Code.BLOCKED, f"container {key.serial} is blocked by another case")
         last = case.issued.get(True) or case.issued.get(False)
-        if last and not self.withdraw(key, at).confirmed:
+        if last and not self._withdraw(key, at).confirmed:
             raise RefusalError(Code.GENERATION_CONFLICT, "the replacement is not withdrawn")
         stands = [(f"{Aim.LICENCE}/{item.licence}", item.generation) for item in order.licences]
         self._nobody_claims(case, self._issued_for(case) or stands)
@@ -325,13 +384,10 @@ class MemoryBackend(Tables):
         case.reinstated = Issued(at=at, target=key.serial, licences=licences)
         return case.reinstated
 
-    def close(self, order: CloseOrder, at: datetime) -> Done:
-        """Know that a case is over."""
+    def _close(self, order: CloseOrder, at: datetime) -> Done:
         key, case = order.key, self.cases[order.key.case]
-        if case.closed:
-            return Done(at=at)
         case.closed, case.awaits = True, None
-        self.keep(key, at)
+        self._keep(key, at)
         left = [one for one in self._of(key.case) if one.standing.state in OPEN]
         self._end(left, MeasureState.LIFTED if order.lift else MeasureState.UNCONFIRMABLE, at)
         dead = [number for (_, number), owed in self.access.items() if owed == (key.case, False)]

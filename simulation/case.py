@@ -33,7 +33,7 @@ from workflows.commands import (
 )
 from workflows.deciding import decide
 from workflows.policy import Policy
-from workflows.steps import Block, End, Issue, Reinstate, Rest, Step, Withdraw, next_step, reserve_order
+from workflows.steps import Block, End, Issue, Reinstate, Rest, Step, Withdraw, keep_order, next_step, reserve_order
 
 Answer = TypeVar("Answer")
 Content = Report | DecisionOrder | Sighting | Evidence | Settled | LoseReplacement
@@ -67,6 +67,8 @@ class RunningCase:
     offers: list[Serial] = field(default_factory=list)
     again: Callable[[], object] | None = None
     """The last deed, to be done once more."""
+    done: list[tuple[Callable[[], object], object]] = field(default_factory=list)
+    """Everything that was ordered, and what was answered last."""
     over: bool = False
 
     def bring(self, content: Content) -> None:
@@ -107,10 +109,11 @@ class RunningCase:
                 return
             self.mail.remove(opening)
             self._take(opening)
-        facts = self._deed("assess", lambda: self.ground.backend.assess(self.key))
-        policy = self.ground.policy
+        assessment = self._deed("assess", lambda: self.ground.backend.assess(self.key, self.ground.now()))
+        policy, facts = self.ground.policy, assessment.facts
         reservation = self._reserve(policy, facts)
-        self._take(Assessed(at=self.ground.now(), facts=facts, policy=policy, reservation=reservation))
+        at = reservation.at if reservation else assessment.at
+        self._take(Assessed(at=at, facts=facts, policy=policy, reservation=reservation))
         self.policy = policy
 
     def _do(self, step: Step) -> bool:
@@ -129,7 +132,7 @@ class RunningCase:
                 elif answer is not None:
                     self._take(NoTarget(at=answer.at, tickets=answer.tickets))
             case Withdraw():
-                withdrawal = self._tried("withdraw", lambda: backend.withdraw(self.key, at))
+                withdrawal = self._tried("withdraw", lambda: backend.withdraw(step.order, at))
                 if withdrawal is None:
                     return True
                 if not withdrawal.confirmed:
@@ -172,7 +175,8 @@ class RunningCase:
                 reservation = self._reserve(policy, state.facts, content.evidence) if state.facts else None
                 return Bring(evidence=content, at=self.ground.now(), policy=policy, reservation=reservation)
             case LoseReplacement() if state.status is Status.REINSTATING:
-                self._deed("keep", lambda: self.ground.backend.keep(self.key, self.ground.now()))
+                order = keep_order(state, self.key)
+                self._deed("keep", lambda: self.ground.backend.keep(order, self.ground.now()))
                 return content
             case _:
                 return content
@@ -194,7 +198,9 @@ class RunningCase:
         self.again = None
         self.ground.deed(name)
         self.again = deed
-        return deed()
+        answer = deed()
+        self.done.append((deed, answer))
+        return answer
 
     def _tried(self, name: str, deed: Callable[[], Answer]) -> Answer | None:
         """The answer; a refusal makes the case stuck."""

@@ -35,6 +35,7 @@ from events.terms import (
     Scope,
     Serial,
     Target,
+    Value,
     VendorId,
     next_generation,
     subject,
@@ -71,6 +72,8 @@ class Case:
     issued: dict[bool, Issued] = field(default_factory=dict)
     """What was issued first, and in full after a stop-gap."""
     reinstated: Issued | None = None
+    answers: dict[tuple[int, str], Value] = field(default_factory=dict)
+    """What its orders were answered, by number and kind."""
 
 
 @dataclass

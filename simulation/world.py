@@ -173,6 +173,13 @@ class World:
             running.again()
         running.go_on()
 
+    def order_late(self, case: CaseId, which: int) -> tuple[object, object]:
+        """An order of a case that it had an answer to comes once more, however long ago it was; that answer, and the
+        one now. Raises RefusalError."""
+        orders = self._running[case].done
+        order, answer = orders[which % len(orders)]
+        return answer, order()
+
     def redeliver(self, count: int) -> None:
         """The last statements arrive again."""
         for said in self._said[-count:]:

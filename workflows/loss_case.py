@@ -45,7 +45,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from workflows.deciding import decide
     from workflows.policy import Policy
-    from workflows.steps import Block, End, Issue, Reinstate, Rest, Step, Withdraw, next_step, reserve_order
+    from workflows.steps import Block, End, Issue, Reinstate, Rest, Step, Withdraw, keep_order, next_step, reserve_order
 
 DEED: Final[dict[str, Any]] = {
     "start_to_close_timeout": timedelta(seconds=60),
@@ -212,8 +212,8 @@ class LossCase:
                     self._take_quickly(replaced, answer.at)
                 elif answer is not None:
                     await self._take(NoTarget(at=answer.at, tickets=answer.tickets))
-            case Withdraw():
-                withdrawal = await self._done_or_stuck(Deeds.withdraw, self._key)
+            case Withdraw(order=order):
+                withdrawal = await self._done_or_stuck(Deeds.withdraw, order)
                 if withdrawal is not None and withdrawal.confirmed:
                     await self._take(Withdrawn())
                 elif withdrawal is not None:
@@ -293,7 +293,7 @@ class LossCase:
                 reservation = await self._do_surely(Deeds.reserve, reserve) if reserve else None
                 return Bring(evidence=content, at=workflow.now(), policy=self.policy, reservation=reservation)
             case LoseReplacement() if self.state.status is Status.REINSTATING:
-                await self._do_surely(Deeds.keep, self._key)
+                await self._do_surely(Deeds.keep, keep_order(self.state, self._key))
                 return content
             case _:
                 return content

@@ -1,11 +1,14 @@
-"""What a case does next, worked out from its state alone, so that it can be gone on with from anywhere. Pure."""
+"""What a case does next, worked out from its state alone, so that it can be gone on with from anywhere. Pure.
+
+An order is numbered by the last material fact of its case, for with every such fact the case may order something else.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
 from events.case_facts import BackendFacts
-from events.licensing import BlockOrder, CaseKey, CloseOrder, IssueOrder, ReinstateOrder, ReserveOrder
+from events.licensing import BlockOrder, CaseKey, CaseOrder, CloseOrder, IssueOrder, ReinstateOrder, ReserveOrder
 from events.terms import Aim, EvidenceName, Outcome, Recovery, Status
 from workflows.case import CaseState
 from workflows.deciding import HOLDER_BLAMED, UNDECIDED, evident, rule_of
@@ -39,6 +42,8 @@ class Issue:
 @dataclass(frozen=True, slots=True)
 class Withdraw:
     """Have the replacement withdrawn, and wait until it is."""
+
+    order: CaseOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +80,8 @@ def next_step(state: CaseState, key: CaseKey, policy: Policy) -> Step:
             return Rest(state.watch_until)
         case Status.REINSTATING:
             if state.target is not None and not state.withdrawn:
-                return Withdraw()
-            return Reinstate(ReinstateOrder(key=key, licences=state.licences))
+                return Withdraw(CaseOrder(key=key, number=state.material))
+            return Reinstate(ReinstateOrder(key=key, licences=state.licences, number=state.material))
         case Status.ESCALATED | Status.RESURFACED | Status.STUCK:
             return Rest()
         case Status.CLOSED:
@@ -102,6 +107,7 @@ def reserve_order(
         limit=quota.recoveries,
         term_days=quota.term_days,
         received=state.report.received,
+        number=state.sequence,
     )
 
 
@@ -114,6 +120,7 @@ def block_order(state: CaseState, key: CaseKey, policy: Policy) -> BlockOrder:
         measures=rule_of(state, policy).measures_for(loss),
         aim=aim,
         licences=state.licences if aim is Aim.LICENCE else (),
+        number=state.material,
     )
 
 
@@ -130,6 +137,7 @@ def issue_order(state: CaseState, key: CaseKey, policy: Policy) -> IssueOrder:
         match=rule.match if loss.recovery is Recovery.REISSUE else None,
         stop_gap_days=state.condition_days if state.condition_days else stop_gap,
         full=state.target is not None,
+        number=state.material,
     )
 
 
@@ -140,4 +148,10 @@ def close_order(state: CaseState, key: CaseKey) -> CloseOrder:
         recovered=state.recovered,
         lift=state.outcome in LIFTING,
         flag=state.verdict if state.verdict in HOLDER_BLAMED else None,
+        number=state.material,
     )
+
+
+def keep_order(state: CaseState, key: CaseKey) -> CaseOrder:
+    """The order that the replacement is not to be withdrawn any more; it goes with the next fact of the case."""
+    return CaseOrder(key=key, number=state.sequence + 1)

@@ -11,7 +11,7 @@ from activities.backend import EmbeddedBackend
 from events.envelope import unseal
 from events.fact import Fact
 from events.inbox import ContactStatement, ContainerStatement, LicenceStatement, LossStatement, Presented
-from events.licensing import BlockOrder, CaseKey, ContactAnswer, IssueOrder, MeasureToOrder
+from events.licensing import BlockOrder, CaseKey, CaseOrder, ContactAnswer, IssueOrder, MeasureToOrder
 from events.terms import (
     Contact,
     Interval,
@@ -25,6 +25,7 @@ from events.terms import (
     Scope,
     Serial,
     Unit,
+    Value,
     VendorId,
 )
 from infra.settings import Settings
@@ -35,6 +36,7 @@ OLD = {"board": "b1", "disk": "d1", "cpu": "c1"}
 NEW = {"board": "b2", "disk": "d2", "cpu": "c2"}
 
 AnyFact = TypeVar("AnyFact", bound=Fact)
+AnyOrder = TypeVar("AnyOrder", bound=Value)
 
 
 @dataclass
@@ -109,6 +111,14 @@ class Stock:
             target=row.target(loss.scope),
             **more,
         )
+
+    def next(self, key: CaseKey) -> CaseOrder:
+        """The next order of a case."""
+        return CaseOrder(key=key, number=next(self.numbers))
+
+    def anew(self, order: AnyOrder) -> AnyOrder:
+        """The same ordered anew, which is not the same order again."""
+        return order.model_copy(update={"number": next(self.numbers)})
 
     async def contact(self, serial: str, *presented: tuple[str, int], contact: str = "", **more: Any) -> ContactAnswer:
         """A contact of the container, `days` after the beginning."""

@@ -221,10 +221,10 @@ async def test_the_link_of_a_case_that_is_closed_in_any_way_is_dead_from_the_clo
     with pytest.raises(RefusalError) as anew:
         await stock.backend.access_link(stock.vendor, CLOUD)
     with pytest.raises(RefusalError) as issued:
-        await stock.backend.issue(order.model_copy(update={"measures": ()}))
+        await stock.backend.issue(order.model_copy(update={"measures": (), "number": 1}))
 
     assert late.value.code is anew.value.code is Code.BAD_LINK
-    assert issued.value.code is Code.NOTHING_TO_DECIDE
+    assert issued.value.code is Code.TOO_LATE
     assert [fact.case for fact in await stock.facts(AccessLapsed)] == [order.key.case]
     if reason is Reason.FORGOTTEN:
         assert (await sign_in(stock, FIRST, "C-1")).session

@@ -35,23 +35,23 @@ async def replaced(stock: Stock) -> IssueOrder:
     return order
 
 
-def reinstating(order: IssueOrder) -> ReinstateOrder:
-    return ReinstateOrder(key=order.key, licences=order.licences)
+def reinstating(stock: Stock, order: IssueOrder) -> ReinstateOrder:
+    return ReinstateOrder(key=order.key, licences=order.licences, number=next(stock.numbers))
 
 
 async def withdrawn(stock: Stock, key: CaseKey, serial: str, **more: Any) -> None:
     """The replacement is ordered back and its container says that it is gone."""
-    await stock.backend.withdraw(key)
+    await stock.backend.withdraw(stock.next(key))
     await stock.contact(serial, **more)
     assert key in (await stock.contact(serial, confirms=True, **more)).settled
-    assert (await stock.backend.withdraw(key)).confirmed
+    assert (await stock.backend.withdraw(stock.next(key))).confirmed
 
 
 async def test_a_replacement_is_withdrawn_at_the_contacts_of_its_container(stock: Stock) -> None:
     order = await replaced(stock)
 
-    asked = await stock.backend.withdraw(order.key)
-    assert not (await stock.backend.withdraw(order.key)).confirmed
+    asked = await stock.backend.withdraw(stock.next(order.key))
+    assert not (await stock.backend.withdraw(stock.next(order.key))).confirmed
     (ordered,) = [fact for fact in await stock.facts(MeasureOrdered) if fact.measure is Measure.WITHDRAWAL]
     told = await stock.contact("D-2")
     gone = await stock.contact("D-2", contact="C-gone", confirms=True)
@@ -61,35 +61,35 @@ async def test_a_replacement_is_withdrawn_at_the_contacts_of_its_container(stock
     assert [key.case for key in told.cases] == [order.key.case]
     assert gone.settled == (order.key,)
     assert await stock.contact("D-2", contact="C-gone", confirms=True) == gone
-    assert (asked.confirmed, (await stock.backend.withdraw(order.key)).confirmed) == (False, True)
+    assert (asked.confirmed, (await stock.backend.withdraw(stock.next(order.key))).confirmed) == (False, True)
 
 
 async def test_a_replacement_that_is_kept_is_served_again_and_can_be_withdrawn_anew(stock: Stock) -> None:
     order = await replaced(stock)
-    await stock.backend.withdraw(order.key)
+    await stock.backend.withdraw(stock.next(order.key))
 
-    await stock.backend.keep(order.key)
-    await stock.backend.keep(order.key)
+    await stock.backend.keep(stock.next(order.key))
+    await stock.backend.keep(stock.next(order.key))
 
     assert [fact.subject for fact in await stock.facts(MeasureLifted)] == ["licence/L-1/2"]
     assert not (await stock.contact("D-2")).refused
     await withdrawn(stock, order.key, "D-2")
-    await stock.backend.keep(order.key)
-    assert (await stock.backend.withdraw(order.key)).confirmed
+    await stock.backend.keep(stock.next(order.key))
+    assert (await stock.backend.withdraw(stock.next(order.key))).confirmed
 
 
 async def test_a_found_original_is_reinstated_once_its_replacement_is_gone(stock: Stock) -> None:
     order = await replaced(stock)
     await stock.contact("D-1")  # locked: confirmed, and not to be lifted
     with pytest.raises(RefusalError) as refusal:
-        await stock.backend.reinstate(reinstating(order))
+        await stock.backend.reinstate(reinstating(stock, order))
     assert refusal.value.code is Code.GENERATION_CONFLICT
     await withdrawn(stock, order.key, "D-2")
 
-    done = await stock.backend.reinstate(reinstating(order))
+    done = await stock.backend.reinstate(reinstating(stock, order))
     before = await stock.all_facts()
 
-    assert await stock.backend.reinstate(reinstating(order)) == done
+    assert await stock.backend.reinstate(reinstating(stock, order)) == done
     assert await stock.all_facts() == before
     assert [(item.licence, item.generation) for item in done.licences] == [("L-1", 3)]
     assert await stock.serial_of("L-1") == ("D-1", 3)
@@ -105,12 +105,12 @@ async def test_an_original_found_before_anything_was_issued_keeps_its_generation
     await stock.container("D-1", "L-1")
     order = await stock.lost("D-1")
 
-    done = await stock.backend.reinstate(reinstating(order))
+    done = await stock.backend.reinstate(reinstating(stock, order))
 
     assert [item.generation for item in done.licences] == [1]
     assert (len(await stock.facts(MeasureLifted)), await stock.facts(ContainerReinstated)) == (1, [])
     assert not (await stock.contact("D-1")).refused
-    assert (await stock.backend.reinstate(reinstating(order))).licences == done.licences
+    assert (await stock.backend.reinstate(reinstating(stock, order))).licences == done.licences
 
 
 async def test_a_locked_licence_found_before_anything_was_issued_is_issued_anew(stock: Stock) -> None:
@@ -118,10 +118,10 @@ async def test_a_locked_licence_found_before_anything_was_issued_is_issued_anew(
     order = await stock.lost("D-1", "L-1")
     await stock.contact("D-1")
 
-    done = await stock.backend.reinstate(reinstating(order))
+    done = await stock.backend.reinstate(reinstating(stock, order))
 
     assert [item.generation for item in done.licences] == [2]
-    assert await stock.backend.reinstate(reinstating(order)) == done
+    assert await stock.backend.reinstate(reinstating(stock, order)) == done
     answer = await stock.contact("D-1")
     assert (answer.refused, len(answer.files)) == (False, 2)
 
@@ -134,7 +134,7 @@ async def test_a_reinstated_activation_is_bound_to_its_old_machine_again(stock: 
     assert isinstance(await stock.backend.issue(order), Issued)
     await withdrawn(stock, order.key, "A-1", fingerprint=NEW)
 
-    await stock.backend.reinstate(reinstating(order))
+    await stock.backend.reinstate(reinstating(stock, order))
 
     assert [fact.generation for fact in await stock.facts(ContainerReinstated)] == [3]
     assert not (await stock.contact("A-1", fingerprint=OLD)).refused
@@ -146,7 +146,7 @@ async def test_access_data_are_not_reinstated(stock: Stock) -> None:
     cloud = await stock.lost("K-1", kind=Kind.CLOUD, reason=Reason.STOLEN)
 
     with pytest.raises(RefusalError) as refusal:
-        await stock.backend.reinstate(reinstating(cloud))
+        await stock.backend.reinstate(reinstating(stock, cloud))
 
     assert refusal.value.code is Code.NOTHING_TO_DECIDE
 
@@ -161,7 +161,7 @@ async def test_a_replacement_lost_in_turn_is_a_case_that_tells_the_first(stock: 
     assert (second.tells, again.tells, again.key) == ((order.key,), (order.key,), second.key)
     await withdrawn(stock, order.key, "D-2")
     with pytest.raises(RefusalError) as refusal:
-        await stock.backend.reinstate(reinstating(order))
+        await stock.backend.reinstate(reinstating(stock, order))
     assert refusal.value.code is Code.REPLACEMENT_LOST
 
 
@@ -173,7 +173,7 @@ async def test_a_stop_gap_that_was_lost_in_turn_is_not_made_full(stock: Stock) -
     await stock.claim(stock.loss("D-2"))
 
     with pytest.raises(RefusalError) as refusal:
-        await stock.backend.issue(order.model_copy(update={"full": True}))
+        await stock.backend.issue(order.model_copy(update={"full": True, "number": 1}))
 
     assert refusal.value.code is Code.REPLACEMENT_LOST
     assert await stock.serial_of("L-1") == ("D-2", 2)
@@ -185,7 +185,7 @@ async def test_of_reinstating_and_losing_the_replacement_one_is_done(stock: Stoc
     await withdrawn(stock, order.key, "D-2")
 
     done, claim = await asyncio.gather(
-        stock.backend.reinstate(reinstating(order)),
+        stock.backend.reinstate(reinstating(stock, order)),
         stock.backend.claim(stock.vendor, stock.loss("D-2"), "a test", NOW),
         return_exceptions=True,
     )
@@ -201,8 +201,8 @@ async def test_of_reinstating_and_losing_the_replacement_one_is_done(stock: Stoc
 
 async def test_a_closed_case_lifts_its_withdrawal_and_flags_its_holder_once(stock: Stock) -> None:
     order = await replaced(stock)
-    await stock.backend.withdraw(order.key)
-    close = CloseOrder(key=order.key, recovered=True, flag=Verdict.FRAUD)
+    await stock.backend.withdraw(stock.next(order.key))
+    close = stock.anew(CloseOrder(key=order.key, recovered=True, flag=Verdict.FRAUD))
 
     assert await stock.backend.close(close) == await stock.backend.close(close)
 
@@ -215,11 +215,13 @@ async def test_a_closed_case_lifts_its_withdrawal_and_flags_its_holder_once(stoc
 
 async def test_an_order_to_withdraw_that_comes_after_the_end_of_its_case_orders_nothing(stock: Stock) -> None:
     order = await replaced(stock)
-    await stock.backend.close(CloseOrder(key=order.key, recovered=True))
+    late = stock.next(order.key)
+    await stock.backend.close(stock.anew(CloseOrder(key=order.key, recovered=True)))
 
-    late = await stock.backend.withdraw(order.key)
-
-    assert not late.confirmed
+    for number in (late.number, next(stock.numbers)):
+        with pytest.raises(RefusalError) as refusal:
+            await stock.backend.withdraw(late.model_copy(update={"number": number}))
+        assert refusal.value.code is Code.TOO_LATE
     assert not (await stock.contact("D-2")).refused
 
 

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pydantic import ValidationError
 
 from events.errors import RefusalError
+from events.licensing import Withdrawal
 from events.terms import CaseId, Kind, Reason, Reporter, Role, Scope
 from simulation.world import World
 from tests.machine.auditor import Auditor
@@ -589,6 +590,18 @@ class LossMachine(RuleBasedStateMachine):
                 self.oracle.sight(case, f"{cause}/{number}", cause, self.oracle.now)
 
         self.say(oracle)
+
+    @rule(which=SOME, back=st.integers(0, 40))
+    @precondition(lambda self: self.oracle.cases)
+    def order_late(self, which: int, back: int) -> None:
+        """An attempt at an earlier order was frozen and goes on now: nothing changes, and the answer is as before."""
+        name = self.pick(list(self.world.cases), which)
+        before = len(self.world.facts)
+        answer, late = self.world.order_late(name, -1 - back)
+        must(len(self.world.facts) == before, f"a late order of {name} left facts")
+        if isinstance(late, Withdrawal) and late.confirmed:
+            late = late.model_copy(update={"confirmed": False}) if answer != late else late
+        must(late == answer, f"a late order of {name} is answered {late}, and was answered {answer}")
 
     # On with it.
 

@@ -1,0 +1,103 @@
+"""Answers to the orders of cases, kept: one that comes again is answered as before, a late one changes nothing.
+
+A case gives one order after the other, and numbers them upwards. But an attempt at an order may be frozen, and go on
+when the case has long had its answer from another attempt and has given other orders since.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from psycopg import AsyncConnection
+from psycopg.types.json import Jsonb
+from pydantic import TypeAdapter
+
+from events.errors import Code, RefusalError
+from events.licensing import Assessment, CaseKey, Done, IssueAnswer, Issued, NoTargetFound, Reservation, Withdrawal
+from events.terms import Value
+
+Answer = TypeVar("Answer", bound=Value)
+
+
+class Numbered(Protocol):
+    """An order of a case."""
+
+    @property
+    def key(self) -> CaseKey: ...
+
+    @property
+    def number(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OrderKind(Generic[Answer]):
+    """What a case may order, and how a kept answer to it is read."""
+
+    name: str
+    read: Callable[[str], Answer]
+
+
+ASSESS: Final = OrderKind("assess", Assessment.model_validate_json)
+RESERVE: Final = OrderKind("reserve", Reservation.model_validate_json)
+BLOCK: Final = OrderKind("block", Done.model_validate_json)
+ISSUE: Final = OrderKind("issue", TypeAdapter[Issued | NoTargetFound](IssueAnswer).validate_json)
+WITHDRAW: Final = OrderKind("withdraw", Withdrawal.model_validate_json)
+KEEP: Final = OrderKind("keep", Done.model_validate_json)
+REINSTATE: Final = OrderKind("reinstate", Issued.model_validate_json)
+CLOSE: Final = OrderKind("close", Done.model_validate_json)
+
+
+@dataclass(frozen=True, slots=True)
+class CaseGone:
+    """How far a case has gone on: the highest number of its orders that were answered, and whether it is over."""
+
+    latest: int
+    closed: bool
+
+
+def answer_again(kind: OrderKind[Answer], number: int, kept: Answer | None, gone: CaseGone) -> Answer | None:
+    """What an order is answered without doing anything: as before. None where it is to be done.
+
+    Raises `RefusalError` for an order that was never answered and that the case has gone on without.
+    """
+    late = kind is not ASSESS and (number < gone.latest or (gone.closed and kind is not CLOSE))
+    if kept is not None and (late or not _is_open(number, kept)):
+        return kept
+    if late:
+        raise RefusalError(Code.TOO_LATE, f"order {number} of the case, {kind.name}, comes late; the case has gone on")
+    return None
+
+
+def _is_open(number: int, kept: Value) -> bool:
+    """Whether the case may ask again for another answer, while it has ordered nothing else since: whether what it
+    ordered back is removed. An order from before they were numbered (0) asks again for a target, too."""
+    if isinstance(kept, Withdrawal):
+        return not kept.confirmed
+    return isinstance(kept, NoTargetFound) and number == 0
+
+
+async def answered(
+    tx: AsyncConnection[Any],
+    kind: OrderKind[Answer],
+    order: Numbered,
+    do: Callable[[], Awaitable[Answer]],
+) -> Answer:
+    """Do an order of a case, and keep what it is answered. The caller holds the lock on the case's container."""
+    key, number = order.key, order.number
+    cursor = await tx.execute(
+        "select coalesce(max(number), 0), min(answer::text) filter (where number = %s and name = %s),"
+        " exists (select from backend.cases c where c.vendor = %s and c.case_id = %s and closed is not null)"
+        " from backend.answers where vendor = %s and case_id = %s",
+        (number, kind.name, key.vendor, key.case, key.vendor, key.case),
+    )
+    latest, text, closed = await cursor.fetchone() or (0, None, False)
+    before = answer_again(kind, number, kind.read(text) if text else None, CaseGone(latest, closed))
+    if before is not None:
+        return before
+    answer = await do()
+    await tx.execute(
+        "insert into backend.answers (vendor, case_id, number, name, answer) values (%s, %s, %s, %s, %s)"
+        " on conflict (vendor, case_id, number, name) do update set answer = excluded.answer",
+        (key.vendor, key.case, number, kind.name, Jsonb(answer.model_dump(mode="json"))),
+    )
+    return answer

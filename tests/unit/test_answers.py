@@ -1,0 +1,57 @@
+"""An order that comes again is answered as before; a late one changes nothing."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from activities.answers import ASSESS, BLOCK, CLOSE, ISSUE, KEEP, REINSTATE, RESERVE, WITHDRAW, CaseGone, answer_again
+from events.errors import Code, RefusalError
+from events.licensing import Done, NoTargetFound, Withdrawal
+from tests.unit.facts import NOW
+
+ORDERS = (RESERVE, BLOCK, ISSUE, WITHDRAW, KEEP, REINSTATE, CLOSE)
+NONE_FOUND = NoTargetFound(at=NOW, tickets=())
+OPEN = Withdrawal(at=NOW, confirmed=False)
+GONE = Withdrawal(at=NOW, confirmed=True)
+
+
+@given(number=st.integers(1, 9), latest=st.integers(0, 9), closed=st.booleans())
+@pytest.mark.parametrize("kept", [Done(at=NOW), NONE_FOUND, GONE])
+def test_an_answered_order_is_answered_as_before_whatever_came_since(
+    kept: Done | NoTargetFound | Withdrawal, number: int, latest: int, closed: bool
+) -> None:
+    assert answer_again(ISSUE, number, kept, CaseGone(latest, closed)) is kept  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize("kind", ORDERS)
+def test_an_order_that_the_case_has_gone_on_without_is_refused_for_good(kind: object) -> None:
+    with pytest.raises(RefusalError) as refusal:
+        answer_again(kind, 4, None, CaseGone(5, False))  # type: ignore[type-var, arg-type]
+
+    assert refusal.value.code is Code.TOO_LATE
+    assert answer_again(kind, 5, None, CaseGone(5, False)) is None  # type: ignore[type-var, arg-type]
+
+
+@pytest.mark.parametrize("kind", ORDERS)
+def test_nothing_but_its_closing_is_done_for_a_case_that_is_over(kind: object) -> None:
+    if kind is CLOSE:
+        assert answer_again(CLOSE, 6, None, CaseGone(5, True)) is None
+        return
+    with pytest.raises(RefusalError):
+        answer_again(kind, 6, None, CaseGone(5, True))  # type: ignore[type-var, arg-type]
+
+
+def test_a_case_asks_whether_what_it_ordered_back_is_removed_until_it_orders_something_else() -> None:
+    assert answer_again(WITHDRAW, 5, OPEN, CaseGone(5, False)) is None
+    assert answer_again(WITHDRAW, 5, OPEN, CaseGone(6, False)) is OPEN
+    assert answer_again(WITHDRAW, 5, OPEN, CaseGone(5, True)) is OPEN
+    assert answer_again(WITHDRAW, 5, GONE, CaseGone(5, False)) is GONE
+
+
+def test_an_order_from_before_they_were_numbered_asks_for_a_target_again() -> None:
+    assert answer_again(ISSUE, 0, NONE_FOUND, CaseGone(0, False)) is None
+    assert answer_again(ISSUE, 0, NONE_FOUND, CaseGone(1, False)) is NONE_FOUND
+
+
+def test_what_was_assessed_is_asked_at_any_time() -> None:
+    assert answer_again(ASSESS, 0, None, CaseGone(7, True)) is None
