@@ -137,13 +137,11 @@ async def renew(tx: AsyncConnection[Any], order: IssueOrder, lost: Container, at
     """Recover access data, under the container's lock: a reset waits for the holder, a rotation is done at once."""
     key = order.key
     cursor = await tx.execute(
-        "select generation, closed from backend.cases where vendor = %s and case_id = %s", (key.vendor, key.case)
+        "select generation from backend.cases where vendor = %s and case_id = %s", (key.vendor, key.case)
     )
-    claimed, closed = cast(tuple[int, datetime | None], await cursor.fetchone())
+    (claimed,) = cast(tuple[int], await cursor.fetchone())
     generation = next_generation(claimed)
     found = await _access(tx, key.vendor, key.serial, generation)
-    if closed and (found is None or found.set_at is None):
-        raise RefusalError(Code.NOTHING_TO_DECIDE, f"case {key.case} is over and owes no access data")
     if found is None or (found.set_at is None and found.case_id != key.case):  # offered for a case that lapsed
         found = await _offer(tx, key.vendor, key.serial, generation, key.case, at)
     rotates = order.recovery is Recovery.ROTATION

@@ -15,6 +15,7 @@ from psycopg_pool import AsyncConnectionPool
 from pydantic import JsonValue
 
 from activities import access, inventory, reinstating
+from activities.activation_code import activation_code
 from activities.answers import ASSESS, BLOCK, CLOSE, ISSUE, KEEP, REINSTATE, RESERVE, WITHDRAW, answered
 from activities.assessing import assess, with_policy
 from activities.claims import case_of_report, claim, holder_of, open_cases
@@ -37,6 +38,7 @@ from events.inbox import (
 )
 from events.licensing import (
     AccessLink,
+    ActivationCode,
     Assessment,
     BlockOrder,
     CaseKey,
@@ -113,6 +115,11 @@ class EmbeddedBackend:
         """Take an activation back: confirm the deactivations that aim at it, and answer with a signed receipt."""
         async with self._transaction() as tx:
             return await return_activation(tx, vendor, stated, received, self._signer)
+
+    async def activation_code(self, vendor: VendorId, serial: Serial) -> ActivationCode:
+        """The code by which a machine is bound for the cases that wait for one."""
+        async with self._transaction() as tx:
+            return await activation_code(tx, vendor, serial, self._signer.keys)
 
     async def access_link(self, vendor: VendorId, serial: Serial) -> AccessLink:
         """The link by which the holder sets the access data that are owed."""

@@ -50,9 +50,9 @@ async def claim(tx: AsyncConnection[Any], vendor: VendorId, stated: LossStatemen
         tells, closed = await _tells(tx, key), await _is_closed(tx, key)
         return Claim(key=key, received=received, closed=closed, tells=tells, answer="joined")
     await tx.execute(
-        "insert into backend.cases (vendor, case_id, serial, holder, scope, generation, received)"
-        " values (%s, %s, %s, %s, %s, %s, %s)",
-        (vendor, case, stated.serial, container.holder, stated.scope, container.generation, received),
+        "insert into backend.cases (vendor, case_id, serial, holder, scope, generation, received, reason)"
+        " values (%s, %s, %s, %s, %s, %s, %s, %s)",
+        (vendor, case, stated.serial, container.holder, stated.scope, container.generation, received, stated.reason),
     )
     for name, generation in scope:
         await tx.execute(

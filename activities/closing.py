@@ -7,6 +7,7 @@ from psycopg import AsyncConnection
 
 from activities import reinstating
 from activities.access import end_link
+from activities.activation_code import end_code
 from activities.leases import resume
 from activities.measures import settle
 from activities.quota import free
@@ -30,6 +31,7 @@ async def close(tx: AsyncConnection[Any], order: CloseOrder, at: datetime) -> Do
     (closed,) = cast(tuple[datetime], await cursor.fetchone())
     await settle(tx, order, at)
     await end_link(tx, key, at)
+    await end_code(tx, key)
     if order.flag:
         await reinstating.flag(tx, key, order.flag, at)
     if order.lift:

@@ -15,8 +15,19 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from activities.activation_code import Fetched, code_of
 from activities.issuing import Signer, status_indices
-from activities.judgement import Activation, Judgement, Known, answer_of, facts_of, judge, renewed_at
+from activities.judgement import (
+    Activation,
+    Awaiting,
+    Judgement,
+    Known,
+    answer_of,
+    code_after,
+    facts_of,
+    judge,
+    renewed_at,
+)
 from activities.leases import first_notice
 from activities.measures import STANDING, Standing, confirm, count_refused, settled_by
 from activities.outbox import state, stream_of, telling, told
@@ -40,7 +51,7 @@ from events.errors import Code, NotYetKnownError, RefusalError
 from events.fact import Fact
 from events.inbox import ContactStatement, DeactivationStatement
 from events.licensing import CaseKey, ContactAnswer, ReceiptAnswer
-from events.terms import Contact, Kind, LicenceId, Match, Measure, MeasureState, Serial, VendorId
+from events.terms import ActivationBy, Contact, Kind, LicenceId, Match, Measure, MeasureState, Serial, VendorId
 
 
 def _reading(licences: str, measures: str, more: str = "") -> str:
@@ -90,9 +101,19 @@ READ = _reading(
         where vendor = %(vendor)s and serial = %(serial)s
     ) as activations,
     (
-        select json_build_array(case_id, awaits_match) from backend.cases
-        where vendor = %(vendor)s and serial = %(serial)s and awaits = 'activation' limit 1
-    ) as awaiting""",
+        select json_agg(json_build_array(c.case_id, c.generation, c.awaits_match, c.activation, p.fingerprint)
+            order by c.received, c.case_id)
+        from backend.cases c left join backend.pending_activations p using (vendor, serial, case_id)
+        where c.vendor = %(vendor)s and c.serial = %(serial)s and c.awaits = 'activation'
+    ) as awaiting,
+    (
+        select json_agg(json_build_array(case_id, generation) order by received, case_id) from backend.cases
+        where vendor = %(vendor)s and serial = %(serial)s and reason = 'computer_stolen' and closed is null
+    ) as stolen,
+    (
+        select json_build_array(number, case_id, wrong) from backend.activation_codes
+        where vendor = %(vendor)s and serial = %(serial)s
+    ) as code""",
 )
 
 RECORD = f"""
@@ -130,6 +151,7 @@ class _Read:
     before: dict[str, Any] | None
     head: Head
     known: Known
+    code: Fetched | None
 
 
 async def ordinary(
@@ -144,7 +166,7 @@ async def ordinary(
     changed then."""
     if _shows_more(stated):
         return None
-    read = await _look(connection, vendor, stated, processed)
+    read = await _look(connection, vendor, stated, processed, signer)
     judgement = judge(read.known, stated)
     renewed = _renewed(judgement, received)
     without_place = any(item.status_index is None for item in renewed)
@@ -167,7 +189,7 @@ async def contact(
     """Serve or refuse a container, in the caller's transaction; a contact said again is answered as before."""
     # Two statements, so that what others did before the lock was had is seen.
     await tx.execute(f"{CONTAINER} where vendor = %s and serial = %s for update", (vendor, stated.serial))
-    read = await _look(tx, vendor, stated, processed)
+    read = await _look(tx, vendor, stated, processed, signer)
     if read.before:
         return ContactAnswer.model_validate(_said_before(read.before, stated, "refused"))
     judgement = judge(read.known, stated)
@@ -179,8 +201,10 @@ async def contact(
     ordinals = await count_refused(tx, vendor, judgement.refused.cases if judgement.refused else ())
     settled = await settled_by(tx, vendor, judgement.confirmed)
     answer = answer_of(judgement, _in_order(files | again_files), ordinals, settled)
-    if judgement.awaiting:
-        await _keep_activation(tx, judgement.awaiting, stated)
+    for key in judgement.awaiting:
+        await _keep_activation(tx, key, stated)
+    if (fetched := code_after(read.code, judgement)) != read.code:
+        await _keep_code(tx, vendor, stated.serial, fetched)
     facts = facts_of(stated, judgement, renewed, files)
     recorded = await _record(tx, vendor, stated, received, read, renewed, facts, answer)
     assert recorded, f"the stream of container {stated.serial} was moved by somebody without its lock"
@@ -225,11 +249,11 @@ def _in_order(files: dict[LicenceId, str]) -> tuple[str, ...]:
 
 def _shows_more(stated: ContactStatement) -> bool:
     """Whether a container shows more than itself."""
-    return bool(stated.licences or stated.generation) or stated.how is Contact.ACTIVATION
+    return bool(stated.licences or stated.generation or stated.fingerprint) or stated.how is Contact.ACTIVATION
 
 
 async def _look(
-    connection: AsyncConnection[Any], vendor: VendorId, stated: ContactStatement, processed: datetime
+    connection: AsyncConnection[Any], vendor: VendorId, stated: ContactStatement, processed: datetime, signer: Signer
 ) -> _Read:
     """All that a contact is judged by, as one statement finds it."""
     cursor = connection.cursor(row_factory=dict_row)
@@ -252,7 +276,7 @@ async def _look(
     def case(name: str, serial: Serial) -> CaseKey:
         return CaseKey(vendor=vendor, case=name, serial=serial)
 
-    awaiting = found.get("awaiting")
+    code = Fetched(*found["code"]) if found.get("code") else None
     known = Known(
         vendor=vendor,
         container=Container(*(found[field.name] for field in fields(Container))),
@@ -263,9 +287,14 @@ async def _look(
             generation: Activation(fingerprint, case(name, stated.serial) if name else None)
             for generation, fingerprint, name in found.get("activations") or ()
         },
-        awaiting=(case(awaiting[0], stated.serial), Match(awaiting[1]) if awaiting[1] else None) if awaiting else None,
+        stolen=tuple((case(name, stated.serial), generation) for name, generation in found.get("stolen") or ()),
+        awaiting=tuple(
+            Awaiting(case(name, stated.serial), generation, match and Match(match), ActivationBy(activation), shown)
+            for name, generation, match, activation, shown in found.get("awaiting") or ()
+        ),
+        code=code_of(signer.keys, vendor, stated.serial, code) if code and code.is_good else None,
     )
-    return _Read(found["issuer"], found["before"], Head(*(found["head"] or (0, ""))), known)
+    return _Read(found["issuer"], found["before"], Head(*(found["head"] or (0, ""))), known, code)
 
 
 def _licence(row: dict[str, Any]) -> Licence:
@@ -329,6 +358,15 @@ async def _keep_activation(tx: AsyncConnection[Any], key: CaseKey, stated: Conta
         " on conflict (vendor, serial, case_id) do update set fingerprint = excluded.fingerprint",
         (key.vendor, key.serial, key.case, Jsonb(stated.fingerprint)),
     )
+
+
+async def _keep_code(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial, fetched: Fetched | None) -> None:
+    """Keep whether the activation code was used, and how many wrong ones were tried."""
+    if fetched is not None:
+        await tx.execute(
+            "update backend.activation_codes set case_id = %s, wrong = %s where vendor = %s and serial = %s",
+            (fetched.case_id, fetched.wrong, vendor, serial),
+        )
 
 
 async def return_activation(

@@ -10,6 +10,7 @@ from psycopg.types.json import Jsonb
 
 from activities.access import renew
 from activities.claims import nobody_claims
+from activities.judgement import bound_already
 from activities.leases import expiry, first_notice
 from activities.outbox import state
 from activities.rows import CONTAINER, LICENCE_COLUMNS, Container, Licence, every, lock_container, one
@@ -73,8 +74,8 @@ async def issue(
     else:
         target = await _container(tx, order, lost, holder)
     await tx.execute(
-        "update backend.cases set awaits = %s, awaits_match = %s where vendor = %s and case_id = %s",
-        (None if target else order.target, order.match, key.vendor, key.case),
+        "update backend.cases set awaits = %s, awaits_match = %s, activation = %s where vendor = %s and case_id = %s",
+        (None if target else order.target, order.match, order.activation, key.vendor, key.case),
     )
     if target is None:
         return NoTargetFound(at=at, tickets=tuple(dict.fromkeys(item.ticket for item in order.licences)))
@@ -162,7 +163,8 @@ async def _is_lost(tx: AsyncConnection[Any], vendor: VendorId, container: Contai
 
 
 async def _activate(tx: AsyncConnection[Any], order: IssueOrder, lost: Container, at: datetime) -> bool:
-    """Bind the container to the machine that asked for it; False when none has."""
+    """Bind the container to the machine that asked for it, if it is not bound to that for another case already; False
+    when none has asked."""
     key = order.key
     cursor = await tx.execute(
         "delete from backend.pending_activations where vendor = %s and serial = %s and case_id = %s"
@@ -173,6 +175,8 @@ async def _activate(tx: AsyncConnection[Any], order: IssueOrder, lost: Container
     if row is None:
         return False
     (fingerprint,) = row
+    if bound_already(lost, await _claimed(tx, key), fingerprint):
+        return True
     generation = next_generation(lost.generation)
     await tx.execute(
         "update backend.containers set generation = %s, fingerprint = %s where vendor = %s and serial = %s",
@@ -185,6 +189,15 @@ async def _activate(tx: AsyncConnection[Any], order: IssueOrder, lost: Container
     activated = ContainerActivated(serial=key.serial, generation=generation, fingerprint=fingerprint, case=key.case)
     await state(tx, key.vendor, key.serial, at, [activated])
     return True
+
+
+async def _claimed(tx: AsyncConnection[Any], key: CaseKey) -> int:
+    """The generation of the container that the case is about."""
+    cursor = await tx.execute(
+        "select generation from backend.cases where vendor = %s and case_id = %s", (key.vendor, key.case)
+    )
+    (generation,) = cast(tuple[int], await cursor.fetchone())
+    return generation
 
 
 async def supersede(

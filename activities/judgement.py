@@ -1,9 +1,10 @@
 """What becomes of a contact: pure functions of what the container shows and what the backend knows of it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from activities.activation_code import Fetched, is_same, spent, tried
 from activities.leases import expiry
 from activities.measures import Standing
 from activities.rows import Container, Licence
@@ -12,7 +13,19 @@ from events.errors import Code, NotYetKnownError, RefusalError
 from events.fact import Fact
 from events.inbox import ContactStatement, LicenceStatement, Presented
 from events.licensing import CaseKey, ContactAnswer, OrderedMeasure
-from events.terms import Aim, Contact, Kind, LicenceId, Match, Measure, MeasureState, VendorId, matches, subject
+from events.terms import (
+    ActivationBy,
+    Aim,
+    Contact,
+    Kind,
+    LicenceId,
+    Match,
+    Measure,
+    MeasureState,
+    VendorId,
+    matches,
+    subject,
+)
 
 RETURNED = "returned"
 """The code of a contact whose activation was given back."""
@@ -27,10 +40,25 @@ class Activation:
 
 
 @dataclass(frozen=True, slots=True)
+class Awaiting:
+    """A case that waits for a machine: the generation of the container that it is about, how the machine must be that
+    of this generation (None: any other one), and what it must bring. `shown` is a machine that was accepted and is
+    still to be bound."""
+
+    case: CaseKey
+    generation: int
+    match: Match | None = None
+    activation: ActivationBy = ActivationBy.ANY
+    shown: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """What the backend knows. `licences` are those in the container and those presented, `measures` those in effect on
-    either, `superseded` says by which case a generation of a licence was, `awaiting` which case waits for an
-    activation, and how its machine must be the known one."""
+    either, `superseded` says by which case a generation of a licence was, `activations` to which machines the container
+    was bound, by generation. `stolen` are the open cases that call the machine of a generation stolen, `awaiting` those
+    that wait for a machine, and `code` what it must bring where one of them asks for it (None: there is none that is
+    good)."""
 
     vendor: VendorId
     container: Container
@@ -38,7 +66,9 @@ class Known:
     measures: tuple[Standing, ...]
     superseded: Mapping[tuple[LicenceId, int], CaseKey]
     activations: Mapping[int, Activation]
-    awaiting: tuple[CaseKey, Match | None] | None = None
+    stolen: tuple[tuple[CaseKey, int], ...] = ()
+    awaiting: tuple[Awaiting, ...] = ()
+    code: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +81,14 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What becomes of a contact. `served` are the licences that may go on, in the order of their names; `anew` the
+    """What becomes of a contact. `awaiting` are the cases that its machine is to be bound for; `spends_code` says that
+    the code was needed for it. `served` are the licences that may go on, in the order of their names; `anew` the
     names of those that get their file though no check-in is asked of them. `told` are the measures that the container
     is told; some of those against itself are then `delivered` or `confirmed`, for none can say what runs in another."""
 
     refused: Refused | None = None
-    awaiting: CaseKey | None = None
+    awaiting: tuple[CaseKey, ...] = ()
+    spends_code: bool = False
     served: tuple[Licence, ...] = ()
     anew: frozenset[LicenceId] = frozenset()
     told: tuple[Standing, ...] = ()
@@ -74,14 +106,17 @@ class _Refusals:
     def blockers(self, name: str) -> list[Standing]:
         return [measure for measure in self.known.measures if measure.subject == name]
 
-    def refuse(self, name: str, superseding: CaseKey | None, code: str | None = None) -> None:
+    def refuse(self, name: str, superseding: Sequence[CaseKey] = (), code: str | None = None) -> None:
         """Refuse a subject that is blocked, or superseded by a case, or for this code."""
         blockers = self.blockers(name)
-        cases = [measure.key(self.known.vendor) for measure in blockers]
-        if superseding:
-            cases.append(superseding)
         default = Code.BLOCKED if blockers else Code.SUPERSEDED
-        self.by_subject[name] = Refused(code or default, tuple(dict.fromkeys(cases)))
+        self.by_subject[name] = Refused(code or default)
+        self.add(name, [*(measure.key(self.known.vendor) for measure in blockers), *superseding])
+
+    def add(self, name: str, cases: Sequence[CaseKey]) -> None:
+        """Say of a subject that is refused that it is a sighting for these cases too."""
+        refused = self.by_subject[name]
+        self.by_subject[name] = replace(refused, cases=tuple(dict.fromkeys([*refused.cases, *cases])))
 
     def all(self) -> Refused | None:
         refusals = list(self.by_subject.values())
@@ -94,17 +129,20 @@ class _Refusals:
 
 def judge(known: Known, stated: ContactStatement) -> Judgement:
     """What becomes of a contact; raises `RefusalError` where it makes no sense, `NotYetKnownError` where it may yet."""
-    shown = stated.generation or known.container.generation
-    if stated.how is Contact.ACTIVATION:
-        activated = _activation(known, stated.fingerprint or {})
-        if not isinstance(activated, int):
-            return activated
-        shown = activated
     refusals = _Refusals(known)
-    _judge_container(known, shown, stated.fingerprint, refusals)
     served: list[Licence] = []
-    if not refusals.by_subject:
-        served = _judge_licences(known, stated.licences, refusals)
+    machine = _machine_of(known, stated.fingerprint)
+    if stolen := _called_stolen(known, machine):
+        _judge_container(known, machine or 1, refusals, stolen)
+        _judge_held(known, refusals)
+    else:
+        generation = _generation(known, stated, machine)
+        if isinstance(generation, Judgement):
+            return generation
+        _judge_container(known, generation, refusals)
+        if not refusals.by_subject:
+            _judge_presented(known, stated.licences, refusals)
+            served = _judge_held(known, refusals)
     told = _told(known, refusals)
     own = [measure for measure in told if measure.serial == known.container.serial]
     confirms = [
@@ -135,50 +173,136 @@ def judge(known: Known, stated: ContactStatement) -> Judgement:
 _OPEN = (MeasureState.ORDERED, MeasureState.DELIVERED)
 
 
-def _activation(known: Known, shown: dict[str, str]) -> Judgement | int:
-    """A machine asks to be bound: it is one that a case waits for, or else the generation that it was bound to."""
+def code_after(fetched: Fetched | None, judgement: Judgement) -> Fetched | None:
+    """What is known of the code that was fetched for a container after a contact of it."""
+    if judgement.spends_code:
+        return spent(fetched)
+    if judgement.refused and judgement.refused.code == Code.ACTIVATION_CODE_WRONG:
+        return tried(fetched)
+    return fetched
+
+
+def bound_already(container: Container, claimed: int, shown: Mapping[str, str]) -> bool:
+    """Whether a container was bound to this machine after a case claimed its generation: one activation serves all
+    cases that wait for one."""
+    return container.generation > claimed and container.fingerprint == shown
+
+
+def _machines(known: Known) -> dict[int, dict[str, str]]:
+    """The machines to which the container is and was bound, each by the highest of its generations."""
+    bound = {generation: one.fingerprint for generation, one in known.activations.items()}
+    if known.container.fingerprint:
+        bound[known.container.generation] = known.container.fingerprint
+    newest = {tuple(sorted(bound[generation].items())): generation for generation in sorted(bound)}
+    return {generation: bound[generation] for generation in newest.values()}
+
+
+def _machine_of(known: Known, shown: dict[str, str] | None) -> int | None:
+    """The generation of the known machine that a fingerprint belongs to: of those of which it has most factors, the one
+    that it matches best, on a tie a superseded one. None where it is no known machine."""
+    if known.container.kind is not Kind.ACT or not shown:
+        return None
+
+    def likeness(generation: int) -> tuple[int, bool, int]:
+        same = sum(shown.get(factor) == value for factor, value in machines[generation].items())
+        return same, generation < known.container.generation, generation
+
+    machines = _machines(known)
+    alike = [generation for generation, machine in machines.items() if matches(Match.MOST, machine, shown)]
+    return max(alike, key=likeness, default=None)
+
+
+def _called_stolen(known: Known, machine: int | None) -> list[CaseKey]:
+    """The open cases that call a known machine stolen."""
+    if machine is None:
+        return []
+    stolen = _machines(known)[machine]
+    return [case for case, generation in known.stolen if _bound_at(known, generation) == stolen]
+
+
+def _bound_at(known: Known, generation: int) -> dict[str, str]:
+    """The machine to which the container was bound at a generation."""
+    if generation in known.activations:
+        return known.activations[generation].fingerprint
+    return known.container.fingerprint or {}
+
+
+def _generation(known: Known, stated: ContactStatement, machine: int | None) -> Judgement | int:
+    """The generation that a contact is judged by, or what becomes of it without one."""
     container = known.container
+    if stated.how is Contact.ACTIVATION:
+        return _activation(known, stated, machine)
+    if stated.generation and stated.generation > container.generation:
+        raise NotYetKnownError(
+            Code.GENERATION_CONFLICT, f"container {container.serial} is at generation {container.generation} only"
+        )
+    if machine is not None:
+        return machine
+    if stated.generation:
+        return stated.generation
+    if container.generation == 1 or container.kind is Kind.DONGLE:
+        return container.generation
+    unknown = container.kind is Kind.ACT and stated.fingerprint
+    return Judgement(refused=Refused(Code.FINGERPRINT_MISMATCH if unknown else Code.GENERATION_MISSING))
+
+
+def _activation(known: Known, stated: ContactStatement, machine: int | None) -> Judgement | int:
+    """A machine asks to be bound: it is one that cases wait for, or else the generation that it was bound to."""
+    container, shown = known.container, stated.fingerprint or {}
     if container.kind is not Kind.ACT:
         raise RefusalError(
             Code.KIND_MISMATCH, f"container {container.serial} is of kind {container.kind}; only an act is activated"
         )
-    of_now = container.fingerprint or {}
-    mismatch = Judgement(refused=Refused(Code.FINGERPRINT_MISMATCH))
-    if known.awaiting:
-        case, match = known.awaiting
-        if match is None and not matches(Match.ALL, of_now, shown):
-            return Judgement(awaiting=case)
-        if match is not None:
-            return Judgement(awaiting=case) if matches(match, of_now, shown) else mismatch
-    if matches(Match.MOST, of_now, shown):
-        return container.generation
-    former = [number for number, one in known.activations.items() if matches(Match.MOST, one.fingerprint, shown)]
-    return max(former, default=None) or mismatch
+    fitting = [one for one in known.awaiting if _fits(known, one, shown)]
+    if fitting:
+        return _bound(known, fitting, stated)
+    only_the_same = any(one.match is not None for one in known.awaiting)
+    if machine is None or (only_the_same and machine == container.generation):
+        return Judgement(refused=Refused(Code.FINGERPRINT_MISMATCH))
+    return machine
 
 
-def _judge_container(known: Known, shown: int, fingerprint: dict[str, str] | None, refusals: _Refusals) -> None:
-    """Refuse an activation, or access data, that is blocked or superseded. An old one that the holder of the current
-    one shows counts as the current one."""
+def _fits(known: Known, awaiting: Awaiting, shown: dict[str, str]) -> bool:
+    """Whether a machine is one that a case waits for: as like the lost one as it must be, or else another."""
+    lost = _bound_at(known, awaiting.generation)
+    if awaiting.match is None:
+        return not matches(Match.ALL, lost, shown)
+    return matches(awaiting.match, lost, shown)
+
+
+def _bound(known: Known, fitting: list[Awaiting], stated: ContactStatement) -> Judgement:
+    """A machine is bound for all cases that wait for one, if it brings the code that one of them asks for. That it was
+    accepted with a code before is remembered."""
+    cases = tuple(one.case for one in fitting)
+    if not any(one.activation is ActivationBy.CODE and one.shown != stated.fingerprint for one in fitting):
+        return Judgement(awaiting=cases)
+    if stated.activation_code is None:
+        return Judgement(refused=Refused(Code.ACTIVATION_CODE_MISSING))
+    if known.code is None or not is_same(known.code, stated.activation_code.get_secret_value()):
+        return Judgement(refused=Refused(Code.ACTIVATION_CODE_WRONG))
+    return Judgement(awaiting=cases, spends_code=True)
+
+
+def _judge_container(known: Known, generation: int, refusals: _Refusals, stolen: Sequence[CaseKey] = ()) -> None:
+    """Refuse an activation, or access data, that is blocked or superseded, or of a machine that cases call stolen."""
     container = known.container
-    if shown > container.generation:
-        raise NotYetKnownError(
-            Code.GENERATION_CONFLICT, f"container {container.serial} is at generation {container.generation} only"
-        )
-    same_machine = bool(fingerprint) and matches(Match.MOST, container.fingerprint or {}, fingerprint or {})
-    generation = container.generation if same_machine else shown
     aim = Aim.ACCESS_DATA if container.kind is Kind.CLOUD else Aim.CONTAINER
     name = subject(aim, container.serial, generation)
     if generation < container.generation:
         later = known.activations.get(generation + 1)
-        refusals.refuse(name, later.case if later else None)
+        refusals.refuse(name, [later.case] if later and later.case else [])
     elif refusals.blockers(name):
-        refusals.refuse(name, None)
+        refusals.refuse(name)
+    elif stolen:
+        refusals.refuse(name, code=Code.MACHINE_STOLEN)
     elif generation <= container.returned:
-        refusals.refuse(name, None, RETURNED)
+        refusals.refuse(name, code=RETURNED)
+    if stolen:
+        refusals.add(name, stolen)
 
 
-def _judge_licences(known: Known, presented: Iterable[Presented], refusals: _Refusals) -> list[Licence]:
-    """Refuse the generations presented that are blocked, or superseded elsewhere; the licences that may go on."""
+def _judge_presented(known: Known, presented: Iterable[Presented], refusals: _Refusals) -> None:
+    """Refuse the generations presented that are blocked, or superseded elsewhere."""
     serial = known.container.serial
     for item in presented:
         licence = known.licences.get(item.licence)
@@ -190,14 +314,19 @@ def _judge_licences(known: Known, presented: Iterable[Presented], refusals: _Ref
             )
         name = subject(Aim.LICENCE, item.licence, item.generation)
         if licence.serial != serial and (item.generation < licence.generation or refusals.blockers(name)):
-            refusals.refuse(name, known.superseded.get((item.licence, item.generation)))
+            superseding = known.superseded.get((item.licence, item.generation))
+            refusals.refuse(name, [superseding] if superseding else [])
+
+
+def _judge_held(known: Known, refusals: _Refusals) -> list[Licence]:
+    """Refuse what the container holds and is blocked; the licences that may go on."""
     served = []
     for licence in known.licences.values():
         name = subject(Aim.LICENCE, licence.licence, licence.generation)
-        if licence.serial != serial:
+        if licence.serial != known.container.serial:
             continue
         if refusals.blockers(name):
-            refusals.refuse(name, None)
+            refusals.refuse(name)
         else:
             served.append(licence)
     return served
@@ -246,7 +375,7 @@ def answer_of(
         cases=refused.cases if refused else (),
         ordinals=ordinals,
         settled=settled,
-        awaiting=(judgement.awaiting,) if judgement.awaiting else (),
+        awaiting=judgement.awaiting,
         ordered=tuple(
             OrderedMeasure(case=item.case_id, measure=item.measure, subject=item.subject)
             for item in judgement.told

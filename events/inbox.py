@@ -6,7 +6,7 @@ Inventory facts may come in any order and any number of times. The vendor is nev
 from datetime import datetime
 from typing import Annotated, ClassVar, Self
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, SecretStr, model_validator
 
 from events.case_facts import LossReported
 from events.terms import (
@@ -147,7 +147,9 @@ class ContactStatement(Statement):
     """A container reported in at the vendor's own licensing. `contact` is that system's number for it.
 
     `generation` is that of the container's activation or of the access data used, `licences` what it presents;
-    `confirms` says that what was withdrawn is removed. An activation shows its machine's `fingerprint`.
+    `confirms` says that what was withdrawn is removed. An activation shows its machine's `fingerprint`, and the
+    `activation_code` where a case waits for a machine with one. Above its first generation an act names its
+    `generation` or shows its `fingerprint`, and a cloud container names its `generation`.
     """
 
     name = "container.contacted"
@@ -159,6 +161,7 @@ class ContactStatement(Statement):
     generation: BoundedGeneration | None = None
     licences: Annotated[tuple[Presented, ...], Field(max_length=1000)] = ()
     fingerprint: BoundedFingerprint | None = None
+    activation_code: Annotated[SecretStr, Field(min_length=1, max_length=64)] | None = None
     confirms: bool = False
 
     @model_validator(mode="after")

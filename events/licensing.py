@@ -10,6 +10,7 @@ from events.case_facts import BackendFacts, LicenceInScope
 from events.inbox import ContactStatement, ContainerStatement, DeactivationStatement, LicenceStatement, LossStatement
 from events.terms import (
     RECOVERIES,
+    ActivationBy,
     Aim,
     CaseId,
     ContactId,
@@ -140,6 +141,15 @@ class AccessLink(Value):
     until: Instant
 
 
+class ActivationCode(Value):
+    """The one-time code by which a machine is bound to a container for these cases; it is nowhere stored. After
+    `tries_left` wrong ones another must be fetched."""
+
+    code: str = Field(repr=False)
+    cases: tuple[CaseId, ...]
+    tries_left: int
+
+
 class SignInAnswer(Value):
     """What became of a sign-in: a `session`, or none; `cases` are those that it is a sighting for, as at a contact."""
 
@@ -170,8 +180,8 @@ class BlockOrder(Value):
 class IssueOrder(Value):
     """Recover these licences, once these measures stand.
 
-    `target` says where to; `match` how a machine must be the known one (None: it may be any); `stop_gap_days` limits
-    what is issued, and the same case may then order the `full` replacement.
+    `target` says where to; `match` how a machine must be the known one (None: it may be any other), and `activation`
+    what it must bring; `stop_gap_days` limits what is issued, and the same case may then order the `full` replacement.
     """
 
     key: CaseKey
@@ -180,6 +190,7 @@ class IssueOrder(Value):
     recovery: Recovery = Recovery.NEXT_GENERATION
     target: Target = Target.EMPTY_CONTAINER
     match: Match | None = None
+    activation: ActivationBy = ActivationBy.ANY
     stop_gap_days: int | None = None
     full: bool = False
     number: OrderNumber = 0
@@ -282,6 +293,9 @@ class LicensingBackend(Protocol):
         self, vendor: VendorId, stated: DeactivationStatement, received: datetime
     ) -> ReceiptAnswer:
         """Take an activation back: confirm the deactivations that aim at it, and answer with a signed receipt."""
+
+    async def activation_code(self, vendor: VendorId, serial: Serial) -> ActivationCode:
+        """The code by which a machine is bound for the cases that wait for one; the same until it is used."""
 
     async def access_link(self, vendor: VendorId, serial: Serial) -> AccessLink:
         """The link by which the holder sets the access data that are owed; asked again, the same link."""

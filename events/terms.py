@@ -168,6 +168,13 @@ class Contact(StrEnum):
     SIGN_IN = "sign_in"
 
 
+class ActivationBy(StrEnum):
+    """What a machine must bring to be bound to a container for a case: the code that was fetched for it, or nothing."""
+
+    CODE = "code"
+    ANY = "any"
+
+
 class Match(StrEnum):
     """How many factors of a machine's fingerprint must be as they were."""
 

@@ -101,7 +101,8 @@ class World:
             case.status = "resurfaced"
 
     def activated(self, serial: str, shown: dict[str, str]) -> None:
-        """A machine asks to be bound: the same one where that is what was claimed, any where it was replaced."""
+        """A machine asks to be bound: the same one where that is what was claimed, with its code any where it was
+        replaced."""
         case, known = self.claims[serial], self.containers[serial]["fingerprint"]
         if case.reason != "same_hardware" or shown == known:
             case.status = "watching"

@@ -4,7 +4,8 @@
 
 needs PyYAML and writes into FOLDER
   policy.yaml       the vendor's policy, a copy of globex.yaml
-  statements.jsonl  {"wave": N, "key": serial, "event": CloudEvent}, to be put into its inbox
+  statements.jsonl  {"wave": N, "key": serial, "event": CloudEvent}, to be put into its inbox; "by_code": true where the
+                    data lack the activation code, which is to be fetched first
   decisions.jsonl   {"wave": N, "decision", "report", "action", "by", "why", "verdict"}, for the report's case
   expected.json     what must become of each report and case, by the rules in rules.py
 
@@ -242,6 +243,7 @@ def _later(vendor: SampleVendor, kinds: dict[str, list[Story]]) -> None:
     moved, same = kinds["act hardware_replaced"][0], kinds["act same_hardware"][0]
     new, old = ({"board": f"board-{where}", "disk": f"disk-{where}"} for where in ("new", same["serial"]))
     vendor.contact(moved, how="activation", fingerprint=new)
+    vendor.statements[-1]["by_code"] = True  # who feeds this fetches the code first: `lostfound activation code SERIAL`
     vendor.contact(same, how="activation", fingerprint=old)
     vendor.contact(kinds["cloud stolen"][0], how="sign_in", generation=1)
     vendor.returned(kinds["damaged"][0])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from events.cases import DecisionOrder, DecisionTaken
 from events.inbox import LossStatement, Statement
-from events.licensing import AccessLink, Claim, SignInAnswer
+from events.licensing import AccessLink, ActivationCode, Claim, SignInAnswer
 from events.terms import CaseId, ContactId, Serial, VendorId
 from events.topics import inbox
 from infra.settings import Settings
@@ -75,6 +75,13 @@ class LocalGround:
         """Bring a decision to a case."""
         async with self._doors() as doors:
             return await doors.decide(vendor, case, order)
+
+    async def activation_code(self, vendor: VendorId, serial: Serial) -> ActivationCode:
+        """The code for the cases that wait for a machine."""
+        from infra.wiring import open_backend
+
+        async with open_backend(self._settings) as backend:
+            return await backend.activation_code(vendor, serial)
 
     async def access_link(self, vendor: VendorId, serial: Serial) -> AccessLink:
         """The link for access data that are owed."""

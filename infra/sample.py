@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from pydantic import BaseModel
 
 from events.cases import DecisionOrder
 from events.errors import RefusalError
-from events.terms import ReportId, VendorId
+from events.terms import ReportId, Serial, VendorId
 from events.topics import dead_letters, inbox
 from infra.errors import Problem
 from infra.settings import Settings
@@ -119,6 +120,9 @@ def _since_start() -> float:
 
 
 async def _send(settings: Settings, sample: Sample, wave: int) -> None:
+    for row in sample.statements:
+        if row["wave"] == wave and row.get("by_code"):
+            row["event"]["data"] |= await _code(settings, sample.vendor, row["key"])
     async with AIOKafkaProducer(bootstrap_servers=settings.bootstrap, acks="all") as producer:
         sent = [
             await producer.send(
@@ -128,6 +132,14 @@ async def _send(settings: Settings, sample: Sample, wave: int) -> None:
             if row["wave"] == wave
         ]
         await asyncio.gather(*sent)
+
+
+async def _code(settings: Settings, vendor: VendorId, serial: str) -> dict[str, str]:
+    """The code that the desk gives to the holder of a machine that replaces another; fed again, none is needed."""
+    async with open_backend(settings) as backend:
+        with suppress(RefusalError):
+            return {"activation_code": (await backend.activation_code(vendor, Serial(serial))).code}
+    return {}
 
 
 async def _decide(settings: Settings, sample: Sample, wave: int) -> dict[str, str]:

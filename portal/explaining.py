@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from events.terms import Decision, Kind, Recovery, Undecided
+from events.terms import ActivationBy, Decision, Kind, Recovery, Undecided
 from portal.kinds import RECOVERIES
 from workflows.explanation import Chosen, Explanation, Supposed
 
@@ -71,6 +71,8 @@ def _then(found: Explanation) -> Iterator[str]:
     yield f"blocked: {', then '.join(ordered) or 'nothing'}"
     waits = f", {found.wait_hours} hours after the decision" if found.wait_hours else ""
     yield f"the holder gets {RECOVERIES[found.recovery]}{waits}"
+    if found.activation is ActivationBy.CODE:
+        yield "a machine is activated with a one-time code; `lostfound activation code` prints it"
     if found.recovery is Recovery.STOP_GAP:
         yield f"the stop-gap runs for {found.stop_gap_days} days; by then it must be back"
     elif found.watch_days:

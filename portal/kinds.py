@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from events.terms import LOSSES, Aim, Loss, Outcome, Recovery, Scope, Target, Watch
+from events.terms import LOSSES, ActivationBy, Aim, Loss, Outcome, Recovery, Scope, Target, Watch
 from workflows.case import STAYING, TRANSITIONS
 from workflows.policy import WATCH_DAYS, Rule
 
@@ -83,6 +83,13 @@ def _state(status: str | None) -> str:
     return "[*]" if status is None else status
 
 
+def _where(loss: Loss, scope: Scope) -> str:
+    """Where the replacement goes."""
+    target = loss.target(scope)
+    by_code = target is Target.ACTIVATION and Rule().activation_for(loss) is ActivationBy.CODE
+    return f"{TARGETS[target]}{', with a one-time code' if by_code else ''}"
+
+
 def document() -> str:
     """`docs/kinds.md`."""
     lines = ["# What can be lost, and what becomes of it", ""]
@@ -96,7 +103,7 @@ def document() -> str:
             aimed = f"{', then '.join(loss.measures)} of {AIMS[loss.aim(scope)]}" if loss.measures else "none"
             cells = (
                 *(loss.kind, f"`{loss.reason}`: {loss.meaning}", scope, RECOVERIES[loss.recovery]),
-                *(TARGETS[loss.target(scope)], aimed, WATCHES[loss.watch]),
+                *(_where(loss, scope), aimed, WATCHES[loss.watch]),
             )
             lines.append(f"| {' | '.join(cells)} |")
     lines += ["", "A rule of the vendor's policy may name other measures, delays and lengths.", ""]

@@ -17,7 +17,7 @@ from rich.table import Table
 from events.cases import DecisionOrder, DecisionTaken
 from events.errors import Code, RefusalError
 from events.inbox import LossStatement, Statement
-from events.licensing import AccessLink, Claim, SignInAnswer
+from events.licensing import AccessLink, ActivationCode, Claim, SignInAnswer
 from events.terms import CaseId, ContactId, Serial, VendorId
 from workflows.policy import Policy
 
@@ -58,6 +58,9 @@ class Ground(Protocol):
 
     async def adopt_policy(self, vendor: VendorId, policy: Policy) -> int:
         """Adopt a policy, and answer with its version; one that is in force already stays so."""
+
+    async def activation_code(self, vendor: VendorId, serial: Serial) -> ActivationCode:
+        """The code for the cases that wait for a machine, or `RefusalError`."""
 
     async def access_link(self, vendor: VendorId, serial: Serial) -> AccessLink:
         """The link for access data that are owed, or `RefusalError`."""

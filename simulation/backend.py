@@ -4,9 +4,11 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import cast
 from uuid import uuid5
 
+from activities.activation_code import Fetched, fetch, none_awaits, written
 from activities.answers import (
     ASSESS,
     BLOCK,
@@ -23,7 +25,17 @@ from activities.answers import (
     answer_again,
 )
 from activities.claims import digest
-from activities.judgement import Activation, Known, answer_of, facts_of, judge, renewed_at
+from activities.judgement import (
+    Activation,
+    Awaiting,
+    Known,
+    answer_of,
+    bound_already,
+    code_after,
+    facts_of,
+    judge,
+    renewed_at,
+)
 from activities.leases import expiry
 from activities.quota import Recovery as Recovered
 from activities.quota import allot, reserved
@@ -68,6 +80,7 @@ from events.licensing import (
     Withdrawal,
 )
 from events.terms import (
+    ActivationBy,
     Aim,
     CaseId,
     ContactId,
@@ -75,6 +88,7 @@ from events.terms import (
     LicenceId,
     Measure,
     MeasureState,
+    Reason,
     Recovery,
     Reporter,
     Role,
@@ -155,7 +169,7 @@ class MemoryBackend(Tables):
             of = self.cases[claimed]
             return Claim(key=of.key, received=received, closed=of.closed, tells=self._tells(of), answer="joined")
         key = CaseKey(vendor=self.vendor, case=case, serial=stated.serial)
-        self.cases[case] = Case(key, container.holder, stated.scope, container.generation, received)
+        self.cases[case] = Case(key, container.holder, stated.scope, container.generation, received, stated.reason)
         self.claims += [Claimed(name, generation, stated.serial, case) for name, generation in scope]
         return Claim(key=key, received=received, tells=self._tells(self.cases[case]), answer="opened")
 
@@ -316,6 +330,7 @@ class MemoryBackend(Tables):
             target = self._target(order, at)
             issued = self._issue(order, target, at) if target else None
         case.awaits, case.match = (None, None) if issued else (order.target, order.match)
+        case.activation = order.activation
         if issued is None:
             return NoTargetFound(at=at, tickets=tuple(dict.fromkeys(item.ticket for item in order.licences)))
         case.issued[order.full] = issued
@@ -387,6 +402,8 @@ class MemoryBackend(Tables):
     def _close(self, order: CloseOrder, at: datetime) -> Done:
         key, case = order.key, self.cases[order.key.case]
         case.closed, case.awaits = True, None
+        if (fetched := self.codes.get(key.serial)) and fetched.case_id == key.case:
+            self.codes[key.serial] = replace(fetched, case_id=None)
         self._keep(key, at)
         left = [one for one in self._of(key.case) if one.standing.state in OPEN]
         self._end(left, MeasureState.LIFTED if order.lift else MeasureState.UNCONFIRMABLE, at)
@@ -408,6 +425,21 @@ class MemoryBackend(Tables):
 
     # Contacts.
 
+    def activation_code(self, serial: Serial) -> str:
+        """The code by which a machine is bound for the cases that wait for one; the same until it is used."""
+        waiting = [
+            case.key.case
+            for case in self.cases.values()
+            if (case.key.serial, case.awaits, case.activation) == (serial, Target.ACTIVATION, ActivationBy.CODE)
+        ]
+        if not waiting:
+            raise none_awaits(serial)
+        self.codes[serial] = fetch(self.codes.get(serial), waiting)
+        return self._code(serial, self.codes[serial])
+
+    def _code(self, serial: Serial, fetched: Fetched) -> str:
+        return written(sha256(f"{self.vendor}/{serial}/{fetched.number}/{fetched.case_id}".encode()).digest())
+
     def contact(self, stated: ContactStatement, at: datetime) -> ContactAnswer:
         """Serve or refuse a container that reports in."""
         if known := self.contacts.get(stated.contact):
@@ -415,8 +447,10 @@ class MemoryBackend(Tables):
             return known
         container = self._container(stated.serial)
         judgement = judge(self._known(container, stated, at), stated)
-        if judgement.awaiting:
-            self.pending[judgement.awaiting.case] = stated.fingerprint or {}
+        for key in judgement.awaiting:
+            self.pending[key.case] = stated.fingerprint or {}
+        if fetched := code_after(self.codes.get(stated.serial), judgement):
+            self.codes[stated.serial] = fetched
         self.containers[stated.serial] = replace(container, last_contact=max(container.last_contact or at, at))
         renewed = [item for licence in judgement.served if (item := renewed_at(licence, at))]
         self.licences |= {item.licence: item for item in renewed}
@@ -508,6 +542,8 @@ class MemoryBackend(Tables):
             shown = self.pending.pop(key.case, None)
             if shown is None:
                 return None
+            if bound_already(lost, case.generation, shown):
+                return lost
             bound = self._raise(key, Activation(shown, key))
             activated = ContainerActivated(
                 serial=key.serial, generation=bound.generation, fingerprint=shown, case=key.case
@@ -592,14 +628,8 @@ class MemoryBackend(Tables):
             ),
             key=lambda one: (one.ordered, one.standing.case_id, one.standing.measure, one.standing.subject),
         )
-        awaiting = next(
-            (
-                (case.key, case.match)
-                for case in self.cases.values()
-                if case.key.serial == container.serial and case.awaits is Target.ACTIVATION
-            ),
-            None,
-        )
+        here = [case for case in self.cases.values() if case.key.serial == container.serial]
+        code = self.codes.get(container.serial)
         return Known(
             vendor=self.vendor,
             container=container,
@@ -611,5 +641,15 @@ class MemoryBackend(Tables):
             measures=tuple(one.standing for one in measures),
             superseded={name: key for name, key in self.superseded.items() if name[0] in presented},
             activations={g: one for (serial, g), one in self.activations.items() if serial == container.serial},
-            awaiting=awaiting,
+            stolen=tuple(
+                (case.key, case.generation)
+                for case in here
+                if case.reason is Reason.COMPUTER_STOLEN and not case.closed
+            ),
+            awaiting=tuple(
+                Awaiting(case.key, case.generation, case.match, case.activation, self.pending.get(case.key.case))
+                for case in here
+                if case.awaits is Target.ACTIVATION
+            ),
+            code=self._code(container.serial, code) if code and code.is_good else None,
         )

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import timedelta
 from random import Random
@@ -194,6 +195,10 @@ class _Vendor:
         if container.kind is Kind.ACT and self.random.random() < 0.6:
             machine = self.random.choice((container.serial, "another"))
             more |= {"how": Contact.ACTIVATION, "fingerprint": {"board": machine, "disk": machine}}
+            with suppress(RefusalError):
+                more["activation_code"] = self.world.activation_code(container.serial)
+        elif container.kind is Kind.ACT:
+            more |= {"generation": self.random.randint(1, container.generation)}
         elif container.kind is Kind.CLOUD:
             more |= {"how": Contact.SIGN_IN, "generation": self.random.randint(1, container.generation)}
         self.world.contact(self._next("C"), container.serial, **more)

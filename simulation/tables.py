@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from activities.activation_code import Fetched
 from activities.judgement import Activation
 from activities.measures import Standing
 from activities.rows import Container, Licence, unknown_container
@@ -22,6 +23,7 @@ from events.licensing import (
     Reservation,
 )
 from events.terms import (
+    ActivationBy,
     Aim,
     CaseId,
     ContactId,
@@ -32,6 +34,7 @@ from events.terms import (
     Measure,
     MeasureState,
     PotName,
+    Reason,
     Scope,
     Serial,
     Target,
@@ -65,9 +68,11 @@ class Case:
     scope: Scope
     generation: int
     received: datetime
+    reason: Reason
     closed: bool = False
     awaits: Target | None = None
     match: Match | None = None
+    activation: ActivationBy = ActivationBy.ANY
     refused: int = 0
     issued: dict[bool, Issued] = field(default_factory=dict)
     """What was issued first, and in full after a stop-gap."""
@@ -110,6 +115,7 @@ class Tables:
         self.measures: dict[tuple[CaseId, Measure, str], Ordered] = {}
         self.reservations: list[Reserved] = []
         self.activations: dict[tuple[Serial, int], Activation] = {}
+        self.codes: dict[Serial, Fetched] = {}
         self.pending: dict[CaseId, dict[str, str]] = {}
         self.access: dict[tuple[Serial, int], tuple[CaseId | None, bool]] = {}
         self.superseded: dict[tuple[LicenceId, int], CaseKey] = {}

@@ -121,6 +121,10 @@ class World:
         stated = ContactStatement.model_validate({"contact": contact, "serial": serial, "occurred": self.now} | more)
         return self._say(lambda: self._contact(stated))
 
+    def activation_code(self, serial: str) -> str:
+        """The code by which a machine is activated for the cases that wait for one. Raises RefusalError."""
+        return self.backend.activation_code(Serial(serial))
+
     def return_activation(self, contact: str, serial: str, generation: int) -> ReceiptAnswer:
         """The holder gives an activation back. Raises RefusalError."""
         return self._say(lambda: self._return(contact, Serial(serial), generation))

@@ -9,7 +9,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Final
 
-from events.terms import LOSSES, Loss, Mode, ProductId, Recovery, Undecided, Watch
+from events.terms import LOSSES, Kind, Loss, Measure, Mode, ProductId, Recovery, Undecided, Watch
 from workflows.limits import money
 from workflows.policy import Policy, Rule
 
@@ -34,6 +34,7 @@ class Contradicts(StrEnum):
     NEVER_CHOSEN = "never_chosen"
     NO_SUCH_LOSS = "no_such_loss"
     DELAY_LONGER_THAN_WATCH = "delay_longer_than_watch"
+    NOTHING_TO_WITHDRAW = "nothing_to_withdraw"
     DELAYS_OUT_OF_ORDER = "delays_out_of_order"
     NEVER_AUTOMATIC = "never_automatic"
     REPEATED_NAME = "repeated_name"
@@ -226,6 +227,14 @@ def _measures(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss]) -
     """Measures take effect in their order, each once."""
     measures, at = rule.measures or (), (*where, "measures")
     yield from _repeated([ordered.measure for ordered in measures], at)
+    cloud = next((loss for loss in losses if loss.kind is Kind.CLOUD and loss.measures), None)
+    for number, ordered in enumerate(measures):
+        if cloud and ordered.measure is Measure.WITHDRAWAL:
+            told = (
+                f"{{0}} is {ordered.measure}, but {{1}} is chosen for {cloud.kind} {cloud.reason} too, where nothing"
+                " can be removed; leave it out, or write a rule with other measures for kinds: [cloud]"
+            )
+            yield Contradiction(Contradicts.NOTHING_TO_WITHDRAW, told, ((*at, number), where))
     for number, (before, after) in enumerate(pairwise(measures), start=1):
         if after.delay_hours < before.delay_hours:
             told = (
@@ -259,6 +268,7 @@ def _no_effect(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss]) 
             "nothing is watched for so long",
         ),
         "stop_gap_days": (any(loss.recovery is Recovery.STOP_GAP for loss in losses), "there is no stop-gap"),
+        "activation": (any(loss.kind is Kind.ACT for loss in losses), "no machine is activated"),
         "match": (any(loss.recovery is Recovery.REISSUE for loss in losses), "no machine must be the same"),
     }
     for name, (used, why) in uses.items():

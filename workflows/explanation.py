@@ -8,6 +8,7 @@ from pydantic import Field
 from events.case_facts import BackendFacts, LicenceInScope, LossReported
 from events.licensing import MeasureToOrder, Reservation
 from events.terms import (
+    ActivationBy,
     Decision,
     EvidenceName,
     HolderId,
@@ -118,6 +119,8 @@ class Explanation(Value):
     quota: str | None
     measures: tuple[MeasureToOrder, ...]
     recovery: Recovery
+    activation: ActivationBy | None
+    """What a machine must bring to be activated; None where none is."""
     wait_hours: int
     stop_gap_days: int | None
     watch_days: int
@@ -149,6 +152,7 @@ def explain(policy: Policy, supposed: Supposed, received: Instant) -> Explanatio
         quota=_quota(rule, supposed),
         measures=rule.measures_for(loss),
         recovery=loss.recovery,
+        activation=rule.activation_for(loss) if loss.kind is Kind.ACT else None,
         wait_hours=rule.wait_hours,
         stop_gap_days=rule.stop_gap_days if loss.recovery is Recovery.STOP_GAP else None,
         watch_days=rule.watch_days_for(loss),

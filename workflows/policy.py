@@ -10,6 +10,7 @@ from events.licensing import MeasureToOrder, Reservation
 from events.terms import (
     RECOVERIES,
     SAME_HARDWARE,
+    ActivationBy,
     Cause,
     Decision,
     Kind,
@@ -31,6 +32,8 @@ from workflows.limits import CENTS_LIMIT, Found, Limits, Setting, Totals, value_
 
 STRICTNESS = (Mode.AUTOMATIC, Mode.HYBRID, Mode.MANUAL)
 WATCH_DAYS = {Watch.NONE: 0, Watch.SHORT: 30, Watch.LONG: 365}
+BY_CODE = (Reason.HARDWARE_REPLACED, Reason.COMPUTER_STOLEN)
+"""The losses after which a machine needs a code to be activated, where policy says nothing else."""
 RECOVERS = {
     Recovery.NEXT_GENERATION: "replaces a {reason} {kind}",
     Recovery.STOP_GAP: "bridges a {reason} {kind}",
@@ -156,6 +159,9 @@ class Rule(Setting):
     """The verdict that policy gives by itself when what was lost comes back."""
     match: Match = Match.MOST
     """How many factors of a machine's fingerprint must be as they were for it to count as the same hardware."""
+    activation: ActivationBy | None = None
+    """What a machine must bring to be activated for a case: the one-time `code`, or nothing (`any`); if not given,
+    `code` where the machine was stolen or replaced, else `any`."""
 
     @model_validator(mode="after")
     def _limits_go_with_hybrid(self) -> Self:
@@ -200,6 +206,11 @@ class Rule(Setting):
         if self.measures is not None and loss.measures:
             return self.measures
         return tuple(MeasureToOrder(measure=measure) for measure in loss.measures)
+
+    def activation_for(self, loss: Loss) -> ActivationBy:
+        """What a machine must bring to be activated for a loss."""
+        default = ActivationBy.CODE if loss.reason in BY_CODE else ActivationBy.ANY
+        return self.activation or default
 
     def watch_days_for(self, loss: Loss) -> int:
         """How long to watch after the replacement, in days."""

@@ -135,6 +135,7 @@ def issue_order(state: CaseState, key: CaseKey, policy: Policy) -> IssueOrder:
         recovery=loss.recovery,
         target=loss.target(state.report.scope),
         match=rule.match if loss.recovery is Recovery.REISSUE else None,
+        activation=rule.activation_for(loss),
         stop_gap_days=state.condition_days if state.condition_days else stop_gap,
         full=state.target is not None,
         number=state.material,

@@ -43,7 +43,8 @@ async def test_whoever_is_frozen_in_a_transaction_does_not_hold_a_container_for_
     stock: Stock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await stock.container("D-1", "L-1")
-    monkeypatch.setattr(wiring, "TRANSACTION_SECONDS", 1)
+    options = str(wiring.SESSION["options"]).replace(f"={wiring.TRANSACTION_SECONDS}s", "=1s")
+    monkeypatch.setitem(wiring.SESSION, "options", options)
     async with open_backend(stock.settings) as frozen:
         with suppress(psycopg.Error):  # it thaws, and learns that its transaction is over
             async with frozen._transaction() as tx:
@@ -274,7 +275,8 @@ async def test_a_reissue_takes_the_known_machine_only(stock: Stock) -> None:
     assert isinstance(still, NoTargetFound)
     assert same.awaiting == (order.key,)
     assert isinstance(issued, Issued)
-    assert not (await stock.contact("A-1", fingerprint=OLD, generation=1)).refused
+    assert not (await stock.contact("A-1", fingerprint={**OLD, "disk": "d9"}, generation=1)).refused
+    assert (await stock.contact("A-1", fingerprint=OLD, generation=2)).cases == (order.key,)
 
 
 async def test_a_returned_activation_gets_one_receipt_and_is_not_renewed(stock: Stock) -> None:

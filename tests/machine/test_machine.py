@@ -201,6 +201,24 @@ class LossMachine(RuleBasedStateMachine):
             evidence=("police_report",) if evidence else (),
         )
 
+    @rule(several=st.lists(st.sampled_from(["hardware_replaced", "computer_stolen", "same_hardware"]), min_size=2))
+    def report_each_licence_of_an_act(self, several: list[str]) -> None:
+        """Cases on one container that wait for a machine at the same time."""
+        held = [one.name for one in self.oracle.licences.values() if one.serial == "A-1"]
+        for name, reason in zip(held, several, strict=False):
+            self.tick()
+            self.state_loss(
+                report=self.number("R"),
+                serial="A-1",
+                kind="act",
+                reason=reason,
+                by=BACK_OFFICE,
+                scope="licences",
+                names=(name,),
+                occurred=self.world.now,
+                evidence=("police_report",),
+            )
+
     @rule(reason=SOME)
     @precondition(lambda self: any(case.target for case in self.open_cases()))
     def report_the_replacement_lost(self, reason: int) -> None:
@@ -407,11 +425,20 @@ class LossMachine(RuleBasedStateMachine):
         presents=st.sampled_from(["nothing", "held", "former", "later", "elsewhere"]),
         machine=st.sampled_from([None, 0, 1, 2, 3]),
         activation=st.booleans(),
+        code=st.sampled_from([None, "right", "right", "wrong"]),
         confirms=st.booleans(),
         hours=st.sampled_from([0, 0, 1000]),
     )
     def contact(
-        self, serial: str, shown: str, presents: str, machine: int | None, activation: bool, confirms: bool, hours: int
+        self,
+        serial: str,
+        shown: str,
+        presents: str,
+        machine: int | None,
+        activation: bool,
+        code: str | None,
+        confirms: bool,
+        hours: int,
     ) -> None:
         self.tick()
         container = self.oracle.containers[serial]
@@ -436,7 +463,16 @@ class LossMachine(RuleBasedStateMachine):
             "activation" if activates else "check_in",
             confirms,
             hours,
+            code,
         )
+
+    def code(self, serial: str) -> str | None:
+        """The activation code of a container, if one is to be had."""
+        codes: list[str] = []
+        refusal = self.refused(lambda: codes.append(self.world.activation_code(serial)))
+        must(refusal is None or refusal.code == "no_case", f"the code of {serial} is refused with {refusal}")
+        self.oracle.fetch_code(serial, codes[0] if codes else None)
+        return codes[0] if codes else None
 
     def machine(self, number: int) -> dict[str, str]:
         if number < len(MACHINES):
@@ -453,41 +489,48 @@ class LossMachine(RuleBasedStateMachine):
         how: str,
         confirms: bool,
         hours: int = 0,
+        code: str | None = None,
     ) -> None:
         number = self.number("C")
         occurred = self.world.now - timedelta(hours=hours)
         activates = how == "activation"
         sees = self.oracle.sees(serial, generation, presented, fingerprint, how)
-        awaits = self.oracle.awaits(serial, fingerprint or {}) if activates else None
+        awaits = self.oracle.awaits(serial, fingerprint or {}) if activates and self.kinds[serial] == "act" else []
         answers: list[Any] = []
+        brought = "00000-00000" if activates and code == "wrong" else None
+        if activates and code == "right" and self.kinds[serial] == "act":
+            brought = self.code(serial)
         more: dict[str, Any] = {"how": how, "confirms": confirms, "occurred": occurred}
         more["licences"] = [{"licence": name, "generation": number} for name, number in presented]
         more |= {"generation": generation} if generation else {}
         more |= {"fingerprint": fingerprint} if fingerprint else {}
+        more |= {"activation_code": brought} if brought else {}
         refusal = self.refused(lambda: answers.append(self.world.contact(number, serial, **more)))
         if (activates and self.kinds[serial] != "act") or (sees is None and not awaits):
             codes = ("kind_mismatch", "generation_conflict", "unknown_licence")
             if refusal is None:  # it was refused or served by its container alone, before its licences were looked at
                 must(sees is None and answers[0].refused, f"{number} makes no sense, and is served")
-                self.after_contact(number, serial, answers[0], None, fingerprint, occurred)
+                self.after_contact(number, serial, answers[0], [], fingerprint, occurred)
                 return
             must(refusal.code in codes, f"{number} makes no sense, and is refused with {refusal.code}")
             return
         must(refusal is None, f"{number} is refused with {refusal}")
         answer = answers[0]
-        if awaits or (answer.awaiting and activates):
-            must(
-                awaits and [key.case for key in answer.awaiting] == [awaits.name],
-                f"{number} activates for {answer.awaiting}",
-            )
+        if awaits and (denied := self.oracle.refuses_code(serial, awaits, fingerprint or {}, brought)):
+            said = (answer.code, answer.cases, answer.awaiting, answer.files)
+            must(said == (denied, (), (), ()), f"{number} is answered with {said}, and must be refused with {denied}")
+            awaits = []
+        elif awaits or answer.awaiting:
+            named = {key.case for key in answer.awaiting}
+            must(named == {case.name for case in awaits}, f"{number} activates for {named}, and not for {awaits}")
             must(not answer.refused, f"the activation {number} is refused")
         elif sees is not None:
-            refused, cases = sees
+            refused, cases, judged = sees
             must(answer.refused == refused, f"{number} is {'not ' if refused else ''}refused: {answer}")
             named = {key.case for key in answer.cases}
             must(named <= cases, f"{number} is a sighting for {named}, and may only be one for {cases}")
             if not activates and not presented:
-                whole = {one for one in cases if self.stands_against(one, serial, generation)}
+                whole = {one for one in cases if self.stands_against(one, serial, judged)}
                 must(whole <= named, f"{number} is no sighting for {whole - named}")
             held = {one.name for one in self.oracle.licences.values() if one.serial == serial}
             must(set(answer.files) <= held, f"{number} gets files of what {serial} does not hold")
@@ -497,13 +540,12 @@ class LossMachine(RuleBasedStateMachine):
             must(fingerprint or not (whole and answer.files), f"{serial} is blocked and gets files")
         self.after_contact(number, serial, answer, awaits, fingerprint, occurred)
 
-    def stands_against(self, case: str, serial: str, generation: int | None) -> bool:
-        shown = generation or self.oracle.containers[serial].generation
+    def stands_against(self, case: str, serial: str, shown: int | None) -> bool:
         aim = "access_data" if self.kinds[serial] == "cloud" else "container"
         return case in self.oracle.is_blocked(f"{aim}/{serial}/{shown}", self.oracle.now)
 
     def after_contact(
-        self, number: str, serial: str, answer: Any, awaits: Case | None, fingerprint: Any, occurred: Any
+        self, number: str, serial: str, answer: Any, awaits: list[Case], fingerprint: Any, occurred: Any
     ) -> None:
         def oracle() -> None:
             confirmed = self.adopt_measures(serial)
@@ -511,8 +553,9 @@ class LossMachine(RuleBasedStateMachine):
                 self.oracle.contact(number, serial)
             for key in answer.cases:
                 self.oracle.sight(self.oracle.cases[key.case], f"contact/{number}", "sighting", occurred)
-            if awaits and awaits.activates:
-                self.oracle.bind(awaits, fingerprint)
+            for case in awaits:
+                if case.activates:
+                    self.oracle.bind(case, fingerprint)
             for name in dict.fromkeys([*confirmed, *(key.case for key in answer.settled)]):
                 self.oracle.confirm(self.oracle.cases[name])
 
@@ -655,7 +698,8 @@ class LossMachine(RuleBasedStateMachine):
                 self.register(serial, "dongle", case.holder)
             case "awaiting_target" if case.kind == "act":
                 machine = self.machine(3 if case.row.recovery == "next" else 0)
-                self.report_in(case.serial, None, [], machine, "activation", False)
+                code = ("right", "right", "wrong", None)[which % 4]
+                self.report_in(case.serial, None, [], machine, "activation", False, code=code)
             case "awaiting_target":
                 self.set_access(case.serial)
             case "watching" if case.owes and which % 3 == 0 and not case.replacement_lost:

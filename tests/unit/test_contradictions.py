@@ -151,6 +151,7 @@ def test_a_contradiction_is_told_of_the_settings_that_it_is_about(
         "supervisors: [ann]\n"
         "rules: [{mode: hybrid, limits: {licence_older_than_days: 5, licence_younger_than_days: 5}}]",
         "rules: [{reasons: [damaged], stop_gap_days: 5}, {kinds: [act], match: all}]",
+        "rules: [{measures: [withdrawal]}, {kinds: [cloud]}, {kinds: [act], activation: any}]",
     ],
 )
 def test_on_the_border_nothing_contradicts(text: str) -> None:

@@ -44,6 +44,10 @@ ELSEWHERE = {
     Code.BLOCKED,
     Code.SUPERSEDED,
     Code.FINGERPRINT_MISMATCH,
+    Code.MACHINE_STOLEN,
+    Code.GENERATION_MISSING,
+    Code.ACTIVATION_CODE_MISSING,
+    Code.ACTIVATION_CODE_WRONG,
 }
 """Codes that no inbox record can get."""
 

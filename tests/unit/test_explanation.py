@@ -70,6 +70,13 @@ def run(file: str, *words: str, code: int = 0) -> str:
             ],
         ),
         (
+            "--kind act --reason computer_stolen",
+            [
+                "An act is reported computer stolen: policy decides by itself.",
+                "  a machine is activated with a one-time code; `lostfound activation code` prints it",
+            ],
+        ),
+        (
             "--kind dongle --reason lost --used 2",
             [
                 "A dongle is reported lost: a supervisor decides.",

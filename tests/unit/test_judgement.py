@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from activities.judgement import (
     RETURNED,
     Activation,
+    Awaiting,
     Judgement,
     Known,
     Refused,
     answer_of,
+    bound_already,
     facts_of,
     judge,
     renewed_at,
@@ -24,7 +26,7 @@ from activities.rows import Container, Licence
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import ContactStatement
 from events.licensing import CaseKey
-from events.terms import Aim, Contact, Interval, Kind, Lease, Match, Measure, MeasureState, Unit, subject
+from events.terms import ActivationBy, Aim, Contact, Interval, Kind, Lease, Match, Measure, MeasureState, Unit, subject
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CASE, OTHER = (CaseKey(vendor="acme", case=name, serial="3-1") for name in ("case-1", "case-2"))
@@ -61,7 +63,7 @@ def known(*licences: Licence, measures: tuple[Standing, ...] = (), **more: Any) 
     plain = {"serial": "3-1", "kind": Kind.DONGLE, "generation": 1, "fingerprint": None, "returned": 0}
     given = plain | {name: more.pop(name) for name in names if name in more}
     container = Container(holder="h-1", licences=len(licences), last_contact=None, **given)
-    others = {"superseded": {}, "activations": {}, "awaiting": None} | more
+    others = {"superseded": {}, "activations": {}} | more
     return Known("acme", container, {one.licence: one for one in licences}, measures, **others)
 
 
@@ -224,8 +226,7 @@ def test_an_activation_that_was_superseded_is_refused_but_not_on_the_machine_of_
     assert judge(act(activations={}), contact(generation=1)).refused == Refused(Code.SUPERSEDED)
     assert judge(act(), contact(generation=1, fingerprint=OTHER_MACHINE)).refused is not None
     assert judge(act(), contact(generation=1, fingerprint=MACHINE)).refused is None
-    assert judge(act(fingerprint=None), contact(generation=1, fingerprint=MACHINE)).refused is not None
-    assert judge(act(), contact()).refused is judge(act(), contact(generation=2)).refused is None
+    assert judge(act(), contact(generation=2)).refused is None
 
 
 def test_an_activation_that_was_given_back_is_refused_and_is_no_sighting() -> None:
@@ -264,6 +265,7 @@ def test_a_machine_that_it_was_bound_to_before_is_refused_as_superseded_and_any_
     assert judge(act(), activation(OTHER_MACHINE)).refused == Refused(Code.SUPERSEDED, (CASE,))
     assert other == Judgement(refused=Refused(Code.FINGERPRINT_MISMATCH))
     assert judge(act(activations={}), activation(OTHER_MACHINE)) == other
+    assert judge(act(), activation({"board": "b1", "disk": "d2", "nic": "n9"})) == other
     assert judge(act(fingerprint=None, activations={}), activation(MACHINE)) == other
 
 
@@ -288,17 +290,206 @@ def test_of_the_former_machines_the_last_counts() -> None:
 def test_a_case_that_waits_for_a_machine_gets_one_that_is_as_it_asks(
     match: Match | None, shown: dict[str, str], bound: bool
 ) -> None:
-    judgement = judge(act(awaiting=(CASE, match)), activation(shown))
+    waiting = act(generation=1, awaiting=(Awaiting(CASE, 1, match),), activations={1: Activation(MACHINE, None)})
+    judgement = judge(waiting, activation(shown))
 
-    assert (judgement == Judgement(awaiting=CASE)) is bound
+    assert (judgement == Judgement(awaiting=(CASE,))) is bound
 
 
 def test_a_case_that_waits_for_the_same_machine_gets_no_other() -> None:
     mismatch = Judgement(refused=Refused(Code.FINGERPRINT_MISMATCH))
 
-    assert judge(act(awaiting=(CASE, Match.ALL)), activation(MACHINE | {"nic": "n9"})) == mismatch
-    assert judge(act(awaiting=(CASE, Match.ANY), fingerprint=None), activation(MACHINE)) == mismatch
-    assert judge(act(awaiting=(CASE, None), fingerprint=None), activation(MACHINE)) == Judgement(awaiting=CASE)
+    def waiting(match: Match | None, **more: Any) -> Known:
+        return act(awaiting=(Awaiting(CASE, 2, match),), **more)
+
+    unbound: dict[str, Any] = {"fingerprint": None, "activations": {}}
+    assert judge(waiting(Match.ALL), activation(MACHINE | {"nic": "n9"})) == mismatch
+    assert judge(waiting(Match.ALL), activation(OTHER_MACHINE)).refused == Refused(Code.SUPERSEDED, (CASE,))
+    assert judge(waiting(Match.ANY, **unbound), activation(MACHINE)) == mismatch
+    assert judge(waiting(None, **unbound), activation(MACHINE)) == Judgement(awaiting=(CASE,))
+
+
+def test_one_activation_serves_all_cases_that_wait_for_one() -> None:
+    first, second = Awaiting(CASE, 2), Awaiting(OTHER, 2)
+    later = Awaiting(OTHER, 1)  # the container was bound to the current machine after that case claimed it
+
+    assert judge(act(awaiting=(first, second)), activation({"board": "b3"})).awaiting == (CASE, OTHER)
+    assert judge(act(awaiting=(later,)), activation(MACHINE)).awaiting == (OTHER,)
+
+
+def test_a_container_is_bound_once_to_a_machine_for_all_cases_that_waited() -> None:
+    container = act().container
+
+    assert bound_already(container, 1, MACHINE)
+    assert not bound_already(container, 2, MACHINE)
+    assert not bound_already(container, 1, OTHER_MACHINE)
+
+
+# A machine that an open case calls stolen.
+
+THIEF = {"board": "b1", "disk": "d1", "nic": "n9"}
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"how": Contact.ACTIVATION},
+        {"how": Contact.ACTIVATION, "activation_code": "7K3QF-M02ZT"},
+        {"generation": 1},
+        {"generation": 2},
+        {"generation": 9},
+        {},
+    ],
+)
+@pytest.mark.parametrize("machine", [MACHINE, THIEF])
+def test_a_machine_that_an_open_case_calls_stolen_is_a_sighting_whatever_it_shows(
+    machine: dict[str, str], stated: dict[str, Any]
+) -> None:
+    stolen = act(
+        generation=1,
+        activations={1: Activation(MACHINE, None)},
+        stolen=((CASE, 1),),
+        awaiting=(Awaiting(CASE, 1, None, ActivationBy.CODE),),
+        code="7K3QF-M02ZT",
+        measures=(BLOCKED,),
+    )
+    replaced = act(
+        fingerprint=OTHER_MACHINE,
+        activations={1: Activation(MACHINE, None), 2: Activation(OTHER_MACHINE, CASE)},
+        stolen=((CASE, 1),),
+    )
+    shown = contact(("L-9", 3), fingerprint=machine, **stated)
+
+    assert judge(stolen, shown).refused == Refused(Code.BLOCKED, (CASE,))
+    assert judge(stolen, shown).confirmed == (BLOCKED,)
+    assert judge(replace(stolen, measures=()), shown).refused == Refused(Code.MACHINE_STOLEN, (CASE,))
+    assert judge(replaced, shown).refused == Refused(Code.SUPERSEDED, (CASE,))
+    assert judge(replaced, shown).served == judge(stolen, shown).served == ()
+
+
+def test_the_holders_new_machine_is_no_stolen_one_however_like_it_it_is() -> None:
+    twin = MACHINE | {"nic": "n2"}
+    bound = {1: Activation(MACHINE, None), 2: Activation(twin, CASE)}
+    replaced = act(fingerprint=twin, activations=bound, stolen=((CASE, 1),))
+
+    assert judge(replaced, contact(fingerprint=twin)).refused is None
+    assert judge(replaced, contact(fingerprint=THIEF)).refused == Refused(Code.SUPERSEDED, (CASE,))
+
+
+def test_a_machine_that_was_stolen_is_refused_with_what_is_blocked_in_the_container() -> None:
+    of_licence = replace(BLACKLISTED, state=MeasureState.ORDERED)
+    stolen = act(generation=1, activations={}, stolen=((OTHER, 1),), measures=(of_licence,))
+    judgement = judge(stolen, contact(fingerprint=MACHINE))
+
+    assert judgement.refused == Refused(Code.BLOCKED, (OTHER, CASE))
+    assert judgement.told == judgement.confirmed == (of_licence,)
+
+
+# Whose a fingerprint is.
+
+
+@pytest.mark.parametrize(
+    ("shown", "refused"),
+    [
+        (MACHINE, None),
+        (MACHINE | {"nic": "n9"}, None),
+        (MACHINE | {"disk": "d0"}, Refused(Code.SUPERSEDED, (CASE,))),  # nothing but the disk tells the two apart
+        ({"board": "b1", "nic": "n1"}, Refused(Code.SUPERSEDED, (CASE,))),
+        ({"board": "b1", "nic": "n1", "disk": "d7"}, Refused(Code.SUPERSEDED, (CASE,))),
+        ({"board": "b7"}, Refused(Code.FINGERPRINT_MISMATCH)),
+    ],
+)
+def test_a_fingerprint_belongs_to_the_machine_that_it_matches_best_and_on_a_tie_to_the_superseded_one(
+    shown: dict[str, str], refused: Refused | None
+) -> None:
+    former = {1: Activation(MACHINE | {"disk": "d0"}, None), 2: Activation(MACHINE, CASE)}
+    bound = act(activations=former)
+
+    assert judge(bound, contact(fingerprint=shown)).refused == refused
+    assert judge(bound, activation(shown)).refused == refused
+
+
+def test_a_machine_that_the_container_was_bound_to_again_is_the_current_one() -> None:
+    again = {1: Activation(MACHINE, None), 2: Activation(OTHER_MACHINE, OTHER), 3: Activation(MACHINE, CASE)}
+    bound = act(generation=3, activations=again)
+
+    assert judge(bound, contact(fingerprint=MACHINE, generation=1)).refused is None
+    assert judge(bound, contact(fingerprint=OTHER_MACHINE)).refused == Refused(Code.SUPERSEDED, (CASE,))
+
+
+def test_a_superseded_machine_that_names_the_current_generation_is_refused_all_the_same() -> None:
+    assert judge(act(), contact(fingerprint=OTHER_MACHINE, generation=2)).refused == Refused(Code.SUPERSEDED, (CASE,))
+
+
+# Which generation a contact is of.
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_above_the_first_generation_an_act_or_cloud_container_names_its_own(kind: Kind) -> None:
+    missing = Judgement(refused=Refused(Code.GENERATION_MISSING))
+    first, second = ({"kind": kind, "generation": number, "fingerprint": None} for number in (1, 2))
+
+    assert judge(known(**first), contact()).refused is None
+    assert judge(known(**second), contact(generation=2)).refused is None
+    assert judge(known(**second), contact()) == (Judgement() if kind is Kind.DONGLE else missing)
+
+
+def test_above_the_first_generation_a_machine_is_known_by_its_fingerprint() -> None:
+    unknown = judge(act(), contact(fingerprint={"board": "b3"}))
+
+    assert judge(act(), contact(fingerprint=MACHINE)).refused is None
+    assert unknown == Judgement(refused=Refused(Code.FINGERPRINT_MISMATCH))
+    assert judge(act(generation=1), contact(fingerprint={"board": "b3"})).refused is None
+
+
+# Activation codes.
+
+GOOD = "7K3QF-M02ZT"
+
+
+def with_code(*awaiting: Awaiting, code: str | None = GOOD) -> Known:
+    waiting = awaiting or (Awaiting(CASE, 2, None, ActivationBy.CODE),)
+    return act(awaiting=waiting, code=code)
+
+
+@pytest.mark.parametrize("typed", [GOOD, "7k3qf m02zt", "7K3QFMO2ZT", " 7K3QF--M02ZT "])
+def test_a_machine_is_bound_with_the_right_code_however_it_is_typed(typed: str) -> None:
+    stated = contact(how=Contact.ACTIVATION, fingerprint={"board": "b3"}, activation_code=typed)
+
+    assert judge(with_code(), stated) == Judgement(awaiting=(CASE,), spends_code=True)
+
+
+@pytest.mark.parametrize("code", [GOOD, None])
+def test_without_a_code_or_with_a_wrong_one_a_machine_is_refused_and_is_no_sighting(code: str | None) -> None:
+    def tried(**more: Any) -> Judgement:
+        return judge(with_code(code=code), contact(how=Contact.ACTIVATION, fingerprint={"board": "b3"}, **more))
+
+    assert tried() == Judgement(refused=Refused(Code.ACTIVATION_CODE_MISSING))
+    assert tried(activation_code="7K3QF-M02ZS") == Judgement(refused=Refused(Code.ACTIVATION_CODE_WRONG))
+    assert tried(activation_code="ſé\U0001d7d8") == Judgement(refused=Refused(Code.ACTIVATION_CODE_WRONG))
+    assert (tried(activation_code=GOOD).refused is None) is (code is not None)
+
+
+def test_a_machine_that_was_accepted_with_a_code_may_ask_again_and_no_other_comes_between() -> None:
+    new = {"board": "b3"}
+    waiting = with_code(Awaiting(CASE, 2, None, ActivationBy.CODE, shown=new), code=None)
+
+    assert judge(waiting, activation(new)) == Judgement(awaiting=(CASE,))
+    assert judge(waiting, activation({"board": "b4"})).refused == Refused(Code.ACTIVATION_CODE_MISSING)
+
+
+def test_of_several_cases_that_wait_one_that_asks_for_a_code_asks_for_all() -> None:
+    waiting = with_code(Awaiting(CASE, 2), Awaiting(OTHER, 2, None, ActivationBy.CODE))
+    stated = contact(how=Contact.ACTIVATION, fingerprint={"board": "b3"}, activation_code=GOOD)
+
+    assert judge(waiting, activation({"board": "b3"})).refused == Refused(Code.ACTIVATION_CODE_MISSING)
+    assert judge(waiting, stated) == Judgement(awaiting=(CASE, OTHER), spends_code=True)
+
+
+def test_no_code_is_written_where_somebody_could_read_it() -> None:
+    stated = contact(how=Contact.ACTIVATION, fingerprint={"board": "b3"}, activation_code=GOOD)
+
+    assert GOOD not in f"{stated!r} {stated} {stated.model_dump_json()} {with_code()!r}"
 
 
 # What comes of it.
@@ -324,7 +515,7 @@ def test_the_answer_says_what_is_ordered_but_no_removal_that_was_just_confirmed(
         refused=Refused(Code.BLOCKED, (CASE,)), told=(WITHDRAWN, BLOCKED), confirmed=(WITHDRAWN, BLOCKED)
     )
     answer = answer_of(refused, (), (3,), (OTHER,))
-    good = answer_of(Judgement(awaiting=CASE), ("a file",), (), ())
+    good = answer_of(Judgement(awaiting=(CASE,)), ("a file",), (), ())
 
     assert answer.model_dump() == {
         "refused": True,
@@ -385,6 +576,12 @@ def standing(draw: st.DrawFn) -> Standing:
     return Standing(draw(CASES).case, kind, subject(aim, name, draw(SMALL)), draw(SERIALS), state)
 
 
+def waiting_cases() -> st.SearchStrategy[Awaiting]:
+    """A case that waits for a machine."""
+    match, by = st.none() | st.sampled_from(Match), st.sampled_from(ActivationBy)
+    return st.builds(Awaiting, CASES, SMALL, match, by, st.none() | MACHINES)
+
+
 @st.composite
 def anything_known(draw: st.DrawFn) -> Known:
     """What the backend may know of the container 3-1."""
@@ -398,7 +595,9 @@ def anything_known(draw: st.DrawFn) -> Known:
         returned=draw(st.integers(0, 3)),
         superseded=draw(st.dictionaries(st.tuples(LICENCES, SMALL), CASES)),
         activations=draw(st.dictionaries(SMALL, st.builds(Activation, MACHINES, st.none() | CASES))),
-        awaiting=draw(st.none() | st.tuples(CASES, st.none() | st.sampled_from(Match))),
+        stolen=tuple(draw(st.lists(st.tuples(CASES, SMALL), max_size=2))),
+        awaiting=tuple(draw(st.lists(waiting_cases(), max_size=2))),
+        code=draw(st.none() | st.just(GOOD)),
     )
 
 
@@ -412,6 +611,7 @@ def any_contact(draw: st.DrawFn) -> ContactStatement:
         generation=draw(st.none() | SMALL),
         fingerprint=draw(MACHINES if how is Contact.ACTIVATION else st.none() | MACHINES),
         confirms=draw(st.booleans()),
+        activation_code=draw(st.none() | st.just(GOOD) | st.text(min_size=1, max_size=64)),
     )
 
 

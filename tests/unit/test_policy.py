@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from events.licensing import Reservation
-from events.terms import LOSSES, Decision, Kind, Loss, Mode, QuotaSubject, Reason, Watch
+from events.terms import LOSSES, ActivationBy, Decision, Kind, Loss, Mode, QuotaSubject, Reason, Watch
 from tests.unit.facts import NOW, facts, licence, report
 from workflows.limits import Limits
 from workflows.policy import STRICTNESS, Policy, Quota, Rule, decide_report, loss_of, quota_to_reserve
@@ -262,3 +262,17 @@ def test_the_reasons_of_several_rules_are_told_once() -> None:
     assert decide_report(report(), facts(), POLICY, None).reasons == (
         "container 3-1 holds no licence that could be replaced",
     )
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: f"{loss.kind} {loss.reason}")
+def test_a_machine_needs_a_code_by_default_where_the_one_before_was_stolen_or_replaced(loss: Loss) -> None:
+    by_code = loss.reason in (Reason.COMPUTER_STOLEN, Reason.HARDWARE_REPLACED)
+
+    assert Rule().activation_for(loss) == (ActivationBy.CODE if by_code else ActivationBy.ANY)
+    assert {Rule(activation=by).activation_for(loss) for by in ActivationBy} == set(ActivationBy)
+
+
+def test_a_policy_that_names_a_withdrawal_for_a_cloud_container_still_reads() -> None:
+    stored = {"rules": [{"kinds": ["cloud"], "measures": ["withdrawal"]}]}
+
+    assert Policy.model_validate(stored).rules[0].measures is not None

@@ -153,6 +153,9 @@ BAD: list[tuple[str, str, tuple[int, int]]] = [
     ("rules: [{measures: [blacklisting, blacklisting]}]", Contradicts.REPEATED_NAME, (1, 35)),
     ("rules: [{kinds: [cloud], reasons: [forgotten], watch_days: 5}]", Contradicts.NO_EFFECT, (1, 48)),
     ("rules: [{kinds: [dongle], match: all}]", Contradicts.NO_EFFECT, (1, 27)),
+    ("rules: [{kinds: [dongle, cloud], activation: code}]", Contradicts.NO_EFFECT, (1, 34)),
+    ("rules: [{kinds: [cloud], measures: [blacklisting, withdrawal]}]", Contradicts.NOTHING_TO_WITHDRAW, (1, 51)),
+    ("rules: [{measures: [withdrawal]}]", Contradicts.NOTHING_TO_WITHDRAW, (1, 21)),
 ]
 
 

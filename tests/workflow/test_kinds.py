@@ -140,8 +140,12 @@ class Journey:
             await bench.until(self.key, Status.WATCHING)
 
     async def activate(self, fingerprint: dict[str, str]) -> None:
-        """A machine activates the container."""
-        await self.bench.take(self._contact("activation", how=Contact.ACTIVATION, fingerprint=fingerprint))
+        """A machine activates the container, with a code where its case asks for one."""
+        by_code = {}
+        if self.loss.recovery is not Recovery.REISSUE:
+            code = await self.bench.backend.activation_code(self.bench.vendor, Serial(self.serial))
+            by_code = {"activation_code": code.code}
+        await self.bench.take(self._contact("activation", how=Contact.ACTIVATION, fingerprint=fingerprint, **by_code))
 
     async def sight(self) -> None:
         """The lost thing itself reports in."""

@@ -19,7 +19,21 @@ from events.inbox import (
     LicenceStatement,
 )
 from events.licensing import CaseKey
-from events.terms import Action, Cause, Contact, Kind, Mode, Outcome, Reason, Reporter, Role, Status, Undecided, Verdict
+from events.terms import (
+    Action,
+    Cause,
+    Contact,
+    Kind,
+    Mode,
+    Outcome,
+    Reason,
+    Reporter,
+    Role,
+    Serial,
+    Status,
+    Undecided,
+    Verdict,
+)
 from portal.cases import TemporalCases
 from tests.workflow.bench import Bench, eventually
 from workflows.limits import Limits
@@ -99,7 +113,8 @@ async def test_once_the_old_activation_is_given_back_nothing_is_left_to_watch_fo
     )
     key = await bench.report("R-1", "A-1", kind=Kind.ACT, reason=Reason.HARDWARE_REPLACED)
     await bench.until(key, Status.AWAITING_TARGET)
-    moved = {"how": Contact.ACTIVATION, "fingerprint": new, "occurred": datetime.now(UTC)}
+    code = (await bench.backend.activation_code(bench.vendor, Serial("A-1"))).code
+    moved = {"how": Contact.ACTIVATION, "fingerprint": new, "activation_code": code, "occurred": datetime.now(UTC)}
     await bench.take(ContactStatement.model_validate({"contact": "C-1", "serial": "A-1", **moved}))
     await bench.until(key, Status.WATCHING)
 

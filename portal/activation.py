@@ -1,0 +1,32 @@
+"""The command that prints the code by which a machine is activated."""
+
+import asyncio
+from collections.abc import Callable
+
+import typer
+
+from events.terms import Serial
+from portal.terminal import AsJson, Ground, OfVendor, print_json, refusals, vendor_named
+
+
+def commands(ground: Callable[[], Ground]) -> typer.Typer:
+    """The group `activation`."""
+    app = typer.Typer(no_args_is_help=True, help="Activations of act containers.")
+
+    @app.callback()
+    def _group() -> None:
+        """A group, though it has one command."""
+
+    @app.command("code")
+    def code(serial: str, vendor: OfVendor = None, as_json: AsJson = False) -> None:
+        """Print the one-time code by which a machine is activated for the case that waits for one."""
+        with refusals():
+            found = asyncio.run(ground().activation_code(vendor_named(ground(), vendor), Serial(serial)))
+            if as_json:
+                print_json(found)
+                return
+            typer.echo(found.code)
+            left = "1 wrong try" if found.tries_left == 1 else f"{found.tries_left} wrong tries"
+            typer.echo(f"Good once, for {left}; give it to the holder of {serial} alone.", err=True)
+
+    return app

@@ -1,0 +1,192 @@
+"""Activations on a real PostgreSQL: which machine a container is bound to, with which code, and for which cases."""
+
+from typing import Any
+
+import pytest
+
+from activities.activation_code import TRIES
+from events.backend_facts import ContactRefused, ContainerActivated, LicenceIssued
+from events.errors import Code, RefusalError
+from events.licensing import CloseOrder, Issued, IssueOrder, NoTargetFound
+from events.terms import ActivationBy, Kind, Reason
+from tests.integration.stock import NEW, OLD, Stock
+
+pytestmark = pytest.mark.integration
+
+BY_CODE = {"activation": ActivationBy.CODE}
+THIEF = {**OLD, "disk": "d9"}
+OTHER = {"board": "b7", "disk": "d7", "cpu": "c7"}
+
+
+async def awaiting(stock: Stock, *licences: str, reason: Reason = Reason.COMPUTER_STOLEN, **more: Any) -> IssueOrder:
+    """A loss of A-1 that is blocked and waits for a machine."""
+    order = await stock.lost("A-1", *licences, kind=Kind.ACT, reason=reason, **{**BY_CODE, **more})
+    assert isinstance(await stock.backend.issue(order), NoTargetFound)
+    return order
+
+
+async def code(stock: Stock) -> str:
+    return (await stock.backend.activation_code(stock.vendor, "A-1")).code
+
+
+async def test_a_stolen_machine_gets_no_replacement_and_the_holders_new_one_does(stock: Stock) -> None:
+    await stock.container("A-1", "L-1", kind=Kind.ACT)
+    order = await awaiting(stock)
+    right = await code(stock)
+
+    stolen = [
+        await stock.activate("A-1", THIEF),
+        await stock.activate("A-1", THIEF, activation_code=right),
+        await stock.contact("A-1", ("L-9", 5), fingerprint=THIEF, generation=9),
+    ]
+    asked = await stock.activate("A-1", NEW, activation_code=right)
+    issued = await stock.backend.issue(order)
+    later = await stock.contact("A-1", fingerprint=THIEF, generation=2)
+
+    assert [(one.code, one.cases, one.awaiting, one.files) for one in stolen] == [
+        (Code.BLOCKED, (order.key,), (), ())
+    ] * 3
+    assert (asked.refused, asked.awaiting) == (False, (order.key,))
+    assert isinstance(issued, Issued)
+    assert [fact.fingerprint for fact in await stock.facts(ContainerActivated)] == [NEW]
+    assert (later.code, later.cases) == (Code.BLOCKED, (order.key,))
+    assert len((await stock.contact("A-1", fingerprint=NEW)).files) == 1
+
+
+async def test_a_machine_is_called_stolen_from_the_report_to_the_close_of_its_case(stock: Stock) -> None:
+    await stock.container("A-1", "L-1", kind=Kind.ACT)
+    key = await stock.claim(stock.loss("A-1", kind=Kind.ACT, reason=Reason.COMPUTER_STOLEN))
+
+    reported = await stock.contact("A-1", fingerprint=OLD)
+    await stock.backend.close(CloseOrder(key=key, recovered=False, lift=True))
+
+    assert (reported.code, reported.cases) == (Code.MACHINE_STOLEN, (key,))
+    assert not (await stock.contact("A-1", fingerprint=OLD)).refused
+
+
+async def test_without_its_generation_the_old_machine_gets_nothing_of_the_new_one(stock: Stock) -> None:
+    await stock.container("A-1", "L-1", kind=Kind.ACT)
+    order = await awaiting(stock)
+    await stock.activate("A-1", NEW, activation_code=await code(stock))
+    await stock.backend.issue(order)
+
+    answer = await stock.contact("A-1")
+
+    assert (answer.code, answer.cases, answer.files) == (Code.GENERATION_MISSING, (), ())
+    assert len((await stock.contact("A-1", generation=2)).files) == 1
+
+
+async def test_one_activation_serves_all_open_cases_of_a_container_that_wait_for_one(stock: Stock) -> None:
+    await stock.container("A-1", "L-1", "L-2", kind=Kind.ACT)
+    first = await awaiting(stock, "L-1", reason=Reason.HARDWARE_REPLACED)
+    second = await awaiting(stock, "L-2", reason=Reason.HARDWARE_REPLACED)
+
+    asked = await stock.activate("A-1", NEW, activation_code=await code(stock))
+    issued = [await stock.backend.issue(order) for order in (first, second, second)]
+
+    assert asked.awaiting == (first.key, second.key)
+    assert [one.licences[0].licence for one in issued if isinstance(one, Issued)] == ["L-1", "L-2", "L-2"]
+    assert [fact.generation for fact in await stock.facts(ContainerActivated)] == [2]
+    files = (await stock.contact("A-1", ("L-1", 2), ("L-2", 2), fingerprint=NEW, generation=2)).files
+    assert len(files) == 2
+
+
+async def test_a_case_that_waits_later_is_served_by_the_machine_that_the_container_was_bound_to(stock: Stock) -> None:
+    await stock.container("A-1", "L-1", "L-2", kind=Kind.ACT)
+    second = await stock.lost("A-1", "L-2", kind=Kind.ACT, reason=Reason.HARDWARE_REPLACED)
+    first = await awaiting(stock, "L-1", reason=Reason.HARDWARE_REPLACED, activation=ActivationBy.ANY)
+    await stock.activate("A-1", NEW)
+    await stock.backend.issue(first)
+    assert isinstance(await stock.backend.issue(second), NoTargetFound)
+
+    asked = await stock.activate("A-1", NEW)
+
+    assert asked.awaiting == (second.key,)
+    assert isinstance(await stock.backend.issue(second), Issued)
+    assert [fact.generation for fact in await stock.facts(ContainerActivated)] == [2]
+
+
+async def test_a_code_is_the_same_until_it_is_used_and_good_once(stock: Stock) -> None:
+    await stock.container("A-1", "L-1", kind=Kind.ACT)
+    order = await awaiting(stock)
+    codes = [await stock.backend.activation_code(stock.vendor, "A-1") for _ in range(2)]
+    right = codes[0].code
+
+    missing = await stock.activate("A-1", NEW)
+    asked = await stock.activate("A-1", NEW, activation_code=right.lower().replace("-", " "))
+    other = await stock.activate("A-1", OTHER, activation_code=right)
+    again = await stock.activate("A-1", NEW)
+
+    assert codes[0] == codes[1]
+    assert (codes[0].cases, codes[0].tries_left) == ((order.key.case,), TRIES)
+    assert (missing.code, missing.cases) == (Code.ACTIVATION_CODE_MISSING, ())
+    assert asked.awaiting == again.awaiting == (order.key,)
+    assert (other.code, other.cases, other.awaiting) == (Code.ACTIVATION_CODE_WRONG, (), ())
+    assert isinstance(await stock.backend.issue(order), Issued)
+    assert [fact.fingerprint for fact in await stock.facts(ContainerActivated)] == [NEW]
+
+
+async def test_after_five_wrong_codes_another_must_be_fetched(stock: Stock) -> None:
+    await stock.container("A-1", "L-1", kind=Kind.ACT)
+    order = await awaiting(stock)
+    right = await code(stock)
+    for number in range(TRIES):
+        assert (await stock.backend.activation_code(stock.vendor, "A-1")).tries_left == TRIES - number
+        for _ in range(2):  # a contact said again is one try
+            wrong = await stock.activate("A-1", OTHER, activation_code="00000-00000", contact=f"C-{number}")
+            assert (wrong.code, wrong.cases) == (Code.ACTIVATION_CODE_WRONG, ())
+
+    late = await stock.activate("A-1", NEW, activation_code=right)
+    another = await code(stock)
+
+    assert late.code == Code.ACTIVATION_CODE_WRONG
+    assert another != right
+    assert (await stock.activate("A-1", NEW, activation_code=another)).awaiting == (order.key,)
+
+
+async def test_a_code_is_dead_once_its_case_is_closed(stock: Stock) -> None:
+    await stock.container("A-1", "L-1", kind=Kind.ACT)
+    order = await awaiting(stock)
+    old = await code(stock)
+    await stock.backend.close(CloseOrder(key=order.key, recovered=False, lift=True))
+
+    with pytest.raises(RefusalError) as nobody:
+        await code(stock)
+    dead = await stock.activate("A-1", NEW, activation_code=old)
+    again = await awaiting(stock)
+
+    assert nobody.value.code is Code.NO_CASE
+    assert (dead.code, dead.awaiting) == (Code.FINGERPRINT_MISMATCH, ())
+    assert again.key != order.key
+    assert (await stock.activate("A-1", NEW, activation_code=old)).code == Code.ACTIVATION_CODE_WRONG
+    assert await code(stock) != old
+
+
+async def test_a_code_is_had_only_where_a_case_waits_for_a_machine_with_one(stock: Stock) -> None:
+    await stock.container("D-1", "L-2")
+    await stock.container("A-1", "L-1", kind=Kind.ACT)
+    await awaiting(stock, reason=Reason.HARDWARE_REPLACED, activation=ActivationBy.ANY)
+
+    with pytest.raises(RefusalError) as dongle:
+        await stock.backend.activation_code(stock.vendor, "D-1")
+    with pytest.raises(RefusalError) as any_machine:
+        await code(stock)
+
+    assert (dongle.value.code, any_machine.value.code) == (Code.KIND_MISMATCH, Code.NO_CASE)
+    assert (await stock.activate("A-1", NEW)).awaiting
+
+
+async def test_no_code_is_in_any_fact(stock: Stock) -> None:
+    await stock.container("A-1", "L-1", kind=Kind.ACT)
+    order = await awaiting(stock)
+    right = await code(stock)
+    await stock.activate("A-1", OTHER, activation_code="00000-00000")
+    await stock.activate("A-1", NEW, activation_code=right)
+    await stock.backend.issue(order)
+
+    told = "".join(fact.model_dump_json() for fact in await stock.all_facts())
+
+    assert right not in told
+    assert "00000-00000" not in told
+    assert [fact.code for fact in await stock.facts(ContactRefused)] == [Code.ACTIVATION_CODE_WRONG]
+    assert [fact.generation for fact in await stock.facts(LicenceIssued)] == [1, 2]
