@@ -5,6 +5,7 @@ RFC 7515 (JWS), RFC 7517 (JWK), RFC 8037 (Ed25519 in JOSE), IETF Token Status Li
 
 import json
 import os
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from jwt import PyJWK, PyJWKSet
 from jwt.algorithms import OKPAlgorithm
 
 from events.errors import Code, RefusalError
-from events.terms import ContactId, Generation, LicenceId, ProductId, Serial, Ticket, VendorId
+from events.terms import VENDOR_PATTERN, ContactId, Generation, LicenceId, ProductId, Serial, Ticket, VendorId
 
 TYPE = "lostfound-licence+jwt"
 RECEIPT_TYPE = "lostfound-receipt+jwt"
@@ -147,6 +148,8 @@ class SigningKeys:
         return jwk
 
     def _path(self, vendor: VendorId) -> Path:
+        if not re.fullmatch(VENDOR_PATTERN, vendor):
+            raise RefusalError(Code.UNKNOWN_VENDOR, f"{vendor!r} names no vendor; `lostfound vendor list` names them")
         return self._folder / f"{vendor}.json"
 
 

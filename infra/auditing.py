@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from infra.settings import Settings
+from infra.settings import read_settings
 from portal import terminal
 
 
@@ -36,11 +36,12 @@ def register(app: typer.Typer) -> None:
         """Check the nine invariants from the log alone. Exit code 1 when one is breached."""
         from projections.audit import audit  # here, because the other commands need none of what it imports
 
+        settings = read_settings()
         until = datetime.now(UTC) - timedelta(seconds=under_way) if under_way else None
         with terminal.refusals(), Progress(console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task("reading the log", total=None)
             found = asyncio.run(
-                audit(Settings().bootstrap, until, lambda done, of: bar.update(task, completed=done, total=of))
+                audit(settings.bootstrap, until, lambda done, of: bar.update(task, completed=done, total=of))
             )
         if as_json:
             breaches = [{name: one for name, one in asdict(b).items() if name != "since"} for b in found.breaches]

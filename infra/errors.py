@@ -1,11 +1,14 @@
 """What a person can put right: a stable code for scripts, one sentence that names the remedy, and an exit code."""
 
 FAILED = 1
+WRONGLY_TYPED = 2
 NOT_RUNNING = 3
 NOT_READY = 4
 DEGRADED = 8
 
 EXIT_CODES = {
+    "bad-setting": WRONGLY_TYPED,
+    "bad-argument": WRONGLY_TYPED,
     "not-running": NOT_RUNNING,
     "not-ready": NOT_READY,
     "already-running": 5,

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -10,7 +10,8 @@ from rich.console import Console
 from events.errors import Code, RefusalError
 from infra import auditing, operate, repairs
 from infra.ending import leave
-from infra.settings import Settings
+from infra.errors import FAILED, Problem
+from infra.settings import read_settings
 from portal import cli, kinds, terminal
 
 if TYPE_CHECKING:
@@ -81,8 +82,8 @@ def setup() -> None:
 
     from infra.wiring import prepare
 
-    with operate.told():
-        asyncio.run(prepare(Settings(), lambda step: typer.echo(step)))
+    with operate.told(), terminal.refusals():
+        asyncio.run(prepare(read_settings(), lambda step: typer.echo(step)))
 
 
 @views.command("rebuild")
@@ -99,7 +100,7 @@ def rebuild(as_json: terminal.AsJson = False) -> None:
     from projections.replay import rebuild
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    settings = Settings()
+    settings = read_settings()
     with terminal.refusals(), Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("folding the log", total=None)
         try:
@@ -124,13 +125,23 @@ def rebuild(as_json: terminal.AsJson = False) -> None:
 def _ground() -> "LocalGround":
     from infra.ground import LocalGround
 
-    return LocalGround(Settings())
+    return LocalGround(read_settings())
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Run the command."""
     try:
         app()
+        leave(0)
+    except Problem as problem:  # a setting that cannot be, in a command that expects no other
+        typer.echo(problem.sentence, err=True)
+        leave(problem.exit_code)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        cause = error.strerror or type(error).__name__
+        typer.echo(f"{error.filename} cannot be used ({cause}): see that it can be read and written.", err=True)
+        leave(FAILED)
     except SystemExit as end:
         leave(end.code if isinstance(end.code, int) else int(end.code is not None))
 

@@ -16,12 +16,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from infra.embedded.process import end, last_words, rotate
+from infra.embedded.process import end, last_words, rotate, size
 from infra.errors import DEGRADED, NOT_READY, NOT_RUNNING, Problem
 from infra.progress import CaseProgress, StartProgress, welcome
 from infra.roles import COMMANDS
-from infra.run_state import RunState, held, read_state
-from infra.settings import Settings
+from infra.run_state import RunState, held, read_state, unusable
+from infra.settings import Settings, read_settings
 from infra.supervisor import Plan, Supervisor, embedded, end_leftovers
 
 if TYPE_CHECKING:
@@ -56,16 +56,16 @@ def register(app: typer.Typer, plan: Callable[[], Plan] = product) -> None:
         """Start everything on this machine and serve until Ctrl-C. Exit code 1: the sample came out otherwise."""
         with told():
             if detach:
-                _up_detached(Settings(), plan())
+                _up_detached(read_settings(), plan())
             elif sample or once:
-                _up_with_sample(Settings(), plan(), once, as_json)
+                _up_with_sample(read_settings(), plan(), once, as_json)
             else:
-                _up(Settings(), plan())
+                _up(read_settings(), plan())
 
     @app.command()
     def fetch() -> None:
         """Download what the embedded services need and rehearse their start, as `make` does when it installs."""
-        settings = Settings()
+        settings = read_settings()
         with told():
             progress = StartProgress(Console())
             with progress:
@@ -77,14 +77,14 @@ def register(app: typer.Typer, plan: Callable[[], Plan] = product) -> None:
     def down() -> None:
         """Stop what `up` started, also what a killed one left behind."""
         with told():
-            typer.echo(_down(Settings()))
+            typer.echo(_down(read_settings()))
 
     @app.command()
     def status(as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
         """Show what runs. Exit code 0: all ready, 3: not running, 4: not all ready, 8: ready, but something is set
         aside."""
         with told():
-            raise typer.Exit(_status(Settings(), as_json))
+            raise typer.Exit(_status(read_settings(), as_json))
 
     @app.command()
     def logs(
@@ -94,7 +94,7 @@ def register(app: typer.Typer, plan: Callable[[], Plan] = product) -> None:
     ) -> None:
         """Show what a service or role wrote."""
         with told():
-            _logs(Settings(), service, lines, follow)
+            _logs(read_settings(), service, lines, follow)
 
 
 @contextmanager
@@ -214,11 +214,16 @@ def _up_detached(settings: Settings, plan: Plan) -> None:
     with progress:  # here, where someone sees it
         Supervisor(settings, plan, progress).fetch(progress.fetched)
     log, problem = settings.data_dir / "logs" / "supervisor.log", settings.data_dir / "run" / "problem.json"
-    for path in (log, problem):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    problem.unlink(missing_ok=True)
-    rotate(log)
-    with log.open("ab") as output:
+    try:
+        for path in (log, problem):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        problem.unlink(missing_ok=True)
+        rotate(log)
+        begun = size(log)
+        output = log.open("ab")
+    except OSError as error:
+        raise unusable(settings.data_dir, error) from error
+    with output:
         child = subprocess.Popen(
             [*plan.program, "up"],
             stdin=subprocess.DEVNULL,
@@ -228,11 +233,13 @@ def _up_detached(settings: Settings, plan: Plan) -> None:
             cwd=problem.parent,
             start_new_session=True,
         )
-    _wait_until_ready(settings, child, problem, log)
+    _wait_until_ready(settings, child, problem, log, begun)
     typer.echo(welcome(settings, plan.roles).plain())
 
 
-def _wait_until_ready(settings: Settings, child: "subprocess.Popen[bytes]", problem: Path, log: Path) -> None:
+def _wait_until_ready(
+    settings: Settings, child: "subprocess.Popen[bytes]", problem: Path, log: Path, begun: int
+) -> None:
     deadline = time.monotonic() + DETACHED_SECONDS
     while child.poll() is None:
         state = read_state(settings.data_dir)
@@ -245,7 +252,9 @@ def _wait_until_ready(settings: Settings, child: "subprocess.Popen[bytes]", prob
         time.sleep(POLL_SECONDS)
     if problem.exists():
         raise Problem(**json.loads(problem.read_text()))
-    raise Problem("failed", f"The start ended with exit code {child.returncode} ({last_words(log)}): read {log}.")
+    said = last_words(log, begun)
+    told = f"with exit code {child.returncode}{f' ({said})' if said else ''}"
+    raise Problem("failed", f"The start ended {told}: read {log}.")
 
 
 def _live(settings: Settings) -> RunState | None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from infra.settings import Settings
+from infra.settings import read_settings
 from portal import terminal
 
 
@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
         from activities.register import PostgresRegister  # here, because the other commands need none of it
 
         async def taken_out() -> list[str]:
-            entries = PostgresRegister(Settings().dsn)
+            entries = PostgresRegister(read_settings().dsn)
             places = [one.place for one in await entries.entries(10_000) if one.place.startswith("outbox/")]
             places = [place for place in places if key is None or place == f"outbox/{key}"]
             await entries.remove(*places)

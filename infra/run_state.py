@@ -72,6 +72,12 @@ def forget(data_dir: Path) -> None:
     state_file(data_dir).unlink(missing_ok=True)
 
 
+def unusable(data_dir: Path, error: OSError) -> Problem:
+    """What is told of a data folder that cannot be made, read or written."""
+    cause = error.strerror or type(error).__name__
+    return Problem("data-folder", f"{data_dir} cannot be used ({cause}): set LOSTFOUND_DATA_DIR to a folder of yours.")
+
+
 @contextmanager
 def held(data_dir: Path) -> Iterator[None]:
     """Hold the data folder; the system frees it however the process ends. Raises Problem when it is taken."""
@@ -79,8 +85,7 @@ def held(data_dir: Path) -> Iterator[None]:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds keys
         lock = (data_dir / "lock").open("a")
     except OSError as error:
-        sentence = f"{data_dir} cannot be used ({error.strerror}): set LOSTFOUND_DATA_DIR to a folder of yours."
-        raise Problem("data-folder", sentence) from error
+        raise unusable(data_dir, error) from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -108,7 +108,7 @@ def endpoints(settings: Settings) -> dict[str, str]:
     """Where the services are reached."""
     found = {"kafka": settings.bootstrap, "temporal": settings.temporal, "postgres": settings.dsn}
     if settings.temporal_address is None:
-        found["temporal_ui"] = f"http://{settings.host}:{settings.temporal_ui_port}"
+        found["temporal_ui"] = f"http://{settings.at(settings.temporal_ui_port)}"
     return found
 
 

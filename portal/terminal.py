@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import UTC, datetime
@@ -91,21 +92,31 @@ def refusals() -> Iterator[None]:
     except RefusalError as refusal:
         typer.echo(f"{refusal.sentence} [{refusal.code}]", err=True)
         raise typer.Exit(REFUSED) from None
-    except _unanswered() as error:
+    except Exception as error:
+        service = _unanswered(error)
+        if service is None:
+            raise
         said = " ".join(str(error).split()) or type(error).__name__
-        typer.echo(
-            f"The services do not answer ({said}); `lostfound status` shows what runs, `lostfound up` starts it.",
-            err=True,
-        )
+        remedy = "`lostfound status` shows what runs, `lostfound up` starts it"
+        typer.echo(f"{service} does not answer: {remedy}. ({said})", err=True)
         raise typer.Exit(NOT_RUNNING) from None
 
 
-def _unanswered() -> tuple[type[Exception], ...]:
-    """What services that do not answer raise; asked once something was raised, so that good news need no imports."""
+def _unanswered(error: Exception) -> str | None:
+    """The service that does not answer, where that is what was raised; asked only then, so that good news need no
+    imports."""
     from aiokafka.errors import KafkaError
     from psycopg import OperationalError
 
-    return OperationalError, KafkaError, LookupError
+    from projections.queries import NoViewsError
+
+    temporal = sys.modules.get("temporalio.service")  # whatever asks it has loaded it
+    services = {
+        "PostgreSQL": (OperationalError, NoViewsError),
+        "Kafka": (KafkaError,),
+        "Temporal": (TimeoutError, *((temporal.RPCError,) if temporal else ())),
+    }
+    return next((name for name, errors in services.items() if isinstance(error, errors)), None)
 
 
 def ask(ground: Ground, question: "Callable[[Queries], Awaitable[Answer]]") -> Answer:

@@ -50,6 +50,10 @@ MEASURE = (
 CONTAINER = "serial, kind, holder, registered, last_contact, refused_contacts, generation, sessions_ended"
 
 
+class NoViewsError(Exception):
+    """There are no views yet: `up` or `setup` makes them."""
+
+
 @dataclass(frozen=True)
 class Queries:
     """Reads the views in use, all of one transaction from one state of them."""
@@ -213,11 +217,11 @@ class Queries:
 
 @asynccontextmanager
 async def open_queries(dsn: str) -> AsyncIterator[Queries]:
-    """Queries over one snapshot of the views in use. Raises `LookupError` where there are no views yet."""
+    """Queries over one snapshot of the views in use. Raises `NoViewsError` and `psycopg.OperationalError`."""
     async with await AsyncConnection.connect(dsn, autocommit=True) as connection, connection.transaction():
         await connection.execute("set transaction isolation level repeatable read, read only")
         schema = await current(connection)
         if schema is None:
-            raise LookupError("there are no views yet; `lostfound up` or `lostfound setup` makes them")
+            raise NoViewsError("it holds no views yet")
         await use(connection, schema)
         yield Queries(connection)

@@ -20,6 +20,8 @@ from infra.errors import Problem
 from infra.settings import Settings
 
 NODE = 1
+CONTROLLER_HOST = "127.0.0.1"
+"""The controller speaks to its own broker alone."""
 FORMATTING = "formatting-"
 FORMAT_SECONDS = 60.0
 RECORD_SECONDS = 90.0
@@ -101,7 +103,7 @@ class Kafka(Service):
         from aiokafka.errors import KafkaError
 
         admin = AIOKafkaAdminClient(
-            bootstrap_servers=f"{self.settings.host}:{self.settings.kafka_port}",
+            bootstrap_servers=self.settings.at(self.settings.kafka_port),
             request_timeout_ms=ANSWER_SECONDS * 1000,
         )
         try:
@@ -146,8 +148,8 @@ class Kafka(Service):
 
     def _write(self, file: Path, records: Path) -> None:
         settings = self.settings
-        broker = f"PLAINTEXT://{settings.host}:{settings.kafka_port}"
-        controller = f"CONTROLLER://{settings.host}:{settings.kafka_controller_port}"
+        broker = f"PLAINTEXT://{settings.at(settings.kafka_port)}"
+        controller = f"CONTROLLER://{CONTROLLER_HOST}:{settings.kafka_controller_port}"
         values: Mapping[str, str] = {
             "process.roles": "broker,controller",
             "node.id": str(NODE),
@@ -196,9 +198,9 @@ def _aside(settings: Settings) -> Iterator[Kafka]:
     """A broker on a folder beside the cache, and on ports that are free."""
     settings.cache_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="rehearsal-", dir=settings.cache_dir, ignore_cleanup_errors=True) as folder:
-        with socket.create_server((settings.host, 0)) as one, socket.create_server((settings.host, 0)) as two:
+        with socket.create_server((CONTROLLER_HOST, 0)) as one, socket.create_server((CONTROLLER_HOST, 0)) as two:
             ports = {"kafka_port": one.getsockname()[1], "kafka_controller_port": two.getsockname()[1]}
-        yield Kafka(settings.model_copy(update={"data_dir": Path(folder), **ports}))
+        yield Kafka(settings.model_copy(update={"data_dir": Path(folder), "host": CONTROLLER_HOST, **ports}))
 
 
 def _escaped(value: str) -> str:

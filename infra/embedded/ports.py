@@ -9,23 +9,26 @@ import psutil
 from infra.embedded.process import Identity
 from infra.errors import Problem
 
+ANY_PORT = 0
+
 
 def require_free(host: str, ports: dict[str, int]) -> None:
     """Raise a Problem that names the first taken port, its holder, and the setting that moves ours."""
-    owners: dict[int, str] = {}
+    if ports and not is_free(host, ANY_PORT):
+        sentence = f"LOSTFOUND_HOST is {host!r}, which is no address of this machine: give one that is, or 127.0.0.1."
+        raise Problem("bad-setting", sentence)
     for setting, port in ports.items():
         variable = f"LOSTFOUND_{setting.upper()}"
-        if port in owners:
-            sentence = f"{owners[port]} and {variable} are both {port}: give one of them another free port."
-            raise Problem("port-taken", sentence)
-        owners[port] = variable
         if not is_free(host, port):
             raise Problem("port-taken", f"Port {port} on {host} is taken {_remedy(port, variable)}")
 
 
 def is_free(host: str, port: int) -> bool:
     """Whether a server could listen there now."""
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError:
+        return False
     with socket.socket(family, kind, protocol) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -13,6 +13,7 @@ import psutil
 
 LAUNCHER = Path(__file__).with_name("launch.py")
 LOG_BYTES = 20_000_000
+TAIL_BYTES = 20_000
 BIRTH_TOLERANCE_SECONDS = 1.5  # the clock from which births are computed may be stepped between two readings
 
 
@@ -108,10 +109,18 @@ def rotate(log: Path) -> None:
         log.replace(log.with_name(log.name + ".1"))
 
 
-def last_words(log: Path, bound: int = 400) -> str:
-    """The log's last line that says something, for a sentence about a failure."""
+def size(log: Path) -> int:
+    """How many bytes a log has: what is written from now on stands behind them."""
+    return log.stat().st_size if log.exists() else 0
+
+
+def last_words(log: Path, begun: int = 0, bound: int = 400) -> str:
+    """The log's last line behind so many bytes that says something, for a sentence about a failure: what stands before
+    them an earlier start said."""
     try:
-        lines = log.read_text(errors="replace")[-20_000:].splitlines()
+        with log.open("rb") as file:
+            file.seek(max(begun, size(log) - TAIL_BYTES))
+            lines = file.read().decode(errors="replace").splitlines()
     except OSError:
         return ""
     return next((line.strip()[-bound:] for line in reversed(lines) if line.strip()), "")

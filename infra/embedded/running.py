@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from infra.embedded.process import Identity, family, kill, last_words, rotate, spawn
+from infra.embedded.process import Identity, family, kill, last_words, rotate, size, spawn
 from infra.embedded.service import Service
 from infra.errors import Problem
 
@@ -17,6 +17,7 @@ class Running:
         self.service = service
         self.identity: Identity | None = None
         self._child: asyncio.subprocess.Process | None = None
+        self._begun = 0
 
     @property
     def alive(self) -> bool:
@@ -27,6 +28,7 @@ class Running:
         """Prepare and spawn it; it is not ready yet. Raises Problem when its folder cannot be prepared."""
         assert not self.alive, f"{self.service.name} runs already"
         rotate(self.service.log)
+        self._begun = size(self.service.log)
         await self.service.prepare()
         self._child = await spawn(self.service.launch(), self.service.log)
         self.identity = Identity.of(self._child.pid)
@@ -70,5 +72,5 @@ class Running:
         await self._child.wait()
 
     def _sentence(self, what: str) -> str:
-        said = last_words(self.service.log)
+        said = last_words(self.service.log, self._begun)
         return f"{self.service.name} {what}; read {self.service.log}" + (f", which ends: {said}" if said else ".")

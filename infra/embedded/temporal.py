@@ -42,7 +42,7 @@ class Temporal(Service):
         return Launch(
             argv=(
                 *(str(program), "server", "start-dev", "--log-level", "warn"),
-                *("--ip", settings.host, "--port", str(settings.temporal_port)),
+                *("--ip", settings.temporal_listens, "--port", str(settings.temporal_port)),
                 *("--ui-port", str(settings.temporal_ui_port), "--ui-disable-news-fetch"),
                 *("--namespace", settings.temporal_namespace),
                 *("--db-filename", str(self.folder / "temporal.db")),
@@ -64,7 +64,7 @@ class Temporal(Service):
 
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                client = await Client.connect(f"{self.settings.host}:{self.settings.temporal_port}")
+                client = await Client.connect(self.settings.at(self.settings.temporal_port))
                 request = DescribeNamespaceRequest(namespace=self.settings.temporal_namespace)
                 await client.workflow_service.describe_namespace(request)
         except (RPCError, RuntimeError, TimeoutError):

@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from infra.settings import Settings
+from infra.settings import Settings, read_settings
 
 ROLES = ("worker", "projector", "inbox")
 COMMANDS = {name: (sys.executable, "-m", __name__, name) for name in ROLES}
@@ -30,16 +30,17 @@ GARBAGE_THRESHOLD = 10_000
 
 def serve(name: str) -> None:
     """Run a role until SIGTERM or SIGINT, once the file LOSTFOUND_PREPARED_FILE is there, where one is named; it makes
-    LOSTFOUND_READY_FILE when it serves."""
+    LOSTFOUND_READY_FILE when it serves. Raises `Problem` where a setting cannot be."""
     import structlog  # here, because whoever only names the roles needs none of it
 
+    settings = read_settings()
     structlog.configure(processors=[*structlog.get_config()["processors"][:-1], structlog.processors.JSONRenderer()])
     prepared, ready = (os.environ.get(f"LOSTFOUND_{file}_FILE") for file in ("PREPARED", "READY"))
     role: Role = import_module(f"{__name__}.{name}").run
     while prepared and not Path(prepared).exists():
         time.sleep(0.05)
     spare_what_stays()
-    asyncio.run(_until_signal(role(Settings(), lambda: Path(ready).touch() if ready else None)))
+    asyncio.run(_until_signal(role(settings, lambda: Path(ready).touch() if ready else None)))
 
 
 def spare_what_stays() -> None:

@@ -3,8 +3,13 @@
 import sys
 
 from infra.ending import leave
+from infra.errors import Problem
 from infra.roles import serve
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    try:
+        serve(sys.argv[1])
+    except Problem as problem:
+        print(problem.sentence, file=sys.stderr)
+        leave(problem.exit_code)
     leave(0)

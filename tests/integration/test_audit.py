@@ -62,4 +62,4 @@ async def test_a_log_that_does_not_answer_is_no_clean_bill(shared: Services) -> 
     done = audit(shared, LOSTFOUND_KAFKA_BOOTSTRAP="127.0.0.1:9")
 
     assert done.returncode == 3
-    assert "do not answer" in done.stderr
+    assert "Kafka does not answer" in done.stderr

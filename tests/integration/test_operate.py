@@ -214,6 +214,20 @@ def test_what_a_supervisor_left_is_ended_by_its_record_and_strangers_are_not(lea
 
 
 @pytest.mark.parametrize("words", [("up",), ("up", "--detach")])
+def test_a_failure_quotes_no_earlier_start(lean: Instance, words: tuple[str, ...]) -> None:
+    logs = lean.settings.data_dir / "logs"
+    logs.mkdir(parents=True)
+    for name in ("inbox", "supervisor"):
+        (logs / f"{name}.log").write_text("Traceback (most recent call last):\nRuntimeError: of an earlier start\n")
+    (lean.settings.data_dir / "fail-silently-inbox").touch()
+
+    up = lean.run(*words)
+
+    assert up.returncode == 1
+    assert up.stderr == f"inbox ended before it was ready; read {logs / 'inbox.log'}.\n"
+
+
+@pytest.mark.parametrize("words", [("up",), ("up", "--detach")])
 def test_a_taken_port_is_told_in_one_sentence_that_names_the_setting(light: Instance, words: tuple[str, ...]) -> None:
     with socket.create_server((light.settings.host, light.settings.temporal_port)):
         up = light.run(*words)
@@ -224,6 +238,15 @@ def test_a_taken_port_is_told_in_one_sentence_that_names_the_setting(light: Inst
     assert re.fullmatch(expected, up.stderr), up.stderr
     assert "LOSTFOUND_TEMPORAL_PORT" in up.stderr
     assert light.run("status", "--json").returncode == 3
+
+
+def test_a_host_that_is_not_this_machine_is_told_in_one_sentence(lean: Instance) -> None:
+    there = lean.settings.model_copy(update={"host": "192.0.2.77", "open_to_network": True, "kafka_bootstrap": None})
+
+    up = Instance(there).run("up")
+
+    assert (up.returncode, up.stderr.count("\n")) == (2, 1)
+    assert "LOSTFOUND_HOST is '192.0.2.77', which is no address of this machine" in up.stderr
 
 
 def test_a_port_taken_by_another_instance_is_told_with_the_command_that_stops_it(light: Instance) -> None:
@@ -250,9 +273,10 @@ def test_a_role_that_cannot_start_ends_the_start_with_its_last_words(lean: Insta
     assert lean.run("status", "--json").returncode == 3
 
 
-def test_a_data_folder_that_cannot_be_made_is_told_in_one_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", [("up",), ("up", "--detach")])
+def test_a_data_folder_that_cannot_be_made_is_told_in_one_sentence(tmp_path: Path, words: tuple[str, ...]) -> None:
     (tmp_path / "file").touch()
-    up = Instance(own_settings(tmp_path / "file" / "data")).run("up")
+    up = Instance(own_settings(tmp_path / "file" / "data")).run(*words)
 
     assert up.returncode == 1
     assert "set LOSTFOUND_DATA_DIR" in up.stderr

@@ -1,0 +1,39 @@
+"""The first instants of the command: what was typed is looked at, and Ctrl-C ends it without a word."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+LOADS = "import sys; from infra.start import main; print('begun', flush=True); main()"
+SECONDS = 60.0
+
+
+@pytest.mark.parametrize("after_seconds", [0.02, 0.1, 0.2, 0.3])
+def test_ctrl_c_while_the_command_is_loaded_ends_it_without_a_traceback(after_seconds: float) -> None:
+    started = subprocess.Popen(
+        [sys.executable, "-c", LOADS, "serve", "nobody"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert started.stdout is not None
+    assert started.stdout.readline() == "begun\n"
+
+    time.sleep(after_seconds)  # not to wait for anything: this is the instant that is tried
+    started.send_signal(signal.SIGINT)
+    said, told = started.communicate(timeout=SECONDS)
+
+    if started.returncode == 130:
+        assert (said, told) == ("", "")
+    else:  # it was done before
+        assert started.returncode == 2
+        assert "there is no role nobody" in told
+
+
+def test_an_argument_that_is_not_utf_8_is_told_in_one_sentence() -> None:
+    words = [sys.executable, "-m", "infra.start", "case", "show", b"caf\xe9"]
+
+    done = subprocess.run(words, capture_output=True, timeout=SECONDS, check=False)
+
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr == b"Argument 3, 'caf\\udce9', is not UTF-8: type it anew.\n"
