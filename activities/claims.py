@@ -38,6 +38,8 @@ async def claim(tx: AsyncConnection[Any], vendor: VendorId, stated: LossStatemen
     scope = await _in_scope(tx, vendor, stated, container)
     case = CaseId(str(uuid5(NAMESPACE, f"{vendor}/report/{stated.report}")))
     claimed = await _claimed_by(tx, vendor, stated, scope)
+    if not scope and not claimed:
+        raise holds_nothing(stated.serial)
     inserted = await changed(
         tx,
         "insert into backend.reports values (%s, %s, %s, %s, %s) on conflict do nothing",
@@ -60,6 +62,13 @@ async def claim(tx: AsyncConnection[Any], vendor: VendorId, stated: LossStatemen
             (vendor, name, generation, stated.serial, case),
         )
     return Claim(key=key, received=received, tells=await _tells(tx, key), answer="opened")
+
+
+def holds_nothing(serial: Serial) -> NotYetKnownError:
+    """The answer for a loss of a container that holds no licence and never did, so that nothing can be recovered."""
+    return NotYetKnownError(
+        Code.NO_LICENCE, f"container {serial} holds no licence; state {LicenceStatement.type()} for it first"
+    )
 
 
 async def _in_scope(

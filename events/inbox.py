@@ -41,6 +41,9 @@ class Statement(Value):
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
+    rank: ClassVar[int] = 2
+    """What a statement may need is of a lower rank: a container, a licence in it, what happens to them, and last what
+    is said to a case. Of one container, a statement waits behind those that wait and are of its rank or a lower one."""
     example: ClassVar[dict[str, JsonValue]]
     """Valid data of this type, as JSON."""
 
@@ -54,6 +57,7 @@ class ContainerStatement(Statement):
     """A container was handed to a holder; an activation goes with the fingerprint of its machine."""
 
     name = "container.registered"
+    rank = 0
     example: ClassVar[dict[str, JsonValue]] = {"serial": "3-1001", "kind": "dongle", "holder": "H-7"}
     serial: Serial
     kind: Kind
@@ -71,6 +75,7 @@ class LicenceStatement(Statement):
     """A licence was put into a container by the vendor's own licensing."""
 
     name = "licence.issued"
+    rank = 1
     example: ClassVar[dict[str, JsonValue]] = {
         "licence": "L-1",
         "serial": "3-1001",
@@ -191,6 +196,7 @@ class FoundStatement(Statement):
     """Somebody has a lost container in hand. `report` is the reporter's own number for this statement."""
 
     name = "container.found"
+    rank = 3
     example: ClassVar[dict[str, JsonValue]] = {
         "report": "F-1",
         "serial": "3-1001",
@@ -207,6 +213,7 @@ class ReturnStatement(Statement):
     """The vendor has a container back in its hands, broken or not. `report` is the reporter's own number for this."""
 
     name = "container.returned"
+    rank = 3
     example: ClassVar[dict[str, JsonValue]] = {
         "report": "B-1",
         "serial": "3-1001",
@@ -223,6 +230,7 @@ class EvidenceStatement(Statement):
     """Evidence for a loss that was reported in `report`. `statement` is the reporter's own number for this."""
 
     name = "evidence.given"
+    rank = 3
     example: ClassVar[dict[str, JsonValue]] = {
         "statement": "E-1",
         "report": "R-1",

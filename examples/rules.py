@@ -63,6 +63,8 @@ class World:
             self.letters["kind_mismatch"] += 1
         elif said["report"] in self.said:
             self.letters["report_id_taken"] += self.said[said["report"]] != (serial, said["kind"], said["reason"])
+        elif not self.products[serial]:
+            self.letters["no_licence"] += 1
         else:
             self.said[said["report"]] = (serial, said["kind"], said["reason"])
             case = self.claims.get(serial)
@@ -77,8 +79,6 @@ class World:
     def opened(self, said: dict[str, Any], holder: str) -> str:
         """Where a new case comes to rest; there is an empty dongle for each that is lost."""
         serial = said["serial"]
-        if not self.products[serial]:
-            return "closed: refused"
         rule = self.mode(serial)
         if rule["mode"] == "manual" or (rule["mode"] == "hybrid" and serial in self.contacted):
             return "awaiting_approval"

@@ -181,8 +181,6 @@ def make() -> SampleVendor:
     for _ in range(2):  # it reported in after it was said to be lost
         vendor.contact(owned := vendor.stock(HYBRID))
         vendor.report(owned)
-    for _ in range(2):  # nothing in it could be replaced
-        vendor.report(vendor.container(vendor.holder()))
     kinds = _every_kind(vendor)
     _others(vendor)
 
@@ -202,10 +200,12 @@ def make() -> SampleVendor:
 
 
 def _not_to_be_handled(vendor: SampleVendor) -> None:
-    """Reports that claim nothing. Those of unknown containers are held for a while, so they come early."""
+    """Reports that claim nothing. Those of unknown and of empty containers are held for a while: they come early."""
     for number in range(5):
         holder = vendor.holder()
         vendor.report({"serial": f"DONGLE-9{number:04}", "holder": holder})
+    for _ in range(2):  # nothing in it could be replaced
+        vendor.report(vendor.container(vendor.holder()))
     for product in (CHEAP, CHEAP, DEAR, HYBRID, HYBRID):  # by another than its holder
         owned, other = vendor.container(vendor.holder(), product), vendor.holder()
         vendor.report(owned, reporter=_reporter("holder", other))

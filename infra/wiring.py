@@ -23,6 +23,7 @@ from temporalio.client import (
 )
 
 from activities.backend import EmbeddedBackend
+from activities.parking import PostgresParking
 from activities.schema import migrate
 from activities.signing import SigningKeys
 from events.cases import LEASE_SWEEP
@@ -35,6 +36,9 @@ from workflows.policy import Policy
 
 CONNECT_SECONDS = 60.0
 POOL_CONNECTIONS = 8
+PARKING_CONNECTIONS = 4
+LOCK_SECONDS = 5
+"""How long the inbox waits for the lock on a container: what it then cannot take is parked."""
 TRANSACTION_SECONDS = 60
 """How long a transaction of the backend may last: whoever is frozen within one must not hold a container for longer."""
 # A plan for any vendor: made for a new one, of whom the statistics know nothing, it would look through all that he has.
@@ -87,18 +91,30 @@ def keys(settings: Settings) -> SigningKeys:
 
 
 @asynccontextmanager
-async def open_backend(settings: Settings) -> AsyncIterator[EmbeddedBackend]:
-    """The licensing backend, on a pool of its own."""
-    pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
+async def open_backend(settings: Settings, patient: bool = True) -> AsyncIterator[EmbeddedBackend]:
+    """The licensing backend, on a pool of its own; unless `patient` it waits for a lock no longer than
+    `LOCK_SECONDS`, and its pool is twice as large, so that no vendor has it alone."""
+    session = SESSION if patient else SESSION | {"options": f"{SESSION['options']} -c lock_timeout={LOCK_SECONDS}s"}
+    async with _pool(settings, POOL_CONNECTIONS if patient else 2 * POOL_CONNECTIONS, session) as pool:
+        yield EmbeddedBackend(pool, keys(settings), settings.status_base)
+
+
+@asynccontextmanager
+async def open_parking(settings: Settings) -> AsyncIterator[PostgresParking]:
+    """Where inbox records wait, on a pool of its own: what is read must not wait for what is parked."""
+    async with _pool(settings, PARKING_CONNECTIONS, SESSION) as pool:
+        yield PostgresParking(pool)
+
+
+def _pool(settings: Settings, connections: int, session: dict[str, Any]) -> AsyncConnectionPool[AsyncConnection[Any]]:
+    return AsyncConnectionPool(
         settings.dsn,
         min_size=1,
-        max_size=POOL_CONNECTIONS,
+        max_size=connections,
         open=False,
-        kwargs=SESSION,
+        kwargs=session,
         timeout=CONNECT_SECONDS,
     )
-    async with pool:
-        yield EmbeddedBackend(pool, keys(settings), settings.status_base)
 
 
 async def open_temporal(settings: Settings) -> Client:

@@ -1,94 +1,115 @@
-"""The vendors' inbox topics: every record is handled, set aside for a bounded time, or dead-lettered.
+"""The vendors' inbox topics: every record is taken, parked for a bounded time, or dead-lettered.
 
-The offset of a partition is committed only up to its oldest record that is not done, so a crash repeats records and
-loses none; whatever a record asks for may be asked again.
+Each partition has a task of its own, so that one record's trouble delays no other partition and no other vendor. A
+record that must wait is parked in PostgreSQL, and tried again by whichever inbox comes to it; nothing waits in a
+partition but for PostgreSQL or Kafka themselves. The offset of a partition is committed once everything up to it is
+taken, parked or dead-lettered: a crash repeats records and loses none, and whatever a record asks for may be asked
+again.
 """
 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError
 
-from events.errors import NotYetKnownError, RefusalError
+from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import Statement
-from events.topics import INBOXES, dead_letters, vendor_of
+from events.parking import InboxRecord, Parked, Parking
+from events.terms import Serial, VendorId
+from events.topics import INBOXES
+from portal.batches import Unreadable, read_unstoppably
 from portal.commands import Doors
+from portal.dead_letters import DeadLetters, Letter
+from portal.failures import Failure, failure_of, short, steadily
 from portal.statements import read_statement
 
 log = structlog.get_logger()
 
 GROUP = "lostfound-inbox"
-BATCH_RECORDS = 500
-AT_ONCE = 64
-HELD_RECORDS_LIMIT = 2_000
-"""Of one vendor; the oldest beyond it are not held any longer."""
-RETRY_HELD_SECONDS = 0.5
-RETRY_SECONDS_LIMIT = 5.0
+FETCH_RECORDS = 500
+FETCH_SECONDS = 0.2
+PARTITION_BYTES = 1_048_576
+LANE_RECORDS_LIMIT = 2 * FETCH_RECORDS
+"""Read of a partition and not done: beyond it no more are read of this one."""
+AT_ONCE = 12
+"""Records of one vendor in work at a time by one process; fewer than the backend has connections."""
+UNREADABLE_PAUSE_SECONDS = 0.5
+"""After what cannot be read its partition rests: inflating a bomb to the bound takes tens of milliseconds."""
+
+PARKED_LIMIT = 2_000
+"""Records of one vendor that wait; what would have to wait beyond it is dead-lettered."""
+PARKED_AT_ONCE = 4
+"""Parked records of one vendor in work at a time by one process."""
+PARKED_FETCH = 128
+PARKED_LOOK_SECONDS = 0.25
+LEASE_SECONDS = 30.0
+"""How long a process that is frozen keeps a parked record from the others."""
+
+UNFORESEEN_TRIES = 3
+UNFORESEEN_WAIT_SECONDS = 0.2
+LOST_TRIES = 20
+"""How often a record may lose its connection while PostgreSQL answers others."""
+LOST_WAIT_SECONDS_LIMIT = 5.0
+LANE_RETRY_SECONDS = 1.0
 
 
-@dataclass
-class Progress:
-    """How far a partition is done: `pending` are the offsets that were read and are not."""
+@dataclass(slots=True)
+class Lane:
+    """A partition at work: what was read of it and waits, and how far it is done and committed."""
 
-    read: int
-    committed: int
-    pending: set[int] = field(default_factory=set)
+    partition: TopicPartition
+    task: asyncio.Task[None] | None = None
+    batches: asyncio.Queue[list[ConsumerRecord]] = field(default_factory=asyncio.Queue)
+    unfinished: int = 0
+    done: int = 0
+    committed: int = 0
+    rests_until: float = 0.0
 
     @property
-    def done(self) -> int:
-        """The first offset that a crash must repeat."""
-        return min(self.pending, default=self.read)
+    def has_room(self) -> bool:
+        """Whether more may be read."""
+        return self.unfinished < LANE_RECORDS_LIMIT and time.monotonic() >= self.rests_until
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
     """A record and what it states, or why that is nothing."""
 
-    record: ConsumerRecord
-    stated: Statement | RefusalError
+    record: InboxRecord
+    stated: Statement | Letter
 
     @property
-    def partition(self) -> TopicPartition:
-        """Where it came from."""
-        return TopicPartition(self.record.topic, self.record.partition)
-
-    @property
-    def ordered(self) -> tuple[object, ...]:
-        """Records that share this are handled in their order. What states nothing needs none and holds up no other."""
-        record = self.record
-        if isinstance(self.stated, RefusalError):
-            return (record.topic, record.partition, record.offset)
-        return (record.topic, record.key)
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A record that came before the fact it needs."""
-
-    read: Read
-    deadline: float
+    def serial(self) -> Serial | None:
+        """The container that it is about; records of one are handled in their order."""
+        return None if isinstance(self.stated, Letter) else Serial(getattr(self.stated, "serial"))  # noqa: B009
 
 
 class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Reads all inboxes, those of vendors yet to come too. Several may run; they share the partitions."""
+    """Reads all inboxes, those of vendors yet to come too. Several may run; they share the partitions and what is
+    parked."""
 
-    def __init__(self, bootstrap: str, doors: Doors, hold_seconds: float) -> None:
+    def __init__(
+        self, bootstrap: str, doors: Doors, parking: Parking, letters: DeadLetters, hold_seconds: float
+    ) -> None:
         self._bootstrap = bootstrap
         self._doors = doors
+        self._parking = parking
+        self._letters = letters
         self._hold_seconds = hold_seconds
-        self._progress: dict[TopicPartition, Progress] = {}
-        self._held: list[Held] = []
-        self._next_try = 0.0
-        self._at_once = asyncio.Semaphore(AT_ONCE)
+        self._lanes: dict[TopicPartition, Lane] = {}
+        self._at_once: dict[VendorId, asyncio.Semaphore] = {}
+        self._retrying: Counter[VendorId] = Counter()
+        self._retried = asyncio.Event()
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Handle records until cancelled. `ready` is called once the brokers have answered."""
+        read_unstoppably()
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap,
             group_id=GROUP,
@@ -98,133 +119,225 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
             metadata_max_age_ms=2_000,
             session_timeout_ms=6_000,
             heartbeat_interval_ms=1_200,
-            max_partition_fetch_bytes=2_097_152,
-        )
-        self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap, acks="all", enable_idempotence=True, max_request_size=4_194_304
+            max_partition_fetch_bytes=PARTITION_BYTES,
         )
         self._consumer.subscribe(pattern=INBOXES, listener=self)
-        async with self._consumer, self._producer:
+        async with self._consumer, self._letters, asyncio.TaskGroup() as self._tasks:
+            self._tasks.create_task(self._retry_parked())
             ready()
             while True:
-                fetched = await self._consumer.getmany(timeout_ms=200, max_records=BATCH_RECORDS)
-                await self._handle([record for records in fetched.values() for record in records])
-                await self._try_held_again()
+                await self._read()
                 await self._commit()
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Whoever gets a partition next begins at what was committed of it."""
-        gone = set(revoked)
-        self._held = [held for held in self._held if held.read.partition not in gone]
-        for partition in gone:
-            self._progress.pop(partition, None)
+        for partition in set(revoked):
+            lane = self._lanes.pop(partition, None)
+            if lane is not None and lane.task is not None:
+                lane.task.cancel()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Nothing to prepare."""
 
-    async def _handle(self, records: list[ConsumerRecord]) -> None:
-        queues: dict[tuple[object, ...], list[Read]] = {}
-        for record in records:
-            read = _read(record)
-            queues.setdefault(read.ordered, []).append(read)
-            progress = self._progress.setdefault(read.partition, Progress(record.offset, record.offset))
-            progress.pending.add(record.offset)
-            progress.read = record.offset + 1
-        await asyncio.gather(*(self._in_order(queue) for queue in queues.values()))
-
-    async def _in_order(self, queue: list[Read]) -> None:
-        async with self._at_once:
-            for read in queue:
-                deadline = time.monotonic() + self._hold_seconds
-                if await self._one(read, deadline):
-                    self._done(read)
-                else:
-                    self._held.append(Held(read, deadline))
-
-    async def _try_held_again(self) -> None:
-        now = time.monotonic()
-        if not self._held or now < self._next_try:
+    async def _read(self) -> None:
+        """Read some records of the partitions that have room, and give them to the partitions' tasks."""
+        lanes = self._lanes
+        wanted = [one for one in self._consumer.assignment() if one not in lanes or lanes[one].has_room]
+        if not wanted:
+            await asyncio.sleep(FETCH_SECONDS)
             return
-        self._next_try = now + RETRY_HELD_SECONDS
-        held, self._held = self._held, []
-        topics = Counter(one.read.record.topic for one in held)
-        overdue = {topic: count - HELD_RECORDS_LIMIT for topic, count in topics.items()}
-        for one in held:
-            topic = one.read.record.topic
-            overdue[topic] -= 1
-            deadline = 0.0 if overdue[topic] >= 0 else one.deadline
-            if await self._one(one.read, deadline):
-                self._done(one.read)
-            else:
-                self._held.append(one)
-
-    async def _one(self, read: Read, deadline: float) -> bool:
-        """Handle a record for good, or say that it must be held. A service that is away is waited for."""
-        wait = 0.1
-        while True:
-            try:
-                return await self._attempt(read, deadline)
-            except Exception as error:
-                log.warning(
-                    "the inbox waits for a service",
-                    topic=read.record.topic,
-                    partition=read.record.partition,
-                    offset=read.record.offset,
-                    error=f"{type(error).__name__}: {error}",
-                )
-                await asyncio.sleep(wait)
-                wait = min(wait * 2, RETRY_SECONDS_LIMIT)
-
-    async def _attempt(self, read: Read, deadline: float) -> bool:
-        record, stated = read.record, read.stated
-        if isinstance(stated, RefusalError):
-            await self._dead_letter(record, stated)
-            return True
         try:
-            await self._doors.take(vendor_of(record.topic), stated, record.topic, datetime.now(UTC))
-        except NotYetKnownError as refusal:
-            if time.monotonic() < deadline:
-                return False
-            await self._dead_letter(record, refusal)
-        except RefusalError as refusal:
-            await self._dead_letter(record, refusal)
-        return True
-
-    async def _dead_letter(self, record: ConsumerRecord, refusal: RefusalError) -> None:
-        """The original bytes, headers and key, with the code and the sentence, and where it stood."""
-        place = f"{record.topic}/{record.partition}/{record.offset}"
-        told = {"lostfound-code": refusal.code, "lostfound-sentence": refusal.sentence, "lostfound-place": place}
-        headers = [*record.headers, *((name, text.encode()) for name, text in told.items())]
-        topic = dead_letters(vendor_of(record.topic))
-        key = b"" if record.key is None and record.value is None else record.key  # the client refuses to send neither
-        sent = await self._producer.send(topic, key=key, value=record.value, headers=headers)
-        await asyncio.shield(sent)
-        log.info("a record went to the dead letters", place=place, code=refusal.code, sentence=refusal.sentence)
-
-    def _done(self, read: Read) -> None:
-        progress = self._progress.get(read.partition)
-        if progress is not None:
-            progress.pending.discard(read.record.offset)
+            fetched = await self._consumer.getmany(
+                *wanted, timeout_ms=int(FETCH_SECONDS * 1000), max_records=FETCH_RECORDS
+            )
+        except (KafkaError, IllegalStateError) as error:
+            log.warning("the inbox reads again", error=short(error))
+            await asyncio.sleep(FETCH_SECONDS)
+            return
+        for partition, records in fetched.items():
+            lane = self._lanes.get(partition)
+            if lane is None:
+                lane = self._lanes[partition] = Lane(partition)
+                lane.task = self._tasks.create_task(self._work(lane))
+            lane.unfinished += len(records)
+            lane.batches.put_nowait(records)
 
     async def _commit(self) -> None:
-        moved = {partition: p.done for partition, p in self._progress.items() if p.done > p.committed}
+        moved = {lane.partition: lane.done for lane in self._lanes.values() if lane.done > lane.committed}
         if not moved:
             return
         try:
             await self._consumer.commit(moved)
-        except (CommitFailedError, IllegalStateError) as error:
-            log.warning("another inbox took over a partition", error=str(error))
-        except KafkaError as error:
-            log.warning("the inbox could not commit and will repeat records", error=str(error))
+        except (KafkaError, IllegalStateError) as error:  # among them that another inbox took over
+            log.warning("the inbox could not commit and may repeat records", error=short(error))
+            return
+        for partition, done in moved.items():
+            if partition in self._lanes:
+                self._lanes[partition].committed = done
+
+    async def _work(self, lane: Lane) -> None:
+        """A partition's task: handles its batches one after the other."""
+        while True:
+            records = await lane.batches.get()
+            while True:
+                try:
+                    await self._batch(lane, records)
+                    break
+                except Exception as error:  # so that it is this partition's trouble and nobody else's
+                    log.exception("the inbox repeats a batch", partition=lane.partition, error=short(error))
+                    await asyncio.sleep(LANE_RETRY_SECONDS)
+            lane.unfinished -= len(records)
+            lane.done = records[-1].offset + 1
+
+    async def _batch(self, lane: Lane, records: Sequence[ConsumerRecord]) -> None:
+        received = datetime.now(UTC)
+        several = [_read(record, received) for record in records]
+        if any(isinstance(one.stated, Letter) and one.stated.refusal.code in REST_AFTER for one in several):
+            lane.rests_until = time.monotonic() + UNREADABLE_PAUSE_SECONDS
+        queues: dict[object, list[Read]] = {}
+        for one in several:
+            queues.setdefault(one.serial or one.record.offset, []).append(one)
+        vendor = several[0].record.vendor
+        serials = {one.serial for one in several if one.serial is not None}
+        waiting = dict(await steadily(lambda: self._parking.waiting(vendor, serials), several[0].record.place))
+        at_once = self._at_once.setdefault(vendor, asyncio.Semaphore(AT_ONCE))
+        ends = await asyncio.gather(
+            *(self._in_order(queue, waiting, at_once) for queue in queues.values()), return_exceptions=True
+        )
+        for end in ends:
+            if isinstance(end, BaseException):
+                raise end
+
+    async def _in_order(self, queue: list[Read], waiting: dict[Serial, int], at_once: asyncio.Semaphore) -> None:
+        for one in queue:
+            async with at_once:
+                if isinstance(one.stated, Letter):
+                    await self._letters.write(one.stated)
+                else:
+                    await self._one(one.record, one.stated, waiting)
+
+    async def _one(self, record: InboxRecord, stated: Statement, waiting: dict[Serial, int]) -> None:
+        """Take a statement, or park it: because it must wait itself, or because something before it does."""
+        serial = Serial(getattr(stated, "serial"))  # noqa: B009
+        lowest = waiting.get(serial)
+        if lowest is None or stated.rank < lowest:
+            refusal = await self._attempt(record, stated)
+            if refusal is None:
+                if lowest is not None:
+                    await steadily(lambda: self._parking.wake(record.vendor, serial), record.place)
+                return
+            if not isinstance(refusal, NotYetKnownError):
+                await self._letters.write(Letter.of(record, refusal))
+                return
+        parked = await steadily(
+            lambda: self._parking.park(serial, stated.rank, record, self._hold_seconds, PARKED_LIMIT), record.place
+        )
+        if parked:
+            waiting[serial] = min(stated.rank, waiting.get(serial, stated.rank))
+            return
+        full = f"{PARKED_LIMIT} records of this vendor wait already; retry this one once they are gone"
+        await self._letters.write(Letter.of(record, RefusalError(Code.TOO_MANY_WAITING, full)))
+
+    async def _attempt(self, record: InboxRecord, stated: Statement) -> RefusalError | None:
+        """Why a statement cannot be taken, or None once it is. `NotYetKnownError`: it may be taken later."""
+        unforeseen = lost = 0
+        while True:
+            try:
+                await self._doors.take(record.vendor, stated, record.topic, record.received)
+                return None
+            except RefusalError as refusal:
+                return refusal
+            except Exception as error:
+                failure, caught = failure_of(error), error
+            told = short(caught)
+            log.warning("a record is tried again", place=record.place, error=told)
+            if failure is Failure.PASSING:
+                sentence = "others worked on the same container for as long as this record waited; retry it"
+                return NotYetKnownError(Code.BUSY, sentence)
+            if failure is Failure.AWAY:
+                lost += 1
+                await asyncio.sleep(min(UNFORESEEN_WAIT_SECONDS * lost, LOST_WAIT_SECONDS_LIMIT))
+                await steadily(lambda: self._parking.waiting(record.vendor, [Serial("-")]), record.place)
+            else:
+                unforeseen += 1
+                await asyncio.sleep(UNFORESEEN_WAIT_SECONDS * unforeseen)
+            if unforeseen >= UNFORESEEN_TRIES or lost >= LOST_TRIES:
+                log.error("a record cannot be handled", place=record.place, error=told, exc_info=caught)
+                sentence = f"this record met an error of lostfound itself ({told}); retry it once that is mended"
+                return RefusalError(Code.INTERNAL_ERROR, sentence)
+
+    async def _retry_parked(self) -> None:
+        """Take up what waits and is due, whoever parked it."""
+        while True:
+            self._retried.clear()
+            busy = [vendor for vendor, count in self._retrying.items() if count >= PARKED_AT_ONCE]
+            try:
+                found = await self._parking.due(busy, PARKED_AT_ONCE, PARKED_FETCH, LEASE_SECONDS)
+            except Exception as error:  # what is parked waits; what is read goes on
+                log.warning("the inbox cannot look at what is parked", error=short(error))
+                found = []
+            for parked in found:
+                self._retrying[parked.record.vendor] += 1
+                self._tasks.create_task(self._drain(parked))
+            if not found:
+                try:
+                    async with asyncio.timeout(PARKED_LOOK_SECONDS):
+                        await self._retried.wait()
+                except TimeoutError:
+                    pass
+
+    async def _drain(self, first: Parked) -> None:
+        """Try a parked record, and those behind it for as long as they are taken."""
+        vendor, parked = first.record.vendor, first
+        until = time.monotonic() + LEASE_SECONDS / 2
+        try:
+            while await self._again(parked) and time.monotonic() < until:
+                following = await steadily(
+                    lambda: self._parking.following(vendor, first.serial, LEASE_SECONDS), first.record.place
+                )
+                if following is None:
+                    break
+                parked = following
+        except Exception as error:  # its lease ends by itself, and it is tried again
+            log.exception("a parked record is left for later", place=parked.record.place, error=short(error))
+        finally:
+            self._retrying[vendor] -= 1
+            self._retried.set()
+
+    async def _again(self, parked: Parked) -> bool:
+        """Whether a parked record is done with."""
+        record = parked.record
+        stated = _stated(record)
+        if isinstance(stated, Letter):
+            await self._letters.write(stated)
         else:
-            for partition, done in moved.items():
-                if partition in self._progress:
-                    self._progress[partition].committed = done
+            refusal = await self._attempt(record, stated)
+            if isinstance(refusal, NotYetKnownError) and not parked.overdue:
+                await steadily(lambda: self._parking.postpone(parked.number), record.place)
+                return False
+            if refusal is not None:
+                await self._letters.write(Letter.of(record, refusal))
+        await steadily(lambda: self._parking.remove(parked.number), record.place)
+        return True
 
 
-def _read(record: ConsumerRecord) -> Read:
+REST_AFTER = frozenset({Code.UNREADABLE, Code.INFLATES_TOO_FAR})
+
+
+def _read(record: ConsumerRecord, received: datetime) -> Read:
+    came = InboxRecord(
+        record.topic, record.partition, record.offset, record.key, record.value, record.headers, received
+    )
+    if record.headers and isinstance(record.headers[0], Unreadable):
+        return Read(came, Letter.of_unreadable(came, record.headers[0]))
+    return Read(came, _stated(came))
+
+
+def _stated(record: InboxRecord) -> Statement | Letter:
     try:
-        headers = {name: value or b"" for name, value in record.headers}
-        return Read(record, read_statement(record.key, record.value, headers))
+        return read_statement(record.key, record.value, {name: content or b"" for name, content in record.headers})
     except RefusalError as refusal:
-        return Read(record, refusal)
+        return Letter.of(record, refusal)
+    except Exception as error:  # whatever bytes make of a parser
+        log.exception("a record cannot be parsed", place=record.place)
+        return Letter.of(record, RefusalError(Code.INTERNAL_ERROR, f"this record cannot be parsed ({short(error)})"))

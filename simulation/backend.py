@@ -163,6 +163,8 @@ class MemoryBackend(Tables):
             return Claim(key=of.key, received=at, closed=of.closed, tells=self._tells(of), answer="repeated")
         scope = self._in_scope(stated, container)
         claimed = self._claimed_by(stated, scope)
+        if not scope and not claimed:
+            raise NotYetKnownError(Code.NO_LICENCE, f"container {stated.serial} holds no licence")
         case = claimed or CaseId(str(uuid5(NAMESPACE, f"{self.vendor}/report/{stated.report}")))
         self.reports[stated.report] = (digest(stated), case, received)
         if claimed:

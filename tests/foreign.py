@@ -1,12 +1,18 @@
 """A client that is not ours: confluent-kafka and JSON, nothing of the product. It states, and it reads the record."""
 
 import json
+import struct
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+from aiokafka import TopicPartition as KafkaPartition
+from aiokafka.client import AIOKafkaClient
+from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.util import calc_crc32c
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 Record = dict[str, Any]
@@ -20,12 +26,18 @@ def now() -> str:
 class BackOffice:
     """A vendor's back-office system, which sends CloudEvents to its inbox."""
 
-    def __init__(self, bootstrap: str, vendor: str) -> None:
-        self._producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "log_level": 0})
+    def __init__(self, bootstrap: str, vendor: str, **more: Any) -> None:
+        """`more`: settings of the client, with `_` for `.`, such as `compression_codec`."""
+        named = {name.replace("_", "."): value for name, value in more.items()}
+        self._producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "log_level": 0} | named)
         self._topic = f"lostfound.{vendor}.inbox"
 
     def state(self, name: str, key: str, **data: Any) -> None:
         """State something; `flush` makes sure of it."""
+        self.send(key.encode(), self.event(name, **data))
+
+    def event(self, name: str, **data: Any) -> bytes:
+        """A statement as a CloudEvent."""
         event = {
             "specversion": "1.0",
             "id": str(uuid4()),
@@ -34,12 +46,12 @@ class BackOffice:
             "datacontenttype": "application/json",
             "data": data,
         }
-        self.send(key.encode(), json.dumps(event).encode())
+        return json.dumps(event).encode()
 
-    def send(self, key: bytes | None, value: bytes | None) -> None:
-        """Send any bytes."""
+    def send(self, key: bytes | None, value: bytes | None, partition: int = -1) -> None:
+        """Send any bytes, to that partition where one is named."""
         headers = {"content-type": "application/cloudevents+json"}
-        self._producer.produce(self._topic, key=key, value=value, headers=headers)
+        self._producer.produce(self._topic, key=key, value=value, headers=headers, partition=partition)
         self._producer.poll(0)
 
     def stock(self, serial: str, holder: str, licences: int = 1, spare: bool = True) -> None:
@@ -104,3 +116,37 @@ class Reader:
     def close(self) -> None:
         """Leave the broker."""
         self._consumer.close()
+
+
+def batch(key: bytes, *values: bytes, header: bytes = b"aa", codec: int = 0) -> bytearray:
+    """A record batch as a client makes it by hand, each record with one header of that name, which may be any bytes."""
+    builder = DefaultRecordBatchBuilder(
+        magic=2,
+        compression_type=codec,
+        is_transactional=0,
+        producer_id=-1,
+        producer_epoch=-1,
+        base_sequence=-1,
+        batch_size=1 << 28,
+    )
+    for offset, value in enumerate(values):
+        builder.append(offset=offset, timestamp=1, key=key, value=value, headers=[("a" * len(header), b"1")])
+    built = bytearray(builder.build())
+    if not codec:
+        built[61:] = built[61:].replace(b"a" * len(header), header)
+    struct.pack_into(">I", built, 17, calc_crc32c(bytes(built[21:])))
+    return built
+
+
+async def send_batch(bootstrap: str, topic: str, partition: int, sent: bytes) -> int:
+    """Send a batch as it is; the error code that the broker answers."""
+    client = AIOKafkaClient(bootstrap_servers=bootstrap)
+    await client.bootstrap()
+    try:
+        await client.set_topics([topic])
+        node = client.cluster.leader_for_partition(KafkaPartition(topic, partition))
+        answer = await client.send(node, ProduceRequest(None, -1, 10_000, [(topic, [(partition, sent)])]))
+        code: int = answer.topics[0][1][0][1]
+        return code
+    finally:
+        await client.close()

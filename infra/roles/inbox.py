@@ -1,16 +1,25 @@
 """The inbox: takes the vendors' statements in."""
 
+from activities.register import PostgresRegister
+from events.terms import VendorId
+from events.topics import vendor_specs
 from infra.roles import Ready
 from infra.settings import Settings
-from infra.wiring import open_backend, open_temporal
+from infra.wiring import make_topics, open_backend, open_parking, open_temporal
 from portal.cases import TemporalCases
 from portal.commands import Doors
+from portal.dead_letters import DeadLetters
 from portal.inbox import Inbox
 
 
 async def run(settings: Settings, ready: Ready) -> None:
     """Take statements in until cancelled."""
+
+    async def make_again(vendor: VendorId) -> None:
+        await make_topics(settings, vendor_specs(vendor))
+
     client = await open_temporal(settings)
-    async with open_backend(settings) as backend:
+    async with open_backend(settings, patient=False) as backend, open_parking(settings) as parking:
         doors = Doors(backend, TemporalCases(client, settings.task_queue))
-        await Inbox(settings.bootstrap, doors, settings.hold_seconds).run(ready)
+        letters = DeadLetters(settings.bootstrap, make_again, PostgresRegister(settings.dsn))
+        await Inbox(settings.bootstrap, doors, parking, letters, settings.hold_seconds).run(ready)

@@ -48,6 +48,33 @@ async def test_a_licence_that_is_not_in_the_container_is_unknown_and_claims_noth
     assert await stock.backend.open_cases(stock.vendor, "D-1", Reporter(role=Role.BACK_OFFICE, name="crm")) == []
 
 
+async def test_the_loss_of_a_container_that_never_held_a_licence_claims_nothing_and_uses_no_number_up(
+    stock: Stock,
+) -> None:
+    await stock.container("D-1")
+    await stock.container("K-1", kind=Kind.CLOUD)
+    stated = stock.loss("D-1")
+    with pytest.raises(NotYetKnownError) as refusal:
+        await stock.claim(stated)
+
+    await stock.licence("L-1", "D-1")
+    key = await stock.claim(stated.model_copy(update={"reason": Reason.STOLEN}))
+    cloud = await stock.claim(stock.loss("K-1", kind=Kind.CLOUD, reason=Reason.STOLEN))
+
+    assert refusal.value.code is Code.NO_LICENCE
+    assert key.serial == "D-1"
+    assert cloud.serial == "K-1"
+
+
+async def test_the_loss_of_a_container_whose_licences_were_all_recovered_joins(stock: Stock) -> None:
+    await stock.container("D-1", "L-1")
+    await stock.container("D-2")
+    order = await stock.lost("D-1")
+    assert isinstance(await stock.backend.issue(order), Issued)
+
+    assert await stock.claim(stock.loss("D-1")) == order.key
+
+
 async def test_a_late_report_of_a_recovered_licence_joins_and_one_of_the_replacement_opens(stock: Stock) -> None:
     await stock.container("D-1", "L-1", "L-2")
     await stock.container("D-2", "L-3")

@@ -225,7 +225,7 @@ class Oracle:
         overlapping = {case.name for case in from_here if set(scoped) & set(case.claims)}
         if joined := overlapping or former:
             return "joined", joined
-        return "opened", set()
+        return ("opened", set()) if scoped else ("refused", {"no_licence"})
 
     def _scope(self, container: Container, scope: str, names: Iterable[str]) -> list[Claim]:
         if container.kind == "cloud":

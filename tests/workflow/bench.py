@@ -56,15 +56,18 @@ class Bench:
     async def container(self, serial: str, licences: int = 0) -> None:
         await self.take(ContainerStatement(serial=serial, kind=Kind.DONGLE, holder="h-1"))
         for number in range(licences):
-            await self.take(
-                LicenceStatement(
-                    licence=f"L-{serial}-{number}",
-                    serial=serial,
-                    product="cad",
-                    ticket=f"T-{serial}",
-                    issued=datetime.now(UTC),
-                )
+            await self.licence(serial, number)
+
+    async def licence(self, serial: str, number: int = 0) -> None:
+        await self.take(
+            LicenceStatement(
+                licence=f"L-{serial}-{number}",
+                serial=serial,
+                product="cad",
+                ticket=f"T-{serial}",
+                issued=datetime.now(UTC),
             )
+        )
 
     async def report(
         self, report: str, serial: str = "lost", reason: Reason = Reason.LOST, kind: Kind = Kind.DONGLE

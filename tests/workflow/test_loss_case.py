@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
+from psycopg import AsyncConnection
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
@@ -13,7 +14,7 @@ from events.backend_facts import LicenceIssued, MeasureOrdered
 from events.cases import DecisionOrder
 from events.deeds import Appended, AppendOrder
 from events.envelope import Recorded, case_stream
-from events.errors import Code, RefusalError
+from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import (
     FoundStatement,
     LossStatement,
@@ -84,16 +85,39 @@ async def test_a_case_without_a_target_waits_until_a_container_is_registered(ben
     await bench.save(key, "awaited_target")
 
 
-async def test_an_empty_container_is_refused_and_may_be_reported_again(bench: Bench) -> None:
+async def test_a_container_that_never_held_a_licence_is_no_case_and_uses_no_number_up(bench: Bench) -> None:
     await bench.container("lost")
+    with pytest.raises(NotYetKnownError) as refusal:
+        await bench.report("R-1")
+
+    await bench.licence("lost")
+    key = await bench.report("R-1")
+
+    assert refusal.value.code is Code.NO_LICENCE
+    await bench.until(key, Status.AWAITING_TARGET)
+
+
+async def test_a_case_whose_licences_are_gone_is_refused_and_may_be_reported_again(bench: Bench) -> None:
+    await bench.container("lost", licences=1)
+    stated = LossStatement(
+        report="R-1",
+        serial="lost",
+        kind=Kind.DONGLE,
+        reason=Reason.LOST,
+        reporter=Reporter(role=Role.BACK_OFFICE, name="crm"),
+        occurred=datetime.now(UTC),
+    )
+    await bench.backend.claim(bench.vendor, stated, "a test", datetime.now(UTC))
+    async with await AsyncConnection.connect(bench.settings.dsn) as connection:
+        await connection.execute("delete from backend.licences where vendor = %s", (bench.vendor,))
 
     key = await bench.report("R-1")
     outcome = await bench.outcome(key)
+    await bench.licence("lost")
     again = await bench.report("R-2")
 
     assert outcome == "refused"
     assert again.case != key.case
-    await bench.outcome(again)
     await bench.save(key, "refused")
 
 

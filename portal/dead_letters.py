@@ -1,0 +1,182 @@
+"""The dead letters: what cannot be handled, as it came, with the reason and the place where it stood.
+
+A vendor's dead letters stop nobody else. A letter that does not fit its topic is written without the bytes, with their
+length and hash; a topic that is missing is made again; where nothing helps, the place goes into the register.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from types import TracebackType
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+
+from events.errors import Code, RefusalError
+from events.parking import Headers, InboxRecord
+from events.set_aside import Register, SetAside
+from events.terms import VendorId
+from events.topics import dead_letters
+from portal.batches import Unreadable
+from portal.failures import short, steadily
+
+log = structlog.get_logger()
+
+LETTER_BYTES_LIMIT = 1_000_000
+"""Of key, value and headers together: below the 1,048,588 bytes that Kafka's topics take if nobody says otherwise."""
+KEY_BYTES_LIMIT = 1_024
+"""Of a key that is kept where the rest is not."""
+HEADER_BYTES = 16
+"""What a header may take beside its name and content."""
+SEND_SECONDS = 10
+SEND_TRIES = 5
+RETRY_SECONDS = 1.0
+REGISTERED_LIMIT = 100
+"""Entries in the register for one vendor by one process: whoever sends nothing but poison does not fill it."""
+OURS = "lostfound-"
+SET_ASIDE = frozenset({Code.INTERNAL_ERROR, Code.UNREADABLE, Code.INFLATES_TOO_FAR})
+"""Such a letter is in the register until it is retried or dismissed; the others are the sender's to mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter as it is sent; `place` says where the record stands, `first-last` where it is several."""
+
+    vendor: VendorId
+    place: str
+    refusal: RefusalError
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    told: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, record: InboxRecord, refusal: RefusalError) -> "Letter":
+        """The record with its bytes, where they fit."""
+        whole = cls(record.vendor, record.place, refusal, record.key, record.value, record.headers)
+        return whole if whole.size <= LETTER_BYTES_LIMIT else whole.brief()
+
+    @classmethod
+    def of_unreadable(cls, record: InboxRecord, what: Unreadable) -> "Letter":
+        """The place of what cannot be read."""
+        span = f"{what.first}-{what.last}" if what.first < what.last else f"{what.last}"
+        told = {"length": str(what.length), "sha256": what.sha256}
+        place = f"{record.topic}/{record.partition}/{span}"
+        return cls(record.vendor, place, RefusalError(what.code, what.why), b"", None, (), told)
+
+    @property
+    def size(self) -> int:
+        """About so many bytes, and no fewer."""
+        named = sum(len(name.encode()) + len(content or b"") + HEADER_BYTES for name, content in self.all_headers)
+        return len(self.key or b"") + len(self.value or b"") + named
+
+    @property
+    def all_headers(self) -> list[tuple[str, bytes | None]]:
+        """Those that it came with, and then ours."""
+        told = {"code": self.refusal.code, "sentence": self.refusal.sentence, "place": self.place, **self.told}
+        return [*self.headers, *((f"{OURS}{name}", text.encode()) for name, text in told.items())]
+
+    def brief(self) -> "Letter":
+        """Without its bytes, but with their length and hash."""
+        value = self.value or b""
+        told = {"length": str(len(value)), "sha256": sha256(value).hexdigest()}
+        key = self.key if len(self.key or b"") <= KEY_BYTES_LIMIT else None
+        return Letter(self.vendor, self.place, self.refusal, key, None, (), told)
+
+
+class DeadLetters:
+    """Writes dead letters. Each may come twice: after a crash, or when the broker answered too late."""
+
+    def __init__(self, bootstrap: str, make_topics: Callable[[VendorId], Awaitable[None]], register: Register) -> None:
+        self._bootstrap = bootstrap
+        self._make_topics = make_topics
+        self._register = register
+        self._registered: Counter[VendorId] = Counter()
+
+    async def __aenter__(self) -> "DeadLetters":
+        # Without idempotence, because that would wait without end for a topic that is gone.
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap,
+            acks="all",
+            request_timeout_ms=SEND_SECONDS * 1000,
+            max_request_size=LETTER_BYTES_LIMIT * 2,
+        )
+        await self._producer.start()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType) -> None:
+        await self._producer.stop()
+
+    async def write(self, letter: Letter) -> None:
+        """Write a letter; once this returns the record is done with. Waits, without end, only while Kafka or
+        PostgreSQL are away themselves."""
+        refusal = letter.refusal
+        sent = await self._sent(letter)
+        if sent:
+            log.info("dead letter", place=letter.place, code=refusal.code, sentence=refusal.sentence)
+        else:
+            log.error("a dead letter cannot be written", place=letter.place, code=refusal.code)
+        if not sent or refusal.code in SET_ASIDE:
+            await self._set_aside(letter, sent)
+
+    async def _sent(self, letter: Letter) -> bool:
+        """Whether it could be written, in full or at least its place."""
+        tries, brief = 0, letter.value is None
+        while tries < SEND_TRIES:
+            try:
+                await self._send(letter)
+                return True
+            except KafkaError as error:
+                log.warning("a dead letter is not written yet", place=letter.place, error=short(error))
+                if isinstance(error, MessageSizeTooLargeError) and not brief:
+                    letter, brief = letter.brief(), True
+                    continue
+                if await self._answers():
+                    tries += 1
+                    await self._make_again(letter.vendor)
+                await asyncio.sleep(RETRY_SECONDS)
+            except Exception as error:  # what the client makes of headers that it cannot write
+                log.warning("a dead letter is written without its bytes", place=letter.place, error=short(error))
+                if brief:
+                    return False
+                letter, brief = letter.brief(), True
+        return False
+
+    async def _send(self, letter: Letter) -> None:
+        key = b"" if letter.key is None and letter.value is None else letter.key  # the client refuses to send neither
+        topic = dead_letters(letter.vendor)
+        future = await self._producer.send(topic, key=key, value=letter.value, headers=letter.all_headers)
+        await asyncio.shield(future)
+
+    async def _answers(self) -> bool:
+        """Whether any broker does."""
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                return bool(await self._producer.client.force_metadata_update())
+        except (KafkaError, TimeoutError):
+            return False
+
+    async def _make_again(self, vendor: VendorId) -> None:
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                await self._make_topics(vendor)
+        except Exception as error:  # its topics are its own trouble, whatever it is
+            log.warning("a vendor's topics cannot be made again", vendor=vendor, error=short(error))
+
+    async def _set_aside(self, letter: Letter, sent: bool) -> None:
+        self._registered[letter.vendor] += 1
+        if self._registered[letter.vendor] > REGISTERED_LIMIT:
+            return
+        where = "`lostfound inbox dead-letters show` has it" if sent else "its dead letter cannot be written"
+        entry = SetAside(
+            letter.vendor,
+            letter.place,
+            letter.refusal.code,
+            f"{letter.refusal.sentence} ({where})",
+            datetime.now(UTC),
+        )
+        await steadily(lambda: self._register.add(entry), letter.place)

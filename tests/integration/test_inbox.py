@@ -1,0 +1,337 @@
+"""The inbox on a real broker and database: one record, batch or vendor that cannot go on stops no other."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, cast
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from psycopg import AsyncConnection
+from psycopg.errors import DeadlockDetected, LockNotAvailable
+
+from activities.register import PostgresRegister
+from events.cases import Cases
+from events.errors import Code
+from events.inbox import LossStatement, Statement
+from events.terms import VendorId
+from events.topics import dead_letters, inbox, vendor_specs
+from infra.settings import Settings
+from infra.wiring import add_vendor, make_topics, open_backend, open_parking
+from portal.batches import INFLATED_BYTES_LIMIT
+from portal.commands import Doors
+from portal.dead_letters import DeadLetters
+from portal.inbox import AT_ONCE, PARKED_LIMIT, Inbox
+from tests.foreign import BackOffice, Reader, batch, now, send_batch
+from workflows.policy import Policy
+
+pytestmark = pytest.mark.integration
+
+SECONDS = 30
+CODECS = ("gzip", "snappy", "lz4", "zstd")
+BIG = {"message_max_bytes": 100_000_000, "queue_buffering_max_kbytes": 1_000_000}
+
+
+@dataclass
+class Watched(Doors):
+    """The doors, without cases, and what passed them; `trouble` may raise for a statement."""
+
+    backend: Any
+    trouble: Callable[[VendorId, Statement], None] = lambda vendor, stated: None
+    taken: list[tuple[VendorId, Statement]] = field(default_factory=list)
+    tries: int = 0
+
+    def __post_init__(self) -> None:
+        super().__init__(self.backend, cast(Cases, None))
+
+    async def take(self, vendor: VendorId, stated: Statement, door: str, received: datetime) -> None:
+        self.tries += 1
+        self.trouble(vendor, stated)
+        if not isinstance(stated, LossStatement):
+            await super().take(vendor, stated, door, received)
+        self.taken.append((vendor, stated))
+
+    def of(self, vendor: VendorId) -> list[str]:
+        """What passed of a vendor, in its order, as `rank/serial`."""
+        return [f"{stated.rank}/{stated.serial}" for whose, stated in self.taken if whose == vendor]  # type: ignore[attr-defined]
+
+
+@asynccontextmanager
+async def running(settings: Settings, hold_seconds: float = 1, **more: Any) -> AsyncIterator[Watched]:
+    """An inbox of this process."""
+
+    async def make_again(vendor: VendorId) -> None:
+        await make_topics(settings, vendor_specs(vendor))
+
+    async with open_backend(settings, patient=False) as backend, open_parking(settings) as parking:
+        doors = Watched(backend, **more)
+        letters = DeadLetters(settings.bootstrap, make_again, PostgresRegister(settings.dsn))
+        ready = asyncio.Event()
+        task = asyncio.create_task(Inbox(settings.bootstrap, doors, parking, letters, hold_seconds).run(ready.set))
+        try:
+            async with asyncio.timeout(SECONDS):
+                await ready.wait()
+            yield doors
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+async def other(settings: Settings, vendor: VendorId) -> VendorId:
+    """A second vendor, whose ordinary traffic must go on."""
+    other = VendorId(f"{vendor}-b")
+    await add_vendor(settings, vendor, Policy())
+    await add_vendor(settings, other, Policy())
+    return other
+
+
+async def until(holds: Callable[[], bool], seconds: float = SECONDS) -> None:
+    async with asyncio.timeout(seconds):
+        while not holds():  # noqa: ASYNC110 - what it waits for has no event
+            await asyncio.sleep(0.02)
+
+
+def state(office: BackOffice, *serials: str, partition: int = -1, holder: str = "h-1") -> None:
+    """Register dongles."""
+    for serial in serials:
+        event = office.event("container.registered", serial=serial, kind="dongle", holder=holder)
+        office.send(serial.encode(), event, partition)
+    office.flush()
+
+
+async def letters_of(settings: Settings, vendor: VendorId, count: int) -> list[dict[str, bytes]]:
+    """The headers of the first dead letters, each with the `value` too."""
+    reader = Reader(settings.bootstrap, dead_letters(vendor))
+    try:
+        found = await asyncio.to_thread(reader.until, count, SECONDS)
+        return [{**headers, "value": value or b""} for _, _, value, headers in found]
+    finally:
+        reader.close()
+
+
+async def entries(settings: Settings, vendor: VendorId, count: int) -> dict[str, str]:
+    """The places of a vendor in the register, with their codes, once there are so many."""
+    async with asyncio.timeout(SECONDS):
+        while True:
+            found = await PostgresRegister(settings.dsn).entries(1000)
+            ours = {entry.place: entry.code for entry in found if entry.vendor == vendor}
+            if len(ours) >= count:
+                return ours
+            await asyncio.sleep(0.05)
+
+
+async def parked(settings: Settings, vendor: VendorId) -> int:
+    async with await AsyncConnection.connect(settings.dsn) as connection:
+        cursor = await connection.execute("select count(*) from backend.parked where vendor = %s", (vendor,))
+        row = await cursor.fetchone()
+        assert row
+        return int(row[0])
+
+
+async def test_a_batch_of_every_codec_is_taken(settings: Settings, vendor: VendorId, other: VendorId) -> None:
+    async with running(settings) as doors:
+        for codec in CODECS:
+            state(BackOffice(settings.bootstrap, vendor, compression_codec=codec), f"{codec}-1", f"{codec}-2")
+        await until(lambda: len(doors.of(vendor)) == 8)
+
+    assert sorted(doors.of(vendor)) == sorted(f"0/{codec}-{number}" for codec in CODECS for number in (1, 2))
+
+
+async def test_bombs_and_what_cannot_be_read_are_set_aside_by_their_place_and_what_follows_is_taken(
+    settings: Settings, vendor: VendorId, other: VendorId
+) -> None:
+    topic = inbox(vendor)
+    async with running(settings) as doors:
+        for codec in CODECS:
+            bomber = BackOffice(settings.bootstrap, vendor, compression_codec=codec, **BIG)
+            bomber.send(b"k", b" " * (INFLATED_BYTES_LIMIT + 1), 0)
+            bomber.flush()
+            state(BackOffice(settings.bootstrap, other), f"{codec}-o")
+        poison = batch(b"k", b"one", b"two", header=b"\xff\xfe")
+        assert await send_batch(settings.bootstrap, topic, 0, poison) == 0
+        state(BackOffice(settings.bootstrap, vendor), "3-1", partition=0)
+        await until(lambda: doors.of(vendor) == ["0/3-1"] and len(doors.of(other)) == len(CODECS))
+        letters = await letters_of(settings, vendor, 6)
+        aside = await entries(settings, vendor, 6)
+
+    codes = [letter["lostfound-code"].decode() for letter in letters]
+    assert codes == [Code.INFLATES_TOO_FAR] * 4 + [Code.UNREADABLE] * 2
+    assert [letter["lostfound-place"].decode() for letter in letters] == [f"{topic}/0/{offset}" for offset in range(6)]
+    assert all(len(letter["lostfound-sha256"]) == 64 and int(letter["lostfound-length"]) for letter in letters)
+    assert {letter["value"] for letter in letters} == {b""}
+    assert aside == {f"{topic}/0/{offset}": codes[offset] for offset in range(6)}
+
+
+async def test_a_dead_letter_that_does_not_fit_is_written_with_its_place_length_and_hash(
+    settings: Settings, vendor: VendorId, other: VendorId
+) -> None:
+    value = b" " * 1_048_400
+    async with running(settings) as doors:
+        office = BackOffice(settings.bootstrap, vendor, **BIG)
+        office.send(b"k", value, 0)
+        office.flush()
+        state(office, "3-1", partition=0)
+        await until(lambda: doors.of(vendor) == ["0/3-1"])
+        (letter,) = await letters_of(settings, vendor, 1)
+
+    assert (letter["lostfound-code"], letter["value"]) == (b"too_large", b"")
+    assert letter["lostfound-place"].decode() == f"{inbox(vendor)}/0/0"
+    assert letter["lostfound-length"] == b"1048400"
+    assert letter["lostfound-sha256"].decode() == sha256(value).hexdigest()
+
+
+async def test_a_dead_letter_topic_that_is_missing_is_made_again_and_nobody_else_waits(
+    settings: Settings, vendor: VendorId, other: VendorId
+) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    await admin.start()
+    try:
+        await admin.delete_topics([dead_letters(vendor)])
+    finally:
+        await admin.close()
+    async with running(settings) as doors:
+        office = BackOffice(settings.bootstrap, vendor)
+        office.send(b"k", b"no JSON", 0)
+        office.flush()
+        state(BackOffice(settings.bootstrap, other), "3-1", "3-2", "3-3")
+        await until(lambda: len(doors.of(other)) == 3, 10)
+        state(office, "3-1", partition=0)
+        await until(lambda: doors.of(vendor) == ["0/3-1"], 90)
+        (letter,) = await letters_of(settings, vendor, 1)
+
+    assert (letter["lostfound-code"], letter["value"]) == (b"not_json", b"no JSON")
+
+
+async def test_what_nobody_foresaw_gets_a_few_tries_and_then_the_dead_letters_and_the_register(
+    settings: Settings, vendor: VendorId, other: VendorId
+) -> None:
+    def trouble(whose: VendorId, stated: Statement) -> None:
+        if whose == vendor and getattr(stated, "serial") == "3-2":  # noqa: B009
+            raise KeyError("L-9")
+
+    async with running(settings, trouble=trouble) as doors:
+        state(BackOffice(settings.bootstrap, vendor), "3-1", "3-2", "3-3", partition=0)
+        state(BackOffice(settings.bootstrap, other), "3-2")
+        await until(lambda: len(doors.of(vendor)) == 2 and doors.of(other) == ["0/3-2"], 10)
+        (letter,) = await letters_of(settings, vendor, 1)
+        aside = await entries(settings, vendor, 1)
+
+    assert letter["lostfound-code"] == b"internal_error"
+    assert b"KeyError" in letter["lostfound-sentence"]
+    assert json.loads(letter["value"])["data"]["serial"] == "3-2"
+    assert aside == {f"{inbox(vendor)}/0/1": "internal_error"}
+    assert doors.tries == 2 + 3 + 1
+
+
+async def test_what_is_in_the_way_for_a_while_is_tried_again_and_its_serial_keeps_its_order(
+    settings: Settings, vendor: VendorId, other: VendorId
+) -> None:
+    left = [DeadlockDetected("deadlock detected"), LockNotAvailable("lock timeout"), TimeoutError()]
+
+    def trouble(whose: VendorId, stated: Statement) -> None:
+        if left:
+            raise left.pop()
+
+    async with running(settings, hold_seconds=60, trouble=trouble) as doors:
+        office = BackOffice(settings.bootstrap, vendor)
+        state(office, "3-1", partition=0)
+        office.send(b"other key", office.event("licence.issued", **licence("L-1")), 0)
+        office.send(b"third key", office.event("loss.reported", **loss("R-1")), 0)
+        office.flush()
+        await until(lambda: len(doors.of(vendor)) == 3)
+
+        assert await parked(settings, vendor) == 0
+
+    assert doors.of(vendor) == ["0/3-1", "1/3-1", "2/3-1"]
+
+
+async def test_what_stays_in_the_way_is_dead_lettered_in_time(
+    settings: Settings, vendor: VendorId, other: VendorId
+) -> None:
+    def trouble(whose: VendorId, stated: Statement) -> None:
+        if whose == vendor:
+            raise LockNotAvailable("lock timeout")
+
+    async with running(settings, hold_seconds=1, trouble=trouble) as doors:
+        state(BackOffice(settings.bootstrap, vendor), "3-1")
+        state(BackOffice(settings.bootstrap, other), "3-1")
+        (letter,) = await letters_of(settings, vendor, 1)
+        await until(lambda: len(doors.of(other)) == 1)
+
+    assert letter["lostfound-code"] == b"busy"
+
+
+def licence(name: str, serial: str = "3-1") -> dict[str, Any]:
+    return {"licence": name, "serial": serial, "product": "cad", "ticket": "T-1", "issued": now()}
+
+
+def loss(report: str, serial: str = "3-1") -> dict[str, Any]:
+    reporter = {"role": "back_office", "name": "crm"}
+    more = {"kind": "dongle", "reason": "lost", "reporter": reporter, "occurred": now()}
+    return {"report": report, "serial": serial, **more}
+
+
+async def test_a_loss_does_not_overtake_a_licence_that_waits_whatever_their_keys(
+    settings: Settings, vendor: VendorId, other: VendorId
+) -> None:
+    office = BackOffice(settings.bootstrap, vendor)
+    async with running(settings, hold_seconds=60) as doors:
+        office.send(b"a", office.event("licence.issued", **licence("L-1")), 0)
+        office.flush()
+        await _until_parked(settings, vendor, 1)
+        office.send(b"b", office.event("loss.reported", **loss("R-1")), 0)
+        office.send(b"c", office.event("loss.reported", **loss("R-2")), 1)
+        office.flush()
+        await _until_parked(settings, vendor, 3)
+        state(office, "3-1", partition=2)
+        await until(lambda: len(doors.of(vendor)) == 4)
+
+    assert doors.of(vendor) == ["0/3-1", "1/3-1", "2/3-1", "2/3-1"]
+
+
+async def _until_parked(settings: Settings, vendor: VendorId, count: int) -> None:
+    async with asyncio.timeout(SECONDS):
+        while await parked(settings, vendor) < count:  # noqa: ASYNC110 - another process parks
+            await asyncio.sleep(0.02)
+
+
+async def test_what_is_parked_survives_an_inbox_and_is_taken_up_by_the_next(
+    settings: Settings, vendor: VendorId, other: VendorId
+) -> None:
+    office = BackOffice(settings.bootstrap, vendor)
+    async with running(settings, hold_seconds=60):
+        office.send(b"a", office.event("licence.issued", **licence("L-1")), 0)
+        office.flush()
+        await _until_parked(settings, vendor, 1)
+    async with running(settings, hold_seconds=60) as doors:
+        state(office, "3-1", partition=2)
+        await until(lambda: len(doors.of(vendor)) == 2)
+
+    assert doors.of(vendor) == ["0/3-1", "1/3-1"]
+
+
+async def test_a_vendor_of_whom_all_that_may_waits_slows_no_other_and_what_is_beyond_is_dead_lettered(
+    settings: Settings, vendor: VendorId, other: VendorId
+) -> None:
+    office = BackOffice(settings.bootstrap, vendor)
+    async with running(settings, hold_seconds=600) as doors:
+        for number in range(PARKED_LIMIT + 3 * AT_ONCE + 50):
+            office.state("licence.issued", f"{number}", **licence(f"L-{number}", f"3-{number}"))
+        office.flush()
+        letters = await letters_of(settings, vendor, 1)
+        alone = BackOffice(settings.bootstrap, other)
+        began = asyncio.get_running_loop().time()
+        state(alone, *(f"3-{number}" for number in range(100)))
+        await until(lambda: len(doors.of(other)) == 100)
+        seconds = asyncio.get_running_loop().time() - began
+
+    assert letters[0]["lostfound-code"] == b"too_many_waiting"
+    assert PARKED_LIMIT <= await parked(settings, vendor) < PARKED_LIMIT + 3 * AT_ONCE
+    assert seconds < 10
+    async with await AsyncConnection.connect(settings.dsn) as connection:
+        await connection.execute("delete from backend.parked where vendor = %s", (vendor,))
