@@ -18,6 +18,7 @@ from argon2.exceptions import VerificationError
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
+from activities.judgement import refusal_facts
 from activities.measures import Standing, blocking, confirm, count_refused
 from activities.outbox import state
 from activities.rows import Container, changed, every, lock_container, one
@@ -26,7 +27,6 @@ from events.backend_facts import (
     AccessLapsed,
     AccessOffered,
     AccessSet,
-    ContactRefused,
     ContainerContacted,
     MeasureDelivered,
     SessionsEnded,
@@ -235,8 +235,7 @@ async def sign_in(
     if await _is_locked(tx, vendor, serial, at):  # again, under the lock: others may have guessed meanwhile
         if before is None:
             await _keep(tx, vendor, contact, serial, Code.LOCKED_OUT, [])
-            refused = ContactRefused.model_validate({**told, "cases": (), "code": Code.LOCKED_OUT})
-            await state(tx, vendor, serial, at, [refused])
+            await state(tx, vendor, serial, at, refusal_facts(told, [], Code.LOCKED_OUT))
         return SignInAnswer(session=None, code=Code.LOCKED_OUT)
     if before is not None:  # a number that served other access data proves nothing
         if not blocked:
@@ -256,9 +255,9 @@ async def sign_in(
     if not blocked:
         await _wrong(tx, vendor, serial, at)
     cases = [CaseKey(vendor=vendor, case=case, serial=serial) for case in dict.fromkeys(m.case_id for m in blocked)]
-    refused = ContactRefused.model_validate({**told, "cases": tuple(key.case for key in cases), "code": code})
     delivered = [item for item in blocked if item.state is MeasureState.ORDERED]
-    facts: list[Fact] = [refused, *(MeasureDelivered.model_validate(item.about()) for item in delivered)]
+    refused = refusal_facts(told, [key.case for key in cases], code)
+    facts: list[Fact] = [*refused, *(MeasureDelivered.model_validate(item.about()) for item in delivered)]
     open_ = [item for item in blocked if item.state in (MeasureState.ORDERED, MeasureState.DELIVERED)]
     facts += await confirm(tx, vendor, open_, f"contact/{contact}")
     ordinals = await count_refused(tx, vendor, cases)

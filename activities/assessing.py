@@ -5,11 +5,13 @@ from typing import Any, cast
 
 from psycopg import AsyncConnection
 
+from activities.answers import ASSESS
 from activities.rows import LICENCE, Container, Licence, every
 from activities.vendors import in_force, version
-from events.case_facts import BackendFacts
+from events.case_facts import BackendFacts, LicenceInScope
 from events.errors import Code, RefusalError
-from events.licensing import Assessment, CaseKey
+from events.licensing import Assessment, CaseKey, ScopeOrder, ScopePage
+from events.sizes import SCOPE_PAGE
 from events.terms import Aim, Kind
 
 KNOWN = """
@@ -38,13 +40,27 @@ async def assess(tx: AsyncConnection[Any], key: CaseKey, container: Container, a
         flagged=flagged,
     )
     number, _ = await in_force(tx, key.vendor)
-    return Assessment(at=at, facts=facts, policy=number)
+    return Assessment(at=at, facts=facts, policy=number, licences=len(facts.licences))
 
 
-async def with_policy(tx: AsyncConnection[Any], key: CaseKey, assessment: Assessment) -> Assessment:
-    """The assessment with the policy itself in place of its version."""
-    policy = await version(tx, key.vendor, cast(int, assessment.policy))
-    return assessment.model_copy(update={"policy": policy})
+async def as_case_learns(tx: AsyncConnection[Any], key: CaseKey, kept: Assessment) -> Assessment:
+    """The assessment as a case is told of it: with the policy itself in place of its version, and with as many of the
+    licences as travel at once."""
+    policy = await version(tx, key.vendor, cast(int, kept.policy))
+    licences = kept.facts.licences
+    first = kept.facts.model_copy(update={"licences": licences[:SCOPE_PAGE]})
+    return kept.model_copy(update={"policy": policy, "facts": first, "licences": len(licences)})
+
+
+async def scope(tx: AsyncConnection[Any], order: ScopeOrder) -> ScopePage:
+    """More of the licences that a case was assessed with, in the order of their names."""
+    cursor = await tx.execute(
+        "select item from backend.answers a,"
+        " jsonb_array_elements(a.answer -> 'facts' -> 'licences') with ordinality as licences(item, place)"
+        " where a.vendor = %s and a.case_id = %s and a.name = %s and place > %s order by place limit %s",
+        (order.key.vendor, order.key.case, ASSESS.name, order.skip, SCOPE_PAGE),
+    )
+    return ScopePage(licences=tuple(LicenceInScope.model_validate(item) for (item,) in await cursor.fetchall()))
 
 
 async def _claimed(tx: AsyncConnection[Any], key: CaseKey, container: Container) -> list[Licence]:

@@ -17,7 +17,7 @@ from pydantic import JsonValue
 from activities import access, inventory, reinstating
 from activities.activation_code import activation_code
 from activities.answers import ASSESS, BLOCK, CLOSE, ISSUE, KEEP, REINSTATE, RESERVE, WITHDRAW, answered
-from activities.assessing import assess, with_policy
+from activities.assessing import as_case_learns, assess, scope
 from activities.claims import case_of_report, claim, holder_of, open_cases
 from activities.closing import close
 from activities.contacts import contact, ordinary, return_activation
@@ -54,6 +54,8 @@ from events.licensing import (
     ReinstateOrder,
     Reservation,
     ReserveOrder,
+    ScopeOrder,
+    ScopePage,
     SignInAnswer,
     Supervisors,
     Withdrawal,
@@ -181,13 +183,18 @@ class EmbeddedBackend:
             _, policy = cast(tuple[int, dict[str, Any]], await in_force(tx, vendor))
         return Supervisors(names=tuple(policy.get("supervisors", ())))
 
+    async def scope(self, order: ScopeOrder) -> ScopePage:
+        """More of the licences that a case was assessed with."""
+        async with self._transaction() as tx:
+            return await scope(tx, order)
+
     async def assess(self, key: CaseKey) -> Assessment:
         """The facts that policy decides on, and the policy; asked again, what was answered first."""
         at = datetime.now(UTC)
         async with self._transaction() as tx:
             container = await lock_container(tx, key.vendor, key.serial)
             kept = await answered(tx, ASSESS, CaseOrder(key=key), lambda: assess(tx, key, container, at))
-            return await with_policy(tx, key, kept)
+            return await as_case_learns(tx, key, kept)
 
     async def reserve(self, order: ReserveOrder) -> Reservation:
         """Set one recovery aside for a case in each subject, or in none."""

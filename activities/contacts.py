@@ -29,7 +29,7 @@ from activities.judgement import (
     renewed_at,
 )
 from activities.leases import first_notice
-from activities.measures import STANDING, Standing, confirm, count_refused, settled_by
+from activities.measures import STANDING, Standing, advance, confirm, count_refused, settled_by
 from activities.outbox import state, stream_of, telling, told
 from activities.rows import (
     CONTAINER,
@@ -343,12 +343,7 @@ async def _advance(tx: AsyncConnection[Any], vendor: VendorId, judgement: Judgem
     """Keep which measures were delivered by this contact, and which confirmed."""
     states = dict.fromkeys(judgement.delivered, MeasureState.DELIVERED)
     states |= dict.fromkeys(judgement.confirmed, MeasureState.CONFIRMED)
-    for item, reached in states.items():
-        await tx.execute(
-            "update backend.measures set state = %s"
-            " where vendor = %s and case_id = %s and measure = %s and subject = %s",
-            (reached, vendor, item.case_id, item.measure, item.subject),
-        )
+    await advance(tx, vendor, states)
 
 
 async def _keep_activation(tx: AsyncConnection[Any], key: CaseKey, stated: ContactStatement) -> None:

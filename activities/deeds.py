@@ -28,6 +28,8 @@ from events.licensing import (
     ReinstateOrder,
     Reservation,
     ReserveOrder,
+    ScopeOrder,
+    ScopePage,
     Supervisors,
     Withdrawal,
 )
@@ -48,6 +50,10 @@ class Deeds(deeds.Deeds):
     async def assess(self, key: CaseKey) -> Assessment:
         return await _deed(self._backend.assess(key))
 
+    @activity.defn(name="scope")
+    async def scope(self, order: ScopeOrder) -> ScopePage:
+        return await _deed(self._backend.scope(order))
+
     @activity.defn(name="reserve")
     async def reserve(self, order: ReserveOrder) -> Reservation:
         return await _deed(self._backend.reserve(order))
@@ -62,7 +68,8 @@ class Deeds(deeds.Deeds):
 
     @activity.defn(name="issue")
     async def issue(self, order: IssueOrder) -> IssueAnswer:
-        return await _deed(self._backend.issue(order))
+        answer = await _deed(self._backend.issue(order))
+        return _without_licences(answer) if isinstance(answer, Issued) else answer
 
     @activity.defn(name="withdraw")
     async def withdraw(self, order: CaseOrder) -> Withdrawal:
@@ -74,7 +81,7 @@ class Deeds(deeds.Deeds):
 
     @activity.defn(name="reinstate")
     async def reinstate(self, order: ReinstateOrder) -> Issued:
-        return await _deed(self._backend.reinstate(order))
+        return _without_licences(await _deed(self._backend.reinstate(order)))
 
     @activity.defn(name="close")
     async def close(self, order: CloseOrder) -> Done:
@@ -101,6 +108,11 @@ class Deeds(deeds.Deeds):
             raise ApplicationError("an append needs at least one fact", type="empty_append", non_retryable=True)
         position = await self._writer.append(*records)
         return Appended(sequence=head.sequence, hash=head.hash, partition=position.partition, offset=position.offset)
+
+
+def _without_licences(issued: Issued) -> Issued:
+    """The answer as a case needs it: the backend and the log know which licences were issued, maybe thousands."""
+    return issued.model_copy(update={"licences": ()})
 
 
 async def _deed(done: Awaitable[Answer]) -> Answer:

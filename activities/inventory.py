@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 from activities.issuing import status_indices
 from activities.leases import first_notice
 from activities.outbox import state
-from activities.rows import LICENCE, LICENCE_COLUMNS, Licence, changed, lock_container, lock_holder, one
+from activities.rows import LICENCE, LICENCE_COLUMNS, Licence, changed, lock_container, lock_holder, must_have_room, one
 from events.backend_facts import ContainerRegistered
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import ContainerStatement, LicenceStatement
@@ -87,6 +87,7 @@ async def register_licence(tx: AsyncConnection[Any], vendor: VendorId, stated: L
                 f"licence {stated.licence} is known already, with another product or ticket",
             )
         return
+    must_have_room(container, 1)
     await tx.execute(
         "update backend.containers set licences = licences + 1 where vendor = %s and serial = %s",
         (vendor, stated.serial),

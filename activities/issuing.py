@@ -1,8 +1,9 @@
 """Issuing: the next generation of every licence of a scope, in the caller's transaction, under its locks."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
@@ -13,14 +14,24 @@ from activities.claims import nobody_claims
 from activities.judgement import bound_already
 from activities.leases import expiry, first_notice
 from activities.outbox import state
-from activities.rows import CONTAINER, LICENCE_COLUMNS, Container, Licence, every, lock_container, one
+from activities.rows import (
+    CONTAINER,
+    LICENCE_COLUMNS,
+    Container,
+    Licence,
+    LostLicence,
+    columns,
+    every,
+    has_room,
+    lock_container,
+    lost_licences,
+)
 from activities.signing import LicenceFile, SigningKeys
 from events.backend_facts import ContainerActivated, LicenceSuperseded
-from events.case_facts import LicenceInScope
 from events.errors import Code, RefusalError
 from events.fact import Fact
 from events.licensing import CaseKey, Issued, IssuedLicence, IssueOrder, NoTargetFound
-from events.terms import Aim, HolderId, Scope, Serial, Target, VendorId, next_generation, subject
+from events.terms import Aim, HolderId, LicenceId, Scope, Serial, Target, VendorId, next_generation, subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +78,20 @@ async def issue(
     if order.target is Target.SAME_CONTAINER:
         return await renew(tx, order, lost, at)
     stop_gap = await issued(tx, key, False) if order.full else None
+    licences = await lost_licences(tx, key)
     if stop_gap:
         target: Container | None = await _same_target(tx, order, stop_gap)
     elif order.target is Target.ACTIVATION:
         target = lost if await _activate(tx, order, lost, at) else None
     else:
-        target = await _container(tx, order, lost, holder)
+        target = await _container(tx, order, lost, holder, len(licences))
     await tx.execute(
         "update backend.cases set awaits = %s, awaits_match = %s, activation = %s where vendor = %s and case_id = %s",
         (None if target else order.target, order.match, order.activation, key.vendor, key.case),
     )
     if target is None:
-        return NoTargetFound(at=at, tickets=tuple(dict.fromkeys(item.ticket for item in order.licences)))
-    await supersede(tx, order, stop_gap, target, at, signer)
+        return NoTargetFound(at=at, tickets=tuple(dict.fromkeys(item.ticket for item in licences)))
+    await supersede(tx, order, licences, stop_gap, target, at, signer)
     return await issued(tx, key, order.full) or Issued(at=at, target=target.serial, licences=())
 
 
@@ -120,10 +132,11 @@ async def _same_target(tx: AsyncConnection[Any], order: IssueOrder, stop_gap: Is
 
 
 async def _container(
-    tx: AsyncConnection[Any], order: IssueOrder, lost: Container, holder: HolderId
+    tx: AsyncConnection[Any], order: IssueOrder, lost: Container, holder: HolderId, licences: int
 ) -> Container | None:
-    """A container of the holder that may take the replacement, locked: an empty one, or any other, then rather one
-    that is in use. One that is lost itself takes none; that is looked at once its lock is held."""
+    """A container of the holder that may take the replacement of so many licences, locked: an empty one, or any other
+    that has room, then rather one that is in use. One that is lost itself takes none; that is looked at once its lock
+    is held."""
     empty = order.target is Target.EMPTY_CONTAINER
     vendor = order.key.vendor
     candidates = await every(
@@ -137,7 +150,7 @@ async def _container(
         if await _is_blocked(tx, vendor, candidate) or await _is_lost(tx, vendor, candidate):
             continue
         target = await lock_container(tx, vendor, candidate.serial)
-        if empty and target.licences:
+        if (empty and target.licences) or not has_room(target, licences):
             continue
         if not await _is_blocked(tx, vendor, target) and not await _is_lost(tx, vendor, target):
             return target
@@ -203,6 +216,7 @@ async def _claimed(tx: AsyncConnection[Any], key: CaseKey) -> int:
 async def supersede(
     tx: AsyncConnection[Any],
     order: IssueOrder,
+    licences: Sequence[LostLicence],
     stop_gap: Issued | None,
     target: Container,
     at: datetime,
@@ -216,16 +230,21 @@ async def supersede(
     key = order.key
     source = stop_gap.target if stop_gap else key.serial
     current = {item.licence: item.generation for item in stop_gap.licences} if stop_gap else {}
+    status = await status_indices(tx, key.vendor, len(licences))
+    steps = [
+        _Step(item.licence, generation, next_generation(generation), status.first + number)
+        for number, item in enumerate(licences)
+        for generation in (current.get(item.licence, item.generation),)
+    ]
+    issued = await _next_generations(tx, order, steps, source, target.serial, at, reinstated)
     superseded: list[Fact] = []
     granted: list[Fact] = []
-    status = await status_indices(tx, key.vendor, len(order.licences))
-    for item in sorted(order.licences, key=lambda item: item.licence):
-        generation = current.get(item.licence, item.generation)
-        index = status.first + len(granted)
-        licence = await _next_generation(tx, order, item, generation, source, target.serial, at, index, reinstated)
-        file = signer.file(key.vendor, status.issuer, licence, index)
+    for step in steps:
+        licence = issued[step.licence]
+        file = signer.file(key.vendor, status.issuer, licence, step.status_index)
         granted.append(licence.issued_fact(target.holder, key.case, file))
-        superseded.append(LicenceSuperseded(licence=item.licence, generation=generation, serial=source, case=key.case))
+        old = LicenceSuperseded(licence=step.licence, generation=step.generation, serial=source, case=key.case)
+        superseded.append(old)
     for serial, change in ((source, -len(granted)), (target.serial, len(granted))):
         await tx.execute(
             "update backend.containers set licences = licences + %s where vendor = %s and serial = %s",
@@ -235,46 +254,63 @@ async def supersede(
     await state(tx, key.vendor, target.serial, at, granted)
 
 
-async def _next_generation(
+class _Step(NamedTuple):
+    """A licence goes from one generation to the next, which has this place in the status list."""
+
+    licence: LicenceId
+    generation: int
+    following: int
+    status_index: int
+
+
+async def _next_generations(
     tx: AsyncConnection[Any],
     order: IssueOrder,
-    item: LicenceInScope,
-    generation: int,
+    steps: Sequence[_Step],
     source: Serial,
     target: Serial,
     at: datetime,
-    status_index: int,
     reinstated: bool,
-) -> Licence:
-    """Compare-and-set on the generation: a generation is superseded once, by one case."""
+) -> dict[LicenceId, Licence]:
+    """Compare-and-set on each generation: a generation is superseded once, by one case. The licences as they then are.
+
+    There may be thousands: each statement is for all. It names them twice, because nobody can foresee how many rows a
+    set of arrays has, and all of the vendor's licences would be looked at.
+    """
     key = order.key
     ends = at + timedelta(days=order.stop_gap_days) if order.stop_gap_days and not order.full else None
+    names = [step.licence for step in steps]
     cursor = tx.cursor(row_factory=class_row(Licence))
     await cursor.execute(
-        "update backend.licences set generation = %s, serial = %s, issued = %s, ends = %s,"
-        " borrowed_until = null, lease_stage = null, status_index = %s"
-        " where vendor = %s and licence = %s and generation = %s and serial = %s"
+        "update backend.licences set generation = s.following, serial = %s, issued = %s, ends = %s,"
+        " borrowed_until = null, lease_stage = null, status_index = s.place"
+        " from unnest(%s::text[], %s::integer[], %s::integer[], %s::bigint[]) as s(name, current, following, place)"
+        " where vendor = %s and licence = any(%s) and licence = s.name and generation = s.current and serial = %s"
         f" returning {LICENCE_COLUMNS}",
-        (next_generation(generation), target, at, ends, status_index, key.vendor, item.licence, generation, source),
+        (target, at, ends, *columns(steps, 4), key.vendor, names, source),
     )
-    licence = await cursor.fetchone()
-    if licence is None:
-        raise RefusalError(
-            Code.GENERATION_CONFLICT, f"licence {item.licence} is no longer at generation {generation} in {source}"
-        )
-    expires = expiry(licence.terms, at, ends)
+    found = {licence.licence: licence for licence in await cursor.fetchall()}
+    for step in steps:
+        if step.licence not in found:
+            raise RefusalError(
+                Code.GENERATION_CONFLICT,
+                f"licence {step.licence} is no longer at generation {step.generation} in {source}",
+            )
     await tx.execute(
-        "insert into backend.issues values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-        (key.vendor, key.case, item.licence, generation, licence.generation, target, at, order.full, reinstated),
+        "insert into backend.issues"
+        " select %s, %s, s.name, s.current, s.following, %s, %s, %s, %s"
+        " from unnest(%s::text[], %s::integer[], %s::integer[]) as s(name, current, following)",
+        (key.vendor, key.case, target, at, order.full, reinstated, *columns([step[:3] for step in steps], 3)),
     )
-    renewed = await one(
-        tx,
-        Licence,
-        "update backend.licences set expires = %s, lease_next = %s where vendor = %s and licence = %s"
-        f" returning {LICENCE_COLUMNS}",
-        *(expires, first_notice(licence.terms, at, expires), key.vendor, item.licence),
+    leases = {name: expiry(licence.terms, at, ends) for name, licence in found.items()}
+    notices = [first_notice(found[name].terms, at, leases[name]) for name in names]
+    await tx.execute(
+        "update backend.licences set expires = s.expires, lease_next = s.next"
+        " from unnest(%s::text[], %s::timestamptz[], %s::timestamptz[]) as s(name, expires, next)"
+        " where vendor = %s and licence = any(%s) and licence = s.name",
+        (names, [leases[name] for name in names], notices, key.vendor, names),
     )
-    return cast(Licence, renewed)
+    return {name: replace(licence, expires=leases[name]) for name, licence in found.items()}
 
 
 async def status_indices(tx: AsyncConnection[Any], vendor: VendorId, count: int) -> StatusRange:

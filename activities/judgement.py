@@ -13,9 +13,11 @@ from events.errors import Code, NotYetKnownError, RefusalError
 from events.fact import Fact
 from events.inbox import ContactStatement, LicenceStatement, Presented
 from events.licensing import CaseKey, ContactAnswer, OrderedMeasure
+from events.sizes import LIST_PART, in_parts
 from events.terms import (
     ActivationBy,
     Aim,
+    CaseId,
     Contact,
     Kind,
     LicenceId,
@@ -385,6 +387,14 @@ def answer_of(
     )
 
 
+def refusal_facts(contacted: Mapping[str, object], cases: Sequence[CaseId], code: str) -> list[ContactRefused]:
+    """That a contact was refused, and for which cases it is a sighting: one fact, or several where these are many."""
+    return [
+        ContactRefused.model_validate({**contacted, "cases": some, "code": code, "part": part, "parts": parts})
+        for part, parts, some in in_parts(cases, LIST_PART)
+    ]
+
+
 def facts_of(
     stated: ContactStatement, judgement: Judgement, renewed: Iterable[Licence], files: Mapping[LicenceId, str]
 ) -> list[Fact]:
@@ -392,8 +402,7 @@ def facts_of(
     contacted = {"contact": stated.contact, "serial": stated.serial, "occurred": stated.occurred, "how": stated.how}
     facts: list[Fact] = []
     if refused := judgement.refused:
-        cases = tuple(key.case for key in refused.cases)
-        facts.append(ContactRefused.model_validate({**contacted, "cases": cases, "code": refused.code}))
+        facts += refusal_facts(contacted, [key.case for key in refused.cases], refused.code)
     else:
         facts.append(ContainerContacted.model_validate(contacted))
     facts += [

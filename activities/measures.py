@@ -1,6 +1,6 @@
 """Blocking measures: ordered, delivered, confirmed, and how they end; in the caller's transaction, under its locks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -8,10 +8,9 @@ from typing import Any, cast
 from psycopg import AsyncConnection
 
 from activities.outbox import state
-from activities.rows import changed, every
+from activities.rows import columns, every, lost_licences
 from events.backend_facts import MeasureConfirmed, MeasureLifted, MeasureOrdered, MeasureUnconfirmable
 from events.effect import sql_in_effect
-from events.fact import Fact
 from events.licensing import BlockOrder, CaseKey, CloseOrder, Done
 from events.terms import Aim, CaseId, Measure, MeasureState, Serial, VendorId, subject
 
@@ -52,23 +51,25 @@ async def blocking(tx: AsyncConnection[Any], vendor: VendorId, subjects: Sequenc
 async def order_measures(tx: AsyncConnection[Any], order: BlockOrder, at: datetime) -> Done:
     """Order the measures that are not ordered yet; those of a case that is over stay as they ended."""
     key = order.key
-    facts: list[Fact] = []
-    for name in await _subjects(tx, order):
-        for item in order.measures:
-            effective = at + timedelta(hours=item.delay_hours)
-            added = await changed(
-                tx,
-                "insert into backend.measures (vendor, case_id, measure, serial, ordered, subject, effective)"
-                " select vendor, case_id, %s, serial, %s, %s, %s from backend.cases"
-                " where vendor = %s and case_id = %s and closed is null on conflict do nothing",
-                *(item.measure, at, name, effective, key.vendor, key.case),
-            )
-            if added:
-                facts.append(
-                    MeasureOrdered(
-                        case=key.case, measure=item.measure, subject=name, serial=key.serial, effective=effective
-                    )
-                )
+    asked = [
+        (item.measure, name, at + timedelta(hours=item.delay_hours))
+        for name in await _subjects(tx, order)
+        for item in order.measures
+    ]
+    cursor = await tx.execute(
+        "insert into backend.measures (vendor, case_id, measure, serial, ordered, subject, effective)"
+        " select c.vendor, c.case_id, a.measure, c.serial, %s, a.subject, a.effective"
+        " from backend.cases c, unnest(%s::text[], %s::text[], %s::timestamptz[]) as a(measure, subject, effective)"
+        " where c.vendor = %s and c.case_id = %s and c.closed is null on conflict do nothing"
+        " returning measure, subject",
+        (at, *columns(asked, 3), key.vendor, key.case),
+    )
+    added = set(await cursor.fetchall())
+    facts = [
+        MeasureOrdered(case=key.case, measure=measure, subject=name, serial=key.serial, effective=effective)
+        for measure, name, effective in asked
+        if (measure, name) in added
+    ]
     await state(tx, key.vendor, key.serial, at, facts)
     cursor = await tx.execute(
         "select max(ordered) from backend.measures where vendor = %s and case_id = %s", (key.vendor, key.case)
@@ -80,7 +81,8 @@ async def order_measures(tx: AsyncConnection[Any], order: BlockOrder, at: dateti
 async def _subjects(tx: AsyncConnection[Any], order: BlockOrder) -> list[str]:
     """What the measures aim at, as it was claimed."""
     if order.aim is Aim.LICENCE:
-        return [subject(order.aim, item.licence, item.generation) for item in order.licences]
+        lost = await lost_licences(tx, order.key)
+        return [subject(order.aim, item.licence, item.generation) for item in lost]
     cursor = await tx.execute(
         "select generation from backend.cases where vendor = %s and case_id = %s", (order.key.vendor, order.key.case)
     )
@@ -88,16 +90,25 @@ async def _subjects(tx: AsyncConnection[Any], order: BlockOrder) -> list[str]:
     return [subject(order.aim, order.key.serial, row[0])] if row else []
 
 
+async def advance(tx: AsyncConnection[Any], vendor: VendorId, reached: Mapping[Standing, MeasureState]) -> None:
+    """Keep how far measures have come."""
+    several = [(item.case_id, item.measure, item.subject, state) for item, state in reached.items()]
+    if not several:
+        return
+    await tx.execute(
+        "update backend.measures m set state = a.state"
+        " from unnest(%s::text[], %s::text[], %s::text[], %s::text[]) as a(case_id, measure, subject, state)"
+        " where m.vendor = %s and m.case_id = any(%s)"
+        " and (m.case_id, m.measure, m.subject) = (a.case_id, a.measure, a.subject)",
+        (*columns(several, 4), vendor, list({item.case_id for item in reached})),
+    )
+
+
 async def confirm(
     tx: AsyncConnection[Any], vendor: VendorId, measures: Sequence[Standing], by: str
 ) -> list[MeasureConfirmed]:
     """Have measures confirmed; the facts that say so."""
-    for item in measures:
-        await tx.execute(
-            "update backend.measures set state = 'confirmed'"
-            " where vendor = %s and case_id = %s and measure = %s and subject = %s",
-            (vendor, item.case_id, item.measure, item.subject),
-        )
+    await advance(tx, vendor, dict.fromkeys(measures, MeasureState.CONFIRMED))
     return [MeasureConfirmed.model_validate({**item.about(), "by": by}) for item in measures]
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
+from zlib import crc32
 
 from psycopg import AsyncConnection
 
@@ -11,6 +12,10 @@ from activities.outbox import state
 from activities.rows import changed, lock_name
 from events.backend_facts import RecoveryFreed, RecoveryReserved
 from events.licensing import CaseKey, Reservation, ReserveOrder
+from events.sizes import LIST_PART, in_parts
+
+LOCKS: Final = 128
+"""So many locks guard the subjects of a pot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,27 +48,34 @@ def _lowest_free(ordinals: list[int]) -> int:
     return next(number for number in range(1, len(ordinals) + 2) if number not in ordinals)
 
 
-def reserved(order: ReserveOrder, ordinals: Mapping[str, int], at: datetime) -> tuple[RecoveryReserved, Reservation]:
+def reserved(
+    order: ReserveOrder, ordinals: Mapping[str, int], at: datetime
+) -> tuple[list[RecoveryReserved], Reservation]:
     """What is stated and answered when these ordinals are set aside: of several the highest, which is the nearest to
     the limit."""
     ordinal = max(ordinals.values())
-    fact = RecoveryReserved(
-        case=order.key.case,
-        serial=order.key.serial,
-        subjects=order.subjects,
-        ordinal=ordinal,
-        limit=order.limit,
-        pot=order.pot,
-        term_days=order.term_days,
-    )
-    return fact, Reservation(at=at, ordinal=ordinal, limit=order.limit)
+    facts = [
+        RecoveryReserved(
+            case=order.key.case,
+            serial=order.key.serial,
+            subjects=subjects,
+            ordinal=ordinal,
+            limit=order.limit,
+            pot=order.pot,
+            term_days=order.term_days,
+            part=part,
+            parts=parts,
+        )
+        for part, parts, subjects in in_parts(order.subjects, LIST_PART)
+    ]
+    return facts, Reservation(at=at, ordinal=ordinal, limit=order.limit)
 
 
 async def reserve(tx: AsyncConnection[Any], order: ReserveOrder, at: datetime) -> Reservation:
     """One recovery for the case in each subject, or in none; what the case has already is answered again."""
     key = order.key
-    for subject in sorted(order.subjects):
-        await lock_name(tx, key.vendor, f"quota/{order.pot}/{subject}")
+    for number in sorted({_lock_of(subject) for subject in order.subjects}):
+        await lock_name(tx, key.vendor, f"quota/{order.pot}/{number}")
     cursor = await tx.execute(
         "select reserved, max(ordinal), per_term from backend.reservations where vendor = %s and case_id = %s"
         " group by reserved, per_term",
@@ -79,16 +91,24 @@ async def reserve(tx: AsyncConnection[Any], order: ReserveOrder, at: datetime) -
     ordinals = allot(order, [Recovery(*row) for row in await cursor.fetchall()])
     if ordinals is None:
         return Reservation(at=at, ordinal=None, limit=order.limit)
-    for subject, ordinal in ordinals.items():
-        await tx.execute(
-            "insert into backend.reservations"
-            " (vendor, pot, subject, case_id, ordinal, per_term, received, reserved)"
-            " values (%s, %s, %s, %s, %s, %s, %s, %s)",
-            (key.vendor, order.pot, subject, key.case, ordinal, order.limit, order.received, at),
-        )
-    fact, answer = reserved(order, ordinals, at)
-    await state(tx, key.vendor, key.serial, at, [fact])
+    await tx.execute(
+        "insert into backend.reservations"
+        " (vendor, pot, subject, case_id, ordinal, per_term, received, reserved)"
+        " select %s, %s, o.name, %s, o.ordinal, %s, %s, %s from unnest(%s::text[], %s::integer[]) as o(name, ordinal)",
+        (
+            *(key.vendor, order.pot, key.case, order.limit, order.received, at),
+            *(list(ordinals), list(ordinals.values())),
+        ),
+    )
+    facts, answer = reserved(order, ordinals, at)
+    await state(tx, key.vendor, key.serial, at, facts)
     return answer
+
+
+def _lock_of(subject: str) -> int:
+    """Which of the locks of a pot guards a subject. A case may have thousands of subjects, and PostgreSQL has few locks
+    for all transactions together."""
+    return crc32(subject.encode()) % LOCKS
 
 
 async def free(tx: AsyncConnection[Any], key: CaseKey, at: datetime) -> None:

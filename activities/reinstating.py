@@ -10,10 +10,9 @@ from activities.claims import holder_of, nobody_claims
 from activities.issuing import Signer, issued, supersede
 from activities.measures import Standing
 from activities.outbox import state
-from activities.rows import Container, changed, every, lock_container
+from activities.rows import Container, changed, every, lock_container, lost_licences, must_have_room
 from events.backend_facts import ContainerReinstated, HolderFlagged, MeasureLifted, MeasureOrdered
 from events.errors import Code, RefusalError
-from events.fact import Fact
 from events.licensing import CaseKey, Done, Issued, IssuedLicence, IssueOrder, ReinstateOrder, Withdrawal
 from events.terms import Aim, Kind, Measure, MeasureState, Serial, Verdict, next_generation, subject
 
@@ -27,20 +26,18 @@ async def withdraw(tx: AsyncConnection[Any], key: CaseKey, at: datetime) -> With
     if last is None:
         raise RefusalError(Code.NOTHING_TO_DECIDE, f"nothing was issued for case {key.case} that could be withdrawn")
     await lock_container(tx, key.vendor, last.target)
-    facts: list[Fact] = []
-    for name in _subjects(last):
-        added = await changed(
-            tx,
-            "insert into backend.measures (vendor, case_id, measure, serial, ordered, subject, effective)"
-            " select vendor, case_id, %s, %s, %s, %s, %s from backend.cases"
-            " where vendor = %s and case_id = %s and closed is null on conflict (vendor, case_id, measure, subject)"
-            " do update set state = 'ordered', ordered = excluded.ordered, effective = excluded.effective"
-            " where measures.state = 'lifted'",
-            *(Measure.WITHDRAWAL, last.target, at, name, at, key.vendor, key.case),
-        )
-        if added:
-            told = {"case": key.case, "measure": Measure.WITHDRAWAL, "subject": name, "serial": last.target}
-            facts.append(MeasureOrdered.model_validate({**told, "effective": at}))
+    cursor = await tx.execute(
+        "insert into backend.measures (vendor, case_id, measure, serial, ordered, subject, effective)"
+        " select c.vendor, c.case_id, %s, %s, %s, a.subject, %s"
+        " from backend.cases c, unnest(%s::text[]) as a(subject)"
+        " where c.vendor = %s and c.case_id = %s and c.closed is null on conflict (vendor, case_id, measure, subject)"
+        " do update set state = 'ordered', ordered = excluded.ordered, effective = excluded.effective"
+        " where measures.state = 'lifted' returning subject",
+        (Measure.WITHDRAWAL, last.target, at, at, _subjects(last), key.vendor, key.case),
+    )
+    added = {name for (name,) in await cursor.fetchall()}
+    told = {"case": key.case, "measure": Measure.WITHDRAWAL, "serial": last.target, "effective": at}
+    facts = [MeasureOrdered.model_validate({**told, "subject": name}) for name in _subjects(last) if name in added]
     await state(tx, key.vendor, last.target, at, facts)
     confirmed, ordered = await _withdrawn(tx, key, last)
     return Withdrawal(at=ordered or at, confirmed=confirmed)
@@ -85,8 +82,11 @@ async def _put_back(
     signer: Signer,
 ) -> Issued:
     """The next generation of each licence, in the original."""
-    again = IssueOrder(key=order.key, licences=order.licences, measures=(), full=True)
-    await supersede(tx, again, last, original, at, signer, reinstated=True)
+    again = IssueOrder(key=order.key, measures=(), full=True)
+    licences = await lost_licences(tx, order.key)
+    if last and last.target != original.serial:
+        must_have_room(original, len(licences))
+    await supersede(tx, again, licences, last, original, at, signer, reinstated=True)
     found = await issued(tx, order.key, full=True, reinstated=True)
     assert found is not None
     return found
@@ -120,10 +120,11 @@ async def _as_it_was(
     key = order.key
     original = await _unblock(tx, order, original, at, moved=False)
     own = await every(tx, Standing, f"{OWN} and state <> 'lifted'", key.vendor, key.case)
-    names = {subject(Aim.LICENCE, one.licence, one.generation) for one in order.licences}
+    lost = await lost_licences(tx, key)
+    names = {subject(Aim.LICENCE, one.licence, one.generation) for one in lost}
     if names & {one.subject for one in own}:
         return await _put_back(tx, order, None, original, at, signer)
-    licences = tuple(IssuedLicence(licence=one.licence, generation=one.generation) for one in order.licences)
+    licences = tuple(IssuedLicence(licence=one.licence, generation=one.generation) for one in lost)
     return Issued(at=at, target=original.serial, licences=licences)
 
 

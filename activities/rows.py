@@ -1,5 +1,6 @@
 """Rows of the backend's tables, and the locks under which they are read."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -9,9 +10,11 @@ from psycopg.rows import class_row
 
 from events.backend_facts import LicenceIssued
 from events.case_facts import LicenceInScope
-from events.errors import Code, NotYetKnownError
+from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import ContainerStatement
-from events.terms import CaseId, HolderId, Kind, Lease, LicenceId, ProductId, Serial, Ticket, VendorId
+from events.licensing import CaseKey
+from events.sizes import CONTAINER_LICENCES
+from events.terms import Aim, CaseId, HolderId, Kind, Lease, LicenceId, ProductId, Serial, Ticket, VendorId
 
 Row = TypeVar("Row")
 
@@ -96,12 +99,22 @@ class Licence:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class LostLicence:
+    """A licence that a case claims, at the generation that it claims."""
+
+    licence: LicenceId
+    generation: int
+    ticket: Ticket
+
+
 CONTAINER_COLUMNS = "serial, kind, holder, licences, last_contact, generation, fingerprint, returned"
 CONTAINER = f"select {CONTAINER_COLUMNS} from backend.containers"
 LICENCE_COLUMNS = (
     "licence, generation, serial, product, ticket, value_cents, lease, issued, expires, borrowed_until, ends,"
     " status_index, lease_stage, first_issued"
 )
+LICENCE_SUBJECT = f"{Aim.LICENCE}/"
 LICENCE = f"select {LICENCE_COLUMNS} from backend.licences"
 
 
@@ -121,6 +134,34 @@ async def lock_container(tx: AsyncConnection[Any], vendor: VendorId, serial: Ser
     if found is None:
         raise unknown_container(serial)
     return found
+
+
+async def lost_licences(tx: AsyncConnection[Any], key: CaseKey) -> list[LostLicence]:
+    """The licences that a case claims, in the order of their names; none where it claims access data."""
+    found = await every(
+        tx,
+        LostLicence,
+        "select l.licence, k.generation, l.ticket from backend.claims k join backend.licences l"
+        " on l.vendor = k.vendor and l.licence = substr(k.subject, length(%s) + 1)"
+        " where k.vendor = %s and k.case_id = %s and starts_with(k.subject, %s)",
+        *(LICENCE_SUBJECT, key.vendor, key.case, LICENCE_SUBJECT),
+    )
+    return sorted(found, key=lambda item: item.licence)
+
+
+def has_room(container: Container, licences: int) -> bool:
+    """Whether so many more licences go into a container."""
+    return container.licences + licences <= CONTAINER_LICENCES
+
+
+def must_have_room(container: Container, licences: int) -> None:
+    """Refuse to put so many more licences into a container that has no room for them."""
+    if not has_room(container, licences):
+        raise RefusalError(
+            Code.CONTAINER_FULL,
+            f"container {container.serial} holds {container.licences} licences and takes at most {CONTAINER_LICENCES};"
+            f" put {'this one' if licences == 1 else f'these {licences}'} into another container",
+        )
 
 
 def unknown_container(serial: Serial) -> NotYetKnownError:
@@ -143,6 +184,11 @@ async def every(tx: AsyncConnection[Any], row: type[Row], query: str, *values: o
     cursor: AsyncCursor[Row] = tx.cursor(row_factory=class_row(row))
     await cursor.execute(query, values)
     return await cursor.fetchall()
+
+
+def columns(rows: Sequence[tuple[Any, ...]], count: int) -> list[list[Any]]:
+    """Rows of so many values as one list a column, for `unnest`."""
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(count)]
 
 
 async def changed(tx: AsyncConnection[Any], query: str, *values: object) -> int:

@@ -1,6 +1,12 @@
 """The facts that the licensing backend states, through its outbox: what it did."""
 
+import json
+from typing import Annotated
+
+from pydantic import JsonValue
+
 from events.fact import Fact
+from events.sizes import LIST_PART, AtMost, Jws, Label, Part
 from events.terms import (
     RECOVERIES,
     CaseId,
@@ -26,15 +32,21 @@ class VendorAdded(Fact):
     """A vendor joined the installation; `issuer` is the `iss` of the licence files that are signed for it."""
 
     name = "vendor.added"
-    issuer: str
+    issuer: Label
 
 
 class PolicyAdopted(Fact):
-    """A vendor's policy took effect; `policy` is its whole text as JSON."""
+    """A vendor's policy took effect; `policy` is all of it in its canonical form. In older records it is a text that
+    holds the JSON, and all defaults."""
 
     name = "policy.adopted"
     policy_version: int
-    policy: str
+    policy: JsonValue
+
+    @property
+    def document(self) -> JsonValue:
+        """The policy as JSON values, whatever the record's age. Raises `ValueError` where an older text is not JSON."""
+        return json.loads(self.policy) if isinstance(self.policy, str) else self.policy
 
 
 class ContainerRegistered(Fact):
@@ -71,7 +83,7 @@ class LicenceIssued(LicenceFact):
     issued: Instant
     expires: Instant | None
     case: CaseId | None = None
-    file: str | None = None
+    file: Jws | None = None
     stop_gap: bool = False
     borrowed_until: Instant | None = None
 
@@ -89,7 +101,7 @@ class LicenceRenewed(LicenceFact):
     name = "licence.renewed"
     issued: Instant
     expires: Instant | None
-    file: str
+    file: Jws
 
 
 class LeaseFact(LicenceFact):
@@ -122,7 +134,7 @@ class MeasureFact(Fact):
 
     case: CaseId
     measure: Measure
-    subject: str
+    subject: Label
     serial: Serial
 
 
@@ -143,7 +155,7 @@ class MeasureConfirmed(MeasureFact):
     """Nothing that the measure aims at runs any more; `by` names the contact or receipt that says so."""
 
     name = "measure.confirmed"
-    by: str
+    by: Label
 
 
 class MeasureUnconfirmable(MeasureFact):
@@ -174,11 +186,14 @@ class ContainerContacted(ContactFact):
 
 
 class ContactRefused(ContactFact):
-    """A container reported in and was refused for `code`; `cases` are those that it is a sighting for."""
+    """A container reported in and was refused for `code`; `cases` are those that it is a sighting for, in part `part`
+    of `parts`."""
 
     name = "contact.refused"
-    cases: tuple[CaseId, ...]
-    code: str = "blocked"
+    cases: Annotated[tuple[CaseId, ...], AtMost(LIST_PART)]
+    code: Label = "blocked"
+    part: Part = 1
+    parts: Part = 1
 
 
 class ContainerActivated(Fact):
@@ -198,7 +213,7 @@ class ActivationReturned(Fact):
     contact: ContactId
     serial: Serial
     generation: Generation
-    receipt: str
+    receipt: Jws
 
 
 class ContainerReinstated(Fact):
@@ -258,16 +273,18 @@ class SessionsEnded(Fact):
 
 class RecoveryReserved(Fact):
     """One recovery was set aside for a case: the `ordinal`-th of `limit` in a rolling term, for each subject in this
-    pot. Facts older than pots name no term."""
+    pot, of which this is part `part` of `parts`. Facts older than pots name no term."""
 
     name = "recovery.reserved"
     case: CaseId
     serial: Serial
-    subjects: tuple[str, ...]
+    subjects: Annotated[tuple[Label, ...], AtMost(LIST_PART)]
     ordinal: int
     limit: int
     pot: PotName = RECOVERIES
     term_days: int | None = None
+    part: Part = 1
+    parts: Part = 1
 
 
 class RecoveryFreed(Fact):

@@ -1,9 +1,24 @@
 """The facts that a case states, by append: what was said and decided."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from pydantic import Field
 
 from events.fact import Fact
+from events.sizes import (
+    CAUSE_CHARACTERS,
+    CODE_CHARACTERS,
+    ESCALATED_TO,
+    LIST_PART,
+    REASON_CHARACTERS,
+    REASONS,
+    SCOPE_PART,
+    AtMost,
+    Label,
+    Part,
+)
 from events.terms import (
+    TEXT_CHARACTERS,
     Action,
     CaseId,
     Cause,
@@ -30,6 +45,10 @@ from events.terms import (
     Verdict,
 )
 
+LOSSES_KNOWN = 100
+Why = Annotated[str, AtMost(TEXT_CHARACTERS)]
+Names = Annotated[tuple[EvidenceName, ...], AtMost(20)]
+
 
 class CaseFact(Fact):
     """A fact in the stream of a case."""
@@ -40,7 +59,7 @@ class DecisionFact(CaseFact):
 
     decision: DecisionId
     by: PersonId
-    why: str
+    why: Why
 
 
 class TurnedUp(CaseFact):
@@ -49,7 +68,7 @@ class TurnedUp(CaseFact):
     A contact that the backend refused is the `ordinal`-th that it refused for this case.
     """
 
-    statement: str
+    statement: Label
     cause: Cause
     occurred: Instant
     ordinal: int | None = None
@@ -65,12 +84,12 @@ class LossReported(CaseFact):
     kind: Kind
     reason: Reason
     scope: Scope
-    licences: tuple[LicenceId, ...] = ()
+    licences: Annotated[tuple[LicenceId, ...], AtMost(LIST_PART)] = ()
     reporter: Reporter
-    door: str
+    door: Label
     occurred: Instant
     received: Instant
-    evidence: tuple[EvidenceName, ...] = ()
+    evidence: Names = ()
 
 
 class LicenceInScope(Value):
@@ -97,19 +116,30 @@ class BackendFacts(Value):
     those of which nothing could be claimed are not among them. `flagged`: a verdict spoke against the holder before.
     """
 
-    LOSSES_KNOWN: ClassVar[int] = 100
+    LOSSES_KNOWN: ClassVar[int] = LOSSES_KNOWN
 
     serial: Serial
     kind: Kind
     holder: HolderId
     last_contact: Instant | None
     licences: tuple[LicenceInScope, ...]
-    losses: tuple[Instant, ...] = ()
+    losses: Annotated[tuple[Instant, ...], Field(max_length=LOSSES_KNOWN)] = ()
     flagged: bool = False
 
 
+class ScopeKnown(CaseFact):
+    """The licences that the loss is about, as the backend knew them: part `part` of `parts`. They come before the
+    decision that rests on them, which does not list them again."""
+
+    name = "scope.known"
+    part: Part
+    parts: Part
+    licences: Annotated[tuple[LicenceInScope, ...], AtMost(SCOPE_PART)]
+
+
 class CaseDecided(CaseFact):
-    """Policy decided on the report, or anew; it carries all that the decision rests on.
+    """Policy decided on the report, or anew; with the `scope.known` before it, it carries all that the decision rests
+    on. Only in older records do the `facts` list the licences themselves.
 
     `ordinal` of `limit` is the recovery that a quota set aside; without a quota, or with none left, `ordinal` is None.
     Where a person must decide: when the supervisors are reminded, when the approval is `due`, and whether `four_eyes`
@@ -118,7 +148,7 @@ class CaseDecided(CaseFact):
 
     name = "case.decided"
     decision: Decision
-    reasons: tuple[str, ...]
+    reasons: Annotated[tuple[Annotated[str, AtMost(REASON_CHARACTERS)], ...], AtMost(REASONS)]
     policy_version: int
     facts: BackendFacts
     ordinal: int | None = None
@@ -143,7 +173,7 @@ class ApprovalOverdue(CaseFact):
 
     name = "approval.overdue"
     undecided: Undecided
-    escalated_to: tuple[PersonId, ...] = ()
+    escalated_to: Annotated[tuple[PersonId, ...], AtMost(ESCALATED_TO)] = ()
 
     @property
     def trigger(self) -> str:
@@ -160,16 +190,16 @@ class EvidenceAsked(DecisionFact):
     """A supervisor asked for evidence before deciding."""
 
     name = "evidence.asked"
-    evidence: tuple[EvidenceName, ...]
+    evidence: Names
 
 
 class EvidenceGiven(CaseFact):
     """Evidence was brought to the case; `statement` names what said so."""
 
     name = "evidence.given"
-    statement: str
+    statement: Label
     by: PersonId
-    evidence: tuple[EvidenceName, ...]
+    evidence: Names
 
 
 class CaseApproved(DecisionFact):
@@ -180,7 +210,7 @@ class CaseApproved(DecisionFact):
 
     name = "case.approved"
     goodwill: bool = False
-    condition: str | None = None
+    condition: Annotated[str, AtMost(500)] | None = None
     condition_days: int | None = None
 
 
@@ -196,8 +226,8 @@ class CaseCancelled(CaseFact):
     name = "case.cancelled"
     decision: DecisionId | None = None
     by: PersonId | None = None
-    statement: str | None = None
-    why: str = ""
+    statement: Label | None = None
+    why: Why = ""
 
 
 class WaitingBegun(CaseFact):
@@ -220,7 +250,7 @@ class DecisionDenied(CaseFact):
     decision: DecisionId
     action: Action
     by: PersonId
-    code: str
+    code: Label
 
 
 class ReplacingBegun(CaseFact):
@@ -231,11 +261,13 @@ class ReplacingBegun(CaseFact):
 
 class TargetAwaited(CaseFact):
     """The replacement has nowhere to go yet: no container of the holder, no activation, no access data that the holder
-    has set. The tickets are released and the case waits, for access data until `until`."""
+    has set. The tickets are released, in part `part` of `parts`, and the case waits, for access data until `until`."""
 
     name = "target.awaited"
-    tickets: tuple[Ticket, ...]
+    tickets: Annotated[tuple[Ticket, ...], AtMost(LIST_PART)]
     until: Instant | None = None
+    part: Part = 1
+    parts: Part = 1
 
 
 class TargetOffered(CaseFact):
@@ -249,7 +281,7 @@ class CaseReturned(CaseFact):
     """The vendor has the damaged container back, and owes the full replacement; `statement` names what said so."""
 
     name = "case.returned"
-    statement: str
+    statement: Label
     occurred: Instant
 
 
@@ -257,8 +289,8 @@ class CaseStuck(CaseFact):
     """What the case had to do failed for good with this code; a supervisor resumes it or gives it up."""
 
     name = "case.stuck"
-    code: str
-    cause: str
+    code: Annotated[str, AtMost(CODE_CHARACTERS)]
+    cause: Annotated[str, AtMost(CAUSE_CHARACTERS)]
 
 
 class CaseResumed(DecisionFact):
@@ -308,7 +340,7 @@ class CaseRuled(CaseFact):
     decision: DecisionId | None = None
     by: PersonId | None = None
     verdict: Verdict
-    why: str
+    why: Why
     reinstate: bool = False
 
     @property

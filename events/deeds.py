@@ -19,6 +19,8 @@ from events.licensing import (
     ReinstateOrder,
     Reservation,
     ReserveOrder,
+    ScopeOrder,
+    ScopePage,
     Supervisors,
     Withdrawal,
 )
@@ -62,6 +64,11 @@ class Deeds(ABC):
     @abstractmethod
     async def assess(self, key: CaseKey) -> Assessment:
         """Ask the backend for the facts and the policy."""
+
+    @activity.defn(name="scope")
+    @abstractmethod
+    async def scope(self, order: ScopeOrder) -> ScopePage:
+        """Ask for more of the licences that the case is about."""
 
     @activity.defn(name="reserve")
     @abstractmethod

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from events.case_facts import CaseFact
 from events.catalogue import CATALOGUE
 from events.fact import Fact
+from events.sizes import READING, SEALED_BYTES
 from events.terms import CaseId, Serial, VendorId
 
 NAMESPACE = UUID("6f2b5f0e-3c0b-5d1e-9a55-10575f0d0001")
@@ -85,8 +86,12 @@ def digest(value: bytes) -> str:
     return hashlib.sha256(value).hexdigest()
 
 
+class OversizedFactError(AssertionError):
+    """A fact that no record holds. No input leads here: doors, deciders and the models bound what is stated."""
+
+
 def seal(vendor: VendorId, stream: str, key: bytes, head: Head, recorded: datetime, fact: Fact) -> Sealed:
-    """The bytes of the stream's next record. The same arguments give the same bytes."""
+    """The bytes of the stream's next record. The same arguments give the same bytes. Raises `OversizedFactError`."""
     sequence = head.sequence + 1
     value = orjson.dumps(
         {
@@ -103,6 +108,10 @@ def seal(vendor: VendorId, stream: str, key: bytes, head: Head, recorded: dateti
             "data": fact.model_dump(mode="json"),
         }
     )
+    if len(value) > SEALED_BYTES:
+        raise OversizedFactError(
+            f"{fact.type()} in {stream} has {len(value)} bytes; a record has at most {SEALED_BYTES}"
+        )
     return Sealed(key, value, Head(sequence, digest(value)))
 
 
@@ -118,7 +127,7 @@ def unseal(value: bytes) -> Recorded:
             bytes.fromhex(event["previoushash"]),
             hashlib.sha256(value).digest(),
             datetime.fromisoformat(event["time"]),
-            VALIDATE[event["type"]](data),
+            VALIDATE[event["type"]](data, context=READING),
             data,
         )
     except (orjson.JSONDecodeError, KeyError, TypeError, ValidationError, ValueError) as error:

@@ -21,6 +21,7 @@ class Code(StrEnum):
     UNKNOWN_CONTAINER = "unknown_container"
     UNKNOWN_CASE = "unknown_case"
     UNKNOWN_LICENCE = "unknown_licence"
+    CONTAINER_FULL = "container_full"
     CONTRADICTS_INVENTORY = "contradicts_inventory"
     NO_LICENCE = "no_licence"
     BUSY = "busy"

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, JsonValue, SecretStr, model_validator
 
 from events.case_facts import LossReported
+from events.sizes import LIST_PART
 from events.terms import (
     END_OF_INSTANTS,
     BoundedFingerprint,
@@ -104,8 +105,9 @@ class LicenceStatement(Statement):
 
 
 class LossStatement(Statement):
-    """A container is gone, or these `licences` in it. `report` is the reporter's own number for this statement;
-    `occurred` is a claim, `evidence` names what the vendor was shown for it."""
+    """A container is gone, or these `licences` in it, at most 200; more are reported in several. `report` is the
+    reporter's own number for this statement; `occurred` is a claim, `evidence` names what the vendor was shown for it.
+    """
 
     name = "loss.reported"
     example: ClassVar[dict[str, JsonValue]] = {
@@ -121,7 +123,7 @@ class LossStatement(Statement):
     kind: Kind
     reason: Reason
     scope: Scope = Scope.CONTAINER
-    licences: Annotated[tuple[LicenceId, ...], Field(max_length=1000)] = ()
+    licences: Annotated[tuple[LicenceId, ...], Field(max_length=LIST_PART)] = ()
     reporter: Reporter
     occurred: BoundedInstant
     evidence: Annotated[tuple[EvidenceName, ...], Field(max_length=20)] = ()

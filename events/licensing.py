@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from events.case_facts import BackendFacts, LicenceInScope
 from events.inbox import ContactStatement, ContainerStatement, DeactivationStatement, LicenceStatement, LossStatement
@@ -75,11 +75,29 @@ class Claim(Value):
 
 
 class Assessment(Value):
-    """What the backend knows of a case's container, and the vendor's policy as it is now. `policy` is JSON."""
+    """What the backend knows of a case's container, and the vendor's policy as it is now. `policy` is JSON.
+
+    The facts hold the first of the `licences` that the loss is about, in the order of their names, at most
+    `events.sizes.SCOPE_PAGE` of them. An answer from before facts had bounds holds all, and does not say how many.
+    """
 
     at: Instant
     facts: BackendFacts
     policy: JsonValue
+    licences: int | None = None
+
+
+class ScopeOrder(Value):
+    """The licences that a case's loss is about, without the first `skip` of them."""
+
+    key: CaseKey
+    skip: Annotated[int, Field(ge=0)]
+
+
+class ScopePage(Value):
+    """The next of the licences that a case's loss is about, at most `events.sizes.SCOPE_PAGE` of them."""
+
+    licences: tuple[LicenceInScope, ...]
 
 
 class ReserveOrder(Value):
@@ -167,25 +185,27 @@ class MeasureToOrder(Value):
 
 
 class BlockOrder(Value):
-    """Order these measures for a case, in this order, against all of its scope: the licences where `aim` is a licence,
-    else the container's activation or access data as they were claimed."""
+    """Order these measures for a case, in this order, against all that it claims: the licences where `aim` is a
+    licence, else the container's activation or access data."""
+
+    model_config = ConfigDict(extra="ignore")  # orders of older workers named the licences
 
     key: CaseKey
     measures: tuple[MeasureToOrder, ...]
     aim: Aim = Aim.CONTAINER
-    licences: tuple[LicenceInScope, ...] = ()
     number: OrderNumber = 0
 
 
 class IssueOrder(Value):
-    """Recover these licences, once these measures stand.
+    """Recover the licences that a case claims, once these measures stand.
 
     `target` says where to; `match` how a machine must be the known one (None: it may be any other), and `activation`
     what it must bring; `stop_gap_days` limits what is issued, and the same case may then order the `full` replacement.
     """
 
+    model_config = ConfigDict(extra="ignore")  # orders of older workers named the licences
+
     key: CaseKey
-    licences: tuple[LicenceInScope, ...]
     measures: tuple[Measure, ...]
     recovery: Recovery = Recovery.NEXT_GENERATION
     target: Target = Target.EMPTY_CONTAINER
@@ -209,11 +229,12 @@ class CloseOrder(Value):
 
 
 class ReinstateOrder(Value):
-    """Put these licences of a case back into the container that they were lost from, at the generation after that of
+    """Put the licences of a case back into the container that they were lost from, at the generation after that of
     their replacement, which was withdrawn before."""
 
+    model_config = ConfigDict(extra="ignore")  # orders of older workers named the licences
+
     key: CaseKey
-    licences: tuple[LicenceInScope, ...]
     number: OrderNumber = 0
 
 
@@ -327,6 +348,9 @@ class LicensingBackend(Protocol):
 
     async def assess(self, key: CaseKey) -> Assessment:
         """The facts that policy decides on, and the policy; asked again, what was answered first."""
+
+    async def scope(self, order: ScopeOrder) -> ScopePage:
+        """More of the licences that a case was assessed with."""
 
     async def reserve(self, order: ReserveOrder) -> Reservation:
         """Set one recovery of a quota aside for a case, under lock."""

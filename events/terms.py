@@ -33,7 +33,7 @@ ContactId = NewType("ContactId", Annotated[str, StringConstraints(pattern=NAME_P
 PersonId = NewType("PersonId", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
 EvidenceName = NewType("EvidenceName", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
 PotName = NewType("PotName", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
-CaseId = NewType("CaseId", str)
+CaseId = NewType("CaseId", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
 Generation = Annotated[int, Field(ge=1)]
 """As the log may have it; what comes in by a door is a `BoundedGeneration`."""
 

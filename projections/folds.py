@@ -137,7 +137,7 @@ def needs(fact: Recorded) -> Iterable[tuple[Table[Any], Key]]:
             yield ACTIVATIONS, (vendor, one.serial, one.generation)
         case AccessOffered() | AccessSet() | AccessLapsed() as one:
             yield ACCESS, (vendor, one.serial, one.generation)
-        case RecoveryFreed(serial=serial, case=case):
+        case RecoveryFreed(serial=serial, case=case) | RecoveryReserved(serial=serial, case=case):
             yield RECOVERIES, (vendor, serial, case)
         case _:
             return
@@ -177,10 +177,14 @@ def _fold(rows: Rows, recorded: Recorded, fact: AnyFact, fresh: bool) -> None:
             rows.put(CONTAINERS, _container(rows, vendor, fact)._replace(last_contact=at), fresh)
         case ContactRefused():
             container = _container(rows, vendor, fact)
-            refused = container._replace(last_contact=at, refused_contacts=container.refused_contacts + 1)
+            count = container.refused_contacts + (fact.part == 1)
+            refused = container._replace(last_contact=at, refused_contacts=count)
             rows.put(CONTAINERS, refused, fresh)
         case RecoveryReserved():
             subjects = _json(fact.subjects)
+            if fact.part > 1:
+                earlier = _found(rows.get(RECOVERIES, (vendor, fact.serial, fact.case)), fact)
+                subjects = _json([*orjson.loads(earlier.subjects), *fact.subjects])
             recovery = RecoveryRow(vendor, fact.serial, fact.case, subjects, fact.ordinal, fact.limit, False)
             rows.put(RECOVERIES, recovery, fresh)
         case RecoveryFreed():
@@ -189,7 +193,8 @@ def _fold(rows: Rows, recorded: Recorded, fact: AnyFact, fresh: bool) -> None:
         case VendorAdded():
             rows.put(VENDORS, VendorRow(vendor, fact.issuer, at), fresh)
         case PolicyAdopted():
-            rows.put(POLICIES, PolicyRow(vendor, fact.policy_version, Json(fact.policy), at), fresh)
+            policy = fact.policy if isinstance(fact.policy, str) else _json(fact.policy)  # a text is JSON already
+            rows.put(POLICIES, PolicyRow(vendor, fact.policy_version, Json(policy), at), fresh)
         case ContainerActivated():
             container = _container(rows, vendor, fact)
             rows.put(CONTAINERS, container._replace(generation=fact.generation), fresh)

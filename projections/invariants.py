@@ -26,8 +26,10 @@ from events.case_facts import (
     CaseDecided,
     CaseFact,
     CaseRuled,
+    LicenceInScope,
     LossReported,
     ReplacementLost,
+    ScopeKnown,
     TargetOffered,
     WatchBegun,
 )
@@ -112,6 +114,7 @@ class _Story:
         self.targets: list[tuple[Place, Serial]] = []
         self._ledger = ledger
         self._rules: dict[int, Rule] = {}
+        self._scope: list[LicenceInScope] = []
         self.breaches = list(self._walk())
 
     @property
@@ -160,15 +163,17 @@ class _Story:
                 yield _breach(8, place, self.about, f"{fact.name} cannot follow what came before it ({error})", ALWAYS)
                 return
             if isinstance(fact, CaseDecided):
-                yield from self._by_policy(place, state, fact)
+                yield from self._by_policy(place, state, self.decided[-1][1])
 
     def _learn(self, place: Place, fact: CaseFact) -> None:
         match fact:
             case LossReported():
                 self.report = self.report or fact
                 self.reported.append((place, fact))
+            case ScopeKnown(licences=licences):
+                self._scope += licences
             case CaseDecided():
-                self.decided.append((place, fact))
+                self.decided.append((place, self._whole(fact)))
             case CaseApproved():
                 self.approved.append(place)
             case CaseRuled():
@@ -181,6 +186,13 @@ class _Story:
                 self.targets.append((place, serial))
             case WatchBegun(target=target):
                 self.targets.append((place, target))
+
+    def _whole(self, decided: CaseDecided) -> CaseDecided:
+        """A decision with its licences: they stand before it, or in an older record within it."""
+        if decided.facts.licences:
+            return decided
+        known = decided.facts.model_copy(update={"licences": tuple(self._scope)})
+        return decided.model_copy(update={"facts": known})
 
     def _decision(self, place: Place, state: CaseState, fact: CaseFact) -> Iterator[Breach]:
         """What is wrong with a supervisor's decision."""
@@ -408,7 +420,7 @@ def _within_quota(ledger: Ledger, stories: dict[CaseName, _Story]) -> Iterator[B
     holds = set()
     for place, fact in ledger.reserved:
         holds.add((place.vendor, fact.case))
-        if fact.ordinal > fact.limit:
+        if fact.ordinal > fact.limit and fact.part == 1:
             sentence = f"recovery {fact.ordinal} of {fact.limit} was set aside"
             yield _breach(6, place, f"case {fact.case}", sentence)
         for name in fact.subjects:

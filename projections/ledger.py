@@ -10,8 +10,6 @@ from datetime import datetime
 from functools import cached_property
 from typing import NamedTuple
 
-from pydantic import ValidationError
-
 from events.backend_facts import (
     AccessLapsed,
     AccessOffered,
@@ -152,8 +150,8 @@ class Ledger:
                 self.vendors.add(vendor)
             case PolicyAdopted():
                 try:
-                    policy = Policy.model_validate_json(fact.policy)
-                except ValidationError:
+                    policy = Policy.model_validate(fact.document)
+                except ValueError:
                     self.unreadable_policies.append((place, fact.policy_version))
                 else:
                     self.policies[vendor].append(Adopted(place, fact.policy_version, policy))

@@ -39,7 +39,7 @@ from activities.judgement import (
 from activities.leases import expiry
 from activities.quota import Recovery as Recovered
 from activities.quota import allot, reserved
-from activities.rows import Container, Licence, unknown_container
+from activities.rows import Container, Licence, has_room, must_have_room, unknown_container
 from events.backend_facts import (
     AccessLapsed,
     AccessOffered,
@@ -54,7 +54,7 @@ from events.backend_facts import (
     RecoveryFreed,
     SessionsEnded,
 )
-from events.case_facts import BackendFacts, LicenceInScope
+from events.case_facts import BackendFacts
 from events.effect import in_effect
 from events.envelope import NAMESPACE
 from events.errors import Code, NotYetKnownError, RefusalError
@@ -128,6 +128,7 @@ class MemoryBackend(Tables):
         if stated.licence in self.licences:
             return
         container = self._container(stated.serial)
+        must_have_room(container, 1)
         expires = stated.lease.expiry(stated.issued)
         self.licences[stated.licence] = Licence(
             licence=stated.licence,
@@ -197,7 +198,7 @@ class MemoryBackend(Tables):
 
     def _claimed_by(self, stated: LossStatement, scope: list[tuple[str, int]]) -> CaseId | None:
         here = [one for one in self.claims if one.serial == stated.serial and not one.freed]
-        names = {name for name, _ in scope}
+        names, claimed = {name for name, _ in scope}, set(scope)
         gone = {f"{Aim.LICENCE}/{name}" for name in stated.licences} - names
         all_gone = not names and stated.scope is Scope.CONTAINER
         former = sorted(
@@ -206,7 +207,7 @@ class MemoryBackend(Tables):
         if gone - {one.subject for one in former}:
             raise NotYetKnownError(Code.UNKNOWN_LICENCE, f"container {stated.serial} does not hold them")
         now = sorted(
-            (one for one in here if (one.subject, one.generation) in scope),
+            (one for one in here if (one.subject, one.generation) in claimed),
             key=lambda one: (-one.generation, one.subject),
         )
         return next((one.case for one in [*now, *former]), None)
@@ -297,15 +298,15 @@ class MemoryBackend(Tables):
         ordinals = allot(order, known)
         if ordinals is None:
             return Reservation(at=at, ordinal=None, limit=order.limit)
-        fact, answer = reserved(order, ordinals, at)
+        facts, answer = reserved(order, ordinals, at)
         self.reservations.append(Reserved(order.key.case, order.pot, ordinals, order.received, answer))
-        self._state(order.key.serial, at, [fact])
+        self._state(order.key.serial, at, facts)
         return answer
 
     def _block(self, order: BlockOrder, at: datetime) -> Done:
         key = order.key
         case = self.cases[key.case]
-        names = [subject(order.aim, item.licence, item.generation) for item in order.licences]
+        names = [subject(order.aim, name, generation) for name, generation in self._lost(key)]
         if order.aim is not Aim.LICENCE:
             names = [subject(order.aim, key.serial, case.generation)]
         facts: list[Fact] = []
@@ -326,15 +327,16 @@ class MemoryBackend(Tables):
         standing = {one.standing.measure for one in self._of(key.case) if one.standing.state != MeasureState.LIFTED}
         if missing := set(order.measures) - standing:
             raise RefusalError(Code.NOT_BLOCKED, f"{', '.join(missing)} is not ordered")
+        lost = self._lost(key)
         if order.target is Target.SAME_CONTAINER:
             issued = self._renew_access(order, at)
         else:
-            target = self._target(order, at)
+            target = self._target(order, len(lost), at)
             issued = self._issue(order, target, at) if target else None
         case.awaits, case.match = (None, None) if issued else (order.target, order.match)
         case.activation = order.activation
         if issued is None:
-            return NoTargetFound(at=at, tickets=tuple(dict.fromkeys(item.ticket for item in order.licences)))
+            return NoTargetFound(at=at, tickets=tuple(dict.fromkeys(self.licences[name].ticket for name, _ in lost)))
         case.issued[order.full] = issued
         return issued
 
@@ -382,7 +384,10 @@ class MemoryBackend(Tables):
         last = case.issued.get(True) or case.issued.get(False)
         if last and not self._withdraw(key, at).confirmed:
             raise RefusalError(Code.GENERATION_CONFLICT, "the replacement is not withdrawn")
-        stands = [(f"{Aim.LICENCE}/{item.licence}", item.generation) for item in order.licences]
+        lost = self._lost(key)
+        stands = [(f"{Aim.LICENCE}/{name}", generation) for name, generation in lost]
+        if last and last.target != key.serial:
+            must_have_room(container, len(lost))
         self._nobody_claims(case, self._issued_for(case) or stands)
         self._end([one for one in self._of(key.case) if one.standing.state in OPEN], MeasureState.LIFTED, at)
         here = subject(Aim.CONTAINER, key.serial, container.generation)
@@ -393,11 +398,11 @@ class MemoryBackend(Tables):
             again = ContainerReinstated(serial=key.serial, generation=container.generation, case=key.case)
             self._state(key.serial, at, [again])
         locked = {one.standing.subject for one in self._of(key.case) if one.standing.state != MeasureState.LIFTED}
-        if last or locked & {subject(Aim.LICENCE, one.licence, one.generation) for one in order.licences}:
+        if last or locked & {subject(Aim.LICENCE, name, generation) for name, generation in lost}:
             source = last.target if last else key.serial
-            licences = tuple(self._next(key, item, source, container, at, None) for item in order.licences)
+            licences = self._next(key, lost, source, container, at, None)
         else:
-            licences = tuple(IssuedLicence(licence=one.licence, generation=one.generation) for one in order.licences)
+            licences = tuple(IssuedLicence(licence=name, generation=generation) for name, generation in lost)
         case.reinstated = Issued(at=at, target=key.serial, licences=licences)
         return case.reinstated
 
@@ -530,7 +535,7 @@ class MemoryBackend(Tables):
         blocked = any(one.subject in aims for one in self._in_effect(at))
         return [] if blocked else [known.generation]
 
-    def _target(self, order: IssueOrder, at: datetime) -> Container | None:
+    def _target(self, order: IssueOrder, licences: int, at: datetime) -> Container | None:
         key = order.key
         lost = self.containers[key.serial]
         case = self.cases[key.case]
@@ -559,6 +564,7 @@ class MemoryBackend(Tables):
             if (one.holder, one.kind) == (case.holder, lost.kind)
             and one.serial != lost.serial
             and not (empty and one.licences)
+            and has_room(one, licences)
             and not self._is_blocked(one)
             and not self._is_lost(one)
         ]
@@ -590,33 +596,40 @@ class MemoryBackend(Tables):
         gap = order.stop_gap_days if order.stop_gap_days and not order.full else None
         ends = at + timedelta(days=gap) if gap else None
         source = case.issued[False].target if order.full else key.serial
-        licences = tuple(self._next(key, item, source, target, at, ends) for item in order.licences)
+        licences = self._next(key, self._lost(key), source, target, at, ends)
         return Issued(at=at, target=target.serial, licences=licences)
 
     def _next(
-        self, key: CaseKey, item: LicenceInScope, source: Serial, target: Container, at: datetime, ends: datetime | None
-    ) -> IssuedLicence:
-        known = self.licences[item.licence]
-        expected = dict(self._all_issued(key.case)).get(f"{Aim.LICENCE}/{item.licence}", item.generation)
-        if (known.generation, known.serial) != (expected, source):
-            raise RefusalError(Code.GENERATION_CONFLICT, f"licence {item.licence} is no longer at {expected}")
-        expires = expiry(known.terms, at, ends)
-        new = replace(
-            known,
-            generation=next_generation(known.generation),
-            serial=target.serial,
-            issued=at,
-            expires=expires,
-            ends=ends,
-        )
-        new = replace(new, borrowed_until=None)
-        self.licences[item.licence] = new
-        self.superseded[item.licence, known.generation] = key
+        self,
+        key: CaseKey,
+        lost: list[tuple[LicenceId, int]],
+        source: Serial,
+        target: Container,
+        at: datetime,
+        ends: datetime | None,
+    ) -> tuple[IssuedLicence, ...]:
+        """The next generation of all of these licences, or of none."""
+        current = dict(self._all_issued(key.case))
+        for name, claimed in lost:
+            expected, known = current.get(f"{Aim.LICENCE}/{name}", claimed), self.licences[name]
+            if (known.generation, known.serial) != (expected, source):
+                raise RefusalError(Code.GENERATION_CONFLICT, f"licence {name} is no longer at {expected}")
+            next_generation(expected)
+        superseded: list[Fact] = []
+        granted: list[Fact] = []
+        for name, _ in lost:
+            known = self.licences[name]
+            generation, expires = next_generation(known.generation), expiry(known.terms, at, ends)
+            new = replace(known, generation=generation, serial=target.serial, issued=at, expires=expires, ends=ends)
+            self.licences[name] = new = replace(new, borrowed_until=None)
+            self.superseded[name, known.generation] = key
+            old = LicenceSuperseded(licence=name, generation=known.generation, serial=source, case=key.case)
+            superseded.append(old)
+            granted.append(new.issued_fact(target.holder, key.case, FILE))
         self._count(source, target.serial)
-        old = LicenceSuperseded(licence=item.licence, generation=known.generation, serial=source, case=key.case)
-        self._state(source, at, [old])
-        self._state(target.serial, at, [new.issued_fact(target.holder, key.case, FILE)])
-        return IssuedLicence(licence=new.licence, generation=new.generation)
+        self._state(source, at, superseded)
+        self._state(target.serial, at, granted)
+        return tuple(IssuedLicence(licence=name, generation=self.licences[name].generation) for name, _ in lost)
 
     def _known(self, container: Container, stated: ContactStatement, at: datetime) -> Known:
         presented = {item.licence for item in stated.licences}

@@ -144,6 +144,12 @@ class Tables:
             key=lambda one: one.licence,
         )
 
+    def _lost(self, key: CaseKey) -> list[tuple[LicenceId, int]]:
+        """The licences that a case claims, at the generations that it claims, in the order of their names."""
+        aim = f"{Aim.LICENCE}/"
+        claims = (one for one in self.claims if one.case == key.case and one.subject.startswith(aim))
+        return sorted((LicenceId(one.subject.removeprefix(aim)), one.generation) for one in claims)
+
     def _of(self, case: CaseId) -> list[Ordered]:
         return [one for one in self.measures.values() if one.standing.case_id == case]
 

@@ -87,7 +87,7 @@ def never_ends(world: World, vendor: VendorId) -> None:
 def deleted(world: World, vendor: VendorId) -> None:
     """A fact is gone from the middle of a case's stream."""
     life = replaced(world, vendor)
-    del world.streams[vendor, case_stream(life.case)][2]
+    del world.streams[vendor, case_stream(life.case)][3]
 
 
 def foreign(world: World, vendor: VendorId) -> None:

@@ -30,6 +30,7 @@ from events.case_facts import (
     ReplacementLost,
     ReplacementWithdrawn,
     ReplacingBegun,
+    ScopeKnown,
     TargetAwaited,
     TargetOffered,
     TurnedUp,
@@ -64,6 +65,7 @@ class UnexpectedFactError(Exception):
 
 TRANSITIONS: dict[tuple[Status | None, str], Status] = {
     (None, "loss.reported"): Status.REPORTED,
+    (Status.REPORTED, "scope.known"): Status.REPORTED,
     (Status.REPORTED, "case.decided:automatic"): Status.BLOCKING,
     (Status.REPORTED, "case.decided:refused"): Status.REPORTED,
     (Status.REPORTED, "case.decided:needs_approval"): Status.AWAITING_APPROVAL,
@@ -100,6 +102,7 @@ TRANSITIONS: dict[tuple[Status | None, str], Status] = {
     (Status.REPLACING, "case.closed"): Status.CLOSED,
     (Status.REPLACING, "case.stuck"): Status.STUCK,
     (Status.AWAITING_TARGET, "case.decided:needs_approval"): Status.AWAITING_APPROVAL,
+    (Status.AWAITING_TARGET, "target.awaited"): Status.AWAITING_TARGET,
     (Status.AWAITING_TARGET, "target.offered"): Status.REPLACING,
     (Status.AWAITING_TARGET, "case.resurfaced"): Status.RESURFACED,
     (Status.AWAITING_TARGET, "case.closed"): Status.CLOSED,
@@ -145,6 +148,8 @@ class CaseState(Value):
     sequence: int = 1
     """The number of its last fact, and of the last that is material."""
     material: int = 1
+    scope: tuple[LicenceInScope, ...] = ()
+    """The licences that are known and not decided on yet; from the decision on they are among the facts."""
     facts: BackendFacts | None = None
     decision: Decision | None = None
     reasons: tuple[str, ...] = ()
@@ -256,8 +261,11 @@ def _after(status: Status | None, fact: CaseFact) -> Status:
 def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
     match fact:  # what most cases come by stands first: a long fold asks the question of each in turn
         case CaseDecided():
-            told = ("decision", "reasons", "policy_version", "facts", "ordinal", "limit", "four_eyes", "remind", "due")
-            return {name: getattr(fact, name) for name in told} | {"first_approval": None}
+            told = ("decision", "reasons", "policy_version", "ordinal", "limit", "four_eyes", "remind", "due")
+            learnt = {name: getattr(fact, name) for name in told}
+            return {**learnt, "facts": _facts(state, fact), "scope": (), "first_approval": None}
+        case ScopeKnown():
+            return {"scope": (*state.scope, *fact.licences)}
         case WatchBegun():
             return {"target": fact.target, "watch_until": fact.until, "recovered": True}
         case ReplacingBegun() | TargetOffered() | CaseReinstated() | CaseCancelled():
@@ -310,6 +318,13 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
             return {"settled": True}
         case _:
             raise UnexpectedFactError(f"nothing is known of {fact.name}")
+
+
+def _facts(state: CaseState, decided: CaseDecided) -> BackendFacts:
+    """The facts of a decision with their licences, which stand before it; an older record lists them itself."""
+    if decided.facts.licences:
+        return decided.facts
+    return decided.facts.model_copy(update={"licences": state.scope or state.licences})
 
 
 def _taken(state: CaseState, fact: DecisionFact | CaseRuled) -> dict[str, object]:

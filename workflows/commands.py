@@ -14,12 +14,14 @@ class Report(Value):
 
 
 class Assessed(Value):
-    """The backend said what it knows, and which policy the vendor has."""
+    """The backend said what it knows, and which policy the vendor has. `inline`: it answered before facts had bounds,
+    and the case states the licences within its decision, as it did then."""
 
     at: Instant
     facts: BackendFacts
     policy: Policy
     reservation: Reservation | None
+    inline: bool = False
 
 
 class Blocked(Value):

@@ -31,6 +31,7 @@ from events.case_facts import (
     ReplacementLost,
     ReplacementWithdrawn,
     ReplacingBegun,
+    ScopeKnown,
     TargetAwaited,
     TargetOffered,
     WaitingBegun,
@@ -39,6 +40,7 @@ from events.case_facts import (
 from events.cases import DecisionOrder
 from events.errors import Code
 from events.licensing import Reservation
+from events.sizes import CAUSE_CHARACTERS, CODE_CHARACTERS, ESCALATED_TO, LIST_PART, SCOPE_PART, in_parts
 from events.terms import (
     Action,
     Cause,
@@ -106,7 +108,9 @@ def decide(state: CaseState | None, command: Command) -> list[CaseFact]:
             return [WaitingBegun(until=until)] if wait and until > at else [ReplacingBegun()]
         case NoTarget(at=at, tickets=tickets):
             resets = loss_of(state.report).recovery is Recovery.RESET
-            return [TargetAwaited(tickets=tickets, until=at + ENROLMENT if resets else None)]
+            ends = at + ENROLMENT if resets else None
+            several = in_parts(tickets, LIST_PART)
+            return [TargetAwaited(tickets=some, until=ends, part=part, parts=of) for part, of, some in several]
         case Offered(serial=serial):
             return [TargetOffered(serial=serial)] if state.status is Status.AWAITING_TARGET else []
         case Replaced():
@@ -121,7 +125,7 @@ def decide(state: CaseState | None, command: Command) -> list[CaseFact]:
         case Reinstated(serial=serial):
             return [CaseReinstated(serial=serial), CaseClosed(outcome=Outcome.FOUND)]
         case Failed(code=code, cause=cause):
-            return [CaseStuck(code=code, cause=cause)]
+            return [CaseStuck(code=code[:CODE_CHARACTERS], cause=cause[:CAUSE_CHARACTERS])]
         case _:
             assert_never(command)
 
@@ -140,9 +144,22 @@ def evident(state: CaseState, more: tuple[str, ...] = ()) -> LossReported:
 
 def _assessed(state: CaseState, command: Assessed) -> list[CaseFact]:
     decided = decide_report(state.report, command.facts, command.policy, command.reservation)
-    if decided.decision is Decision.REFUSED:
-        return [decided, CaseClosed(outcome=Outcome.REFUSED)]
-    return [_with_deadlines(decided, command.at, command.policy, state.report)]
+    decided = _with_deadlines(decided, command.at, command.policy, state.report)
+    closed = [CaseClosed(outcome=Outcome.REFUSED)] if decided.decision is Decision.REFUSED else []
+    if command.inline:
+        return [decided, *closed]
+    return [*_scope(command.facts), _without_licences(decided), *closed]
+
+
+def _scope(facts: BackendFacts) -> list[ScopeKnown]:
+    """The licences of a loss, in parts."""
+    several = in_parts(facts.licences, SCOPE_PART) if facts.licences else ()
+    return [ScopeKnown(part=part, parts=parts, licences=licences) for part, parts, licences in several]
+
+
+def _without_licences(decided: CaseDecided) -> CaseDecided:
+    """A decision as it is stated: its licences stand before it."""
+    return decided.model_copy(update={"facts": decided.facts.model_copy(update={"licences": ()})})
 
 
 def _with_deadlines(decided: CaseDecided, at: Instant, policy: Policy, report: LossReported) -> CaseDecided:
@@ -172,7 +189,7 @@ def _again(state: CaseState, facts: BackendFacts, at: Instant, policy: Policy, b
     if state.status in UNDECIDED and decided.decision is Decision.NEEDS_APPROVAL:
         told = {"due": state.due, "remind": state.remind, "four_eyes": state.four_eyes}
         return [decided.model_copy(update=told)]
-    return [_with_deadlines(decided, at, policy, report)]
+    return [_without_licences(_with_deadlines(decided, at, policy, report))]
 
 
 def _brought(state: CaseState, command: Bring) -> list[CaseFact]:
@@ -236,7 +253,7 @@ def _elapsed(state: CaseState, command: Elapsed) -> list[CaseFact]:
         case Status.AWAITING_APPROVAL if state.due is not None and state.due <= at:
             approval = rule_of(state, command.policy).approval
             undecided = approval.undecided if approval else Undecided.KEEP_WAITING
-            told = approval.escalate_to if approval and undecided is Undecided.ESCALATE else ()
+            told = approval.escalate_to[:ESCALATED_TO] if approval and undecided is Undecided.ESCALATE else ()
             rejected = [CaseClosed(outcome=Outcome.REJECTED)] if undecided is Undecided.REJECT else []
             return [ApprovalOverdue(undecided=undecided, escalated_to=told), *rejected]
         case Status.AWAITING_APPROVAL if state.remind is not None and state.remind <= at:

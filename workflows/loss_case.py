@@ -12,7 +12,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from events.case_facts import CaseFact, LossReported
+    from events.case_facts import BackendFacts, CaseFact, LicenceInScope, LossReported, ScopeKnown
     from events.cases import (
         WORKFLOW,
         Acknowledged,
@@ -22,7 +22,8 @@ with workflow.unsafe.imports_passed_through():
         Sighting,
     )
     from events.deeds import AppendOrder, Deeds
-    from events.licensing import CaseKey, Issued
+    from events.licensing import Assessment, CaseKey, Issued, ScopeOrder
+    from events.sizes import SCOPE_PAGE
     from events.terms import CaseId, Outcome, Serial, Status, Value
     from workflows.case import CaseState, fold_all
     from workflows.commands import (
@@ -66,14 +67,20 @@ HISTORY_LIMIT = 2_000
 SIGHTINGS_AT_ONCE = 100
 """So many sightings that arrived together are appended together."""
 
+SCOPES_AT_ONCE = 12
+"""So many parts of a scope are appended together, each at most 65,535 bytes."""
+
+Unsaid = list[tuple[CaseFact, datetime]]
 Order = TypeVar("Order")
 Answer = TypeVar("Answer")
 
 
 class Carried(Value):
-    """What a case knows when it goes on in a new history."""
+    """What a case knows when it goes on in a new history. Of its `licences` the state holds the first ones: the backend
+    knows the others."""
 
     state: CaseState
+    licences: int = 0
     hash: str
     policy: Policy
     offers: tuple[Serial, ...]
@@ -105,7 +112,7 @@ class LossCase:
         self._said = self._state
         self._hash = carried.hash if carried else ""
         self._policy: Policy | None = carried.policy if carried else None
-        self._unsaid: list[tuple[CaseFact, datetime]] = []
+        self._unsaid: Unsaid = []
         self._offers: list[Serial] = list(carried.offers) if carried else []
         self._mail = [Letter(content) for content in carried.mail] if carried else []
 
@@ -114,6 +121,8 @@ class LossCase:
         """A case begins with a report, or goes on with what an earlier history carried over."""
         if isinstance(begun, LossReported):
             await self._open(begun)
+        else:
+            await self._complete(begun.licences)
         while not isinstance(step := self._next(), End):
             await self._do_step(step)
         await self._do_surely(Deeds.close, step.order)
@@ -163,8 +172,8 @@ class LossCase:
 
     @workflow.query
     def state_of_case(self) -> CaseState | None:
-        """The state as far as it is in the log."""
-        return self._said
+        """The state as far as it is in the log; of the licences of a large container the first ones."""
+        return self._said and _first_page(self._said)
 
     @property
     def state(self) -> CaseState:
@@ -178,6 +187,14 @@ class LossCase:
         assert self._policy is not None
         return self._policy
 
+    async def _complete(self, licences: int) -> None:
+        """Know all licences again, once the case has gone on in a new history."""
+        facts = self.state.facts
+        if facts is None or len(facts.licences) >= licences:
+            return
+        facts = facts.model_copy(update={"licences": await self._scope(facts.licences, licences)})
+        self._state = self._said = self.state.model_copy(update={"facts": facts})
+
     def _next(self) -> Step:
         return next_step(self.state, self._key, self.policy)
 
@@ -190,13 +207,28 @@ class LossCase:
         opening = decide(None, Report(report=report))
         state = cast(CaseState, fold_all(opening, None))
         assessment = await self._do(Deeds.assess, self._key)
-        facts, policy = assessment.facts, Policy.model_validate(assessment.policy)
+        facts, policy = await self._whole(assessment), Policy.model_validate(assessment.policy)
         order = reserve_order(state, self._key, policy, facts)
         reservation = await self._do_surely(Deeds.reserve, order) if order else None
         at = reservation.at if reservation else assessment.at
-        decided = decide(state, Assessed(at=at, facts=facts, policy=policy, reservation=reservation))
+        assessed = Assessed(
+            at=at, facts=facts, policy=policy, reservation=reservation, inline=assessment.licences is None
+        )
+        decided = decide(state, assessed)
         self._policy = policy
         self._fold([*opening, *decided], at)
+
+    async def _whole(self, assessment: Assessment) -> BackendFacts:
+        """The facts with all licences: those of a large container come page by page."""
+        licences = await self._scope(assessment.facts.licences, assessment.licences or 0)
+        return assessment.facts.model_copy(update={"licences": licences})
+
+    async def _scope(self, licences: tuple[LicenceInScope, ...], count: int) -> tuple[LicenceInScope, ...]:
+        while len(licences) < count:
+            page = await self._do_surely(Deeds.scope, ScopeOrder(key=self._key, skip=len(licences)))
+            assert page.licences, f"the backend knows {len(licences)} licences of {count}"
+            licences += page.licences
+        return licences
 
     async def _do_step(self, step: Step) -> None:
         match step:
@@ -248,7 +280,8 @@ class LossCase:
         if waited_for or not workflow.all_handlers_finished():
             return
         carried = Carried(
-            state=self.state,
+            state=_first_page(self.state),
+            licences=len(self.state.licences),
             hash=self._hash,
             policy=self.policy,
             offers=tuple(self._offers),
@@ -318,18 +351,21 @@ class LossCase:
 
     async def _say(self, *, quickly: bool) -> None:
         """Append what was folded and is not in the log yet: within this workflow task, or as a regular activity."""
-        if not self._unsaid:
-            return
-        order = AppendOrder(
-            key=self._key,
-            sequence=self.state.sequence - len(self._unsaid),
-            hash=self._hash,
-            facts=tuple((fact.type(), fact.model_dump(mode="json"), at) for fact, at in self._unsaid),
-        )
+        state, unsaid = self._state, self._unsaid
         self._unsaid = []
-        appended = await (self._do if quickly else self._do_surely)(Deeds.append, order)
-        assert self.state.sequence == appended.sequence
-        self._said, self._hash = self._state, appended.hash
+        for facts in _appends(unsaid):
+            order = AppendOrder(
+                key=self._key,
+                sequence=self.state.sequence - len(unsaid),
+                hash=self._hash,
+                facts=tuple((fact.type(), fact.model_dump(mode="json"), at) for fact, at in facts),
+            )
+            unsaid = unsaid[len(facts) :]
+            appended = await (self._do if quickly else self._do_surely)(Deeds.append, order)
+            assert order.sequence + len(facts) == appended.sequence
+            self._hash = appended.hash
+            if not unsaid:
+                self._said = state
 
     async def _done_or_stuck(self, deed: Callable[[Deeds, Order], Awaitable[Answer]], order: Order) -> Answer | None:
         """Do it; what fails for good makes the case stuck until a supervisor resumes it, or gives it up: None."""
@@ -356,6 +392,29 @@ class LossCase:
         """Do it as a regular activity, however long it takes. What came before is in the log by then."""
         await self._say(quickly=True)
         return await workflow.execute_activity_method(deed, order, **DEED)
+
+
+def _first_page(state: CaseState) -> CaseState:
+    """The state as it travels: Temporal takes no more than 2 MB at once."""
+    if state.facts is None or len(state.licences) <= SCOPE_PAGE:
+        return state
+    facts = state.facts.model_copy(update={"licences": state.licences[:SCOPE_PAGE]})
+    return state.model_copy(update={"facts": facts})
+
+
+def _appends(facts: Unsaid) -> list[Unsaid]:
+    """The facts by append: as many as Temporal takes at once, of whatever size they are. The parts of a scope are the
+    only facts that come in such numbers; they are counted, for a size in bytes is not the same in every version."""
+    appends: list[Unsaid] = []
+    left = 0
+    for fact, at in facts:
+        heavy = isinstance(fact, ScopeKnown)
+        if not appends or (heavy and left == 0):
+            appends.append([])
+            left = SCOPES_AT_ONCE
+        appends[-1].append((fact, at))
+        left -= heavy
+    return appends
 
 
 def _cause(error: FailureError) -> BaseException:

@@ -1,5 +1,6 @@
 """Policy: a vendor's rules as data, and the decision as a pure function of them."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
@@ -7,6 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from events.case_facts import BackendFacts, CaseDecided, LossReported
 from events.licensing import MeasureToOrder, Reservation
+from events.sizes import REASON_CHARACTERS, REASONS
 from events.terms import (
     RECOVERIES,
     SAME_HARDWARE,
@@ -305,7 +307,7 @@ def decide_report(
     def decided(decision: Decision, *reasons: str) -> CaseDecided:
         return CaseDecided(
             decision=decision,
-            reasons=reasons,
+            reasons=_bounded(reasons),
             policy_version=policy.policy_version,
             facts=facts,
             ordinal=reservation.ordinal if reservation else None,
@@ -325,6 +327,12 @@ def decide_report(
         used = f"{reservation.limit} of {reservation.limit} recoveries in {rule.quota.term_days} days are used"
         return decided(Decision.NEEDS_APPROVAL, f"{used} for this {rule.quota.per}")
     return decided(Decision.AUTOMATIC, f"{told}: recovery {reservation.ordinal} of {reservation.limit}")
+
+
+def _bounded(reasons: Sequence[str]) -> tuple[str, ...]:
+    """The reasons as a decision states them: hundreds of rules may have one each."""
+    cut = [one if len(one) <= REASON_CHARACTERS else f"{one[: REASON_CHARACTERS - 3]}..." for one in reasons]
+    return tuple(cut if len(cut) <= REASONS else [*cut[: REASONS - 1], f"and {len(cut) - REASONS + 1} more reasons"])
 
 
 def _nothing_to_recover(report: LossReported, facts: BackendFacts) -> bool:

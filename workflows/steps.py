@@ -9,7 +9,7 @@ from typing import assert_never
 
 from events.case_facts import BackendFacts
 from events.licensing import BlockOrder, CaseKey, CaseOrder, CloseOrder, IssueOrder, ReinstateOrder, ReserveOrder
-from events.terms import Aim, EvidenceName, Outcome, Recovery, Status
+from events.terms import EvidenceName, Outcome, Recovery, Status
 from workflows.case import CaseState
 from workflows.deciding import HOLDER_BLAMED, UNDECIDED, evident, rule_of
 from workflows.policy import Policy, loss_of, quota_to_reserve
@@ -81,7 +81,7 @@ def next_step(state: CaseState, key: CaseKey, policy: Policy) -> Step:
         case Status.REINSTATING:
             if state.target is not None and not state.withdrawn:
                 return Withdraw(CaseOrder(key=key, number=state.material))
-            return Reinstate(ReinstateOrder(key=key, licences=state.licences, number=state.material))
+            return Reinstate(ReinstateOrder(key=key, number=state.material))
         case Status.ESCALATED | Status.RESURFACED | Status.STUCK:
             return Rest()
         case Status.CLOSED:
@@ -114,14 +114,8 @@ def reserve_order(
 def block_order(state: CaseState, key: CaseKey, policy: Policy) -> BlockOrder:
     """The measures that the case's rule asks for, aimed at what is lost."""
     loss = loss_of(state.report)
-    aim = loss.aim(state.report.scope)
-    return BlockOrder(
-        key=key,
-        measures=rule_of(state, policy).measures_for(loss),
-        aim=aim,
-        licences=state.licences if aim is Aim.LICENCE else (),
-        number=state.material,
-    )
+    measures = rule_of(state, policy).measures_for(loss)
+    return BlockOrder(key=key, measures=measures, aim=loss.aim(state.report.scope), number=state.material)
 
 
 def issue_order(state: CaseState, key: CaseKey, policy: Policy) -> IssueOrder:
@@ -130,7 +124,6 @@ def issue_order(state: CaseState, key: CaseKey, policy: Policy) -> IssueOrder:
     stop_gap = rule.stop_gap_days if loss.recovery is Recovery.STOP_GAP else None
     return IssueOrder(
         key=key,
-        licences=state.licences,
         measures=tuple(ordered.measure for ordered in rule.measures_for(loss)),
         recovery=loss.recovery,
         target=loss.target(state.report.scope),

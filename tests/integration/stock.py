@@ -100,12 +100,11 @@ class Stock:
         key = await self.claim(loss)
         row = Loss.of(loss.kind, loss.reason)
         assert row is not None
-        claimed = (await self.backend.assess(key)).facts.licences
+        await self.backend.assess(key)
         measures = tuple(MeasureToOrder(measure=measure, delay_hours=delay_hours) for measure in row.measures)
-        await self.backend.block(BlockOrder(key=key, measures=measures, aim=row.aim(loss.scope), licences=claimed))
+        await self.backend.block(BlockOrder(key=key, measures=measures, aim=row.aim(loss.scope)))
         return IssueOrder(
             key=key,
-            licences=claimed,
             measures=row.measures,
             recovery=row.recovery,
             target=row.target(loss.scope),

@@ -289,8 +289,8 @@ async def test_doors_read_a_case_with_its_measures_replacements_and_history(log:
 
     assert case is not None
     assert (case.status, case.outcome, case.target) == ("closed", "clone", "4-1")
-    assert [fact.sequence for fact in case.history] == list(range(1, 11))
-    assert (case.material, case.awaited) == (10, None)
+    assert [fact.sequence for fact in case.history] == list(range(1, 12))
+    assert (case.material, case.awaited) == (11, None)
     assert [(flag.holder, flag.verdict) for flag in case.flags] == [("h-1", "clone")]
     assert [(licence.licence, licence.generation) for licence in case.replacements] == [("L-1a", 2), ("L-1b", 2)]
     assert [(g.generation, g.effective, g.serial) for g in generations] == [(1, False, "3-1"), (2, True, "4-1")]

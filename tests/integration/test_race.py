@@ -19,7 +19,6 @@ from events.backend_facts import (
     MeasureOrdered,
     RecoveryReserved,
 )
-from events.case_facts import LicenceInScope
 from events.errors import RefusalError
 from events.fact import Fact
 from events.licensing import BlockOrder, CaseKey, Issued, IssueOrder, MeasureToOrder, NoTargetFound, ReserveOrder
@@ -85,10 +84,7 @@ async def _prepare(stock: Stock) -> None:
 async def _round(stock: Stock, number: int) -> None:
     backend = stock.backend
     key = CaseKey(vendor=stock.vendor, case=CaseId(f"case-{number}"), serial=Serial(f"lost-{number}"))
-    licence = LicenceInScope(
-        licence=f"L-{number}", generation=1, product="cad", ticket="T-1", value_cents=0, expires=NOW
-    )
-    order = IssueOrder(key=key, licences=(licence,), measures=MEASURES)
+    order = IssueOrder(key=key, measures=MEASURES)
     quota = ReserveOrder(key=key, subjects=(f"holder/h-{number}",), limit=1, term_days=365, received=NOW)
     measures = tuple(MeasureToOrder(measure=measure) for measure in MEASURES)
 

@@ -135,7 +135,7 @@ async def test_a_reported_loss_becomes_a_blocked_original_and_a_signed_replaceme
 
     case = typed.ask("case", "show", line["case_id"], "--vendor", "first")
     facts = [fact["type"] for fact in case["history"]]
-    names = ("loss.reported", "case.decided", "replacing.begun", "watch.begun")
+    names = ("loss.reported", "scope.known", "case.decided", "replacing.begun", "watch.begun")
     assert facts == [f"lostfound.{name}.v1" for name in names]
     assert (case["target"], case["holder"]) == ("3-1-s", "h-1")
     blacklist = lostfound.ask("blacklist", "show", "--vendor", "first")
@@ -307,8 +307,8 @@ async def test_a_supervisor_approves_and_later_rules_on_a_container_that_reporte
     history = lostfound.ask("case", "show", case, "--vendor", "manual")["history"]
     names = [fact["type"].removeprefix("lostfound.").removesuffix(".v1") for fact in history]
     assert names == [
-        *("loss.reported", "case.decided", "decision.denied", "decision.denied", "case.approved", "replacing.begun"),
-        *("watch.begun", "case.resurfaced", "case.ruled", "case.closed"),
+        *("loss.reported", "scope.known", "case.decided", "decision.denied", "decision.denied", "case.approved"),
+        *("replacing.begun", "watch.begun", "case.resurfaced", "case.ruled", "case.closed"),
     ]
 
 

@@ -36,7 +36,7 @@ async def replaced(stock: Stock) -> IssueOrder:
 
 
 def reinstating(stock: Stock, order: IssueOrder) -> ReinstateOrder:
-    return ReinstateOrder(key=order.key, licences=order.licences, number=next(stock.numbers))
+    return ReinstateOrder(key=order.key, number=next(stock.numbers))
 
 
 async def withdrawn(stock: Stock, key: CaseKey, serial: str, **more: Any) -> None:

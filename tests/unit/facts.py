@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from events.case_facts import BackendFacts, LicenceInScope, LossReported
+from events.case_facts import BackendFacts, LicenceInScope, LossReported, ScopeKnown
 from events.fact import Fact
 from events.terms import Kind, Lease, Reporter, Role, Scope
 
@@ -60,6 +60,18 @@ st.register_type_strategy(datetime, instants)
 
 def fact_of(kind: type[Fact]) -> st.SearchStrategy[Fact]:
     """Any valid fact of a type."""
+    scope = st.lists(
+        st.builds(
+            LicenceInScope,
+            licence=names,
+            generation=generations,
+            product=names,
+            ticket=names,
+            value_cents=st.integers(0, 10**12),
+            first_issued=st.none() | instants,
+        ),
+        max_size=3,
+    ).map(tuple)
     by_name: dict[str, st.SearchStrategy[Any]] = {
         "generation": generations,
         "policy_version": generations,
@@ -74,7 +86,7 @@ def fact_of(kind: type[Fact]) -> st.SearchStrategy[Fact]:
         "cases": st.lists(names, max_size=3).map(tuple),
         "subjects": st.lists(names, max_size=3).map(tuple),
         "tickets": st.lists(names, max_size=3).map(tuple),
-        "licences": st.lists(names, max_size=3).map(tuple),
+        "licences": scope if kind is ScopeKnown else st.lists(names, max_size=3).map(tuple),
         "fingerprint": st.dictionaries(names, names, min_size=1, max_size=3),
         "sessions": st.integers(0, 100),
         **dict.fromkeys(("stop_gap", "goodwill", "reinstate", "four_eyes"), st.booleans()),
@@ -85,18 +97,7 @@ def fact_of(kind: type[Fact]) -> st.SearchStrategy[Fact]:
             kind=st.sampled_from(Kind),
             holder=names,
             last_contact=st.none() | instants,
-            licences=st.lists(
-                st.builds(
-                    LicenceInScope,
-                    licence=names,
-                    generation=generations,
-                    product=names,
-                    ticket=names,
-                    value_cents=st.integers(0, 10**12),
-                    first_issued=st.none() | instants,
-                ),
-                max_size=3,
-            ).map(tuple),
+            licences=scope,
             losses=st.lists(instants, max_size=3).map(tuple),
         ),
     }
@@ -106,7 +107,7 @@ def fact_of(kind: type[Fact]) -> st.SearchStrategy[Fact]:
             drawn[name] = by_name[name]
         elif "datetime" in str(field.annotation).lower():
             drawn[name] = st.none() | instants if "None" in str(field.annotation) else instants
-        elif "int" in str(field.annotation).replace("constraints", ""):
+        elif "int" in str(field.annotation).replace("Constraints", ""):
             drawn[name] = generations
         elif field.annotation is bool:
             drawn[name] = st.booleans()

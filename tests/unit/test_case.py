@@ -59,6 +59,7 @@ from workflows.commands import (
     Blocked,
     Command,
     LoseReplacement,
+    NoTarget,
     Reinstated,
     Report,
     Settled,
@@ -111,7 +112,8 @@ def test_the_decision_keeps_the_policy_version_and_the_facts_that_it_rests_on() 
 
     decided = written[-1].model_dump()
     assert decided["policy_version"] == 7
-    assert decided["facts"] == facts(licence()).model_dump()
+    assert decided["facts"] == facts().model_dump()
+    assert written[-2].model_dump() == {"part": 1, "parts": 1, "licences": (licence().model_dump(),)}
 
 
 @given(st.lists(names, min_size=1, max_size=8))
@@ -318,6 +320,7 @@ def test_every_transition_of_the_table_is_taken_by_some_journey() -> None:
         (REPORTED, Assessed(at=NOW, facts=facts(), policy=POLICY, reservation=None)),
         (REPORTED, ASSESSED, BLOCKED, NO_TARGET, OFFERED, REPLACED, ELAPSED),
         (REPORTED, ASSESSED, BLOCKED, NO_TARGET, FOUND, RULED),
+        (REPORTED, ASSESSED, BLOCKED, NoTarget(at=NOW, tickets=tuple(f"T-{number}" for number in range(201)))),
         (DAMAGED, ASSESSED, BLOCKED, REPLACED, RETURNED, REPLACED),
         (DAMAGED, ASSESSED, BLOCKED, REPLACED, SIGHTED, RETURNED, REPLACED),
         (FORGOTTEN, ASSESSED, BLOCKED, NO_TARGET, ELAPSED),

@@ -63,6 +63,7 @@ from workflows.deciding import ENROLMENT, decide, rule_of
 from workflows.limits import Limits
 from workflows.policy import Approval, Policy, Quota, Resurfaced, Rule, decide_report, loss_of
 
+WHOLE = {"part": 1, "parts": 1}
 NAMED: dict[str, Any] = {"decision": "D-1", "by": "ann", "why": "as I see it"}
 BACK = Policy(rules=(Rule(resurfaced=Resurfaced(found=Verdict.FOUND)),))
 SEEN = {"statement": "contact/1", "cause": "sighting", "occurred": NOW, "ordinal": None}
@@ -109,10 +110,10 @@ SEEN = {"statement": "contact/1", "cause": "sighting", "occurred": NOW, "ordinal
         ),
         ((REPORTED, assessed(WAITS), Blocked(at=NOW, policy=WAITS)), {"waiting.begun": {"until": NOW + 24 * HOUR}}),
         ((REPORTED, assessed(), BLOCKED), {"replacing.begun": {}}),
-        ((REPORTED, assessed(), BLOCKED, NO_TARGET), {"target.awaited": {"tickets": ("T-1",), "until": None}}),
+        ((REPORTED, assessed(), BLOCKED, NO_TARGET), {"target.awaited": {"tickets": ("T-1",), "until": None, **WHOLE}}),
         (
             (FORGOTTEN, assessed(), BLOCKED, NoTarget(at=NOW, tickets=())),
-            {"target.awaited": {"tickets": (), "until": NOW + ENROLMENT}},
+            {"target.awaited": {"tickets": (), "until": NOW + ENROLMENT, **WHOLE}},
         ),
         ((REPORTED, assessed(), BLOCKED, NO_TARGET, OFFERED), {"target.offered": {"serial": "3-2"}}),
         ((REPORTED, assessed(), FAILED), {"case.stuck": {"code": FAILED.code, "cause": FAILED.cause}}),

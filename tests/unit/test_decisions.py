@@ -112,8 +112,8 @@ def test_who_tries_to_decide_a_closed_case_is_denied_and_the_attempt_is_in_the_h
 
 def test_a_decision_made_on_an_earlier_fact_is_stale_and_contacts_make_none() -> None:
     joined = Report(report=report(report="R-2"))
-    stale, _ = after(REPORTED, NEEDS_APPROVAL, joined, decision(Action.APPROVE, on=2))
-    fresh, _ = after(REPORTED, NEEDS_APPROVAL, SIGHTED, decision(Action.APPROVE, on=2))
+    stale, _ = after(REPORTED, NEEDS_APPROVAL, joined, decision(Action.APPROVE, on=3))
+    fresh, _ = after(REPORTED, NEEDS_APPROVAL, SIGHTED, decision(Action.APPROVE, on=3))
 
     assert stale.denial_of(DecisionId("D-1")) == Code.STALE
     assert fresh.status is Status.BLOCKING

@@ -550,7 +550,7 @@ def test_a_contact_makes_facts_of_how_it_went_what_was_renewed_and_how_far_measu
         ),
     ]
     assert [(fact.name, fact.model_dump()) for fact in bad] == [
-        ("contact.refused", {**contacted, "cases": ("case-1",), "code": "blocked"}),
+        ("contact.refused", {**contacted, "cases": ("case-1",), "code": "blocked", "part": 1, "parts": 1}),
         ("measure.delivered", {**about, "measure": "blacklisting", "subject": "container/3-1/1"}),
         (
             "measure.confirmed",

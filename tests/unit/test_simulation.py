@@ -2,10 +2,11 @@
 
 import pytest
 
+from activities import rows as backend_rows
 from events.backend_facts import AccessLapsed
 from events.errors import Code, RefusalError
 from events.log import Position
-from events.terms import Kind, Outcome, Reason, Reporter, Role, Status
+from events.terms import Kind, Outcome, Reason, Reporter, Role, Scope, Status
 from projections.folds import fold_fact
 from projections.invariants import check
 from projections.rows import Rows
@@ -60,3 +61,28 @@ def test_access_data_that_a_closed_case_owed_are_set_by_nobody(verdict: str) -> 
 
     assert refused.value.code is Code.BAD_LINK
     assert [one.fact.case for one in world.facts if isinstance(one.fact, AccessLapsed)] == [case]
+
+
+def test_a_container_in_memory_is_full_at_the_same_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend_rows, "CONTAINER_LICENCES", 2)
+    world = World(Policy())
+    for serial in ("D-1", "D-2"):
+        world.register(serial, Kind.DONGLE, "h-1")
+    for name in ("L-1", "L-2"):
+        world.licence(name, "D-1")
+    world.licence("L-3", "D-2")
+
+    with pytest.raises(RefusalError, match="put this one into another container") as refused:
+        world.licence("L-4", "D-1")
+    case = world.report(
+        "R-1",
+        "D-1",
+        Kind.DONGLE,
+        Reason.LOST,
+        Reporter(role=Role.BACK_OFFICE, name="crm"),
+        Scope.LICENCES,
+        ("L-1", "L-2"),
+    )
+
+    assert refused.value.code is Code.CONTAINER_FULL
+    assert world.cases[case].status is Status.AWAITING_TARGET

@@ -70,26 +70,23 @@ def test_a_case_that_waits_rests_until_the_next_thing_is_due(journey: tuple[Comm
 
 
 @pytest.mark.parametrize(
-    ("said", "aim", "measures", "licences"),
+    ("said", "aim", "measures"),
     [
-        (report(), Aim.CONTAINER, [Measure.BLACKLISTING], ()),
-        (report(scope=Scope.LICENCES, licences=("L-1",)), Aim.LICENCE, [Measure.BLACKLISTING], (licence(),)),
-        (report(kind=Kind.CLOUD, reason=Reason.STOLEN), Aim.ACCESS_DATA, [Measure.BLACKLISTING], ()),
+        (report(), Aim.CONTAINER, [Measure.BLACKLISTING]),
+        (report(scope=Scope.LICENCES, licences=("L-1",)), Aim.LICENCE, [Measure.BLACKLISTING]),
+        (report(kind=Kind.CLOUD, reason=Reason.STOLEN), Aim.ACCESS_DATA, [Measure.BLACKLISTING]),
         (
             report(kind=Kind.ACT, reason=Reason.HARDWARE_REPLACED),
             Aim.CONTAINER,
             [Measure.DEACTIVATION, Measure.BLACKLISTING],
-            (),
         ),
     ],
 )
-def test_what_is_lost_is_blocked_by_the_measures_of_its_rule(
-    said: Any, aim: Aim, measures: list[Measure], licences: Any
-) -> None:
+def test_what_is_lost_is_blocked_by_the_measures_of_its_rule(said: Any, aim: Aim, measures: list[Measure]) -> None:
     step = step_after(Report(report=said), assessed())
 
     assert isinstance(step, Block)
-    assert (step.order.key, step.order.aim, step.order.licences) == (KEY, aim, licences)
+    assert (step.order.key, step.order.aim) == (KEY, aim)
     assert [ordered.measure for ordered in step.order.measures] == measures
 
 
@@ -123,7 +120,7 @@ def test_the_replacement_is_issued_as_the_loss_and_its_rule_say(
     step = step_after(*journey)
 
     assert isinstance(step, Issue)
-    assert (step.order.key, step.order.licences) == (KEY, (licence(),))
+    assert step.order.key == KEY
     assert (step.order.recovery, step.order.target, step.order.match) == (recovery, target, match)
     assert (step.order.stop_gap_days, step.order.full) == (stop_gap_days, full)
     assert step.order.measures
@@ -133,11 +130,11 @@ def test_an_original_is_reinstated_after_what_replaced_it_is_withdrawn() -> None
     found = decision(Action.RULE, verdict=Verdict.FOUND)
     back = next_step(after(*WATCHED, FOUND, REINSTATE, Withdrawn())[0], KEY, POLICY)
 
-    assert step_after(*WATCHED, FOUND, REINSTATE) == Withdraw(CaseOrder(key=KEY, number=6))
+    assert step_after(*WATCHED, FOUND, REINSTATE) == Withdraw(CaseOrder(key=KEY, number=7))
     assert isinstance(back, Reinstate)
-    assert (back.order.key, back.order.licences) == (KEY, (licence(),))
+    assert back.order.key == KEY
     assert step_after(REPORTED, assessed(), BLOCKED, NO_TARGET, FOUND, found) == Reinstate(
-        back.order.model_copy(update={"number": 6})
+        back.order.model_copy(update={"number": 7})
     )
 
 

@@ -173,7 +173,7 @@ class TestDeadlines:
         await bench.until(key, Status.WATCHING)
         await bench.save(key, "escalated")
         names = [fact.fact.name for fact in await bench.facts(case_stream(key.case))]
-        assert names[2:4] == ["approval.reminded", "approval.overdue"]
+        assert names[3:5] == ["approval.reminded", "approval.overdue"]
 
     async def test_a_decision_made_before_another_report_joined_is_stale(self, bench: Bench) -> None:
         await bench.container("lost", licences=1)

@@ -53,7 +53,7 @@ async def test_a_lost_dongle_is_blocked_replaced_watched_for_a_year_and_lost_for
     assert outcome == "lost_for_ever"
     facts = await bench.facts(case_stream(key.case))
     assert facts[-1].recorded - facts[0].recorded > WATCH
-    names = ["loss.reported", "case.decided", "replacing.begun", "watch.begun", "case.closed"]
+    names = ["loss.reported", "scope.known", "case.decided", "replacing.begun", "watch.begun", "case.closed"]
     assert [recorded.fact.name for recorded in facts] == names
     await bench.save(key, "lost_for_ever")
 
@@ -169,7 +169,7 @@ class TestWhenEveryAppendIsDoneTwice:
         facts = await bench.facts(case_stream(key.case))
 
         distinct = dict.fromkeys((recorded.sequence, recorded.hash) for recorded in facts)
-        assert [sequence for sequence, _ in distinct] == [1, 2, 3, 4]
+        assert [sequence for sequence, _ in distinct] == [1, 2, 3, 4, 5]
         assert len(facts) == 4 * 3, "tried locally, and then as a regular activity until it is known to be done"
 
 

@@ -1,0 +1,79 @@
+"""How big things may be: what the product states, holds and sends has a bound, and the bounds fit together.
+
+A sealed fact has at most `SEALED_BYTES`, so that a record of the log fits wherever records go. Facts that list come in
+parts. Doors refuse what would not fit; the models of the facts say it once more, for what is stated from now on.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, TypeVar
+
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints, ValidationInfo
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+SEALED_BYTES: Final = 65_535
+"""The longest record of `lostfound.log`, envelope and all."""
+LIST_PART: Final = 200
+"""So many names are listed in one fact; more come in several, one after the other."""
+SCOPE_PART: Final = 120
+"""So many licences with all that is known of them."""
+CONTAINER_LICENCES: Final = 6_000
+"""So many licences a container holds at most."""
+SCOPE_PAGE: Final = 1_000
+"""So many licences with all that is known of them travel in one answer to a case: Temporal takes 2 MB."""
+POLICY_BYTES: Final = 60_000
+"""The longest canonical policy, as JSON in UTF-8; the fact that states it must fit too."""
+REASONS: Final = 16
+REASON_CHARACTERS: Final = 500
+"""So many reasons of a decision are stated, each with so many characters."""
+CAUSE_CHARACTERS: Final = 1_000
+CODE_CHARACTERS: Final = 200
+"""So much is stated of what failed, and of its code."""
+ESCALATED_TO: Final = 200
+"""A case is escalated to so many people at most."""
+
+Item = TypeVar("Item")
+READING: Final = {"reading": True}
+"""The context in which a record of the log is validated: what was stated before there were bounds stays readable."""
+
+
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """At most so many items or characters in what is stated from now on; a record of the log may have more."""
+
+    count: int
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_after_validator_function(self._checked, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        found = handler(schema)
+        found["maxLength" if found.get("type") == "string" else "maxItems"] = self.count
+        return found
+
+    def _checked(self, value: Any, info: ValidationInfo) -> Any:
+        if len(value) > self.count and info.context != READING:
+            raise PydanticCustomError(
+                "too_long", "at most {most} are stated in one fact, not {found}", self._told(value)
+            )
+        return value
+
+    def _told(self, value: Any) -> dict[str, Any]:
+        return {"most": self.count, "found": len(value)}
+
+
+LABEL_PATTERN: Final = r"^[A-Za-z0-9._:@+/ -]{0,200}$"
+Label = Annotated[str, StringConstraints(pattern=LABEL_PATTERN)]
+"""A short text that the product makes of names, such as `contact/C-1`."""
+Jws = Annotated[str, StringConstraints(max_length=8_000)]
+"""A compact JWS: a licence file or a receipt."""
+Part = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+def in_parts(items: Sequence[Item], most: int) -> Iterator[tuple[int, int, tuple[Item, ...]]]:
+    """The items in parts of at most so many: each with its number from 1, and how many there are. Of no items there is
+    one part, without any."""
+    parts = max(1, -(-len(items) // most))
+    for part in range(parts):
+        yield part + 1, parts, tuple(items[part * most : (part + 1) * most])
