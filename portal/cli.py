@@ -58,12 +58,19 @@ def _cases(ground: Callable[[], Ground]) -> typer.Typer:
     def list_cases(
         vendor: OfVendor = None,
         status: Annotated[Status | None, typer.Option(help="Only cases that stand there.")] = None,
+        serial: Annotated[str | None, typer.Option(help="Only cases of this container, lost or a replacement.")] = None,
+        holder: Annotated[str | None, typer.Option(help="Only cases of this holder.")] = None,
+        ticket: Annotated[str | None, typer.Option(help="Only cases about a licence of this ticket.")] = None,
+        report: Annotated[str | None, typer.Option(help="Only the case of this report.")] = None,
         limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 100,
         as_json: AsJson = False,
     ) -> None:
         """List the cases, the latest received first."""
         with refusals():
-            found = ask(ground(), lambda views: views.cases(vendor_named(ground(), vendor), status, limit))
+            sought = {"serial": serial, "holder": holder, "ticket": ticket, "report": report}
+            found = ask(
+                ground(), lambda views: views.cases(vendor_named(ground(), vendor), status, limit, None, **sought)
+            )
             if as_json:
                 print_json(found)
                 return

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 
 from portal.terminal import day, minute, show, table_of
-from projections.shown import CaseView, ContainerView, LicenceView, MeasureView
+from projections.shown import AccessView, CaseView, ContainerView, LicenceView, MeasureView
+from workflows.exposure import Exposure
 
 
 def licence_table(licences: Sequence[LicenceView]) -> Table:
@@ -23,8 +24,18 @@ def measure_table(measures: Sequence[MeasureView]) -> Table:
     return table
 
 
+def access_table(generations: Sequence[AccessView]) -> Table:
+    table = table_of("access data", "state", "link until", "set", "case")
+    for one in generations:
+        told = (one.state.replace("_", " "), minute(one.until), minute(one.set_at), one.case_id or "")
+        table.add_row(str(one.generation), *told)
+    return table
+
+
 def print_container(found: ContainerView) -> None:
     show(f"{found.kind} {found.serial} of {found.holder}: {found.status}", licence_table(found.licences))
+    if found.access:
+        show(access_table(found.access))
     if found.measures:
         show(measure_table(found.measures))
 
@@ -48,8 +59,7 @@ def print_case(found: CaseView) -> None:
 
 def _known(found: CaseView) -> Iterator[str]:
     """What somebody who decides must know, a line each."""
-    runs = "for ever" if found.exposure.for_ever else minute(found.exposure.until) or "no longer"
-    yield f"what was lost can run: {runs if runs in ('for ever', 'no longer') else f'until {runs}'}"
+    yield f"what was lost can run: {_runs(found.exposure)}"
     if awaited := found.awaited:
         by = f" from {', '.join(awaited.by)}" if awaited.by else ""
         yield f"awaited: {awaited.what}{by}{f', until {minute(awaited.until)}' if awaited.until else ''}"
@@ -70,6 +80,14 @@ def _known(found: CaseView) -> Iterator[str]:
         yield f"the replacement is lost too: case {found.replacement_lost}"
     for flag in found.flags:
         yield f"holder {flag.holder} is flagged: {flag.verdict} in case {flag.case_id}"
+
+
+def _runs(exposure: Exposure | None) -> str:
+    if exposure is None:
+        return "not known yet"
+    if exposure.for_ever:
+        return "for ever"
+    return f"until {minute(exposure.until)}" if exposure.until else "no longer"
 
 
 def _says(value: object) -> bool:

@@ -34,7 +34,7 @@ from events.backend_facts import (
     SessionsEnded,
     VendorAdded,
 )
-from events.case_facts import CaseFact
+from events.case_facts import CaseDecided, CaseFact, LossReported
 from events.envelope import Recorded, UnreadableRecordError, case_of, container_stream, record_key, unseal
 from events.fact import Fact
 from events.log import LogRecord, Position
@@ -45,6 +45,8 @@ from projections.rows import Rows
 from projections.tables import (
     ACCESS,
     ACTIVATIONS,
+    CASE_REPORTS,
+    CASE_TICKETS,
     CASES,
     CONTAINERS,
     FLAGS,
@@ -53,10 +55,13 @@ from projections.tables import (
     MEASURES,
     POLICIES,
     RECOVERIES,
+    REINSTATEMENTS,
     STREAMS,
     VENDORS,
     AccessRow,
     ActivationRow,
+    CaseReportRow,
+    CaseTicketRow,
     ContainerRow,
     FlagRow,
     HistoryRow,
@@ -66,6 +71,7 @@ from projections.tables import (
     MeasureRow,
     PolicyRow,
     RecoveryRow,
+    ReinstatementRow,
     Table,
     VendorRow,
 )
@@ -202,6 +208,7 @@ def _fold(rows: Rows, recorded: Recorded, fact: AnyFact, fresh: bool) -> None:
         case ContainerReinstated():
             container = _container(rows, vendor, fact)
             rows.put(CONTAINERS, container._replace(generation=fact.generation), fresh)
+            rows.put(REINSTATEMENTS, ReinstatementRow(vendor, fact.serial, fact.case, fact.generation, at), fresh)
         case HolderFlagged():
             rows.put(FLAGS, FlagRow(vendor, fact.serial, fact.case, fact.holder, fact.verdict, at), fresh)
         case ActivationReturned():
@@ -254,7 +261,13 @@ def _fold_measure(rows: Rows, recorded: Recorded, fact: AMeasure, fresh: bool) -
 
 def _fold_case(rows: Rows, recorded: Recorded, fact: CaseFact, fresh: bool) -> None:
     key = (recorded.vendor, case_of(recorded.stream))
+    vendor, case = key
     rows.fold_case(key, fact, fresh)
+    if isinstance(fact, LossReported):
+        rows.put(CASE_REPORTS, CaseReportRow(vendor, fact.report, case), fresh)
+    if isinstance(fact, CaseDecided):
+        for licence in fact.facts.licences:
+            rows.put(CASE_TICKETS, CaseTicketRow(vendor, licence.ticket, case), fresh)
     history = HistoryRow(*key, recorded.sequence, fact.type(), recorded.recorded, recorded.hash, _json(recorded.data))
     rows.put(HISTORY, history, fresh=True)  # a fact is no copy, so its row is new whatever the stream
 

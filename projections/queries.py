@@ -8,13 +8,15 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from psycopg import AsyncConnection
-from psycopg.rows import class_row
+from psycopg.rows import class_row, dict_row
 
 from events.effect import sql_in_effect
 from events.terms import Aim, CaseId, LicenceId, ReportId, Serial, VendorId, subject
 from projections.awaiting import awaited
 from projections.schema import current, use
 from projections.shown import (
+    AccessState,
+    AccessView,
     CaseLine,
     CaseView,
     ContainerView,
@@ -36,6 +38,13 @@ CASES_LIMIT = 1_000
 Row = TypeVar("Row", bound=View)
 
 LINE = "case_id, status, outcome, serial, kind, reason, holder, received, target, watch_until, material, due"
+SOUGHT = {
+    "serial": "(serial = %(serial)s or target = %(serial)s)",
+    "holder": "holder = %(holder)s",
+    "ticket": "case_id in (select case_id from case_tickets where vendor = %(vendor)s and ticket = %(ticket)s)",
+    "report": "case_id in (select case_id from case_reports where vendor = %(vendor)s and report = %(report)s)",
+}
+"""How the cases are found that a word names; a serial is that of the lost container or of the one that replaces it."""
 LICENCE = """
     select licence, generation, serial, holder, product, ticket, value_cents, issued, expires, case_id, superseded_by,
         file, stop_gap, borrowed_until, lease_stage,
@@ -69,16 +78,28 @@ class Queries:
         )
 
     async def cases(
-        self, vendor: VendorId, status: str | None = None, limit: int = CASES_LIMIT, after: CaseId | None = None
+        self,
+        vendor: VendorId,
+        status: str | None = None,
+        limit: int = CASES_LIMIT,
+        after: CaseId | None = None,
+        **sought: str | None,
     ) -> list[CaseLine]:
-        """The vendor's cases, the latest received first; `after` is the last case of the page before."""
+        """The vendor's cases, the latest received first; `after` is the last case of the page before. `sought` are
+        words of `SOUGHT`: only cases that each of them names."""
+        conditions = [SOUGHT[name] for name, value in sought.items() if value is not None]
+        if status is not None:
+            conditions.append("status = %(status)s")
+        if after is not None:
+            conditions.append(
+                "(received, case_id) <"
+                " (select received, case_id from cases where vendor = %(vendor)s and case_id = %(after)s)"
+            )
         return await self._all(
             CaseLine,
-            f"select {LINE} from cases where vendor = %(vendor)s and (%(status)s::text is null or status = %(status)s)"
-            " and (%(after)s::text is null or (received, case_id) <"
-            " (select received, case_id from cases where vendor = %(vendor)s and case_id = %(after)s))"
+            f"select {LINE} from cases where {' and '.join(('vendor = %(vendor)s', *conditions))}"
             " order by received desc, case_id desc limit %(limit)s",
-            {"vendor": vendor, "status": status, "after": after, "limit": limit},
+            {"vendor": vendor, "status": status, "after": after, "limit": limit, **sought},
         )
 
     async def line(self, vendor: VendorId, case: CaseId) -> CaseLine | None:
@@ -135,30 +156,43 @@ class Queries:
         named = dict(zip(CONTAINER.split(", "), row, strict=True))
         licences = await self._licences(vendor, "serial = %s", serial)
         measures = await self._all(MeasureView, f"{MEASURE} and serial = %s order by ordered", (vendor, serial))
-        cursor = await self.connection.execute(
-            "select coalesce(max(generation), 1) from access where vendor = %s and serial = %s and set_at is not null",
-            (vendor, serial),
-        )
-        access = await cursor.fetchone()
-        assert access is not None
+        now = at or datetime.now(UTC)
+        access = await self._access(vendor, serial, now)
+        last_set = next((one.generation for one in access if one.state is AccessState.SET), 1)
         whole = subject(Aim.CONTAINER, serial, named["generation"])
-        access_data = subject(Aim.ACCESS_DATA, serial, access[0])
+        access_data = subject(Aim.ACCESS_DATA, serial, last_set)
         return ContainerView(
             **named,
-            status=container_status(measures, whole, access_data, at or datetime.now(UTC)),
+            status=container_status(measures, whole, access_data, now),
+            access=access,
             licences=[licence for licence in licences if licence.serial == serial],
             measures=measures,
         )
 
+    async def _access(self, vendor: VendorId, serial: Serial, at: datetime) -> list[AccessView]:
+        """The access data that the holder last set, and those that are owed; the newest first."""
+        cursor = self.connection.cursor(row_factory=dict_row)
+        await cursor.execute(
+            "select generation, case_id, offered, until, set_at from access where vendor = %(vendor)s"
+            " and serial = %(serial)s and generation >= (select coalesce(max(generation), 1) from access"
+            " where vendor = %(vendor)s and serial = %(serial)s and set_at is not null) order by generation desc",
+            {"vendor": vendor, "serial": serial},
+        )
+        return [AccessView.at(at, **row) for row in await cursor.fetchall()]
+
     async def blacklist(self, vendor: VendorId, at: datetime) -> list[MeasureView]:
-        """What the vendor's blacklist holds at an instant."""
-        stands = f"measure = 'blacklisting' and {sql_in_effect('%s')}"
+        """What the vendor's blacklist holds at an instant: not what a case had against a container that it made good
+        again since."""
+        stands = f"measure = 'blacklisting' and {sql_in_effect('%s')} and not exists (select from reinstatements r"
+        stands += " where (r.vendor, r.serial, r.case_id) = (measures.vendor, measures.serial, measures.case_id)"
+        stands += f" and starts_with(measures.subject, '{Aim.CONTAINER}/'))"
         return await self._all(MeasureView, f"{MEASURE} and {stands} order by serial, case_id, subject", (vendor, at))
 
     async def case_of_report(self, vendor: VendorId, report: ReportId) -> CaseId | None:
         """The case that a report opened or joined, or None."""
         cursor = await self.connection.execute(
-            "select case_id from cases where vendor = %s and jsonb_exists(state -> 'reports', %s)", (vendor, report)
+            "select case_id from case_reports where vendor = %s and report = %s order by case_id limit 1",
+            (vendor, report),
         )
         row = await cursor.fetchone()
         return row[0] if row else None

@@ -1,7 +1,8 @@
 """What doors show of the views: rows as models, and what is worked out from them."""
 
 from datetime import datetime
-from typing import Any
+from enum import StrEnum
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
@@ -64,11 +65,38 @@ class MeasureView(View):
     confirmed_by: str | None
 
 
+class AccessState(StrEnum):
+    """How far access data have come. A link that is too old is offered anew when somebody asks for it."""
+
+    OFFERED = "offered"
+    TOO_OLD = "too_old"
+    SET = "set"
+
+
+class AccessView(View):
+    """A generation of a cloud container's access data. `until` is when the link to set them ends, or ended."""
+
+    generation: int
+    state: AccessState
+    case_id: str | None
+    offered: datetime | None
+    until: datetime | None
+    set_at: datetime | None
+
+    @classmethod
+    def at(cls, now: datetime, **row: Any) -> Self:
+        """Access data as they are at an instant."""
+        too_old = row["until"] is not None and row["until"] <= now
+        state = AccessState.SET if row["set_at"] else AccessState.TOO_OLD if too_old else AccessState.OFFERED
+        return cls(state=state, **row)
+
+
 class ContainerView(View):
     """A container with the licences that were ever in it and the measures against it.
 
     `status` is `blocked` where a measure against all of it is in effect, `access data blocked` where one against the
-    access data is that its holder last set, else `good`.
+    access data is that its holder last set, else `good`. `access`, of a cloud container, has the access data that its
+    holder last set and those that are owed, the newest first. No fact says that wrong passwords lock them for a while.
     """
 
     serial: str
@@ -80,6 +108,7 @@ class ContainerView(View):
     refused_contacts: int
     generation: int
     sessions_ended: int
+    access: list[AccessView]
     licences: list[LicenceView]
     measures: list[MeasureView]
 
@@ -142,7 +171,8 @@ class CaseView(CaseLine):
     replacement_lost: str | None
     flags: list[FlagView]
     state: dict[str, JsonValue]
-    exposure: Exposure
+    exposure: Exposure | None
+    """None until the backend has said what is lost."""
     measures: list[MeasureView]
     replacements: list[LicenceView]
     history: list[FactView]
@@ -173,8 +203,11 @@ def to_decide(state: CaseState, history: list[FactView]) -> dict[str, Any]:
     }
 
 
-def exposure_of(state: CaseState, licences: list[LicenceView], measures: list[MeasureView]) -> Exposure:
-    """The exposure of a case: its lost generations as they were last renewed, and what was confirmed of them."""
+def exposure_of(state: CaseState, licences: list[LicenceView], measures: list[MeasureView]) -> Exposure | None:
+    """The exposure of a case: its lost generations as they were last renewed, and what was confirmed of them. None
+    while it is not known what is lost."""
+    if state.facts is None:
+        return None
     renewed = {(one.licence, one.generation): one for one in licences if one.serial == state.report.serial}
     lost = []
     for item in state.licences:

@@ -141,6 +141,17 @@ class FlagRow(NamedTuple):
     flagged: datetime
 
 
+class ReinstatementRow(NamedTuple):
+    """A container that a case made good again, as one of this generation, from the container's stream: what the case
+    had against an earlier one is over."""
+
+    vendor: str
+    serial: str
+    case_id: str
+    generation: int
+    reinstated: datetime
+
+
 class CaseRow(NamedTuple):
     """A case, from its own stream; `state` is the whole of it. `material` is the number of its last material fact, and
     `due` the time by which somebody must decide."""
@@ -159,6 +170,22 @@ class CaseRow(NamedTuple):
     material: int
     due: datetime | None
     state: Json
+
+
+class CaseReportRow(NamedTuple):
+    """A report that opened or joined a case, from the case's stream."""
+
+    vendor: str
+    report: str
+    case_id: str
+
+
+class CaseTicketRow(NamedTuple):
+    """A ticket of a licence that a case is about, from the case's stream."""
+
+    vendor: str
+    ticket: str
+    case_id: str
 
 
 class HistoryRow(NamedTuple):
@@ -262,7 +289,12 @@ ACTIVATIONS = Table("activations", ActivationRow, 3)
 ACCESS = Table("access", AccessRow, 3)
 RECOVERIES = Table("recoveries", RecoveryRow, 3, ("vendor, case_id",))
 FLAGS = Table("flags", FlagRow, 3, ("vendor, holder",))
-CASES = Table("cases", CaseRow, 2, ("vendor, received desc, case_id desc", "vendor, serial"))
+REINSTATEMENTS = Table("reinstatements", ReinstatementRow, 3)
+CASES = Table(
+    "cases", CaseRow, 2, ("vendor, received desc, case_id desc", "vendor, serial", "vendor, holder", "vendor, target")
+)
+CASE_REPORTS = Table("case_reports", CaseReportRow, 3)
+CASE_TICKETS = Table("case_tickets", CaseTicketRow, 3)
 HISTORY = Table("history", HistoryRow, 3, key_last=True)
 STREAMS = Table("streams", StreamRow, 2)
 POSITIONS = Table("positions", PositionRow, 1)
@@ -277,7 +309,10 @@ FOLDED: tuple[Table[Any], ...] = (
     ACCESS,
     RECOVERIES,
     FLAGS,
+    REINSTATEMENTS,
     CASES,
+    CASE_REPORTS,
+    CASE_TICKETS,
     HISTORY,
     STREAMS,
 )

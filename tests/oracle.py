@@ -40,6 +40,18 @@ def expected(log: Iterable[LogRecord]) -> Tables:
             (e["vendor"], d["serial"], d["case"], d["holder"], d["verdict"], _at(e["time"]))
             for e, d in _of(events, "holder.flagged")
         ),
+        "reinstatements": (
+            (e["vendor"], d["serial"], d["case"], d["generation"], _at(e["time"]))
+            for e, d in _of(events, "container.reinstated")
+        ),
+        "case_reports": {
+            (e["vendor"], d["report"], e["subject"].removeprefix("case/")) for e, d in _of(events, "loss.reported")
+        },
+        "case_tickets": {
+            (e["vendor"], licence["ticket"], e["subject"].removeprefix("case/"))
+            for e, d in _of(events, "case.decided")
+            for licence in d["facts"]["licences"]
+        },
         "cases": (_case(*key, facts) for key, facts in cases.items()),
         "history": (
             (*key, e["sequence"], e["type"], _at(e["time"]), e["hash"], e["data"])

@@ -280,8 +280,9 @@ def spend(world: World, vendor: VendorId, number: int, steps: int = STEPS) -> No
     )
 
 
-def find(world: World, vendor: VendorId, number: int, steps: int = STEPS) -> None:
-    """A lost dongle is found; its replacement is withdrawn, and the original is good again."""
+def find(world: World, vendor: VendorId, number: int, steps: int = STEPS, confirmed: bool = False) -> None:
+    """A lost dongle is found; its replacement is withdrawn, and the original is good again. `confirmed`: it was met, so
+    its blacklisting is confirmed and not lifted."""
     serial, spare, name = Serial(f"16-{number}"), Serial(f"17-{number}"), f"L-f{number}"
     life = Life(world, vendor, CaseId(f"g-{number}"), serial, HolderId(f"h-f{number}"))
     gone = {
@@ -313,7 +314,9 @@ def find(world: World, vendor: VendorId, number: int, steps: int = STEPS) -> Non
             life.backend(spare, LicenceSuperseded(licence=name, generation=2, serial=spare, case=life.case)),
             life.backend(
                 serial,
-                MeasureLifted.model_validate(life.measure(Measure.BLACKLISTING)),
+                MeasureConfirmed.model_validate({**life.measure(Measure.BLACKLISTING), "by": "contact/C-1"})
+                if confirmed
+                else MeasureLifted.model_validate(life.measure(Measure.BLACKLISTING)),
                 ContainerReinstated(serial=serial, generation=2, case=life.case),
                 _reinstated(life, name),
             ),

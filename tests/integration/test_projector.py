@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -21,8 +22,8 @@ from projections.replay import RebuildRunningError, rebuild
 from projections.steady import SteadyProjector
 from tests.integration.logs import PARTITIONS, Log
 from tests.oracle import expected
-from tests.stories import open_access, ponder, spend
-from tests.worlds import STEPS, World, as_log, interleaved
+from tests.stories import find, open_access, ponder, spend
+from tests.worlds import NOW, STEPS, World, as_log, interleaved
 
 pytestmark = pytest.mark.integration
 
@@ -319,3 +320,104 @@ async def test_who_decides_sees_goodwill_conditions_and_whom_the_case_waits_for(
     assert bridged.awaited is not None
     assert bridged.awaited.by == ("ann", "bob", "eve")
     assert cloud.status == "access data blocked"
+
+
+async def views_of(log: Log, *stories: Callable[[World], None]) -> None:
+    """The views of a log with these stories of acme."""
+    world = World()
+    world.add_vendor(ACME)
+    for story in stories:
+        story(world)
+    await fold_all(log, as_log([r for stream in world.streams.values() for r in stream], PARTITIONS))
+
+
+async def test_a_case_whose_loss_is_not_known_yet_says_nothing_of_its_exposure(log: Log) -> None:
+    await views_of(log, lambda world: world.lose(ACME, 1, steps=3), lambda world: world.lose(ACME, 2))
+
+    async with open_queries(log.dsn) as queries:
+        reported = await queries.case(ACME, CaseId("c-1"))
+        decided = await queries.case(ACME, CaseId("c-2"))
+
+    assert reported is not None
+    assert decided is not None
+    assert (reported.status, reported.exposure) == ("reported", None)
+    assert decided.exposure is not None
+    assert {one.licence for one in decided.exposure.licences} == {"L-2a", "L-2b"}
+
+
+async def test_the_blacklist_leaves_out_what_was_confirmed_of_a_container_that_its_case_made_good_again(
+    log: Log,
+) -> None:
+    def found(world: World) -> None:
+        find(world, ACME, 1, confirmed=True)
+
+    def one_stays_lost(world: World) -> None:
+        world.lose(ACME, 2)
+
+    await views_of(log, found, one_stays_lost)
+
+    async with open_queries(log.dsn) as queries:
+        blacklist = await queries.blacklist(ACME, NOW + timedelta(days=1))
+        container = await queries.container(ACME, Serial("16-1"), NOW + timedelta(days=1))
+
+    assert [(one.case_id, one.subject) for one in blacklist] == [("c-2", "container/3-2/1")]
+    assert container is not None
+    assert (container.status, container.generation) == ("good", 2)
+    assert [(one.subject, one.state) for one in container.measures] == [("container/16-1/1", "confirmed")]
+
+
+@pytest.mark.parametrize(
+    ("steps", "access"),
+    [
+        (1, []),
+        (2, [(1, "set")]),
+        (5, [(2, "offered"), (1, "set")]),
+        (6, [(2, "set")]),
+    ],
+)
+async def test_a_cloud_container_shows_the_access_data_that_are_set_and_those_that_are_owed(
+    log: Log, steps: int, access: list[tuple[int, str]]
+) -> None:
+    await views_of(log, lambda world: open_access(world, ACME, 1, steps=steps))
+
+    async with open_queries(log.dsn) as queries:
+        cloud = await queries.container(ACME, Serial("7-1"), NOW)
+        later = await queries.container(ACME, Serial("7-1"), NOW + timedelta(days=1))
+
+    assert cloud is not None
+    assert later is not None
+    assert [(one.generation, one.state) for one in cloud.access] == access
+    too_old = [(number, "too_old" if state == "offered" else state) for number, state in access]
+    assert [(one.generation, one.state) for one in later.access] == too_old
+
+
+@pytest.mark.parametrize(
+    ("sought", "cases"),
+    [
+        ({}, ["c-3", "c-2", "c-1"]),
+        ({"serial": "3-2"}, ["c-2"]),
+        ({"serial": "4-2"}, ["c-2"]),
+        ({"holder": "h-3"}, ["c-3"]),
+        ({"ticket": "T-L-1b"}, ["c-1"]),
+        ({"report": "R-2"}, ["c-2"]),
+        ({"report": "R-3-2"}, ["c-3"]),
+        ({"report": "R-3", "holder": "h-1"}, []),
+        ({"status": "watching"}, ["c-3", "c-1"]),
+        ({"status": "closed", "ticket": "T-L-2a"}, ["c-2"]),
+        ({"ticket": "T-nobody"}, []),
+    ],
+)
+async def test_cases_are_found_by_serial_holder_ticket_and_report(
+    log: Log, sought: dict[str, Any], cases: list[str]
+) -> None:
+    await views_of(
+        log,
+        lambda world: world.lose(ACME, 1, steps=8),
+        lambda world: world.lose(ACME, 2),
+        lambda world: world.lose(ACME, 3, steps=8, again=True),
+    )
+
+    async with open_queries(log.dsn) as queries:
+        found = await queries.cases(ACME, **sought)
+
+    assert [case.case_id for case in found] == cases
