@@ -7,6 +7,7 @@ in this order: holder, container of the loss, target, vendor.
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -21,11 +22,13 @@ from activities.assessing import as_case_learns, assess, scope
 from activities.claims import case_of_report, claim, holder_of, open_cases
 from activities.closing import close
 from activities.contacts import contact, ordinary, return_activation
+from activities.guesses import named
 from activities.issuing import Signer, issue
 from activities.leases import sweep
 from activities.measures import order_measures
 from activities.quota import reserve
 from activities.rows import lock_container, lock_holder
+from activities.sign_in import SignIn, candidates, recognise, sign_in
 from activities.signing import SigningKeys
 from activities.vendors import add, adopt, in_force
 from events.errors import Code, RefusalError
@@ -137,14 +140,22 @@ class EmbeddedBackend:
             return await access.set_access(tx, vendor, serial, token, kept, at, self._signer.keys)
 
     async def sign_in(
-        self, vendor: VendorId, contact: ContactId, serial: Serial, password: str, at: datetime
+        self,
+        vendor: VendorId,
+        contact: ContactId,
+        serial: Serial,
+        password: str,
+        at: datetime,
+        origin: str | None = None,
     ) -> SignInAnswer:
         """Sign in to a cloud container. The password is compared outside the lock, and judged in it."""
+        attempt = SignIn(vendor, contact, serial, named(self._signer.keys, vendor, origin), at)
         async with self._transaction() as tx:
-            known = await access.candidates(tx, vendor, serial, at)
-        generation = await access.recognise(known, password)
+            known = await candidates(tx, attempt)
+        if known is not None:
+            attempt = replace(attempt, compared=True, generation=await recognise(known, password))
         async with self._transaction() as tx:
-            return await access.sign_in(tx, vendor, contact, serial, generation, at, self._signer.keys)
+            return await sign_in(tx, attempt, datetime.now(UTC), self._signer)
 
     async def adopt_policy(self, vendor: VendorId, policy: dict[str, JsonValue], at: datetime) -> int:
         """Adopt a policy and answer with its version; the one that is in force already stays so."""

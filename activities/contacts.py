@@ -97,8 +97,12 @@ READ = _reading(
         where i.vendor = %(vendor)s and i.licence = any(%(presented)s::text[])
     ) as superseded,
     (
-        select json_agg(json_build_array(generation, fingerprint, case_id)) from backend.activations
-        where vendor = %(vendor)s and serial = %(serial)s
+        select json_agg(json_build_array(generation, fingerprint, case_id)) from (
+            select generation, fingerprint, case_id from backend.activations
+            where vendor = %(vendor)s and serial = %(serial)s
+            union all select generation, '{}', case_id from backend.access
+            where vendor = %(vendor)s and serial = %(serial)s
+        ) found
     ) as activations,
     (
         select json_agg(json_build_array(c.case_id, c.generation, c.awaits_match, c.activation, p.fingerprint)

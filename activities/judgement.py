@@ -35,7 +35,8 @@ RETURNED = "returned"
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """A machine to which a container was bound, and for which case."""
+    """A machine to which a container was bound, and for which case; of a cloud container, whose access data count
+    their generations as activations do, only the case."""
 
     fingerprint: dict[str, str]
     case: CaseKey | None

@@ -169,12 +169,14 @@ class ActivationCode(Value):
 
 
 class SignInAnswer(Value):
-    """What became of a sign-in: a `session`, or none; `cases` are those that it is a sighting for, as at a contact."""
+    """What became of a sign-in: a `session`, or none; `cases` are those that it is a sighting for, and `files` those
+    that it gets, as at any contact."""
 
     session: str | None
     code: str | None = None
     cases: tuple[CaseKey, ...] = ()
     ordinals: tuple[int, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 class MeasureToOrder(Value):
@@ -327,9 +329,16 @@ class LicensingBackend(Protocol):
         """Set access data by a link, once; the cases that waited for it."""
 
     async def sign_in(
-        self, vendor: VendorId, contact: ContactId, serial: Serial, password: str, at: datetime
+        self,
+        vendor: VendorId,
+        contact: ContactId,
+        serial: Serial,
+        password: str,
+        at: datetime,
+        origin: str | None = None,
     ) -> SignInAnswer:
-        """Sign in to a cloud container with its access data."""
+        """Sign in to a cloud container with its access data. `origin` is what the door knows of where that comes from,
+        such as an address or a client's id; those that signed in before have wrong guesses of their own."""
 
     async def sweep_leases(self, now: datetime, limit: int) -> int:
         """State what leases have come to be due soon, overdue or lapsed, at most `limit` of them; how many it were."""

@@ -93,10 +93,12 @@ class LocalGround:
         async with self._doors() as doors:
             await doors.set_access(vendor, serial, token, password)
 
-    async def sign_in(self, vendor: VendorId, contact: ContactId, serial: Serial, password: str) -> SignInAnswer:
+    async def sign_in(
+        self, vendor: VendorId, contact: ContactId, serial: Serial, password: str, origin: str | None
+    ) -> SignInAnswer:
         """Sign in to a cloud container."""
         async with self._doors() as doors:
-            return await doors.sign_in(vendor, contact, serial, password)
+            return await doors.sign_in(vendor, contact, serial, password, origin)
 
     @asynccontextmanager
     async def _doors(self) -> "AsyncIterator[Doors]":

@@ -41,6 +41,10 @@ def commands(ground: Callable[[], Ground]) -> typer.Typer:
     def sign_in(
         serial: str,
         contact: Annotated[str | None, typer.Option(help="A number of your own for this contact.")] = None,
+        origin: Annotated[
+            str | None,
+            typer.Option(help="Where it comes from, such as an address; one that signed in before is known."),
+        ] = None,
         vendor: OfVendor = None,
         as_json: AsJson = False,
     ) -> None:
@@ -48,7 +52,7 @@ def commands(ground: Callable[[], Ground]) -> typer.Typer:
         with refusals():
             number = ContactId(contact or str(uuid4()))
             named = vendor_named(ground(), vendor)
-            answer = asyncio.run(ground().sign_in(named, number, Serial(serial), _password()))
+            answer = asyncio.run(ground().sign_in(named, number, Serial(serial), _password(), origin))
             if as_json:
                 print_json(answer)
             if answer.session is None:

@@ -70,10 +70,12 @@ class Doors:
         for key in await self._backend.set_access(vendor, serial, token, password, datetime.now(UTC)):
             await self._cases.offer(key, serial)
 
-    async def sign_in(self, vendor: VendorId, contact: ContactId, serial: Serial, password: str) -> SignInAnswer:
-        """Sign in to a cloud container, and tell the cases that it is a sighting for."""
+    async def sign_in(
+        self, vendor: VendorId, contact: ContactId, serial: Serial, password: str, origin: str | None = None
+    ) -> SignInAnswer:
+        """Sign in to a cloud container from an origin, and tell the cases that it is a sighting for."""
         now = datetime.now(UTC)
-        answer = await self._backend.sign_in(vendor, contact, serial, password, now)
+        answer = await self._backend.sign_in(vendor, contact, serial, password, now, origin)
         await self._sighted(answer.cases, answer.ordinals, contact, now)
         return answer
 

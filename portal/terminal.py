@@ -69,8 +69,10 @@ class Ground(Protocol):
     async def set_access(self, vendor: VendorId, serial: Serial, token: str, password: str) -> None:
         """Set access data by a link, or `RefusalError`."""
 
-    async def sign_in(self, vendor: VendorId, contact: ContactId, serial: Serial, password: str) -> SignInAnswer:
-        """Sign in to a cloud container."""
+    async def sign_in(
+        self, vendor: VendorId, contact: ContactId, serial: Serial, password: str, origin: str | None
+    ) -> SignInAnswer:
+        """Sign in to a cloud container, from this origin if it is known."""
 
     def jwks(self, vendor: VendorId) -> dict[str, Any]:
         """The public keys of a vendor."""

@@ -655,7 +655,14 @@ class MemoryBackend(Tables):
             },
             measures=tuple(one.standing for one in measures),
             superseded={name: key for name, key in self.superseded.items() if name[0] in presented},
-            activations={g: one for (serial, g), one in self.activations.items() if serial == container.serial},
+            activations={
+                **{g: one for (serial, g), one in self.activations.items() if serial == container.serial},
+                **{
+                    g: Activation({}, self.cases[case].key if case else None)
+                    for (serial, g), (case, _) in self.access.items()
+                    if serial == container.serial
+                },
+            },
             stolen=tuple(
                 (case.key, case.generation)
                 for case in here

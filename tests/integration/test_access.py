@@ -10,11 +10,20 @@ from argon2 import extract_parameters
 from argon2.profiles import RFC_9106_LOW_MEMORY
 
 from activities.access import HASHER as HASHER_OF_THE_PRODUCT
-from activities.access import LINK_DAYS, LOCK_SECONDS, TRIES
-from events.backend_facts import AccessLapsed, AccessSet, ContactRefused, MeasureConfirmed, SessionsEnded
+from activities.access import LINK_DAYS
+from activities.guesses import INTERVAL, TRIES
+from events.backend_facts import (
+    AccessLapsed,
+    AccessSet,
+    ContactRefused,
+    LicenceRenewed,
+    MeasureConfirmed,
+    MeasureFact,
+    SessionsEnded,
+)
 from events.errors import Code, RefusalError
-from events.licensing import CloseOrder, Issued, NoTargetFound, SignInAnswer
-from events.terms import ContactId, Kind, Reason, Serial, Verdict
+from events.licensing import BlockOrder, CloseOrder, Issued, MeasureToOrder, NoTargetFound, SignInAnswer
+from events.terms import Aim, Contact, ContactId, Kind, Measure, Reason, Serial, Verdict
 from tests.integration.stock import NOW, Stock
 
 pytestmark = pytest.mark.integration
@@ -34,9 +43,11 @@ async def set_by_link(stock: Stock, password: str) -> str:
     return link.token
 
 
-async def sign_in(stock: Stock, password: str, contact: str, seconds: float = 0) -> SignInAnswer:
+async def sign_in(
+    stock: Stock, password: str, contact: str, seconds: float = 0, origin: str | None = None
+) -> SignInAnswer:
     at = NOW + timedelta(days=3650, seconds=seconds)
-    return await stock.backend.sign_in(stock.vendor, ContactId(contact), CLOUD, password, at)
+    return await stock.backend.sign_in(stock.vendor, ContactId(contact), CLOUD, password, at, origin)
 
 
 def test_passwords_are_hashed_as_the_standard_recommends() -> None:
@@ -101,7 +112,8 @@ async def test_forgotten_waits_for_the_holder_and_leaves_the_old_good_until_then
 
     assert isinstance(answer, Issued)
     assert await stock.backend.issue(order) == answer
-    assert (await sign_in(stock, FIRST, "C-2")).code == Code.BAD_ACCESS_DATA
+    old = await sign_in(stock, FIRST, "C-2")
+    assert (old.session, old.code, old.cases) == (None, Code.SUPERSEDED, (order.key,))
     assert (await sign_in(stock, SECOND, "C-3")).session
 
 
@@ -125,16 +137,85 @@ async def test_stolen_ends_all_sessions_and_the_old_access_data_are_a_sighting(s
     assert sum(isinstance(fact, MeasureConfirmed) for fact in facts) == 1
 
 
-async def test_who_guesses_is_locked_out_for_a_while(stock: Stock) -> None:
+async def test_strangers_together_get_a_few_guesses_and_then_one_a_minute(stock: Stock) -> None:
     await set_up(stock)
     for number in range(TRIES):
-        assert (await sign_in(stock, f"guess number {number}", f"C-{number}")).code == Code.BAD_ACCESS_DATA
+        guess = await sign_in(stock, f"guess number {number}", f"C-{number}", origin=f"o-{number}")
+        assert guess.code == Code.BAD_ACCESS_DATA
 
-    locked = await sign_in(stock, FIRST, "C-x", seconds=LOCK_SECONDS - 1)
+    seconds = INTERVAL.total_seconds()
+    locked = await sign_in(stock, FIRST, "C-x", seconds=seconds - 1, origin="another")
 
     assert (locked.session, locked.code) == (None, Code.LOCKED_OUT)
     assert [fact.code for fact in await stock.facts(ContactRefused)][-1] == Code.LOCKED_OUT
-    assert (await sign_in(stock, FIRST, "C-y", seconds=LOCK_SECONDS + 1)).session
+    assert (await sign_in(stock, FIRST, "C-y", seconds=seconds + 1)).session
+
+
+async def test_whoever_guesses_the_holder_gets_in_from_where_they_signed_in_before(stock: Stock) -> None:
+    await set_up(stock)
+    assert (await sign_in(stock, FIRST, "C-0", origin="home")).session
+    for number in range(1, 30):  # a wrong one an hour kept the holder out for good
+        await sign_in(stock, f"guess number {number}", f"C-{number}", seconds=number)
+
+    from_home = await sign_in(stock, FIRST, "C-x", seconds=30, origin="home")
+    from_elsewhere = await sign_in(stock, FIRST, "C-y", seconds=30, origin="elsewhere")
+
+    assert from_home.session
+    assert from_elsewhere.code == Code.LOCKED_OUT
+    assert (await sign_in(stock, FIRST, "C-z", seconds=3600, origin="elsewhere")).session
+
+
+async def test_of_new_access_data_nothing_was_guessed(stock: Stock) -> None:
+    await set_up(stock)
+    for number in range(TRIES + 1):
+        locked = await sign_in(stock, f"guess number {number}", f"C-{number}")
+    order = await stock.lost(CLOUD, kind=Kind.CLOUD, reason=Reason.STOLEN)
+    await stock.backend.issue(order)
+    await set_by_link(stock, SECOND)
+
+    assert locked.code == Code.LOCKED_OUT
+    assert (await sign_in(stock, SECOND, "C-x")).session
+
+
+async def test_a_sign_in_is_a_contact_that_renews_leases_and_is_remembered(stock: Stock) -> None:
+    await set_up(stock)
+
+    answer = await sign_in(stock, FIRST, "C-1")
+
+    assert len(answer.files) == 1
+    assert await sign_in(stock, FIRST, "C-1") == answer
+    assert [fact.file for fact in await stock.facts(LicenceRenewed)] == list(answer.files)
+    order = await stock.lost(CLOUD, kind=Kind.CLOUD, reason=Reason.FORGOTTEN)
+    assert (await stock.backend.assess(order.key)).facts.last_contact == NOW + timedelta(days=3650)
+
+
+async def test_a_sign_in_is_judged_as_the_same_contact_is(stock: Stock) -> None:
+    await set_up(stock)
+    key = await stock.claim(stock.loss(CLOUD, kind=Kind.CLOUD, reason=Reason.STOLEN))
+    measures = (MeasureToOrder(measure=Measure.WITHDRAWAL), MeasureToOrder(measure=Measure.BLACKLISTING))
+    await stock.backend.block(BlockOrder(key=key, measures=measures, aim=Aim.ACCESS_DATA))
+
+    signed_in = await sign_in(stock, FIRST, "C-1")
+    states = [(fact.name, fact.measure) for fact in await stock.facts(MeasureFact)][2:]
+    contacted = await stock.contact(CLOUD, generation=1, how=Contact.SIGN_IN)
+
+    assert (signed_in.code, signed_in.cases) == (contacted.code, contacted.cases) == (Code.BLOCKED, (key,))
+    assert (signed_in.ordinals, contacted.ordinals) == ((1,), (2,))
+    assert states == [
+        ("measure.delivered", Measure.BLACKLISTING),
+        ("measure.delivered", Measure.WITHDRAWAL),
+        ("measure.confirmed", Measure.BLACKLISTING),
+    ]
+
+
+async def test_old_access_data_of_which_nothing_is_blocked_are_a_sighting_all_the_same(stock: Stock) -> None:
+    await set_up(stock)
+    order = await stock.lost(CLOUD, kind=Kind.CLOUD, reason=Reason.STOLEN, delay_hours=24)
+    await stock.backend.issue(order)
+
+    old = await sign_in(stock, FIRST, "C-1")
+
+    assert (old.session, old.code, old.cases) == (None, Code.SUPERSEDED, (order.key,))
 
 
 async def test_access_data_that_nobody_set_are_offered_anew_to_the_next_case(stock: Stock) -> None:
