@@ -87,7 +87,7 @@ class EmbeddedBackend:
             await inventory.register_container(tx, vendor, stated, at)
 
     async def register_licence(self, vendor: VendorId, stated: LicenceStatement, at: datetime) -> None:
-        """Take a licence of the vendor's own issue into the inventory; said again it changes nothing."""
+        """Take a licence of the vendor's own issue into the inventory; a second statement must agree with the first."""
         async with self._transaction() as tx:
             await inventory.register_licence(tx, vendor, stated, at)
 

@@ -1,7 +1,8 @@
 """Inventory: what the vendor's own licensing says of containers and licences, in the caller's transaction."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
@@ -9,11 +10,11 @@ from psycopg.types.json import Jsonb
 from activities.issuing import status_indices
 from activities.leases import first_notice
 from activities.outbox import state
-from activities.rows import LICENCE, LICENCE_COLUMNS, Licence, changed, lock_container, lock_holder, must_have_room, one
+from activities.rows import LICENCE_COLUMNS, Licence, changed, lock_container, lock_holder, must_have_room, one
 from events.backend_facts import ContainerRegistered
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import ContainerStatement, LicenceStatement
-from events.terms import VendorId
+from events.terms import Kind, LicenceId, Serial, VendorId
 
 
 async def register_container(
@@ -25,12 +26,12 @@ async def register_container(
     fingerprint = Jsonb(stated.fingerprint) if stated.fingerprint else None
     added = await changed(
         tx,
-        "insert into backend.containers (vendor, serial, kind, holder, fingerprint) values (%s, %s, %s, %s, %s)"
-        " on conflict do nothing",
-        *(vendor, stated.serial, stated.kind, stated.holder, fingerprint),
+        "insert into backend.containers (vendor, serial, kind, holder, fingerprint, stated)"
+        " values (%s, %s, %s, %s, %s, %s) on conflict do nothing",
+        *(vendor, stated.serial, stated.kind, stated.holder, fingerprint, Jsonb(stated.model_dump(mode="json"))),
     )
     if not added:
-        return await _must_agree(tx, vendor, stated)
+        return must_agree(await _first_of_container(tx, vendor, stated.serial), stated)
     if fingerprint:
         await tx.execute(
             "insert into backend.activations values (%s, %s, 1, %s, null, %s)",
@@ -42,18 +43,48 @@ async def register_container(
     return await state(tx, vendor, stated.serial, at, [fact])
 
 
-async def _must_agree(tx: AsyncConnection[Any], vendor: VendorId, stated: ContainerStatement) -> None:
-    known = await lock_container(tx, vendor, stated.serial)
-    cursor = await tx.execute(
-        "select fingerprint from backend.activations where vendor = %s and serial = %s and generation = 1",
-        (vendor, stated.serial),
-    )
-    (fingerprint,) = await cursor.fetchone() or (None,)
-    if (known.kind, known.holder, fingerprint) != (stated.kind, stated.holder, stated.fingerprint):
+def must_agree(first: Mapping[str, object], again: ContainerStatement | LicenceStatement) -> None:
+    """Refuse a statement that says something else than the first one of its subject; `first` holds the fields of that,
+    as far as they are known. Whatever became of the subject since changes nothing about what was said."""
+    differing = [name for name, value in first.items() if getattr(again, name) != value]
+    if differing:
+        named = f"licence {again.licence}" if isinstance(again, LicenceStatement) else f"container {again.serial}"
         raise RefusalError(
             Code.CONTRADICTS_INVENTORY,
-            f"container {stated.serial} is registered already, as another kind, to another holder or machine",
+            f"{named} was stated before with another {', '.join(differing)}; state it again as it was, or another one"
+            " under another name",
         )
+
+
+def fields_of(stated: ContainerStatement | LicenceStatement) -> dict[str, object]:
+    """What a statement says, field by field."""
+    return {name: getattr(stated, name) for name in type(stated).model_fields}
+
+
+async def _first_of_container(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial) -> dict[str, object]:
+    """What was first stated of a container; it was not kept for those that were stated long ago."""
+    cursor = await tx.execute(
+        "select stated, kind, holder, (select fingerprint from backend.activations a"
+        " where (a.vendor, a.serial, a.generation) = (c.vendor, c.serial, 1))"
+        " from backend.containers c where vendor = %s and serial = %s",
+        (vendor, serial),
+    )
+    stated, kind, holder, fingerprint = cast(tuple[Any, str, str, Any], await cursor.fetchone())
+    if stated is not None:
+        return fields_of(ContainerStatement.model_validate(stated))
+    return {"kind": Kind(kind), "holder": holder, "fingerprint": fingerprint}
+
+
+async def _first_of_licence(tx: AsyncConnection[Any], vendor: VendorId, licence: LicenceId) -> dict[str, object]:
+    """What was first stated of a licence; of those that were stated long ago only this was kept."""
+    cursor = await tx.execute(
+        "select stated, product, ticket, value_cents from backend.licences where vendor = %s and licence = %s",
+        (vendor, licence),
+    )
+    stated, product, ticket, value_cents = cast(tuple[Any, str, str, int], await cursor.fetchone())
+    if stated is not None:
+        return fields_of(LicenceStatement.model_validate(stated))
+    return {"product": product, "ticket": ticket, "value_cents": value_cents}
 
 
 async def _known_vendor(tx: AsyncConnection[Any], vendor: VendorId) -> None:
@@ -65,27 +96,23 @@ async def _known_vendor(tx: AsyncConnection[Any], vendor: VendorId) -> None:
 
 
 async def register_licence(tx: AsyncConnection[Any], vendor: VendorId, stated: LicenceStatement, at: datetime) -> None:
-    """Take a licence of the vendor's own issue into the inventory; said again it changes nothing."""
+    """Take a licence of the vendor's own issue into the inventory; a second statement must agree with the first."""
     container = await lock_container(tx, vendor, stated.serial)
     expires = stated.lease.expiry(stated.issued)
     added = await one(
         tx,
         Licence,
         "insert into backend.licences (vendor, licence, generation, serial, product, ticket, value_cents, lease,"
-        " issued, first_issued, borrowed_until, expires, lease_next)"
-        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing"
+        " issued, first_issued, borrowed_until, expires, lease_next, stated)"
+        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing"
         f" returning {LICENCE_COLUMNS}",
         *(vendor, stated.licence, stated.generation, stated.serial, stated.product, stated.ticket),
         *(stated.value_cents, Jsonb(stated.lease.model_dump(mode="json")), stated.issued, stated.issued),
         *(stated.borrowed_until, expires, first_notice(stated.lease, stated.issued, expires)),
+        Jsonb(stated.model_dump(mode="json")),
     )
     if added is None:
-        known = await one(tx, Licence, f"{LICENCE} where vendor = %s and licence = %s", vendor, stated.licence)
-        if known is None or (known.product, known.ticket) != (stated.product, stated.ticket):
-            raise RefusalError(
-                Code.CONTRADICTS_INVENTORY,
-                f"licence {stated.licence} is known already, with another product or ticket",
-            )
+        must_agree(await _first_of_licence(tx, vendor, stated.licence), stated)
         return
     must_have_room(container, 1)
     await tx.execute(

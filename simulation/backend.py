@@ -25,6 +25,7 @@ from activities.answers import (
     answer_again,
 )
 from activities.claims import digest
+from activities.inventory import fields_of, must_agree
 from activities.judgement import (
     Activation,
     Awaiting,
@@ -110,7 +111,8 @@ class MemoryBackend(Tables):
     # Inventory.
 
     def register(self, stated: ContainerStatement, at: datetime) -> list[CaseKey]:
-        """Take a container in; the cases that wait for one."""
+        """Take a container in; the cases that wait for one. A second statement must agree with the first."""
+        must_agree(fields_of(self.stated.setdefault(stated.serial, stated)), stated)
         if stated.serial not in self.containers:
             fingerprint = stated.fingerprint
             self.containers[stated.serial] = Container(
@@ -124,11 +126,13 @@ class MemoryBackend(Tables):
         return [case.key for case in self.cases.values() if case.holder == stated.holder and case.awaits in waiting]
 
     def issue_own(self, stated: LicenceStatement, at: datetime) -> None:
-        """Take in a licence of the vendor's own issue."""
-        if stated.licence in self.licences:
-            return
+        """Take in a licence of the vendor's own issue. A second statement must agree with the first."""
         container = self._container(stated.serial)
+        if stated.licence in self.licences:
+            must_agree(fields_of(self.stated[f"licence {stated.licence}"]), stated)
+            return
         must_have_room(container, 1)
+        self.stated[f"licence {stated.licence}"] = stated
         expires = stated.lease.expiry(stated.issued)
         self.licences[stated.licence] = Licence(
             licence=stated.licence,

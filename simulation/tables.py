@@ -15,6 +15,7 @@ from events.backend_facts import (
 )
 from events.effect import in_effect
 from events.fact import Fact
+from events.inbox import ContainerStatement, LicenceStatement
 from events.licensing import (
     CaseKey,
     ContactAnswer,
@@ -109,6 +110,8 @@ class Tables:
         self.vendor = vendor
         self.containers: dict[Serial, Container] = {}
         self.licences: dict[LicenceId, Licence] = {}
+        self.stated: dict[str, ContainerStatement | LicenceStatement] = {}
+        """What was first stated of each container and licence."""
         self.cases: dict[CaseId, Case] = {}
         self.claims: list[Claimed] = []
         self.reports: dict[str, tuple[str, CaseId, datetime]] = {}

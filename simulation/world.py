@@ -67,6 +67,7 @@ class World:
         value_cents: int = 0,
         lease: Lease | None = None,
         borrowed_until: datetime | None = None,
+        issued: datetime | None = None,
     ) -> None:
         """A licence of the vendor's own issue."""
         stated = LicenceStatement(
@@ -77,7 +78,7 @@ class World:
             value_cents=value_cents,
             lease=lease or Lease(),
             borrowed_until=borrowed_until,
-            issued=self.now,
+            issued=issued or self.now,
         )
         self._say(lambda: self.backend.issue_own(stated, self.now))
 

@@ -3,7 +3,8 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from psycopg import AsyncConnection
@@ -288,6 +289,50 @@ async def test_inventory_said_again_changes_nothing_and_a_contradiction_is_refus
     await stocked(backend, vendor)
 
     assert await stated(settings, vendor) == before
-    with pytest.raises(RefusalError) as refusal:
+    with pytest.raises(RefusalError, match="container lost was stated before with another holder") as refusal:
         await backend.register_container(vendor, container("lost", holder="h-2"), NOW)
     assert refusal.value.code is Code.CONTRADICTS_INVENTORY
+
+
+@pytest.mark.parametrize(
+    "otherwise",
+    [
+        {"serial": "spare"},
+        {"generation": 7},
+        {"value_cents": 999},
+        {"borrowed_until": NOW},
+        {"product": "cam"},
+        {"ticket": "T-9"},
+        {"lease": {"grace_days": 3}},
+        {"issued": NOW + timedelta(seconds=1)},
+    ],
+    ids=lambda otherwise: next(iter(otherwise)),
+)
+async def test_a_licence_stated_again_must_be_as_it_was_first_stated_before_and_after_its_replacement(
+    backend: EmbeddedBackend, settings: Settings, vendor: VendorId, otherwise: dict[str, Any]
+) -> None:
+    await stocked(backend, vendor)
+    again = LicenceStatement.model_validate(licence(1, "lost").model_dump() | otherwise)
+    for _ in range(2):
+        before = await stated(settings, vendor)
+        with pytest.raises(RefusalError, match=f"licence L-1 was stated before with another {next(iter(otherwise))}"):
+            await backend.register_licence(vendor, again, NOW)
+        await backend.register_licence(vendor, licence(1, "lost"), NOW)
+        assert await stated(settings, vendor) == before
+        await backend.issue(await blocked(backend, vendor))
+
+
+async def test_what_was_stated_before_statements_were_kept_is_compared_as_far_as_it_is_known(
+    backend: EmbeddedBackend, settings: Settings, vendor: VendorId
+) -> None:
+    await stocked(backend, vendor)
+    async with await AsyncConnection.connect(settings.dsn) as connection:
+        for table in ("licences", "containers"):
+            await connection.execute(f"update backend.{table} set stated = null where vendor = %s", (vendor,))
+
+    await stocked(backend, vendor)
+
+    with pytest.raises(RefusalError, match="another value_cents"):
+        await backend.register_licence(vendor, licence(1, "lost").model_copy(update={"value_cents": 7}), NOW)
+    with pytest.raises(RefusalError, match="another holder"):
+        await backend.register_container(vendor, container("lost", holder="h-2"), NOW)

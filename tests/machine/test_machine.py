@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from events.errors import RefusalError
 from events.licensing import Withdrawal
 from events.terms import CaseId, Kind, Reason, Reporter, Role, Scope
-from simulation.world import World
+from simulation.world import BEGIN, World
 from tests.machine.auditor import Auditor
 from tests.machine.oracle import TABLE, UNDECIDED, Case, Oracle, must
 from tests.machine.policies import POLICIES, SUPERVISORS
@@ -78,6 +78,27 @@ class LossMachine(RuleBasedStateMachine):
         self.world.register(serial, Kind(kind), holder, machine)
         self.new = self.world.facts[self.auditor.read :]
         self.say(lambda: self.oracle.register(serial, kind, holder, machine))
+
+    @rule(licence=st.sampled_from(NAMES), other=st.sampled_from(["", "", "product", "value_cents", "serial"]))
+    def state_inventory_again(self, licence: str, other: str) -> None:
+        """The vendor says again what it said first, or something else, whatever became of it meanwhile."""
+        serial, kind, holder, held = next(row for row in INVENTORY if licence in {name for name, *_ in row[3]})
+        product, value = next((product, value) for name, product, value in held if name == licence)
+        told: dict[str, Any] = {"serial": serial, "product": product, "value_cents": value}
+        different = {"product": "other", "value_cents": value + 1, "serial": "D-3"}
+        before = len(self.world.facts)
+        told |= {other: different[other]} if other else {}
+        refusal = self.refused(lambda: self.world.licence(licence, issued=BEGIN, **told))
+        must((refusal is None) is (not other), f"{licence} with another {other or 'nothing'}: {refusal}")
+        machine = MACHINE if kind == "act" else None
+        refusal = self.refused(
+            lambda: self.world.register(serial, Kind(kind), "somebody" if other else holder, machine)
+        )
+        must((refusal is None) is (not other), f"{serial} of another holder: {refusal}")
+        must(not other or len(self.world.facts) == before, f"{licence} stated otherwise leaves facts")
+        if not other:
+            self.said.append(lambda: None)
+            self.say(lambda: self.oracle.register(serial, kind, holder, machine))
 
     # How the two are kept together.
 
