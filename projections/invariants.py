@@ -7,7 +7,7 @@
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
@@ -21,6 +21,7 @@ from events.backend_facts import (
     RecoveryReserved,
 )
 from events.case_facts import (
+    ApprovalGiven,
     CaseApproved,
     CaseClosed,
     CaseDecided,
@@ -208,10 +209,19 @@ class _Story:
             yield _breach(
                 5, place, self.about, f"{by} decided ({fact.name}) on a loss of their own, or that they reported"
             )
-        if state.status is Status.ESCALATED and by not in state.escalated_to:
+        if state.status is Status.ESCALATED and by not in state.escalated_to and self._others(state, fact, listing):
             yield _breach(5, place, self.about, f"{by} decided ({fact.name}) a case that was escalated to others")
         if isinstance(fact, CaseApproved):
             yield from self._approval(place, state, fact)
+
+    def _others(self, state: CaseState, fact: CaseFact, listing: Sequence[Policy]) -> set[PersonId]:
+        """Those of whom a case was escalated to who could have decided so too."""
+        able = {one for one in state.escalated_to if any(one in policy.supervisors for policy in listing)}
+        able -= {*state.reporters, PersonId(state.holder or "")}
+        if isinstance(fact, (ApprovalGiven, CaseApproved)):
+            rule = self.rule() if state.beyond_quota else None
+            able = {one for one in able if one != state.first_approval and (not rule or rule.may_grant_goodwill(one))}
+        return able
 
     def _approval(self, place: Place, state: CaseState, fact: CaseApproved) -> Iterator[Breach]:
         policy, rule = self.policy(), self.rule()

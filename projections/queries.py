@@ -11,7 +11,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row, dict_row
 
 from events.effect import sql_in_effect
-from events.terms import Aim, CaseId, LicenceId, ReportId, Serial, VendorId, subject
+from events.terms import Aim, CaseId, LicenceId, PersonId, ReportId, Serial, VendorId, subject
 from projections.awaiting import awaited
 from projections.schema import current, use
 from projections.shown import (
@@ -31,6 +31,7 @@ from projections.shown import (
     to_decide,
 )
 from workflows.case import CaseState
+from workflows.policy import Policy
 
 CASES_LIMIT = 1_000
 
@@ -133,7 +134,7 @@ class Queries:
         return CaseView(
             **named,
             **to_decide(state, history),
-            awaited=awaited(state, await self._supervisors(vendor)),
+            awaited=awaited(state, await self._supervisors(vendor), await self._policy_of(vendor, state)),
             flags=await self._flags(vendor, named["holder"]),
             exposure=exposure_of(state, licences, measures),
             measures=measures,
@@ -227,9 +228,15 @@ class Queries:
         row = await cursor.fetchone()
         return None if row is None else {**row[1], "policy_version": row[0]}
 
-    async def _supervisors(self, vendor: VendorId) -> list[str]:
+    async def _supervisors(self, vendor: VendorId) -> list[PersonId]:
         policy = await self.policy(vendor, None)
         return list(policy.get("supervisors", ())) if policy else []
+
+    async def _policy_of(self, vendor: VendorId, state: CaseState) -> Policy:
+        """The policy that a case was decided under; before it was, or where that is not in the views yet, an empty one
+        that leaves nobody out."""
+        found = await self.policy(vendor, state.policy_version) if state.policy_version else None
+        return Policy.model_validate(found) if found else Policy()
 
     async def _flags(self, vendor: VendorId, holder: str | None) -> list[FlagView]:
         """The verdicts that speak against a holder, of this case too."""

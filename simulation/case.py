@@ -168,7 +168,7 @@ class RunningCase:
         state, policy = cast(CaseState, self.state), cast(Policy, self.policy)
         match content:
             case DecisionOrder():
-                return Decide(order=content, listed=content.by in self.ground.policy.supervisors, policy=policy)
+                return Decide(order=content, supervisors=self.ground.policy.supervisors, policy=policy)
             case Sighting():
                 return Sighted(sighting=content, at=self.ground.now(), policy=policy)
             case Evidence():

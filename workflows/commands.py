@@ -3,7 +3,7 @@
 from events.case_facts import BackendFacts, LossReported
 from events.cases import DecisionOrder, Evidence, Sighting
 from events.licensing import Reservation
-from events.terms import CaseId, Instant, Serial, Ticket, Value
+from events.terms import CaseId, Instant, PersonId, Serial, Ticket, Value
 from workflows.policy import Policy
 
 
@@ -53,10 +53,10 @@ class Replaced(Value):
 
 
 class Decide(Value):
-    """A supervisor decides; `listed` says whether the vendor lists that person as one."""
+    """Somebody decides; `supervisors` are those whom the vendor lists now."""
 
     order: DecisionOrder
-    listed: bool
+    supervisors: tuple[PersonId, ...]
     policy: Policy
 
 

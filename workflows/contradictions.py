@@ -187,6 +187,10 @@ def _four_eyes(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss]) 
     if len(set(policy.supervisors)) == 1:
         told = "{0} asks for two different supervisors, but {1} names one; name another"
         yield Contradiction(Contradicts.FOUR_EYES_OF_ONE, told, (path, ("supervisors",)))
+    approval = rule.approval
+    if approval and approval.undecided is Undecided.ESCALATE and len(set(approval.escalate_to)) == 1:
+        told = "{0} asks for two different supervisors, but {1} names one; name another, or leave four eyes out"
+        yield Contradiction(Contradicts.FOUR_EYES_OF_ONE, told, (path, (*where, "approval", "escalate_to")))
     limit = rule.limits.value_above_cents if rule.limits else None
     if rule.mode is Mode.HYBRID and (limit is None or limit > above):
         passes = "any value" if limit is None else f"up to {money(limit)}"

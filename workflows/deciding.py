@@ -54,6 +54,7 @@ from events.terms import (
     Verdict,
     Watch,
 )
+from workflows.authority import may_grant_goodwill, why_not
 from workflows.case import CaseState
 from workflows.commands import (
     Assessed,
@@ -344,18 +345,17 @@ TOO_LATE = (Status.REPLACING, Status.AWAITING_TARGET, Status.WATCHING, Status.RE
 def _denial(state: CaseState, command: Decide) -> Code | None:
     """Why a decision may not be taken; None where it may."""
     order = command.order
-    if not command.listed:
-        return Code.NOT_A_SUPERVISOR
-    if order.by in (state.holder, *state.reporters):
-        return Code.OWN_CASE
+    personal = why_not(state, order.action, order.by, command.supervisors, command.policy)
+    if personal in (Code.NOT_A_SUPERVISOR, Code.OWN_CASE):
+        return personal
     if order.action is Action.CANCEL and state.status in TOO_LATE:
         return Code.TOO_LATE
     if state.status not in DECIDABLE[order.action] or (order.action is Action.MEET and state.condition is None):
         return Code.NOTHING_TO_DECIDE
     if order.on != state.material:
         return Code.STALE
-    if state.status is Status.ESCALATED and order.by not in state.escalated_to:
-        return Code.NOT_ESCALATED_TO
+    if personal not in (None, Code.NO_GOODWILL):  # of goodwill more is asked below
+        return personal
     match order.action:
         case Action.APPROVE:
             return _denied_approval(state, command)
@@ -374,11 +374,9 @@ def _replaces_again(state: CaseState) -> bool:
 
 def _denied_approval(state: CaseState, command: Decide) -> Code | None:
     order = command.order
-    if order.by == state.first_approval:
-        return Code.SAME_SUPERVISOR
     if state.beyond_quota and not order.goodwill:
         return Code.BEYOND_QUOTA
-    if order.goodwill and not rule_of(state, command.policy).may_grant_goodwill(order.by):
+    if order.goodwill and not may_grant_goodwill(state, order.by, command.policy):
         return Code.NO_GOODWILL
     issues = loss_of(state.report).recovery in (Recovery.NEXT_GENERATION, Recovery.REISSUE)
     return Code.NO_CONDITION if order.condition and not issues else None

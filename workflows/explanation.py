@@ -5,9 +5,10 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from events.case_facts import BackendFacts, LicenceInScope, LossReported
+from events.case_facts import BackendFacts, CaseDecided, LicenceInScope, LossReported
 from events.licensing import MeasureToOrder, Reservation
 from events.terms import (
+    Action,
     ActivationBy,
     Decision,
     EvidenceName,
@@ -28,6 +29,8 @@ from events.terms import (
     Ticket,
     Value,
 )
+from workflows.authority import may_decide
+from workflows.case import fold
 from workflows.limits import Found
 from workflows.policy import Approval, Policy, Resurfaced, Rule, decide_report, loss_of, quota_to_reserve
 
@@ -142,7 +145,6 @@ def explain(policy: Policy, supposed: Supposed, received: Instant) -> Explanatio
     decided = decide_report(report, facts, policy, reservation)
     rule = policy.rule_for(loss, facts)
     asked = decided.decision is Decision.NEEDS_APPROVAL
-    beyond = reservation is not None and reservation.ordinal is None
     return Explanation(
         decision=decided.decision,
         reasons=decided.reasons,
@@ -156,13 +158,18 @@ def explain(policy: Policy, supposed: Supposed, received: Instant) -> Explanatio
         wait_hours=rule.wait_hours,
         stop_gap_days=rule.stop_gap_days if loss.recovery is Recovery.STOP_GAP else None,
         watch_days=rule.watch_days_for(loss),
-        may_approve=tuple(who for who in policy.supervisors if not beyond or rule.may_grant_goodwill(who))
-        if asked
-        else (),
+        may_approve=_may_approve(policy, report, decided) if asked else (),
         four_eyes=asked and policy.needs_four_eyes(loss, facts),
         approval=rule.approval if asked else None,
         resurfaced=rule.resurfaced,
     )
+
+
+def _may_approve(policy: Policy, report: LossReported, decided: CaseDecided) -> tuple[PersonId, ...]:
+    """Who may approve a case that begins like this."""
+    state = fold(fold(None, report), decided)
+    everybody = policy.supervisors
+    return tuple(who for who in everybody if may_decide(state, Action.APPROVE, who, everybody, policy))
 
 
 def _number(policy: Policy, rule: Rule) -> int | None:

@@ -319,7 +319,7 @@ class LossCase:
         match content:
             case DecisionOrder():
                 supervisors = await self._do_surely(Deeds.supervisors, self._key)
-                return Decide(order=content, listed=content.by in supervisors.names, policy=self.policy)
+                return Decide(order=content, supervisors=supervisors.names, policy=self.policy)
             case Evidence():
                 facts = self.state.facts
                 reserve = reserve_order(self.state, self._key, self.policy, facts, content.evidence) if facts else None

@@ -616,7 +616,7 @@ class Oracle:
             deny |= {"nothing_to_decide"} | ({"too_late"} if action == "cancel" else set())
         if stale:
             deny.add("stale")
-        if case.status == "escalated" and by not in case.escalated_to:
+        if case.status == "escalated" and by not in case.escalated_to and self._decides_instead(case, action):
             (deny if action == "approve" else may).add("not_escalated_to")
         goodwill = (self.rule(case).get("quota") or {}).get("goodwill") or self.policy["supervisors"]
         if action == "approve":
@@ -637,6 +637,16 @@ class Oracle:
             if not case.licences or case.status == "reinstating":
                 may.add("nothing_to_decide")
         return deny, may
+
+    def _decides_instead(self, case: Case, action: str) -> bool:
+        """Whether one of those whom a case was escalated to may decide it so; else whoever else may, may."""
+        graces = (self.rule(case).get("quota") or {}).get("goodwill") if case.beyond else None
+        return any(
+            one in self.policy["supervisors"]
+            and one not in {case.holder, *case.reporters}
+            and (action != "approve" or (one != case.first and one in (graces or [one])))
+            for one in case.escalated_to
+        )
 
     def decide(self, case: Case, action: str, by: str, decision: str, more: dict[str, Any]) -> None:
         """A decision that was taken."""

@@ -85,7 +85,8 @@ def decision(
     order = DecisionOrder.model_validate(
         {"decision": name, "action": action, "by": by, "why": "as I see it", "on": LAST} | more
     )
-    return Decide(order=order, listed=listed, policy=policy)
+    supervisors = tuple(one for one in ("ann", "bob", "cy", by) if listed or one != by)
+    return Decide(order=order, supervisors=supervisors, policy=policy)
 
 
 def sighted(

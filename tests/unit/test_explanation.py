@@ -25,7 +25,7 @@ rules:
     limits: {value_above_cents: 500000, holder_only: true, losses: {more_than: 3}}
     wait_hours: 24
     four_eyes_above_cents: 500000
-    approval: {due_hours: 48, remind_hours: 24, undecided: escalate, escalate_to: [carol]}
+    approval: {due_hours: 48, remind_hours: 24, undecided: escalate, escalate_to: [bob, carol]}
     resurfaced: {found: found}
   - products: [plm]
     mode: manual
@@ -82,7 +82,7 @@ def run(file: str, *words: str, code: int = 0) -> str:
                 "A dongle is reported lost: a supervisor decides.",
                 "  2 of 2 recoveries in 365 days are used for this holder",
                 "  who may approve: carol",
-                "  due within 48 hours, with a reminder after 24; if undecided then, it is escalated to carol",
+                "  due within 48 hours, with a reminder after 24; if undecided then, it is escalated to bob, carol",
             ],
         ),
         (

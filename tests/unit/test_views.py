@@ -64,7 +64,7 @@ def life(product: Any = PLAIN) -> Life:
 
 def waits(case: Life) -> Awaited | None:
     assert case.state is not None
-    return awaited(case.state, SUPERVISORS)
+    return awaited(case.state, SUPERVISORS, POLICY)
 
 
 def test_an_approval_is_awaited_from_the_supervisors_by_its_due_time_with_the_evidence_that_was_asked_for() -> None:
