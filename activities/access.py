@@ -15,6 +15,7 @@ from argon2 import PasswordHasher
 from psycopg import AsyncConnection
 
 from activities.guesses import forget_guesses
+from activities.messages import post_to_each
 from activities.outbox import state
 from activities.rows import Container, changed, lock_container, one
 from activities.signing import SigningKeys
@@ -24,6 +25,7 @@ from events.backend_facts import (
     AccessSet,
     SessionsEnded,
 )
+from events.cases import Offer
 from events.errors import Code, RefusalError
 from events.licensing import AccessLink, CaseKey, Issued, IssueOrder, NoTargetFound
 from events.terms import (
@@ -93,8 +95,8 @@ async def set_access(
     password: str,
     at: datetime,
     keys: SigningKeys,
-) -> list[CaseKey]:
-    """Set access data by a link, once; `password` is the hash. The cases that waited for it."""
+) -> None:
+    """Set access data by a link, once, and say so to the cases that waited for it; `password` is the hash."""
     container = await cloud_container(tx, vendor, serial)
     owed = await _owed(tx, container, vendor)
     good = owed is not None and hmac.compare_digest(_token(keys, vendor, serial, owed).encode(), token.encode())
@@ -112,7 +114,8 @@ async def set_access(
         "select case_id from backend.cases where vendor = %s and serial = %s and awaits = %s",
         (vendor, serial, Target.SAME_CONTAINER),
     )
-    return [CaseKey(vendor=vendor, case=case, serial=serial) for (case,) in await waiting.fetchall()]
+    keyed = [CaseKey(vendor=vendor, case=case, serial=serial) for (case,) in await waiting.fetchall()]
+    await post_to_each(tx, keyed, Offer(serial=serial), at)
 
 
 async def renew(tx: AsyncConnection[Any], order: IssueOrder, lost: Container, at: datetime) -> Issued | NoTargetFound:

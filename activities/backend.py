@@ -9,17 +9,17 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 from pydantic import JsonValue
 
-from activities import access, inventory, reinstating
+from activities import access, claims, inventory, messages, reinstating
 from activities.activation_code import activation_code
 from activities.answers import ASSESS, BLOCK, CLOSE, ISSUE, KEEP, REINSTATE, RESERVE, WITHDRAW, answered
 from activities.assessing import as_case_learns, assess, scope
-from activities.claims import case_of_report, claim, holder_of, open_cases
+from activities.claims import holder_of
 from activities.closing import close
 from activities.contacts import contact, ordinary, return_activation
 from activities.guesses import named
@@ -30,14 +30,17 @@ from activities.quota import reserve
 from activities.rows import lock_container, lock_holder
 from activities.sign_in import SignIn, candidates, recognise, sign_in
 from activities.signing import SigningKeys
-from activities.vendors import add, adopt, in_force
-from events.errors import Code, RefusalError
+from activities.vendors import add, adopt
+from events.cases import AcceptedDecision, ConfirmedDecision, DecisionOrder, DecisionQuestion
 from events.inbox import (
     ContactStatement,
     ContainerStatement,
     DeactivationStatement,
+    EvidenceStatement,
+    FoundStatement,
     LicenceStatement,
     LossStatement,
+    ReturnStatement,
 )
 from events.licensing import (
     AccessLink,
@@ -60,10 +63,9 @@ from events.licensing import (
     ScopeOrder,
     ScopePage,
     SignInAnswer,
-    Supervisors,
     Withdrawal,
 )
-from events.terms import Aim, CaseId, ContactId, HolderId, Reporter, ReportId, Serial, Target, VendorId
+from events.terms import Aim, CaseId, ContactId, Serial, VendorId
 
 
 class EmbeddedBackend:
@@ -94,16 +96,7 @@ class EmbeddedBackend:
     async def claim(self, vendor: VendorId, stated: LossStatement, door: str, received: datetime) -> Claim:
         """One loss is one case: claim the report's id, and every generation in its scope."""
         async with self._transaction() as tx:
-            return await claim(tx, vendor, stated, received)
-
-    async def waiting_for_target(self, vendor: VendorId, holder: HolderId) -> Sequence[CaseKey]:
-        """The cases that wait for a container of this holder."""
-        async with self._transaction() as tx:
-            cursor = await tx.execute(
-                "select case_id, serial from backend.cases where vendor = %s and holder = %s and awaits = any(%s)",
-                (vendor, holder, [Target.EMPTY_CONTAINER, Target.OTHER_CONTAINER]),
-            )
-            return [CaseKey(vendor=vendor, case=case, serial=serial) for case, serial in await cursor.fetchall()]
+            return await claims.claim(tx, vendor, stated, door, received)
 
     async def contact(self, vendor: VendorId, stated: ContactStatement, received: datetime) -> ContactAnswer:
         """Serve or refuse a container that reports in; a contact said again is answered as before."""
@@ -131,13 +124,11 @@ class EmbeddedBackend:
         async with self._transaction() as tx:
             return await access.access_link(tx, vendor, serial, datetime.now(UTC), self._signer.keys)
 
-    async def set_access(
-        self, vendor: VendorId, serial: Serial, token: str, password: str, at: datetime
-    ) -> Sequence[CaseKey]:
-        """Set access data by a link, once; the cases that waited for it."""
+    async def set_access(self, vendor: VendorId, serial: Serial, token: str, password: str, at: datetime) -> None:
+        """Set access data by a link, once."""
         kept = await access.hashed(password)
         async with self._transaction() as tx:
-            return await access.set_access(tx, vendor, serial, token, kept, at, self._signer.keys)
+            await access.set_access(tx, vendor, serial, token, kept, at, self._signer.keys)
 
     async def sign_in(
         self,
@@ -167,32 +158,33 @@ class EmbeddedBackend:
         async with self._transaction() as tx:
             return await sweep(tx, now, limit)
 
-    async def open_cases(self, vendor: VendorId, serial: Serial, reporter: Reporter) -> Sequence[CaseKey]:
-        """The cases that look for a container."""
+    async def turn_up(
+        self, vendor: VendorId, stated: FoundStatement | ReturnStatement, door: str, received: datetime
+    ) -> Sequence[CaseKey]:
+        """Say to every open case of a container that it turned up."""
         async with self._transaction() as tx:
-            return await open_cases(tx, vendor, serial, reporter)
+            return await claims.turn_up(tx, vendor, stated, door, received)
 
-    async def case_of_report(self, vendor: VendorId, report: ReportId, serial: Serial, reporter: Reporter) -> CaseKey:
-        """The case that a report belongs to."""
+    async def give_evidence(
+        self, vendor: VendorId, stated: EvidenceStatement, door: str, received: datetime
+    ) -> CaseKey:
+        """Bring evidence to the case of a report."""
         async with self._transaction() as tx:
-            return await case_of_report(tx, vendor, report, serial, reporter)
+            return await claims.give_evidence(tx, vendor, stated, door, received)
 
-    async def find_case(self, vendor: VendorId, case: CaseId) -> CaseKey:
-        """The vendor's case of this name; another vendor's is an unknown one."""
+    async def accept_decision(
+        self, vendor: VendorId, case: CaseId, order: DecisionOrder, door: str, at: datetime
+    ) -> AcceptedDecision:
+        """Take a decision in as a message to its case; another vendor's case is an unknown one."""
         async with self._transaction() as tx:
-            cursor = await tx.execute(
-                "select serial from backend.cases where vendor = %s and case_id = %s", (vendor, case)
-            )
-            row = await cursor.fetchone()
-        if row is None:
-            raise RefusalError(Code.UNKNOWN_CASE, f"no case {case} is known here; `lostfound case list` names them")
-        return CaseKey(vendor=vendor, case=case, serial=row[0])
+            key = await messages.find_case(tx, vendor, case)
+            await lock_container(tx, vendor, key.serial)
+            return await messages.accept_decision(tx, key, order, door, at)
 
-    async def supervisors(self, vendor: VendorId) -> Supervisors:
-        """Who may decide on the vendor's cases, by the policy that is in force."""
+    async def confirm_decision(self, question: DecisionQuestion) -> ConfirmedDecision:
+        """What a door brought under a number, and who may decide by the policy that is in force."""
         async with self._transaction() as tx:
-            _, policy = cast(tuple[int, dict[str, Any]], await in_force(tx, vendor))
-        return Supervisors(names=tuple(policy.get("supervisors", ())))
+            return await messages.confirm_decision(tx, question)
 
     async def scope(self, order: ScopeOrder) -> ScopePage:
         """More of the licences that a case was assessed with."""

@@ -12,12 +12,15 @@ from uuid import uuid5
 
 from psycopg import AsyncConnection
 
+from activities.messages import Speaker, addressed, open_cases, post, post_to_each
+from activities.outbox import state
 from activities.rows import LICENCE, Container, Licence, changed, every, lock_container, unknown_container
+from events.cases import REPORTS_LIMIT, Evidence, Joined, ReplacementGone, Sighting
 from events.envelope import NAMESPACE
 from events.errors import Code, NotYetKnownError, RefusalError
-from events.inbox import LicenceStatement, LossStatement
+from events.inbox import EvidenceStatement, FoundStatement, LicenceStatement, LossStatement, ReturnStatement
 from events.licensing import CaseKey, Claim, Issued
-from events.terms import Aim, CaseId, HolderId, Kind, Reporter, ReportId, Role, Scope, Serial, VendorId
+from events.terms import Aim, CaseId, Cause, HolderId, Kind, Reporter, Role, Scope, Serial, VendorId
 
 
 def digest(stated: LossStatement) -> str:
@@ -26,31 +29,58 @@ def digest(stated: LossStatement) -> str:
     return sha256(said.encode()).hexdigest()
 
 
-async def claim(tx: AsyncConnection[Any], vendor: VendorId, stated: LossStatement, received: datetime) -> Claim:
-    """One loss is one case: claim the report's id, and every generation in its scope."""
+async def claim(
+    tx: AsyncConnection[Any], vendor: VendorId, stated: LossStatement, door: str, received: datetime
+) -> Claim:
+    """One loss is one case: claim the report's id, and every generation in its scope. The case's message says so."""
     container = await rightful(tx, vendor, stated.serial, stated.reporter)
     if container.kind != stated.kind:
         raise RefusalError(
             Code.KIND_MISMATCH, f"container {stated.serial} is of kind {container.kind}, not {stated.kind}"
         )
-    if before := await _repeated(tx, vendor, stated):
-        return before
+    return await _repeated(tx, vendor, stated) or await _claim(tx, container, vendor, stated, door, received)
+
+
+async def claim_anew(
+    tx: AsyncConnection[Any], vendor: VendorId, stated: LossStatement, door: str, received: datetime
+) -> Claim:
+    """Claim for a report whose case ended, before it took the report, without recovering anything."""
+    container = await lock_container(tx, vendor, stated.serial)
+    await tx.execute(
+        "delete from backend.reports where vendor = %s and report = %s and role = %s and said_by = %s",
+        (vendor, stated.report, stated.reporter.role, stated.reporter.name),
+    )
+    return await _claim(tx, container, vendor, stated, door, received)
+
+
+async def _claim(
+    tx: AsyncConnection[Any],
+    container: Container,
+    vendor: VendorId,
+    stated: LossStatement,
+    door: str,
+    received: datetime,
+) -> Claim:
     scope = await _in_scope(tx, vendor, stated, container)
-    case = CaseId(str(uuid5(NAMESPACE, f"{vendor}/report/{stated.report}")))
+    reporter = stated.reporter
+    case = CaseId(str(uuid5(NAMESPACE, f"{vendor}/report/{reporter.role}/{reporter.name}/{stated.report}")))
     claimed = await _claimed_by(tx, vendor, stated, scope)
     if not scope and not claimed:
         raise holds_nothing(stated.serial)
     inserted = await changed(
         tx,
-        "insert into backend.reports values (%s, %s, %s, %s, %s) on conflict do nothing",
-        *(vendor, stated.report, digest(stated), claimed or case, received),
+        "insert into backend.reports (vendor, report, role, said_by, digest, case_id, received)"
+        " values (%s, %s, %s, %s, %s, %s, %s) on conflict do nothing",
+        *(vendor, stated.report, reporter.role, reporter.name, digest(stated), claimed or case, received),
     )
     if not inserted:  # said of another container at the same instant
         return cast(Claim, await _repeated(tx, vendor, stated))
     key = CaseKey(vendor=vendor, case=claimed or case, serial=stated.serial)
+    report = Joined(report=stated.reported(door, received))
+    speaker = Speaker(reporter.name, reporter.role, door)
     if claimed:
-        tells, closed = await _tells(tx, key), await _is_closed(tx, key)
-        return Claim(key=key, received=received, closed=closed, tells=tells, answer="joined")
+        closed = not await _join(tx, key, report, received, speaker)
+        return Claim(key=key, received=received, closed=closed, answer="joined")
     await tx.execute(
         "insert into backend.cases (vendor, case_id, serial, holder, scope, generation, received, reason)"
         " values (%s, %s, %s, %s, %s, %s, %s, %s)",
@@ -61,7 +91,24 @@ async def claim(tx: AsyncConnection[Any], vendor: VendorId, stated: LossStatemen
             "insert into backend.claims (vendor, subject, generation, serial, case_id) values (%s, %s, %s, %s, %s)",
             (vendor, name, generation, stated.serial, case),
         )
-    return Claim(key=key, received=received, tells=await _tells(tx, key), answer="opened")
+    await post(tx, key, report, received, speaker)
+    await post_to_each(tx, await _replaced_by(tx, key), ReplacementGone(to=case), received)
+    return Claim(key=key, received=received, answer="opened")
+
+
+async def _join(tx: AsyncConnection[Any], key: CaseKey, report: Joined, at: datetime, speaker: Speaker) -> bool:
+    """Whether the case is open and learns of the report; of one that is over the backend states that it was made."""
+    cursor = await tx.execute(
+        "select closed is null, (select count(*) from backend.reports r"
+        " where (r.vendor, r.case_id) = (c.vendor, c.case_id)) from backend.cases c"
+        " where vendor = %s and case_id = %s",
+        (key.vendor, key.case),
+    )
+    is_open, reports = cast(tuple[bool, int], await cursor.fetchone())
+    if is_open and reports <= REPORTS_LIMIT and await post(tx, key, report, at, speaker):
+        return True
+    await state(tx, key.vendor, key.serial, at, [addressed(key, report, speaker, at)])
+    return is_open
 
 
 def holds_nothing(serial: Serial) -> NotYetKnownError:
@@ -115,7 +162,7 @@ async def _claimed_by(
     return CaseId(former[0][1]) if former else None
 
 
-async def _tells(tx: AsyncConnection[Any], key: CaseKey) -> tuple[CaseKey, ...]:
+async def _replaced_by(tx: AsyncConnection[Any], key: CaseKey) -> list[CaseKey]:
     """The open cases whose replacement this case claims: it was lost in turn."""
     cursor = await tx.execute(
         "select distinct c.case_id, c.serial from backend.claims k"
@@ -125,7 +172,7 @@ async def _tells(tx: AsyncConnection[Any], key: CaseKey) -> tuple[CaseKey, ...]:
         " where k.vendor = %s and k.case_id = %s and c.case_id <> k.case_id order by c.case_id",
         (len(f"{Aim.LICENCE}/") + 1, key.vendor, key.case),
     )
-    return tuple(CaseKey(vendor=key.vendor, case=case, serial=serial) for case, serial in await cursor.fetchall())
+    return [CaseKey(vendor=key.vendor, case=case, serial=serial) for case, serial in await cursor.fetchall()]
 
 
 async def rightful(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial, reporter: Reporter) -> Container:
@@ -136,49 +183,103 @@ async def rightful(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial, r
     return container
 
 
-async def open_cases(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial, reporter: Reporter) -> list[CaseKey]:
-    """The cases that claim a container."""
-    await rightful(tx, vendor, serial, reporter)
+async def turn_up(
+    tx: AsyncConnection[Any],
+    vendor: VendorId,
+    stated: FoundStatement | ReturnStatement,
+    door: str,
+    received: datetime,
+) -> list[CaseKey]:
+    """Say to every open case of a container that it turned up, the first time that this number says so."""
+    cause = Cause.FOUND if isinstance(stated, FoundStatement) else Cause.RETURNED
+    await rightful(tx, vendor, stated.serial, stated.reporter)
+    content = Sighting(statement=f"{cause}/{stated.report}", cause=cause, occurred=stated.occurred)
+    if not await _first_said(tx, vendor, stated.reporter, content.statement, stated.serial, received):
+        return []
+    speaker = Speaker(stated.reporter.name, stated.reporter.role, door)
+    if keys := await open_cases(tx, vendor, stated.serial):
+        for key in sorted(keys, key=lambda key: key.case):
+            await post(tx, key, content, received, speaker)
+        return keys
     cursor = await tx.execute(
-        "select distinct case_id from backend.claims where vendor = %s and serial = %s and not freed",
-        (vendor, serial),
+        "select case_id from backend.cases where vendor = %s and serial = %s order by closed desc limit 1",
+        (vendor, stated.serial),
     )
-    return [CaseKey(vendor=vendor, case=case, serial=serial) for (case,) in await cursor.fetchall()]
+    row = await cursor.fetchone()
+    if row is None:
+        raise NotYetKnownError(Code.NO_CASE, f"no case looks for container {stated.serial}; report its loss first")
+    last = CaseKey(vendor=vendor, case=row[0], serial=stated.serial)
+    await state(tx, vendor, stated.serial, received, [addressed(last, content, speaker, received)])
+    return []
 
 
-async def case_of_report(
-    tx: AsyncConnection[Any], vendor: VendorId, report: ReportId, serial: Serial, reporter: Reporter
+async def give_evidence(
+    tx: AsyncConnection[Any], vendor: VendorId, stated: EvidenceStatement, door: str, received: datetime
 ) -> CaseKey:
-    """The case that a report about this container belongs to."""
-    await rightful(tx, vendor, serial, reporter)
+    """Bring evidence to the case of a report, the first time that this number brings it."""
+    reporter = stated.reporter
+    key = await _case_of_report(tx, vendor, stated)
+    content = Evidence(statement=f"evidence/{stated.statement}", by=reporter.name, evidence=stated.evidence)
+    said = f"{key.case}/{'/'.join(sorted(stated.evidence))}"
+    if await _first_said(tx, vendor, reporter, content.statement, said, received):
+        speaker = Speaker(reporter.name, reporter.role, door)
+        if await post(tx, key, content, received, speaker) is None:
+            await state(tx, vendor, key.serial, received, [addressed(key, content, speaker, received)])
+    return key
+
+
+async def _first_said(
+    tx: AsyncConnection[Any], vendor: VendorId, reporter: Reporter, statement: str, said: str, received: datetime
+) -> bool:
+    """Whether this number of this reporter is new; `RefusalError` where it said something else before."""
+    kept = sha256(said.encode()).hexdigest()
+    added = await changed(
+        tx,
+        "insert into backend.statements values (%s, %s, %s, %s, %s, %s) on conflict do nothing",
+        *(vendor, reporter.role, reporter.name, statement, kept, received),
+    )
+    if added:
+        return True
+    cursor = await tx.execute(
+        "select digest from backend.statements where vendor = %s and role = %s and said_by = %s and statement = %s",
+        (vendor, reporter.role, reporter.name, statement),
+    )
+    row = await cursor.fetchone()
+    if row is not None and row[0] != kept:
+        number = statement.partition("/")[2]
+        raise RefusalError(
+            Code.REPORT_ID_TAKEN, f"number {number} said something else before; give a new statement a new number"
+        )
+    return False
+
+
+async def _case_of_report(tx: AsyncConnection[Any], vendor: VendorId, stated: EvidenceStatement) -> CaseKey:
+    """The case that a report about this container belongs to: the reporter's own report of this number, or else
+    somebody's."""
+    await rightful(tx, vendor, stated.serial, stated.reporter)
     cursor = await tx.execute(
         "select c.case_id from backend.reports r join backend.cases c on (c.vendor, c.case_id) = (r.vendor, r.case_id)"
-        " where r.vendor = %s and r.report = %s and c.serial = %s",
-        (vendor, report, serial),
+        " where r.vendor = %s and r.report = %s and c.serial = %s"
+        " order by (r.role, r.said_by) = (%s, %s) desc, r.received desc limit 1",
+        (vendor, stated.report, stated.serial, stated.reporter.role, stated.reporter.name),
     )
     row = await cursor.fetchone()
     if row is None:
         raise NotYetKnownError(
-            Code.NO_CASE, f"no report {report} of container {serial} is known; report its loss first"
+            Code.NO_CASE, f"no report {stated.report} of container {stated.serial} is known; report its loss first"
         )
-    return CaseKey(vendor=vendor, case=row[0], serial=serial)
-
-
-async def _is_closed(tx: AsyncConnection[Any], key: CaseKey) -> bool:
-    cursor = await tx.execute(
-        "select closed is not null from backend.cases where vendor = %s and case_id = %s", (key.vendor, key.case)
-    )
-    (closed,) = cast(tuple[bool], await cursor.fetchone())
-    return closed
+    return CaseKey(vendor=vendor, case=row[0], serial=stated.serial)
 
 
 async def _repeated(tx: AsyncConnection[Any], vendor: VendorId, stated: LossStatement) -> Claim | None:
-    """The answer to a report whose number is taken: its case, or `RefusalError` when it said something else."""
+    """The answer to a report whose number its reporter has used: its case, or `RefusalError` when it said something
+    else. A number from before reporters were kept is everybody's."""
     cursor = await tx.execute(
         "select r.digest, r.case_id, c.serial, r.received, c.closed is not null"
         " from backend.reports r join backend.cases c on (c.vendor, c.case_id) = (r.vendor, r.case_id)"
-        " where r.vendor = %s and r.report = %s",
-        (vendor, stated.report),
+        " where r.vendor = %s and r.report = %s and (r.role, r.said_by) in ((%s, %s), ('', ''))"
+        " order by r.role desc limit 1",
+        (vendor, stated.report, stated.reporter.role, stated.reporter.name),
     )
     row = await cursor.fetchone()
     if row is None:
@@ -190,8 +291,7 @@ async def _repeated(tx: AsyncConnection[Any], vendor: VendorId, stated: LossStat
             f"report {stated.report} was made before and said something else; give a new statement a new number",
         )
     key = CaseKey(vendor=vendor, case=case, serial=serial)
-    tells = () if closed else await _tells(tx, key)
-    return Claim(key=key, received=received, closed=closed, tells=tells, answer="repeated")
+    return Claim(key=key, received=received, closed=closed, answer="repeated")
 
 
 async def holder_of(tx: AsyncConnection[Any], key: CaseKey) -> HolderId:

@@ -1,4 +1,4 @@
-"""Closing: what the backend does once a case is over, in the caller's transaction, under the container's lock."""
+"""Closing: a case that is over ends its measures, frees what it did not use, and answers what was said to it last."""
 
 from datetime import datetime
 from typing import Any, cast
@@ -8,9 +8,15 @@ from psycopg import AsyncConnection
 from activities import reinstating
 from activities.access import end_link
 from activities.activation_code import end_code
+from activities.claims import claim_anew
 from activities.leases import resume
 from activities.measures import settle
+from activities.messages import Speaker, addressed, left
+from activities.outbox import state
 from activities.quota import free
+from events.cases import Content, DecisionOrder, Joined
+from events.errors import Code, RefusalError
+from events.inbox import LossStatement
 from events.licensing import CloseOrder, Done
 
 
@@ -19,16 +25,10 @@ async def close(tx: AsyncConnection[Any], order: CloseOrder, at: datetime) -> Do
     set aside: a new report then opens a new case.
 
     The lock on the replacement's container is had before the case's row is changed: a contact that the case refuses
-    there has the lock, and then counts itself in that row.
+    there has that lock, and then numbers its message in that row.
     """
     key = order.key
     await reinstating.keep(tx, key, at)
-    cursor = await tx.execute(
-        "update backend.cases set closed = coalesce(closed, %s), awaits = null where vendor = %s and case_id = %s"
-        " returning closed",
-        (at, key.vendor, key.case),
-    )
-    (closed,) = cast(tuple[datetime], await cursor.fetchone())
     await settle(tx, order, at)
     await end_link(tx, key, at)
     await end_code(tx, key)
@@ -38,4 +38,31 @@ async def close(tx: AsyncConnection[Any], order: CloseOrder, at: datetime) -> Do
         await resume(tx, key)
     if not order.recovered:
         await free(tx, key, at)
+    cursor = await tx.execute(
+        "update backend.cases set closed = coalesce(closed, %s), awaits = null where vendor = %s and case_id = %s"
+        " returning closed",
+        (at, key.vendor, key.case),
+    )
+    (closed,) = cast(tuple[datetime], await cursor.fetchone())
+    for content, speaker in await left(tx, key, order.taken, at):
+        if speaker is not None:
+            await _answer(tx, order, content, speaker, at)
     return Done(at=closed)
+
+
+async def _answer(
+    tx: AsyncConnection[Any], order: CloseOrder, content: Content, speaker: Speaker, at: datetime
+) -> None:
+    """Answer for a case what it did not take. A report that came after the decision which ended the case, and for which
+    it recovered nothing, is of a new case."""
+    key = order.key
+    code = Code.NOTHING_TO_DECIDE if isinstance(content, DecisionOrder) else None
+    if isinstance(content, Joined) and not order.recovered and content.report.received > (order.decided or at):
+        said = content.report.model_dump(include=set(LossStatement.model_fields))
+        stated = LossStatement.model_validate(said)
+        try:
+            await claim_anew(tx, key.vendor, stated, content.report.door, content.report.received)
+            return
+        except RefusalError as refusal:  # what it reports is no longer there
+            code = refusal.code
+    await state(tx, key.vendor, key.serial, at, [addressed(key, content, speaker, at, code)])

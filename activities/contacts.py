@@ -29,7 +29,8 @@ from activities.judgement import (
     renewed_at,
 )
 from activities.leases import first_notice
-from activities.measures import STANDING, Standing, advance, confirm, count_refused, settled_by
+from activities.measures import STANDING, Standing, advance, confirm, settled_by
+from activities.messages import post, post_to_each, sighting
 from activities.outbox import state, stream_of, telling, told
 from activities.rows import (
     CONTAINER,
@@ -45,6 +46,7 @@ from activities.signing import Receipt
 from events.backend_facts import (
     ActivationReturned,
 )
+from events.cases import Content, Offer, Settled
 from events.effect import sql_in_effect
 from events.envelope import Head
 from events.errors import Code, NotYetKnownError, RefusalError
@@ -177,7 +179,7 @@ async def ordinary(
     if read.before or judgement.refused or judgement.told or without_place:
         return None
     files = _files(signer, vendor, read, renewed)
-    answer = answer_of(judgement, _in_order(files), (), ())
+    answer = answer_of(judgement, _in_order(files), ())
     facts = facts_of(stated, judgement, renewed, files)
     return answer if await _record(connection, vendor, stated, received, read, renewed, facts, answer) else None
 
@@ -202,9 +204,8 @@ async def contact(
     again = [item for item in judgement.served if item.licence in judgement.anew and item.licence not in files]
     again_files = _files(signer, vendor, read, await _with_places(tx, vendor, again))
     await _advance(tx, vendor, judgement)
-    ordinals = await count_refused(tx, vendor, judgement.refused.cases if judgement.refused else ())
     settled = await settled_by(tx, vendor, judgement.confirmed)
-    answer = answer_of(judgement, _in_order(files | again_files), ordinals, settled)
+    answer = answer_of(judgement, _in_order(files | again_files), settled)
     for key in judgement.awaiting:
         await _keep_activation(tx, key, stated)
     if (fetched := code_after(read.code, judgement)) != read.code:
@@ -212,7 +213,19 @@ async def contact(
     facts = facts_of(stated, judgement, renewed, files)
     recorded = await _record(tx, vendor, stated, received, read, renewed, facts, answer)
     assert recorded, f"the stream of container {stated.serial} was moved by somebody without its lock"
+    await _post(tx, stated, answer, received)
     return answer
+
+
+async def _post(tx: AsyncConnection[Any], stated: ContactStatement, answer: ContactAnswer, at: datetime) -> None:
+    """Say to the cases that a contact concerns what it means for them."""
+    messages: list[tuple[CaseKey, Content]] = [
+        *((key, sighting(stated.contact, stated.occurred)) for key in answer.cases),
+        *((key, Offer(serial=stated.serial)) for key in answer.awaiting),
+        *((key, Settled()) for key in answer.settled),
+    ]
+    for key, content in sorted(messages, key=lambda one: one[0].case):
+        await post(tx, key, content, at)
 
 
 async def _record(
@@ -415,4 +428,5 @@ async def return_activation(
         "insert into backend.contacts (vendor, contact, serial, answer) values (%s, %s, %s, %s)",
         (vendor, stated.contact, stated.serial, Jsonb(answer.model_dump(mode="json"))),
     )
+    await post_to_each(tx, answer.settled, Settled(), received)
     return answer

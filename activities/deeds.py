@@ -10,6 +10,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from events import deeds
+from events.cases import ConfirmedDecision, DecisionQuestion
 from events.catalogue import CATALOGUE
 from events.deeds import Appended, AppendOrder, SweepOrder, Swept
 from events.envelope import Head, case_stream, record_key, seal
@@ -30,7 +31,6 @@ from events.licensing import (
     ReserveOrder,
     ScopeOrder,
     ScopePage,
-    Supervisors,
     Withdrawal,
 )
 from events.log import LogWriter
@@ -58,9 +58,9 @@ class Deeds(deeds.Deeds):
     async def reserve(self, order: ReserveOrder) -> Reservation:
         return await _deed(self._backend.reserve(order))
 
-    @activity.defn(name="supervisors")
-    async def supervisors(self, key: CaseKey) -> Supervisors:
-        return await _deed(self._backend.supervisors(key.vendor))
+    @activity.defn(name="confirm_decision")
+    async def confirm_decision(self, question: DecisionQuestion) -> ConfirmedDecision:
+        return await _deed(self._backend.confirm_decision(question))
 
     @activity.defn(name="block")
     async def block(self, order: BlockOrder) -> Done:

@@ -9,12 +9,14 @@ from psycopg.types.json import Jsonb
 
 from activities.issuing import status_indices
 from activities.leases import first_notice
+from activities.messages import post_to_each
 from activities.outbox import state
 from activities.rows import LICENCE_COLUMNS, Licence, changed, lock_container, lock_holder, must_have_room, one
 from events.backend_facts import ContainerRegistered
+from events.cases import Offer
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import ContainerStatement, LicenceStatement
-from events.terms import Kind, LicenceId, Serial, VendorId
+from events.terms import CaseKey, Kind, LicenceId, Serial, Target, VendorId
 
 
 async def register_container(
@@ -31,7 +33,8 @@ async def register_container(
         *(vendor, stated.serial, stated.kind, stated.holder, fingerprint, Jsonb(stated.model_dump(mode="json"))),
     )
     if not added:
-        return must_agree(await _first_of_container(tx, vendor, stated.serial), stated)
+        must_agree(await _first_of_container(tx, vendor, stated.serial), stated)
+        return
     if fingerprint:
         await tx.execute(
             "insert into backend.activations values (%s, %s, 1, %s, null, %s)",
@@ -40,7 +43,18 @@ async def register_container(
     fact = ContainerRegistered(
         serial=stated.serial, kind=stated.kind, holder=stated.holder, fingerprint=stated.fingerprint
     )
-    return await state(tx, vendor, stated.serial, at, [fact])
+    await state(tx, vendor, stated.serial, at, [fact])
+    await _offer(tx, vendor, stated, at)
+
+
+async def _offer(tx: AsyncConnection[Any], vendor: VendorId, stated: ContainerStatement, at: datetime) -> None:
+    """Say to the cases of this holder that wait for a container that there is one."""
+    cursor = await tx.execute(
+        "select case_id, serial from backend.cases where vendor = %s and holder = %s and awaits = any(%s)",
+        (vendor, stated.holder, [Target.EMPTY_CONTAINER, Target.OTHER_CONTAINER]),
+    )
+    keys = [CaseKey(vendor=vendor, case=case, serial=serial) for case, serial in await cursor.fetchall()]
+    await post_to_each(tx, keys, Offer(serial=stated.serial), at)
 
 
 def must_agree(first: Mapping[str, object], again: ContainerStatement | LicenceStatement) -> None:

@@ -366,9 +366,7 @@ def renewed_at(licence: Licence, received: datetime) -> Licence | None:
     return replace(licence, issued=issued, expires=expires)
 
 
-def answer_of(
-    judgement: Judgement, files: tuple[str, ...], ordinals: tuple[int, ...], settled: tuple[CaseKey, ...]
-) -> ContactAnswer:
+def answer_of(judgement: Judgement, files: tuple[str, ...], settled: tuple[CaseKey, ...]) -> ContactAnswer:
     """What a container is answered: its files, what is ordered for it, and whom else it concerns."""
     refused = judgement.refused
     confirmed = {item for item in judgement.confirmed if item.measure is Measure.WITHDRAWAL}
@@ -376,7 +374,6 @@ def answer_of(
         refused=refused is not None,
         code=refused.code if refused else None,
         cases=refused.cases if refused else (),
-        ordinals=ordinals,
         settled=settled,
         awaiting=judgement.awaiting,
         ordered=tuple(

@@ -112,18 +112,6 @@ async def confirm(
     return [MeasureConfirmed.model_validate({**item.about(), "by": by}) for item in measures]
 
 
-async def count_refused(tx: AsyncConnection[Any], vendor: VendorId, cases: Sequence[CaseKey]) -> tuple[int, ...]:
-    """Count a refused contact for each of these cases; how many it then is for each."""
-    numbers: dict[CaseId, int] = {}
-    for case in sorted(key.case for key in cases):
-        cursor = await tx.execute(
-            "update backend.cases set refused = refused + 1 where vendor = %s and case_id = %s returning refused",
-            (vendor, case),
-        )
-        (numbers[case],) = cast(tuple[int], await cursor.fetchone())
-    return tuple(numbers[key.case] for key in cases)
-
-
 async def settled_by(tx: AsyncConnection[Any], vendor: VendorId, confirmed: Sequence[Standing]) -> tuple[CaseKey, ...]:
     """The cases of which these confirmations say that all is removed, or given back. A blacklisting says no such thing:
     it is confirmed by a container that was refused."""

@@ -16,13 +16,14 @@ from activities.contacts import contact
 from activities.guesses import guesses_of, keep_guesses
 from activities.issuing import Signer
 from activities.measures import blocking
+from activities.messages import post_to_each, sighting
 from activities.outbox import state
-from activities.rows import every
+from activities.rows import changed, every
 from events.backend_facts import ContactRefused
 from events.errors import Code, RefusalError
 from events.inbox import ContactStatement
 from events.licensing import ContactAnswer, SignInAnswer
-from events.terms import Aim, Contact, ContactId, Generation, Serial, VendorId, subject
+from events.terms import Aim, Contact, ContactId, Generation, Role, Serial, VendorId, subject
 
 RECOGNISED = 3
 """So many of the latest generations of access data are compared with a password."""
@@ -79,7 +80,7 @@ async def sign_in(tx: AsyncConnection[Any], attempt: SignIn, processed: datetime
     session = derived(signer.keys, vendor, f"session/{serial}/{attempt.contact}")
     before = await _before(tx, attempt)
     if before is not None and before.refused:
-        return SignInAnswer(session=None, code=before.code, cases=before.cases, ordinals=before.ordinals)
+        return SignInAnswer(session=None, code=before.code, cases=before.cases)
     if before is not None and attempt.generation and await _opened_by(tx, attempt, session) == attempt.generation:
         return SignInAnswer(session=session, files=before.files)
     guesses = await guesses_of(tx, vendor, serial)
@@ -93,6 +94,8 @@ async def sign_in(tx: AsyncConnection[Any], attempt: SignIn, processed: datetime
         name = subject(Aim.ACCESS_DATA, serial, attempt.generation)
         if blockers := await blocking(tx, vendor, [name], processed):
             cases = tuple(dict.fromkeys(measure.key(vendor) for measure in blockers))
+            if await _first_replay(tx, attempt):
+                await post_to_each(tx, cases, sighting(attempt.contact, at), at)
             return SignInAnswer(session=None, code=Code.BLOCKED, cases=cases)
     if before is not None or attempt.generation is None:
         await keep_guesses(tx, vendor, serial, guesses.after_wrong(attempt.origin, at))
@@ -104,13 +107,22 @@ async def sign_in(tx: AsyncConnection[Any], attempt: SignIn, processed: datetime
     )
     answer = await contact(tx, vendor, stated, at, processed, signer)
     if answer.refused:
-        return SignInAnswer(session=None, code=answer.code, cases=answer.cases, ordinals=answer.ordinals)
+        return SignInAnswer(session=None, code=answer.code, cases=answer.cases)
     await tx.execute(
         "insert into backend.sessions (vendor, serial, session, generation, started) values (%s, %s, %s, %s, %s)",
         (vendor, serial, _digest(session), attempt.generation, at),
     )
     await keep_guesses(tx, vendor, serial, guesses.after_right(attempt.origin))
     return SignInAnswer(session=session, files=answer.files)
+
+
+async def _first_replay(tx: AsyncConnection[Any], attempt: SignIn) -> bool:
+    """Whether this is the first time that blocked access data came under a number that served other ones."""
+    said = (attempt.vendor, Role.HOLDER, attempt.serial, f"contact/{attempt.contact}", "", attempt.at)
+    added = await changed(
+        tx, "insert into backend.statements values (%s, %s, %s, %s, %s, %s) on conflict do nothing", *said
+    )
+    return added > 0
 
 
 async def _opened_by(tx: AsyncConnection[Any], attempt: SignIn, session: str) -> int | None:

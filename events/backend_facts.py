@@ -20,8 +20,10 @@ from events.terms import (
     Lease,
     LicenceId,
     Measure,
+    PersonId,
     PotName,
     ProductId,
+    Role,
     Serial,
     Ticket,
     Verdict,
@@ -223,6 +225,23 @@ class ContainerReinstated(Fact):
     serial: Serial
     generation: Generation
     case: CaseId
+
+
+class CaseAddressed(Fact):
+    """Something was said to a case that no longer answers itself: it is over, or `code` says why it was not taken.
+
+    `statement` names what was said, such as `report/R-1` or `decision/D-1`, and `by` who said it.
+    """
+
+    name = "case.addressed"
+    case: CaseId
+    serial: Serial
+    statement: Label
+    by: PersonId
+    role: Role | None
+    door: Label
+    received: Instant
+    code: Label | None = None
 
 
 class HolderFlagged(Fact):

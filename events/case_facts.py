@@ -63,10 +63,8 @@ class DecisionFact(CaseFact):
 
 
 class TurnedUp(CaseFact):
-    """The lost container turned up; `statement` names what said so, `occurred` is what that claims.
-
-    A contact that the backend refused is the `ordinal`-th that it refused for this case.
-    """
+    """The lost container turned up; `statement` names what said so, `occurred` is what that claims. Facts from before
+    cases had numbered messages carry an `ordinal`, by which refused contacts were counted."""
 
     statement: Label
     cause: Cause

@@ -1,21 +1,22 @@
 """A loss case: the way to it."""
 
-from typing import Annotated, Protocol, Self
+from collections.abc import Sequence
+from typing import Annotated, Literal, Protocol, Self
 
 from pydantic import Field, model_validator
 
 from events.case_facts import LossReported
-from events.licensing import CaseKey
+from events.errors import Code
 from events.terms import (
     Action,
     CaseId,
+    CaseKey,
     Cause,
     DecisionId,
     EvidenceName,
     FreeText,
     Instant,
     PersonId,
-    ReportId,
     Serial,
     Status,
     Value,
@@ -26,29 +27,53 @@ WORKFLOW = "LossCase"
 LEASE_SWEEP = "LeaseSweep"
 
 
-class Acknowledged(Value):
-    """A case took a report."""
+REPORTS_LIMIT = 1_000
+"""So many reports may join one case; further ones are answered with the case, and add nothing to it."""
 
-    case: CaseId
-    report: ReportId
+
+class Joined(Value):
+    """A further report of a loss that the case is about."""
+
+    type: Literal["report"] = "report"
+    report: LossReported
 
 
 class Sighting(Value):
-    """The container of a case turned up; `statement` names what said so, and says it once. A contact that the backend
-    refused is the `ordinal`-th that it refused for this case."""
+    """The container of a case turned up; `statement` names what said so."""
 
+    type: Literal["sighting"] = "sighting"
     statement: str
     cause: Cause
     occurred: Instant
-    ordinal: int | None = None
 
 
 class Evidence(Value):
-    """Evidence for a case; `statement` names what brought it, and brings it once."""
+    """Evidence for a case; `statement` names what brought it."""
 
+    type: Literal["evidence"] = "evidence"
     statement: str
     by: PersonId
     evidence: tuple[EvidenceName, ...]
+
+
+class Offer(Value):
+    """A container may take the replacement that a case owes: registered, activated, or its access data were set."""
+
+    type: Literal["offer"] = "offer"
+    serial: Serial
+
+
+class Settled(Value):
+    """The last measure of a case was confirmed."""
+
+    type: Literal["settled"] = "settled"
+
+
+class ReplacementGone(Value):
+    """The replacement was reported lost, in another case."""
+
+    type: Literal["replacement_gone"] = "replacement_gone"
+    to: CaseId
 
 
 class DecisionOrder(Value):
@@ -59,6 +84,7 @@ class DecisionOrder(Value):
     `goodwill` (beyond the quota, with a reason) and a `condition` with its days go with `approve`.
     """
 
+    type: Literal["decision"] = "decision"
     decision: DecisionId
     action: Action
     by: PersonId
@@ -89,34 +115,77 @@ class DecisionOrder(Value):
         return self
 
 
+Content = Annotated[
+    Joined | Sighting | Evidence | Offer | Settled | ReplacementGone | DecisionOrder, Field(discriminator="type")
+]
+"""What can be said to a case."""
+
+
+class Message(Value):
+    """Something said to a case: the backend accepted it as the `number`-th, in the transaction that made it true.
+
+    The report that opened the case is its number 1. Messages may reach a case twice and out of order: it takes each
+    number once, in order.
+    """
+
+    number: Annotated[int, Field(ge=1)]
+    content: Content
+
+
 class DecisionTaken(Value):
-    """A decision was taken, and where the case stands for it."""
+    """A decision was taken: where the case stands for it, and the material fact that it was made on."""
 
     case: CaseId
     decision: DecisionId
     status: Status
+    on: int
+
+
+class DecisionDenied(Value):
+    """A decision was not taken, for this reason; the attempt is in the history."""
+
+    code: Code
+
+
+class AcceptedDecision(Value):
+    """A door brought this decision to the backend, which gave it a `number` among the messages to its case.
+
+    `on` is what it was made on when it was first brought. `refused` is there instead of a number where the case may no
+    longer take it.
+    """
+
+    key: CaseKey
+    number: int | None
+    on: int
+    refused: Code | None = None
+
+
+class DecisionQuestion(Value):
+    """A decision reached a case under this number: did a door bring it, and who may decide?"""
+
+    key: CaseKey
+    number: int
+
+
+class ConfirmedDecision(Value):
+    """What a door brought under that number (None: nothing), and who may decide on the vendor's cases now."""
+
+    order: DecisionOrder | None
+    supervisors: tuple[PersonId, ...]
+
+
+class CaseOverError(Exception):
+    """The case has ended, or was never begun, and takes no message."""
 
 
 class Cases(Protocol):
-    """The way to the running cases."""
+    """The way to the running cases. Each call may be repeated; a message then changes nothing the second time."""
 
-    async def report(self, key: CaseKey, report: LossReported) -> None:
-        """Bring a report to its case, starting the case where it does not run yet. Returns once it is durable."""
+    async def start(self, key: CaseKey, report: LossReported) -> None:
+        """Begin a case with the report that opened it, unless it was begun."""
 
-    async def offer(self, key: CaseKey, serial: Serial) -> None:
-        """Tell a waiting case of a container that may take its replacement."""
+    async def send(self, key: CaseKey, messages: Sequence[Message]) -> None:
+        """Bring messages to their case. Raises `CaseOverError`."""
 
-    async def sight(self, key: CaseKey, sighting: Sighting) -> None:
-        """Tell a case that its container turned up."""
-
-    async def settle(self, key: CaseKey) -> None:
-        """Tell a case that its last measure was confirmed."""
-
-    async def lose_replacement(self, key: CaseKey, to: CaseId) -> None:
-        """Tell a case that its replacement was reported lost in another one."""
-
-    async def give_evidence(self, key: CaseKey, evidence: Evidence) -> None:
-        """Bring evidence to a case."""
-
-    async def decide(self, key: CaseKey, order: DecisionOrder) -> DecisionTaken:
-        """Bring a decision to its case; raises `RefusalError` when it is denied."""
+    async def answer(self, accepted: AcceptedDecision, order: DecisionOrder) -> DecisionTaken | DecisionDenied:
+        """Wait, bounded, for what a case makes of an accepted decision."""

@@ -1,4 +1,4 @@
-"""What a case does to the world, as Temporal activities; apart from `cases`, so that others need not load Temporal."""
+"""What a case does to the world, as Temporal activities; apart from the rest, so that others need not load Temporal."""
 
 from abc import ABC, abstractmethod
 from typing import Annotated
@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field, JsonValue
 from temporalio import activity
 
+from events.cases import ConfirmedDecision, DecisionQuestion
 from events.licensing import (
     Assessment,
     BlockOrder,
@@ -21,7 +22,6 @@ from events.licensing import (
     ReserveOrder,
     ScopeOrder,
     ScopePage,
-    Supervisors,
     Withdrawal,
 )
 from events.terms import Instant, Value
@@ -75,10 +75,10 @@ class Deeds(ABC):
     async def reserve(self, order: ReserveOrder) -> Reservation:
         """Have a recovery set aside."""
 
-    @activity.defn(name="supervisors")
+    @activity.defn(name="confirm_decision")
     @abstractmethod
-    async def supervisors(self, key: CaseKey) -> Supervisors:
-        """Ask who may decide."""
+    async def confirm_decision(self, question: DecisionQuestion) -> ConfirmedDecision:
+        """Ask whether a door brought a decision, and who may decide."""
 
     @activity.defn(name="block")
     @abstractmethod

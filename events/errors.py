@@ -28,6 +28,7 @@ class Code(StrEnum):
     TOO_MANY_WAITING = "too_many_waiting"
     INTERNAL_ERROR = "internal_error"
     REPORT_ID_TAKEN = "report_id_taken"
+    DECISION_ID_TAKEN = "decision_id_taken"
     NO_CASE = "no_case"
     NOT_A_SUPERVISOR = "not_a_supervisor"
     OWN_CASE = "own_case"

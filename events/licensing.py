@@ -7,7 +7,17 @@ from typing import Annotated, Any, Literal, Protocol
 from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from events.case_facts import BackendFacts, LicenceInScope
-from events.inbox import ContactStatement, ContainerStatement, DeactivationStatement, LicenceStatement, LossStatement
+from events.cases import AcceptedDecision, ConfirmedDecision, DecisionOrder, DecisionQuestion
+from events.inbox import (
+    ContactStatement,
+    ContainerStatement,
+    DeactivationStatement,
+    EvidenceStatement,
+    FoundStatement,
+    LicenceStatement,
+    LossStatement,
+    ReturnStatement,
+)
 from events.terms import (
     RECOVERIES,
     ActivationBy,
@@ -15,16 +25,12 @@ from events.terms import (
     CaseId,
     ContactId,
     Generation,
-    HolderId,
     Instant,
     LicenceId,
     Match,
     Measure,
-    PersonId,
     PotName,
     Recovery,
-    Reporter,
-    ReportId,
     Serial,
     Target,
     Ticket,
@@ -32,15 +38,7 @@ from events.terms import (
     VendorId,
     Verdict,
 )
-
-
-class CaseKey(Value):
-    """Names a case."""
-
-    vendor: VendorId
-    case: CaseId
-    serial: Serial
-
+from events.terms import CaseKey as CaseKey
 
 OrderNumber = Annotated[int, Field(ge=0)]
 """The place of an order among those of its case, upwards: the number of the case's fact that it rests on, or that goes
@@ -61,16 +59,15 @@ class CaseOrder(Value):
 
 
 class Claim(Value):
-    """The backend's answer to a report: the case that it opened, joined or, said again, has belonged to since.
+    """The backend's answer to a report: the case that it opened or joined; for a repeated report the case it already
+    belongs to.
 
-    `received` is when the report was first received; `closed` says that the case is over and takes no more reports.
-    `tells` are the open cases whose replacement this case says is lost.
+    `received` is when the report was first received; `closed` says that the case is over.
     """
 
     key: CaseKey
     received: Instant
     closed: bool = False
-    tells: tuple[CaseKey, ...] = ()
     answer: Literal["opened", "joined", "repeated"]
 
 
@@ -130,13 +127,12 @@ class OrderedMeasure(Value):
 
 class ContactAnswer(Value):
     """What a container that reported in gets: the files that it may run on (compact JWS), or nothing and what is
-    `ordered` for it. `cases` are those that the contact is a sighting for, the how-manieth of each in `ordinals`;
-    `awaiting` those that it gives a target, `settled` those of which it confirmed the last measure."""
+    `ordered` for it. `cases` are those that the contact is a sighting for, `awaiting` those that it gives a target,
+    `settled` those of which it confirmed the last measure; each has a message that says so."""
 
     refused: bool
     code: str | None = None
     cases: tuple[CaseKey, ...] = ()
-    ordinals: tuple[int, ...] = ()
     awaiting: tuple[CaseKey, ...] = ()
     settled: tuple[CaseKey, ...] = ()
     ordered: tuple[OrderedMeasure, ...] = ()
@@ -175,7 +171,6 @@ class SignInAnswer(Value):
     session: str | None
     code: str | None = None
     cases: tuple[CaseKey, ...] = ()
-    ordinals: tuple[int, ...] = ()
     files: tuple[str, ...] = ()
 
 
@@ -221,13 +216,19 @@ class IssueOrder(Value):
 class CloseOrder(Value):
     """A case is over; `recovered` says whether anything was issued for it. Measures that never were confirmed are
     unconfirmable from then on, or lifted where `lift` says so; an order to withdraw the replacement is always lifted.
-    `flag` is a verdict that speaks against the holder."""
+    `flag` is a verdict that speaks against the holder.
+
+    `taken` is the number of the last message that the case took, and `decided` when its end was decided: the backend
+    answers the messages after that one in the case's place.
+    """
 
     key: CaseKey
     recovered: bool
     lift: bool = False
     flag: Verdict | None = None
     number: OrderNumber = 0
+    taken: int = 1
+    decided: Instant | None = None
 
 
 class ReinstateOrder(Value):
@@ -238,12 +239,6 @@ class ReinstateOrder(Value):
 
     key: CaseKey
     number: OrderNumber = 0
-
-
-class Supervisors(Value):
-    """Who may decide on a vendor's cases."""
-
-    names: tuple[PersonId, ...]
 
 
 class Done(Value):
@@ -306,9 +301,6 @@ class LicensingBackend(Protocol):
     async def claim(self, vendor: VendorId, stated: LossStatement, door: str, received: datetime) -> Claim:
         """Claim a report's id and every licence generation in its scope, in one transaction."""
 
-    async def waiting_for_target(self, vendor: VendorId, holder: HolderId) -> Sequence[CaseKey]:
-        """The cases that wait for an empty container of this holder."""
-
     async def contact(self, vendor: VendorId, stated: ContactStatement, received: datetime) -> ContactAnswer:
         """Serve or refuse a container that reports in."""
 
@@ -323,10 +315,8 @@ class LicensingBackend(Protocol):
     async def access_link(self, vendor: VendorId, serial: Serial) -> AccessLink:
         """The link by which the holder sets the access data that are owed; asked again, the same link."""
 
-    async def set_access(
-        self, vendor: VendorId, serial: Serial, token: str, password: str, at: datetime
-    ) -> Sequence[CaseKey]:
-        """Set access data by a link, once; the cases that waited for it."""
+    async def set_access(self, vendor: VendorId, serial: Serial, token: str, password: str, at: datetime) -> None:
+        """Set access data by a link, once; a message to each case that waited for it."""
 
     async def sign_in(
         self,
@@ -343,17 +333,25 @@ class LicensingBackend(Protocol):
     async def sweep_leases(self, now: datetime, limit: int) -> int:
         """State what leases have come to be due soon, overdue or lapsed, at most `limit` of them; how many it were."""
 
-    async def open_cases(self, vendor: VendorId, serial: Serial, reporter: Reporter) -> Sequence[CaseKey]:
-        """The cases that claim a container, for its holder or a back-office system; to others it is unknown."""
+    async def turn_up(
+        self, vendor: VendorId, stated: FoundStatement | ReturnStatement, door: str, received: datetime
+    ) -> Sequence[CaseKey]:
+        """A lost container was found, or came back to the vendor: a message to every open case of it, the first time
+        that this number says so. The cases that were addressed."""
 
-    async def case_of_report(self, vendor: VendorId, report: ReportId, serial: Serial, reporter: Reporter) -> CaseKey:
-        """The case that a report about this container belongs to."""
+    async def give_evidence(
+        self, vendor: VendorId, stated: EvidenceStatement, door: str, received: datetime
+    ) -> CaseKey:
+        """Evidence for a report: a message to its case, the first time that this number brings it."""
 
-    async def find_case(self, vendor: VendorId, case: CaseId) -> CaseKey:
-        """The vendor's case of this name."""
+    async def accept_decision(
+        self, vendor: VendorId, case: CaseId, order: DecisionOrder, door: str, at: datetime
+    ) -> AcceptedDecision:
+        """Take a supervisor's decision in as a message to a case; the same number with the same content is the same
+        decision. Who may decide is for the case to say."""
 
-    async def supervisors(self, vendor: VendorId) -> Supervisors:
-        """Who may decide on the vendor's cases now."""
+    async def confirm_decision(self, question: DecisionQuestion) -> ConfirmedDecision:
+        """What a door brought under a number, and who may decide now."""
 
     async def assess(self, key: CaseKey) -> Assessment:
         """The facts that policy decides on, and the policy; asked again, what was answered first."""
@@ -380,4 +378,5 @@ class LicensingBackend(Protocol):
         """Issue the licences of a case into the container that they were lost from, and lift its measures."""
 
     async def close(self, order: CloseOrder) -> Done:
-        """Know that a case is over, and free the claims of one that recovered nothing."""
+        """Know that a case is over, free the claims of one that recovered nothing, and answer the messages that it no
+        longer takes."""

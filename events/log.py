@@ -197,8 +197,10 @@ class LogReader:
                         left.discard(tp)
                         consumer.pause(tp)
 
-    def _consumer(self) -> AIOKafkaConsumer:
-        return AIOKafkaConsumer(
+    @contextlib.asynccontextmanager
+    async def _consumer(self) -> AsyncIterator[AIOKafkaConsumer]:
+        """A consumer that is closed whatever happens; its own `async with` leaves one open whose start is cancelled."""
+        consumer = AIOKafkaConsumer(
             LOG,
             bootstrap_servers=self._bootstrap,
             group_id=None,
@@ -207,6 +209,11 @@ class LogReader:
             fetch_max_bytes=16_777_216,
             max_partition_fetch_bytes=4_194_304,
         )
+        try:
+            await consumer.start()
+            yield consumer
+        finally:
+            await consumer.stop()
 
 
 def before(end: int, records: Sequence[LogRecord]) -> Sequence[LogRecord]:

@@ -331,6 +331,14 @@ class Interval(Value):
                 return start + relativedelta(years=self.count)
 
 
+class CaseKey(Value):
+    """Names a case, and the container that it is about."""
+
+    vendor: VendorId
+    case: CaseId
+    serial: Serial
+
+
 class Reporter(Value):
     """Who made a statement, and in which role."""
 

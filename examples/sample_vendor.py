@@ -170,7 +170,7 @@ def make() -> SampleVendor:
         vendor.report(owned, reporter=_reporter("back_office", "crm"))
     for _ in range(2):  # a report's number, used for another statement
         said = vendor.report(owned := vendor.stock(CHEAP), reason="lost")
-        vendor.report(owned, report=said["report"], reason="stolen")
+        vendor.report(owned, report=said["report"], reporter=said["reporter"], reason="stolen")
     dear = [(owned := vendor.stock(DEAR), vendor.report(owned)) for _ in range(15)]
     dear += [(owned := vendor.stock(CHEAP, DEAR), vendor.report(owned)) for _ in range(3)]
     own = vendor.report(vendor.stock(DEAR), reporter=_reporter("back_office", "tom"))

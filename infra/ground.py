@@ -73,8 +73,14 @@ class LocalGround:
 
     async def decide(self, vendor: VendorId, case: CaseId, order: DecisionOrder) -> DecisionTaken:
         """Bring a decision to a case."""
-        async with self._doors() as doors:
-            return await doors.decide(vendor, case, order)
+        from infra.wiring import open_backend, open_temporal
+        from portal.commands import Doors
+        from workflows.client import CaseClient
+
+        client = await open_temporal(self._settings)
+        async with open_backend(self._settings) as backend:
+            doors = Doors(backend, CaseClient(client, self._settings.task_queue))
+            return await doors.decide(vendor, case, order, DOOR)
 
     async def activation_code(self, vendor: VendorId, serial: Serial) -> ActivationCode:
         """The code for the cases that wait for a machine."""
@@ -102,13 +108,11 @@ class LocalGround:
 
     @asynccontextmanager
     async def _doors(self) -> "AsyncIterator[Doors]":
-        from infra.wiring import open_backend, open_temporal
-        from portal.cases import TemporalCases
+        from infra.wiring import open_backend
         from portal.commands import Doors
 
-        client = await open_temporal(self._settings)
         async with open_backend(self._settings) as backend:
-            yield Doors(backend, TemporalCases(client, self._settings.task_queue))
+            yield Doors(backend)
 
     def jwks(self, vendor: VendorId) -> dict[str, Any]:
         """The public keys of a vendor."""

@@ -25,10 +25,10 @@ from events.topics import dead_letters, inbox
 from infra.errors import Problem
 from infra.settings import Settings
 from infra.wiring import add_vendor, open_backend, open_temporal
-from portal.cases import TemporalCases
 from portal.commands import Doors
 from portal.policy_file import policy_in
 from projections.queries import open_queries
+from workflows.client import CaseClient
 from workflows.policy import Policy
 
 SCRIPT = Path(__file__).parents[1] / "examples" / "sample_vendor.py"
@@ -149,7 +149,7 @@ async def _decide(settings: Settings, sample: Sample, wave: int) -> dict[str, st
         return answers
     client = await open_temporal(settings)
     async with open_backend(settings) as backend:
-        doors = Doors(backend, TemporalCases(client, settings.task_queue))
+        doors = Doors(backend, CaseClient(client, settings.task_queue))
         for one in told:
             async with open_queries(settings.dsn) as views:  # as they are now
                 case = await views.case_of_report(sample.vendor, ReportId(one["report"]))
@@ -160,7 +160,7 @@ async def _decide(settings: Settings, sample: Sample, wave: int) -> dict[str, st
             said = {k: v for k, v in one.items() if k not in ("wave", "report")}
             order = DecisionOrder.model_validate({**said, "on": known.material})
             try:
-                await doors.decide(sample.vendor, case, order)
+                await doors.decide(sample.vendor, case, order, "sample")
                 answers[one["decision"]] = "taken"
             except RefusalError as refusal:
                 answers[one["decision"]] = refusal.code

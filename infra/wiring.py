@@ -41,12 +41,6 @@ LOCK_SECONDS = 5
 """How long the inbox waits for the lock on a container: what it then cannot take is parked."""
 TRANSACTION_SECONDS = 60
 """How long a transaction of the backend may last: whoever is frozen within one must not hold a container for longer."""
-# A plan for any vendor: made for a new one, of whom the statistics know nothing, it would look through all that he has.
-SESSION = {
-    "autocommit": True,
-    "prepare_threshold": 0,
-    "options": f"-c transaction_timeout={TRANSACTION_SECONDS}s -c plan_cache_mode=force_generic_plan",
-}
 LEASE_SCHEDULE = "lostfound-leases"
 
 
@@ -94,27 +88,40 @@ def keys(settings: Settings) -> SigningKeys:
 async def open_backend(settings: Settings, patient: bool = True) -> AsyncIterator[EmbeddedBackend]:
     """The licensing backend, on a pool of its own; unless `patient` it waits for a lock no longer than
     `LOCK_SECONDS`, and its pool is twice as large, so that no vendor has it alone."""
-    session = SESSION if patient else SESSION | {"options": f"{SESSION['options']} -c lock_timeout={LOCK_SECONDS}s"}
-    async with _pool(settings, POOL_CONNECTIONS if patient else 2 * POOL_CONNECTIONS, session) as pool:
+    connections = POOL_CONNECTIONS if patient else 2 * POOL_CONNECTIONS
+    async with open_pool(settings, connections, None if patient else LOCK_SECONDS) as pool:
         yield EmbeddedBackend(pool, keys(settings), settings.status_base)
 
 
 @asynccontextmanager
 async def open_parking(settings: Settings) -> AsyncIterator[PostgresParking]:
     """Where inbox records wait, on a pool of its own: what is read must not wait for what is parked."""
-    async with _pool(settings, PARKING_CONNECTIONS, SESSION) as pool:
+    async with open_pool(settings, PARKING_CONNECTIONS) as pool:
         yield PostgresParking(pool)
 
 
-def _pool(settings: Settings, connections: int, session: dict[str, Any]) -> AsyncConnectionPool[AsyncConnection[Any]]:
-    return AsyncConnectionPool(
+@asynccontextmanager
+async def open_pool(
+    settings: Settings, connections: int, lock_seconds: float | None = None
+) -> AsyncIterator[AsyncConnectionPool[AsyncConnection[Any]]]:
+    """So many connections to the database, in autocommit mode; no transaction on them outlasts its bound.
+
+    Statements are planned for any vendor: a plan for a new one, of whom the statistics know nothing, would look through
+    all that he has. `lock_seconds` bounds how long a lock is waited for.
+    """
+    options = f"-c transaction_timeout={TRANSACTION_SECONDS}s -c plan_cache_mode=force_generic_plan"
+    if lock_seconds is not None:
+        options += f" -c lock_timeout={lock_seconds}s"
+    pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
         settings.dsn,
         min_size=1,
         max_size=connections,
         open=False,
-        kwargs=session,
+        kwargs={"autocommit": True, "prepare_threshold": 0, "options": options},
         timeout=CONNECT_SECONDS,
     )
+    async with pool:
+        yield pool
 
 
 async def open_temporal(settings: Settings) -> Client:

@@ -47,9 +47,9 @@ def register(app: typer.Typer, ground: Callable[[], Ground]) -> None:
             number = on or _newest(ground(), named, CaseId(case))
             taken = asyncio.run(ground().decide(named, CaseId(case), _order(on=number, **told)))
             if as_json:
-                print_json(taken.model_dump(mode="json") | {"on": number})
+                print_json(taken)
                 return
-            typer.echo(f"Decision {taken.decision}, on fact {number}, is taken; the case is {taken.status}.")
+            typer.echo(f"Decision {taken.decision}, on fact {taken.on}, is taken; the case is {taken.status}.")
 
     @app.command("approve")
     def approve(

@@ -10,6 +10,7 @@ from events.backend_facts import (
     AccessOffered,
     AccessSet,
     ActivationReturned,
+    CaseAddressed,
     ContactRefused,
     ContainerActivated,
     ContainerContacted,
@@ -45,6 +46,7 @@ from projections.rows import Rows
 from projections.tables import (
     ACCESS,
     ACTIVATIONS,
+    ADDRESSED,
     CASE_REPORTS,
     CASE_TICKETS,
     CASES,
@@ -60,6 +62,7 @@ from projections.tables import (
     VENDORS,
     AccessRow,
     ActivationRow,
+    AddressedRow,
     CaseReportRow,
     CaseTicketRow,
     ContainerRow,
@@ -88,6 +91,7 @@ ContainerFact = (
     | ActivationReturned
     | ContainerReinstated
     | HolderFlagged
+    | CaseAddressed
     | AccessOffered
     | AccessSet
     | AccessLapsed
@@ -209,6 +213,9 @@ def _fold(rows: Rows, recorded: Recorded, fact: AnyFact, fresh: bool) -> None:
             container = _container(rows, vendor, fact)
             rows.put(CONTAINERS, container._replace(generation=fact.generation), fresh)
             rows.put(REINSTATEMENTS, ReinstatementRow(vendor, fact.serial, fact.case, fact.generation, at), fresh)
+        case CaseAddressed():
+            said = (fact.case, fact.statement, fact.by, fact.role, fact.door, fact.received, fact.code)
+            rows.put(ADDRESSED, AddressedRow(vendor, fact.serial, recorded.sequence, *said), fresh=True)
         case HolderFlagged():
             rows.put(FLAGS, FlagRow(vendor, fact.serial, fact.case, fact.holder, fact.verdict, at), fresh)
         case ActivationReturned():

@@ -35,7 +35,20 @@ from events.case_facts import (
     WatchBegun,
 )
 from events.envelope import Recorded
-from events.terms import Aim, CaseId, Decision, Kind, PersonId, PotName, Role, Serial, Status, VendorId, subject
+from events.terms import (
+    Aim,
+    CaseId,
+    Decision,
+    Kind,
+    PersonId,
+    PotName,
+    Reporter,
+    Role,
+    Serial,
+    Status,
+    VendorId,
+    subject,
+)
 from projections.ledger import CaseName, Ledger, Place
 from workflows.case import CaseState, UnexpectedFactError, fold
 from workflows.policy import Policy, Rule, loss_of, needs_person
@@ -371,11 +384,11 @@ def _spans(
 
 def _one_case(ledger: Ledger, stories: dict[CaseName, _Story]) -> Iterator[Breach]:
     """3: a report is in one case; a generation is recovered by one case; open cases that claim one know each other."""
-    reports: dict[tuple[VendorId, str], _Story] = {}
+    reports: dict[tuple[VendorId, Reporter, str], _Story] = {}
     claims: dict[tuple[VendorId, str, int], set[CaseId]] = defaultdict(set)
     for story in stories.values():
         for place, fact in story.reported:
-            first = reports.setdefault((story.vendor, fact.report), story)
+            first = reports.setdefault((story.vendor, fact.reporter, fact.report), story)
             if first is not story:
                 yield _breach(3, place, story.about, f"report {fact.report} is of case {first.case} too")
         for _, decided in story.decided:

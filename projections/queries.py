@@ -192,8 +192,10 @@ class Queries:
     async def case_of_report(self, vendor: VendorId, report: ReportId) -> CaseId | None:
         """The case that a report opened or joined, or None."""
         cursor = await self.connection.execute(
-            "select case_id from case_reports where vendor = %s and report = %s order by case_id limit 1",
-            (vendor, report),
+            "select case_id from case_reports where vendor = %(vendor)s and report = %(report)s"
+            " union all select case_id from addressed where vendor = %(vendor)s and statement = 'report/' || %(report)s"
+            " order by case_id limit 1",
+            {"vendor": vendor, "report": report},
         )
         row = await cursor.fetchone()
         return row[0] if row else None

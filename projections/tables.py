@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Generic, NamedTuple, NewType, TypeVar, get_args, get_type_hints
 
-VERSION = 4
+VERSION = 5
 """The version of the views: raised whenever the same log would give other tables or rows."""
 
 Json = NewType("Json", str)
@@ -200,6 +200,21 @@ class HistoryRow(NamedTuple):
     data: Json
 
 
+class AddressedRow(NamedTuple):
+    """Something said to a case that did not answer it itself, from the stream of the case's container."""
+
+    vendor: str
+    serial: str
+    sequence: int
+    case_id: str
+    statement: str
+    said_by: str
+    role: str | None
+    door: str
+    received: datetime
+    code: str | None
+
+
 class StreamRow(NamedTuple):
     """Where a stream stands; `hashes` are the SHA-256 of its last facts, 32 bytes each, the newest last."""
 
@@ -296,6 +311,7 @@ CASES = Table(
 CASE_REPORTS = Table("case_reports", CaseReportRow, 3)
 CASE_TICKETS = Table("case_tickets", CaseTicketRow, 3)
 HISTORY = Table("history", HistoryRow, 3, key_last=True)
+ADDRESSED = Table("addressed", AddressedRow, 3, ("vendor, case_id", "vendor, statement"))
 STREAMS = Table("streams", StreamRow, 2)
 POSITIONS = Table("positions", PositionRow, 1)
 
@@ -314,6 +330,7 @@ FOLDED: tuple[Table[Any], ...] = (
     CASE_REPORTS,
     CASE_TICKETS,
     HISTORY,
+    ADDRESSED,
     STREAMS,
 )
 TABLES: tuple[Table[Any], ...] = (*FOLDED, POSITIONS)

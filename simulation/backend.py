@@ -38,6 +38,7 @@ from activities.judgement import (
     renewed_at,
 )
 from activities.leases import expiry
+from activities.messages import Speaker, sighting
 from activities.quota import Recovery as Recovered
 from activities.quota import allot, reserved
 from activities.rows import Container, Licence, has_room, must_have_room, unknown_container
@@ -56,11 +57,31 @@ from events.backend_facts import (
     SessionsEnded,
 )
 from events.case_facts import BackendFacts
+from events.cases import (
+    REPORTS_LIMIT,
+    AcceptedDecision,
+    Content,
+    DecisionOrder,
+    Evidence,
+    Joined,
+    Offer,
+    ReplacementGone,
+    Settled,
+    Sighting,
+)
 from events.effect import in_effect
 from events.envelope import NAMESPACE
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.fact import Fact
-from events.inbox import ContactStatement, ContainerStatement, LicenceStatement, LossStatement
+from events.inbox import (
+    ContactStatement,
+    ContainerStatement,
+    EvidenceStatement,
+    FoundStatement,
+    LicenceStatement,
+    LossStatement,
+    ReturnStatement,
+)
 from events.licensing import (
     Assessment,
     BlockOrder,
@@ -84,6 +105,7 @@ from events.terms import (
     ActivationBy,
     Aim,
     CaseId,
+    Cause,
     ContactId,
     Kind,
     LicenceId,
@@ -110,8 +132,9 @@ class MemoryBackend(Tables):
 
     # Inventory.
 
-    def register(self, stated: ContainerStatement, at: datetime) -> list[CaseKey]:
-        """Take a container in; the cases that wait for one. A second statement must agree with the first."""
+    def register(self, stated: ContainerStatement, at: datetime) -> None:
+        """Take a container in, and offer it to the cases that wait for one. A second statement must agree with the
+        first."""
         must_agree(fields_of(self.stated.setdefault(stated.serial, stated)), stated)
         if stated.serial not in self.containers:
             fingerprint = stated.fingerprint
@@ -122,8 +145,10 @@ class MemoryBackend(Tables):
                 self.activations[stated.serial, 1] = Activation(fingerprint, None)
             told = stated.model_dump(include={"serial", "kind", "holder", "fingerprint"})
             self._state(stated.serial, at, [ContainerRegistered.model_validate(told)])
-        waiting = (Target.EMPTY_CONTAINER, Target.OTHER_CONTAINER)
-        return [case.key for case in self.cases.values() if case.holder == stated.holder and case.awaits in waiting]
+            waiting = (Target.EMPTY_CONTAINER, Target.OTHER_CONTAINER)
+            for case in list(self.cases.values()):
+                if case.holder == stated.holder and case.awaits in waiting:
+                    self._post(case.key, Offer(serial=stated.serial))
 
     def issue_own(self, stated: LicenceStatement, at: datetime) -> None:
         """Take in a licence of the vendor's own issue. A second statement must agree with the first."""
@@ -155,30 +180,105 @@ class MemoryBackend(Tables):
 
     # Claims.
 
-    def claim(self, stated: LossStatement, received: datetime) -> Claim:
+    def claim(self, stated: LossStatement, door: str, received: datetime) -> Claim:
         """Whose case a report is."""
         container = self.rightful(stated.serial, stated.reporter)
         if container.kind != stated.kind:
             raise RefusalError(Code.KIND_MISMATCH, f"container {stated.serial} is of kind {container.kind}")
-        if known := self.reports.get(stated.report):
+        if known := self.reports.get((stated.report, stated.reporter)):
             said, case, at = known
             if said != digest(stated):
                 raise RefusalError(Code.REPORT_ID_TAKEN, f"report {stated.report} said something else before")
             of = self.cases[case]
-            return Claim(key=of.key, received=at, closed=of.closed, tells=self._tells(of), answer="repeated")
+            return Claim(key=of.key, received=at, closed=of.closed is not None, answer="repeated")
+        return self._claim(container, stated, door, received)
+
+    def _claim(self, container: Container, stated: LossStatement, door: str, received: datetime) -> Claim:
         scope = self._in_scope(stated, container)
         claimed = self._claimed_by(stated, scope)
         if not scope and not claimed:
             raise NotYetKnownError(Code.NO_LICENCE, f"container {stated.serial} holds no licence")
-        case = claimed or CaseId(str(uuid5(NAMESPACE, f"{self.vendor}/report/{stated.report}")))
-        self.reports[stated.report] = (digest(stated), case, received)
+        reporter = stated.reporter
+        case = claimed or CaseId(
+            str(uuid5(NAMESPACE, f"{self.vendor}/report/{reporter.role}/{reporter.name}/{stated.report}"))
+        )
+        self.reports[stated.report, reporter] = (digest(stated), case, received)
+        report = Joined(report=stated.reported(door, received))
+        speaker = Speaker(reporter.name, reporter.role, door)
         if claimed:
             of = self.cases[claimed]
-            return Claim(key=of.key, received=received, closed=of.closed, tells=self._tells(of), answer="joined")
+            reports = sum(of.key.case == one for _, one, _ in self.reports.values())
+            if reports > REPORTS_LIMIT or not self._post(of.key, report, speaker):
+                self._address(of.key, report, speaker, received)
+            return Claim(key=of.key, received=received, closed=of.closed is not None, answer="joined")
         key = CaseKey(vendor=self.vendor, case=case, serial=stated.serial)
         self.cases[case] = Case(key, container.holder, stated.scope, container.generation, received, stated.reason)
         self.claims += [Claimed(name, generation, stated.serial, case) for name, generation in scope]
-        return Claim(key=key, received=received, tells=self._tells(self.cases[case]), answer="opened")
+        self._post(key, report, speaker)
+        for other in self._replaced_by(self.cases[case]):
+            self._post(other, ReplacementGone(to=case))
+        return Claim(key=key, received=received, answer="opened")
+
+    def turn_up(self, stated: FoundStatement | ReturnStatement, door: str, received: datetime) -> list[CaseKey]:
+        """Say to every open case of a container that it turned up."""
+        cause = Cause.FOUND if isinstance(stated, FoundStatement) else Cause.RETURNED
+        self.rightful(stated.serial, stated.reporter)
+        content = Sighting(statement=f"{cause}/{stated.report}", cause=cause, occurred=stated.occurred)
+        cases = [one for one in self.cases.values() if one.key.serial == stated.serial]
+        if not cases:
+            raise NotYetKnownError(Code.NO_CASE, f"no case looks for container {stated.serial}")
+        if not self._first_said(stated.reporter, content.statement, stated.serial):
+            return []
+        speaker = Speaker(stated.reporter.name, stated.reporter.role, door)
+        if keys := [one.key for one in cases if not one.closed]:
+            for key in keys:
+                self._post(key, content, speaker)
+            return keys
+        last = max(cases, key=lambda one: one.closed or received)
+        self._address(last.key, content, speaker, received)
+        return []
+
+    def give_evidence(self, stated: EvidenceStatement, door: str, received: datetime) -> CaseKey:
+        """Bring evidence to the case of a report."""
+        reporter = stated.reporter
+        self.rightful(stated.serial, reporter)
+        fitting = [
+            (who == reporter, at, case)
+            for (report, who), (_, case, at) in self.reports.items()
+            if report == stated.report and self.cases[case].key.serial == stated.serial
+        ]
+        if not fitting:
+            raise NotYetKnownError(Code.NO_CASE, f"no report {stated.report} is known of container {stated.serial}")
+        key = self.cases[max(fitting)[2]].key
+        content = Evidence(statement=f"evidence/{stated.statement}", by=reporter.name, evidence=stated.evidence)
+        if self._first_said(reporter, content.statement, f"{key.case}/{'/'.join(sorted(stated.evidence))}"):
+            speaker = Speaker(reporter.name, reporter.role, door)
+            if not self._post(key, content, speaker):
+                self._address(key, content, speaker, received)
+        return key
+
+    def _first_said(self, reporter: Reporter, statement: str, said: str) -> bool:
+        before = self.statements.get((statement, reporter))
+        if before is not None and before != said:
+            raise RefusalError(Code.REPORT_ID_TAKEN, f"{statement} said something else before")
+        self.statements[statement, reporter] = said
+        return before is None
+
+    def accept_decision(self, case: CaseId, order: DecisionOrder, door: str, at: datetime) -> AcceptedDecision:
+        """Take a decision in as a message to its case."""
+        key, speaker = self.cases[case].key, Speaker(order.by, None, door)
+        if known := self.decisions.get((case, order.decision)):
+            number, before = known
+            if before.model_copy(update={"on": order.on}) == order:
+                return AcceptedDecision(key=key, number=number, on=before.on)
+            refused = Code.DECISION_ID_TAKEN
+        elif taken := self._post(key, order, speaker):
+            self.decisions[case, order.decision] = taken, order
+            return AcceptedDecision(key=key, number=taken, on=order.on)
+        else:
+            refused = Code.NOTHING_TO_DECIDE
+        self._address(key, order, speaker, at, refused)
+        return AcceptedDecision(key=key, number=None, on=order.on, refused=refused)
 
     def rightful(self, serial: Serial, reporter: Reporter) -> Container:
         """The container, for its holder or a back-office system; unknown to everybody else."""
@@ -186,12 +286,6 @@ class MemoryBackend(Tables):
         if reporter.role is Role.HOLDER and str(reporter.name) != container.holder:
             raise unknown_container(serial)
         return container
-
-    def open_cases(self, serial: Serial, reporter: Reporter) -> list[CaseKey]:
-        """The cases that claim a container."""
-        self.rightful(serial, reporter)
-        claims = [one.case for one in self.claims if one.serial == serial and not one.freed]
-        return [self.cases[case].key for case in dict.fromkeys(claims)]
 
     def _in_scope(self, stated: LossStatement, container: Container) -> list[tuple[str, int]]:
         if container.kind is Kind.CLOUD:
@@ -216,7 +310,7 @@ class MemoryBackend(Tables):
         )
         return next((one.case for one in [*now, *former]), None)
 
-    def _tells(self, case: Case) -> tuple[CaseKey, ...]:
+    def _replaced_by(self, case: Case) -> tuple[CaseKey, ...]:
         """The open cases that issued what this one claims."""
         claimed = {(one.subject, one.generation) for one in self.claims if one.case == case.key.case}
         return tuple(
@@ -262,7 +356,7 @@ class MemoryBackend(Tables):
     def _answered(self, kind: OrderKind[Answer], order: Numbered, do: Callable[[], Answer]) -> Answer:
         """Do an order of a case, and keep what it is answered."""
         case = self.cases[order.key.case]
-        gone = CaseGone(max((number for number, _ in case.answers), default=0), case.closed)
+        gone = CaseGone(max((number for number, _ in case.answers), default=0), case.closed is not None)
         kept = cast(Answer | None, case.answers.get((order.number, kind.name)))
         before = answer_again(kind, order.number, kept, gone)
         if before is not None:
@@ -412,7 +506,7 @@ class MemoryBackend(Tables):
 
     def _close(self, order: CloseOrder, at: datetime) -> Done:
         key, case = order.key, self.cases[order.key.case]
-        case.closed, case.awaits = True, None
+        case.awaits = None
         if (fetched := self.codes.get(key.serial)) and fetched.case_id == key.case:
             self.codes[key.serial] = replace(fetched, case_id=None)
         self._keep(key, at)
@@ -432,7 +526,21 @@ class MemoryBackend(Tables):
             self.flagged.add(case.holder)
             flagged = HolderFlagged(holder=case.holder, serial=key.serial, case=key.case, verdict=order.flag)
             self._state(key.serial, at, [flagged])
+        case.closed = at
+        for content, speaker in case.messages[order.taken :]:
+            if speaker is not None:
+                self._answer(order, content, speaker, at)
         return Done(at=at)
+
+    def _answer(self, order: CloseOrder, content: Content, speaker: Speaker, at: datetime) -> None:
+        """Answer for a case what it did not take."""
+        if isinstance(content, Joined) and not order.recovered and content.report.received > (order.decided or at):
+            said = content.report.model_dump(include=set(LossStatement.model_fields))
+            stated = LossStatement.model_validate(said)
+            self._claim(self._container(stated.serial), stated, content.report.door, content.report.received)
+        else:
+            code = Code.NOTHING_TO_DECIDE if isinstance(content, DecisionOrder) else None
+            self._address(order.key, content, speaker, at, code)
 
     # Contacts.
 
@@ -470,9 +578,14 @@ class MemoryBackend(Tables):
             self._move(standing, MeasureState.DELIVERED)
         for standing in judgement.confirmed:
             self._move(standing, MeasureState.CONFIRMED)
-        ordinals = self._count_refused(judgement.refused.cases if judgement.refused else ())
-        answer = answer_of(judgement, (FILE,) * len(renewed), ordinals, self._settled(judgement.confirmed))
+        answer = answer_of(judgement, (FILE,) * len(renewed), self._settled(judgement.confirmed))
         self.contacts[stated.contact] = answer
+        for key in answer.cases:
+            self._post(key, sighting(stated.contact, stated.occurred))
+        for key in answer.awaiting:
+            self._post(key, Offer(serial=stated.serial))
+        for key in answer.settled:
+            self._post(key, Settled())
         return answer
 
     def return_activation(self, contact: ContactId, serial: Serial, generation: int, at: datetime) -> ReceiptAnswer:
@@ -502,10 +615,12 @@ class MemoryBackend(Tables):
             self._move(standing, MeasureState.CONFIRMED)
         answer = ReceiptAnswer(receipt=FILE, settled=self._settled(confirmed))
         self.contacts[contact] = answer
+        for key in answer.settled:
+            self._post(key, Settled())
         return answer
 
-    def set_access(self, serial: Serial, at: datetime) -> list[CaseKey]:
-        """The holder sets the access data that are owed; the cases that waited for that."""
+    def set_access(self, serial: Serial, at: datetime) -> None:
+        """The holder sets the access data that are owed, which the cases that waited for them are offered."""
         owed = max(
             (
                 number
@@ -524,9 +639,9 @@ class MemoryBackend(Tables):
         if owed > self.containers[serial].generation:
             self.containers[serial] = replace(self.containers[serial], generation=owed)
         self._state(serial, at, [AccessSet(serial=serial, generation=owed)])
-        return [
-            one.key for one in self.cases.values() if one.key.serial == serial and one.awaits is Target.SAME_CONTAINER
-        ]
+        for one in list(self.cases.values()):
+            if one.key.serial == serial and one.awaits is Target.SAME_CONTAINER:
+                self._post(one.key, Offer(serial=serial))
 
     def effective(self, licence: LicenceId, at: datetime) -> list[int]:
         """The generations of a licence that would be renewed now."""

@@ -1,16 +1,15 @@
 """A case without Temporal: the same steps and decisions, one after the other, over a backend in memory."""
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar, cast
 
 from events.case_facts import BackendFacts, CaseFact
-from events.cases import DecisionOrder, Evidence, Sighting
+from events.cases import DecisionOrder, Evidence, Joined, Message, Offer, ReplacementGone, Settled, Sighting
 from events.errors import RefusalError
 from events.licensing import CaseKey, Issued, Reservation
-from events.terms import EvidenceName, Serial, Status
+from events.terms import EvidenceName, Status
 from simulation.backend import MemoryBackend
 from workflows.case import CaseState, fold_all
 from workflows.commands import (
@@ -27,16 +26,16 @@ from workflows.commands import (
     Reinstated,
     Replaced,
     Report,
-    Settled,
     Sighted,
     Withdrawn,
 )
+from workflows.commands import Settled as MeasuresSettled
 from workflows.deciding import decide
+from workflows.pending import Pending
 from workflows.policy import Policy
 from workflows.steps import Block, End, Issue, Reinstate, Rest, Step, Withdraw, keep_order, next_step, reserve_order
 
 Answer = TypeVar("Answer")
-Content = Report | DecisionOrder | Sighting | Evidence | Settled | LoseReplacement
 
 
 class PassingFailureError(Exception):
@@ -61,24 +60,20 @@ class RunningCase:
 
     key: CaseKey
     ground: Ground
+    opening: Joined
     state: CaseState | None = None
     policy: Policy | None = None
-    mail: deque[Content] = field(default_factory=deque)
-    offers: list[Serial] = field(default_factory=list)
+    pending: Pending = field(default_factory=lambda: Pending(1))
+    folded_at: datetime | None = None
     again: Callable[[], object] | None = None
     """The last deed, to be done once more."""
     done: list[tuple[Callable[[], object], object]] = field(default_factory=list)
     """Everything that was ordered, and what was answered last."""
     over: bool = False
 
-    def bring(self, content: Content) -> None:
-        """Something arrives."""
-        self.mail.append(content)
-        self.go_on()
-
-    def offer(self, serial: Serial) -> None:
-        """A container arrives that may take the replacement."""
-        self.offers.append(serial)
+    def receive(self, message: Message) -> None:
+        """A message arrives, perhaps again."""
+        self.pending.add(message)
         self.go_on()
 
     @property
@@ -100,15 +95,11 @@ class RunningCase:
     def _next(self) -> Step:
         assert self.state is not None
         assert self.policy is not None
-        return next_step(self.state, self.key, self.policy)
+        return next_step(self.state, self.key, self.policy, self.pending.taken, self.folded_at)
 
     def _open(self) -> None:
         if self.state is None:
-            opening = next((one for one in self.mail if isinstance(one, Report)), None)
-            if opening is None:
-                return
-            self.mail.remove(opening)
-            self._take(opening)
+            self._take(Report(report=self.opening.report))
         assessment = self._deed("assess", lambda: self.ground.backend.assess(self.key, self.ground.now()))
         policy, facts = self.ground.policy, assessment.facts
         reservation = self._reserve(policy, facts)
@@ -145,41 +136,41 @@ class RunningCase:
                 if not self.over:
                     self._deed("close", lambda: backend.close(step.order, at))
                     self.over = True
-                return self._rest(step, None)
+                return False
         return True
 
     def _rest(self, step: Step, alarm: datetime | None) -> bool:
-        if self.mail:
-            while self.mail and type(self._next()) is type(step):
-                command = self._command(self.mail[0])
-                self.mail.popleft()
-                self._take(command)
-            return True
-        assert self.state is not None
-        if self.offers and self.state.status is Status.AWAITING_TARGET:
-            self._take(Offered(serial=self.offers.pop(0)))
+        if self.pending.first():
+            while (message := self.pending.first()) and type(self._next()) is type(step):
+                self._take(self._command(message))
+                self.pending.take()
             return True
         if alarm is not None and self.ground.now() >= alarm:
             self._take(Elapsed(at=self.ground.now(), policy=cast(Policy, self.policy)))
             return True
         return False
 
-    def _command(self, content: Content) -> Command:
+    def _command(self, message: Message) -> Command:
         state, policy = cast(CaseState, self.state), cast(Policy, self.policy)
-        match content:
-            case DecisionOrder():
-                return Decide(order=content, supervisors=self.ground.policy.supervisors, policy=policy)
-            case Sighting():
-                return Sighted(sighting=content, at=self.ground.now(), policy=policy)
-            case Evidence():
-                reservation = self._reserve(policy, state.facts, content.evidence) if state.facts else None
-                return Bring(evidence=content, at=self.ground.now(), policy=policy, reservation=reservation)
-            case LoseReplacement() if state.status is Status.REINSTATING:
-                order = keep_order(state, self.key)
-                self._deed("keep", lambda: self.ground.backend.keep(order, self.ground.now()))
-                return content
-            case _:
-                return content
+        match message.content:
+            case DecisionOrder() as order:
+                return Decide(order=order, supervisors=self.ground.policy.supervisors, policy=policy)
+            case Sighting() as sighting:
+                return Sighted(sighting=sighting, at=self.ground.now(), policy=policy)
+            case Evidence() as evidence:
+                reservation = self._reserve(policy, state.facts, evidence.evidence) if state.facts else None
+                return Bring(evidence=evidence, at=self.ground.now(), policy=policy, reservation=reservation)
+            case ReplacementGone(to=to):
+                if state.status is Status.REINSTATING:
+                    keep = keep_order(state, self.key)
+                    self._deed("keep", lambda: self.ground.backend.keep(keep, self.ground.now()))
+                return LoseReplacement(to=to)
+            case Joined(report=report):
+                return Report(report=report)
+            case Offer(serial=serial):
+                return Offered(serial=serial)
+            case Settled():
+                return MeasuresSettled()
 
     def _reserve(
         self, policy: Policy, facts: BackendFacts, evidence: tuple[EvidenceName, ...] = ()
@@ -192,6 +183,8 @@ class RunningCase:
     def _take(self, command: Command) -> None:
         facts = decide(self.state, command)
         self.ground.append(self.key, facts)
+        if facts:
+            self.folded_at = self.ground.now()
         self.state = fold_all(facts, self.state)
 
     def _deed(self, name: str, deed: Callable[[], Answer]) -> Answer:

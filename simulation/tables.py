@@ -7,13 +7,16 @@ from datetime import datetime
 from activities.activation_code import Fetched
 from activities.judgement import Activation
 from activities.measures import Standing
+from activities.messages import Speaker, addressed
 from activities.rows import Container, Licence, unknown_container
 from events.backend_facts import (
     MeasureLifted,
     MeasureOrdered,
     MeasureUnconfirmable,
 )
+from events.cases import Content, DecisionOrder
 from events.effect import in_effect
+from events.errors import Code
 from events.fact import Fact
 from events.inbox import ContainerStatement, LicenceStatement
 from events.licensing import (
@@ -28,6 +31,7 @@ from events.terms import (
     Aim,
     CaseId,
     ContactId,
+    DecisionId,
     HolderId,
     Kind,
     LicenceId,
@@ -36,6 +40,7 @@ from events.terms import (
     MeasureState,
     PotName,
     Reason,
+    Reporter,
     Scope,
     Serial,
     Target,
@@ -70,11 +75,12 @@ class Case:
     generation: int
     received: datetime
     reason: Reason
-    closed: bool = False
+    closed: datetime | None = None
+    messages: list[tuple[Content, Speaker | None]] = field(default_factory=list)
+    """What was said to it, in order."""
     awaits: Target | None = None
     match: Match | None = None
     activation: ActivationBy = ActivationBy.ANY
-    refused: int = 0
     issued: dict[bool, Issued] = field(default_factory=dict)
     """What was issued first, and in full after a stop-gap."""
     reinstated: Issued | None = None
@@ -114,7 +120,9 @@ class Tables:
         """What was first stated of each container and licence."""
         self.cases: dict[CaseId, Case] = {}
         self.claims: list[Claimed] = []
-        self.reports: dict[str, tuple[str, CaseId, datetime]] = {}
+        self.reports: dict[tuple[str, Reporter], tuple[str, CaseId, datetime]] = {}
+        self.statements: dict[tuple[str, Reporter], str] = {}
+        self.decisions: dict[tuple[CaseId, DecisionId], tuple[int, DecisionOrder]] = {}
         self.measures: dict[tuple[CaseId, Measure, str], Ordered] = {}
         self.reservations: list[Reserved] = []
         self.activations: dict[tuple[Serial, int], Activation] = {}
@@ -189,10 +197,18 @@ class Tables:
             and not any(one.standing.measure is measure and one.standing.state in OPEN for one in self._of(case))
         )
 
-    def _count_refused(self, cases: tuple[CaseKey, ...]) -> tuple[int, ...]:
-        for key in cases:
-            self.cases[key.case].refused += 1
-        return tuple(self.cases[key.case].refused for key in cases)
+    def _post(self, key: CaseKey, content: Content, speaker: Speaker | None = None) -> int | None:
+        """Accept a message to a case and answer with its number; None once the case is over."""
+        case = self.cases[key.case]
+        if case.closed:
+            return None
+        case.messages.append((content, speaker))
+        return len(case.messages)
+
+    def _address(
+        self, key: CaseKey, content: Content, speaker: Speaker, at: datetime, code: Code | None = None
+    ) -> None:
+        self._state(key.serial, at, [addressed(key, content, speaker, at, code)])
 
     def _all_issued(self, case: CaseId) -> list[tuple[str, int]]:
         return [

@@ -7,21 +7,29 @@ from typing import Any, TypeVar
 
 from events.backend_facts import PolicyAdopted, VendorAdded
 from events.case_facts import CaseFact
-from events.cases import DecisionOrder, Evidence, Sighting
+from events.cases import DecisionOrder, Joined, Message
 from events.envelope import Head, Recorded, case_stream, container_stream, record_key, seal
-from events.errors import Code, NotYetKnownError, RefusalError
+from events.errors import Code, RefusalError
 from events.fact import Fact
-from events.inbox import ContactStatement, ContainerStatement, LicenceStatement, LossStatement
+from events.inbox import (
+    ContactStatement,
+    ContainerStatement,
+    EvidenceStatement,
+    FoundStatement,
+    LicenceStatement,
+    LossStatement,
+    ReturnStatement,
+)
 from events.licensing import CaseKey, ContactAnswer, ReceiptAnswer
-from events.terms import CaseId, Cause, Kind, Lease, LicenceId, Reason, Reporter, Role, Scope, Serial, VendorId
+from events.terms import CaseId, ContactId, Kind, Lease, LicenceId, Reason, Reporter, Role, Scope, Serial, VendorId
 from simulation.backend import MemoryBackend
 from simulation.case import Ground, PassingFailureError, RunningCase
 from workflows.case import CaseState, fold_all
-from workflows.commands import LoseReplacement, Report, Settled
 from workflows.policy import Policy
 
 Answer = TypeVar("Answer")
 BEGIN = datetime(2026, 1, 1, 12, tzinfo=UTC)
+DOOR = "in memory"
 SAID_KEPT = 50
 TRIES = 5
 
@@ -36,6 +44,7 @@ class World:
         self.facts: list[Recorded] = []
         self.backend = MemoryBackend(self.vendor, self._state)
         self._running: dict[CaseId, RunningCase] = {}
+        self._delivered: dict[CaseId, int] = defaultdict(int)
         self._heads: dict[str, Head] = defaultdict(Head)
         self._broken: dict[str, int | None] = {}
         self._said: list[Callable[[], object]] = []
@@ -57,7 +66,7 @@ class World:
     def register(self, serial: str, kind: Kind, holder: str, fingerprint: dict[str, str] | None = None) -> None:
         """A container of the vendor's inventory."""
         stated = ContainerStatement(serial=serial, kind=kind, holder=holder, fingerprint=fingerprint)
-        self._say(lambda: self._register(stated))
+        self._say(lambda: self.backend.register(stated, self.now))
 
     def licence(
         self,
@@ -106,7 +115,7 @@ class World:
             occurred=occurred or self.now,
             evidence=evidence,
         )
-        return self._say(lambda: self._report(stated))
+        return self._say(lambda: self.backend.claim(stated, DOOR, self.now)).key.case
 
     def decide(self, case: CaseId, action: str, by: str, decision: str, **more: Any) -> None:
         """A supervisor's decision, made on the last material fact unless it says otherwise. Raises RefusalError."""
@@ -120,7 +129,7 @@ class World:
     def contact(self, contact: str, serial: str, **more: Any) -> ContactAnswer:
         """A container reports in. Raises RefusalError."""
         stated = ContactStatement.model_validate({"contact": contact, "serial": serial, "occurred": self.now} | more)
-        return self._say(lambda: self._contact(stated))
+        return self._say(lambda: self.backend.contact(stated, self.now))
 
     def activation_code(self, serial: str) -> str:
         """The code by which a machine is activated for the cases that wait for one. Raises RefusalError."""
@@ -128,24 +137,30 @@ class World:
 
     def return_activation(self, contact: str, serial: str, generation: int) -> ReceiptAnswer:
         """The holder gives an activation back. Raises RefusalError."""
-        return self._say(lambda: self._return(contact, Serial(serial), generation))
+        number = ContactId(contact)
+        return self._say(lambda: self.backend.return_activation(number, Serial(serial), generation, self.now))
 
     def set_access(self, serial: str) -> None:
         """The holder sets the access data that are owed. Raises RefusalError."""
-        for key in self.backend.set_access(Serial(serial), self.now):
-            self._running[key.case].offer(Serial(serial))
+        self.backend.set_access(Serial(serial), self.now)
+        self._deliver()
 
     def found(self, report: str, serial: str, reporter: Reporter) -> None:
         """Somebody has a lost container in hand. Raises RefusalError."""
-        self._say(lambda: self._turned_up(report, Serial(serial), reporter, Cause.FOUND))
+        self._turn_up(FoundStatement(report=report, serial=serial, reporter=reporter, occurred=self.now))
 
     def returned(self, report: str, serial: str, reporter: Reporter) -> None:
         """The vendor has a container back. Raises RefusalError."""
-        self._say(lambda: self._turned_up(report, Serial(serial), reporter, Cause.RETURNED))
+        if reporter.role is not Role.BACK_OFFICE:
+            raise RefusalError(Code.INVALID_DATA, "only a back-office system can say that a container is back")
+        self._turn_up(ReturnStatement(report=report, serial=serial, reporter=reporter, occurred=self.now))
 
     def evidence(self, statement: str, report: str, serial: str, reporter: Reporter, evidence: tuple[str, ...]) -> None:
         """Evidence for a loss. Raises RefusalError."""
-        self._say(lambda: self._evidence(statement, report, Serial(serial), reporter, evidence))
+        stated = EvidenceStatement(
+            statement=statement, report=report, serial=serial, reporter=reporter, evidence=evidence, occurred=self.now
+        )
+        self._say(lambda: self.backend.give_evidence(stated, DOOR, self.now))
 
     # Time and faults.
 
@@ -163,8 +178,9 @@ class World:
             if self._running[name].state is before:
                 break
         self.now = until
-        for case in self._running.values():
+        for case in list(self._running.values()):
             case.go_on()
+        self._deliver()
 
     def crash(self, case: CaseId) -> None:
         """The worker forgets a case, learns it again from the log, and does its last deed once more."""
@@ -177,6 +193,7 @@ class World:
         if running.again is not None:
             running.again()
         running.go_on()
+        self._deliver()
 
     def order_late(self, case: CaseId, which: int) -> tuple[object, object]:
         """An order of a case that it had an answer to comes once more, however long ago it was; that answer, and the
@@ -186,12 +203,13 @@ class World:
         return answer, order()
 
     def redeliver(self, count: int) -> None:
-        """The last statements arrive again."""
+        """The last statements arrive again, and so do the last messages of every case."""
         for said in self._said[-count:]:
             try:
                 said()
             except RefusalError:
                 continue
+        self._deliver(again=count)
 
     def break_deed(self, name: str, times: int | None) -> None:
         """Have a deed fail so often in passing, or for good: None."""
@@ -200,81 +218,60 @@ class World:
     def mend(self) -> None:
         """Have every deed work again."""
         self._broken.clear()
-        for case in self._running.values():
+        for case in list(self._running.values()):
             case.go_on()
+        self._deliver()
 
     # Within.
 
     def _say(self, said: Callable[[], Answer]) -> Answer:
         answer = said()
         self._said = [*self._said, said][-SAID_KEPT:]
+        self._deliver()
         return answer
 
-    def _register(self, stated: ContainerStatement) -> None:
-        for key in self.backend.register(stated, self.now):
-            self._running[key.case].offer(stated.serial)
+    def _deliver(self, again: int = 0) -> None:
+        """Bring the cases the messages that they were not brought yet, and the last ones again."""
+        moved = True
+        while moved:
+            moved = False
+            for name, case in list(self.backend.cases.items()):
+                first = max(0, self._delivered[name] - again)
+                messages = [
+                    Message(number=number, content=content)
+                    for number, (content, _) in enumerate(case.messages, 1)
+                    if number > first
+                ]
+                moved = moved or len(case.messages) > self._delivered[name]
+                self._delivered[name] = len(case.messages)
+                for message in messages:
+                    self._bring(case.key, message)
+            again = 0
 
-    def _report(self, stated: LossStatement) -> CaseId:
-        claim = self.backend.claim(stated, self.now)
-        name = claim.key.case
-        if not claim.closed:
-            report = stated.reported("in memory", claim.received)
+    def _bring(self, key: CaseKey, message: Message) -> None:
+        if message.number > 1:
+            self._running[key.case].receive(message)
+        elif key.case not in self._running:
+            assert isinstance(message.content, Joined)
             ground = Ground(lambda: self.now, self._append, self._deed, self.backend, self.policy)
-            self._running.setdefault(name, RunningCase(claim.key, ground)).bring(Report(report=report))
-        for key in claim.tells:
-            self._running[key.case].bring(LoseReplacement(to=name))
-        return name
+            self._running[key.case] = RunningCase(key, ground, message.content)
+            self._running[key.case].go_on()
 
     def _decide(self, case: CaseId, order: DecisionOrder) -> None:
+        accepted = self.backend.accept_decision(case, order, DOOR, self.now)
+        if accepted.refused:
+            raise RefusalError(accepted.refused, f"{order.by} may not {order.action}")
+        self._deliver()
         running = self._running[case]
-        running.bring(order)
-        for _ in range(TRIES):  # who decides waits while a deed that failed in passing is tried again
-            if order in running.mail:
+        for _ in range(TRIES):  # who decides waits while an activity that failed in passing is tried again
+            if running.pending.taken < (accepted.number or 0):
                 running.go_on()
         denial = running.state.denial_of(order.decision) if running.state else None
         if denial:
             raise RefusalError(Code(denial), f"{order.by} may not {order.action}")
 
-    def _contact(self, stated: ContactStatement) -> ContactAnswer:
-        answer = self.backend.contact(stated, self.now)
-        for key, ordinal in zip(answer.cases, answer.ordinals, strict=True):
-            self._sight(key, f"contact/{stated.contact}", Cause.SIGHTING, stated.occurred, ordinal)
-        for key in answer.awaiting:
-            self._running[key.case].offer(stated.serial)
-        for key in answer.settled:
-            self._running[key.case].bring(Settled())
-        return answer
-
-    def _return(self, contact: str, serial: Serial, generation: int) -> ReceiptAnswer:
-        answer = self.backend.return_activation(contact, serial, generation, self.now)  # type: ignore[arg-type]
-        for key in answer.settled:
-            self._running[key.case].bring(Settled())
-        return answer
-
-    def _turned_up(self, report: str, serial: Serial, reporter: Reporter, cause: Cause) -> None:
-        if cause is Cause.RETURNED and reporter.role is not Role.BACK_OFFICE:
-            raise NotYetKnownError(Code.UNKNOWN_CONTAINER, f"no container {serial} is known here")
-        cases = self.backend.open_cases(serial, reporter)
-        if not cases:
-            raise NotYetKnownError(Code.NO_CASE, f"no case looks for container {serial}")
-        for key in cases:
-            self._sight(key, f"{cause}/{report}", cause, self.now, None)
-
-    def _evidence(
-        self, statement: str, report: str, serial: Serial, reporter: Reporter, names: tuple[str, ...]
-    ) -> None:
-        self.backend.rightful(serial, reporter)
-        known = self.backend.reports.get(report)
-        if known is None or self.backend.cases[known[1]].key.serial != serial:
-            raise NotYetKnownError(Code.NO_CASE, f"no report {report} is known of container {serial}")
-        brought = Evidence.model_validate(
-            {"statement": f"evidence/{statement}", "by": reporter.name, "evidence": names}
-        )
-        self._running[known[1]].bring(brought)
-
-    def _sight(self, key: CaseKey, statement: str, cause: Cause, occurred: datetime, ordinal: int | None) -> None:
-        sighting = Sighting(statement=statement, cause=cause, occurred=occurred, ordinal=ordinal)
-        self._running[key.case].bring(sighting)
+    def _turn_up(self, stated: FoundStatement | ReturnStatement) -> None:
+        self._say(lambda: self.backend.turn_up(stated, DOOR, self.now))
 
     def _deed(self, name: str) -> None:
         if name not in self._broken:

@@ -52,6 +52,13 @@ def expected(log: Iterable[LogRecord]) -> Tables:
             for e, d in _of(events, "case.decided")
             for licence in d["facts"]["licences"]
         },
+        "addressed": (
+            (
+                *(e["vendor"], d["serial"], e["sequence"], d["case"], d["statement"], d["by"], d["role"], d["door"]),
+                *(_at(d["received"]), d["code"]),
+            )
+            for e, d in _of(events, "case.addressed")
+        ),
         "cases": (_case(*key, facts) for key, facts in cases.items()),
         "history": (
             (*key, e["sequence"], e["type"], _at(e["time"]), e["hash"], e["data"])

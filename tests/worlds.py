@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from events.backend_facts import (
+    CaseAddressed,
     ContactRefused,
     ContainerContacted,
     ContainerRegistered,
@@ -142,6 +143,16 @@ class World:
                     lost,
                     HolderFlagged(holder=life.holder, serial=lost, case=case, verdict=Verdict.CLONE),
                     MeasureUnconfirmable.model_validate(life.measure(Measure.BLACKLISTING)),
+                    CaseAddressed(
+                        case=case,
+                        serial=lost,
+                        statement="decision/D-3",
+                        by="ann",
+                        role=None,
+                        door="command line",
+                        received=self.at,
+                        code="nothing_to_decide",
+                    ),
                 ),
             ),
         )

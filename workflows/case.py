@@ -56,7 +56,11 @@ from events.terms import (
 )
 from workflows.policy import loss_of
 
-SEEN_LIMIT = 50
+DECISIONS_KEPT = 100
+"""Of so many decisions a case can say what became of them; the history has them all."""
+
+EVIDENCE_KEPT = 500
+"""So much evidence, by name, counts for a case."""
 
 
 class UnexpectedFactError(Exception):
@@ -165,7 +169,7 @@ class CaseState(Value):
     first_approval: PersonId | None = None
     decided_by: PersonId | None = None
     decisions: tuple[tuple[DecisionId, str | None], ...] = ()
-    """Every decision that was brought, by id: None where it was taken, else the code of its denial."""
+    """The last decisions that were brought, by id: None where it was taken, else the code of its denial."""
     condition: str | None = None
     condition_days: int | None = None
     """What the approval still depends on, and how long the stop-gap until then is."""
@@ -184,11 +188,6 @@ class CaseState(Value):
     withdrawn: bool = False
     verdict: Verdict | None = None
     sightings: int = 0
-    seen_to: int = 0
-    seen_beyond: tuple[int, ...] = ()
-    """The refused contacts that were taken: all to this number, and these beyond it."""
-    seen: tuple[str, ...] = ()
-    """The last other statements that were brought, to tell a repeated one."""
     outcome: Outcome | None = None
 
     @property
@@ -214,12 +213,6 @@ class CaseState(Value):
     def denial_of(self, decision: DecisionId) -> str | None:
         """The code that a decision was denied with, if it was brought and denied."""
         return dict(self.decisions).get(decision)
-
-    def knows_sighting(self, statement: str, ordinal: int | None) -> bool:
-        """Whether it was brought before."""
-        if ordinal is None:
-            return statement in self.seen
-        return ordinal <= self.seen_to or ordinal in self.seen_beyond
 
 
 def fold(state: CaseState | None, fact: CaseFact) -> CaseState:
@@ -280,7 +273,7 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
             return {**_taken(state, fact), **condition, "remind": None, "due": None}
         case TurnedUp():
             back = {"returned": fact.statement} if fact.cause is Cause.RETURNED else {}
-            return {**_sighting(state, fact), **back, "sightings": state.sightings + 1}
+            return {**back, "sightings": state.sightings + 1}
         case ApprovalReminded():
             return {"remind": None}
         case ApprovalOverdue():
@@ -288,8 +281,7 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
         case EvidenceAsked():
             return {**_taken(state, fact), "asked": tuple(dict.fromkeys((*state.asked, *fact.evidence)))}
         case EvidenceGiven():
-            given = {"evidence": tuple(dict.fromkeys((*state.evidence, *fact.evidence)))}
-            return {**given, "seen": _seen(state, fact.statement)}
+            return {"evidence": tuple(dict.fromkeys((*state.evidence, *fact.evidence)))[:EVIDENCE_KEPT]}
         case ApprovalGiven():
             return {**_taken(state, fact), "first_approval": fact.by}
         case ConditionMet():
@@ -301,7 +293,7 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
         case CaseRuled():
             return {**(_taken(state, fact) if fact.decision else {}), "verdict": fact.verdict}
         case DecisionDenied():
-            return {"decisions": (*state.decisions, (fact.decision, fact.code))}
+            return {"decisions": _decisions(state, fact.decision, fact.code)}
         case CaseStuck():
             return {"stuck": (state.status, fact.code, fact.cause)}
         case WaitingBegun():
@@ -309,7 +301,7 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
         case TargetAwaited():
             return {"lapses": fact.until}
         case CaseReturned():
-            return {"seen": _seen(state, fact.statement), "returned": fact.statement}
+            return {"returned": fact.statement}
         case ReplacementLost():
             return {"replacement_lost": fact.case}
         case ReplacementWithdrawn():
@@ -328,17 +320,9 @@ def _facts(state: CaseState, decided: CaseDecided) -> BackendFacts:
 
 
 def _taken(state: CaseState, fact: DecisionFact | CaseRuled) -> dict[str, object]:
-    return {"decisions": (*state.decisions, (fact.decision, None)), "decided_by": fact.by}
+    assert fact.decision is not None
+    return {"decisions": _decisions(state, fact.decision, None), "decided_by": fact.by}
 
 
-def _seen(state: CaseState, statement: str) -> tuple[str, ...]:
-    return (*state.seen, statement)[-SEEN_LIMIT:]
-
-
-def _sighting(state: CaseState, fact: TurnedUp) -> dict[str, object]:
-    if fact.ordinal is None:
-        return {"seen": _seen(state, fact.statement)}
-    to, beyond = state.seen_to, {*state.seen_beyond, fact.ordinal}
-    while to + 1 in beyond:
-        to += 1
-    return {"seen_to": to, "seen_beyond": tuple(sorted(one for one in beyond if one > to))}
+def _decisions(state: CaseState, decision: DecisionId, denial: str | None) -> tuple[tuple[DecisionId, str | None], ...]:
+    return (*state.decisions, (decision, denial))[-DECISIONS_KEPT:]

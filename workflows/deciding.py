@@ -89,8 +89,7 @@ BEFORE_REPLACING = (*UNDECIDED, Status.WAITING)
 def decide(state: CaseState | None, command: Command) -> list[CaseFact]:
     """The facts that a command makes of a case; none where it changes nothing."""
     if isinstance(command, Report):
-        known = state is not None and command.report.report in state.reports
-        return [] if known or (state and state.status is Status.CLOSED) else [command.report]
+        return [] if state and state.status is Status.CLOSED else [command.report]
     assert state is not None, "a case begins with a report"
     match command:
         case Assessed():
@@ -195,7 +194,7 @@ def _again(state: CaseState, facts: BackendFacts, at: Instant, policy: Policy, b
 
 def _brought(state: CaseState, command: Bring) -> list[CaseFact]:
     given = command.evidence
-    if state.status is Status.CLOSED or given.statement in state.seen:
+    if state.status is Status.CLOSED:
         return []
     told = EvidenceGiven(statement=given.statement, by=given.by, evidence=given.evidence)
     if state.status not in UNDECIDED or state.facts is None:
@@ -205,10 +204,10 @@ def _brought(state: CaseState, command: Bring) -> list[CaseFact]:
 
 def _sighted(state: CaseState, command: Sighted) -> list[CaseFact]:
     sighting = command.sighting
-    if state.status is Status.CLOSED or state.knows_sighting(sighting.statement, sighting.ordinal):
+    if state.status is Status.CLOSED:
         return []
     told = {"statement": sighting.statement, "occurred": sighting.occurred}
-    seen = {**told, "cause": sighting.cause, "ordinal": sighting.ordinal}
+    seen = {**told, "cause": sighting.cause}
     found = sighting.cause is Cause.FOUND
     match state.status:
         case Status.AWAITING_APPROVAL | Status.ESCALATED | Status.WAITING if found:
@@ -292,8 +291,6 @@ def _settled(state: CaseState) -> list[CaseFact]:
 
 def _decided(state: CaseState, command: Decide) -> list[CaseFact]:
     order = command.order
-    if any(order.decision == known for known, _ in state.decisions):
-        return []
     if denial := _denial(state, command):
         return [DecisionDenied(decision=order.decision, action=order.action, by=order.by, code=denial)]
     named = {"decision": order.decision, "by": order.by, "why": order.why}

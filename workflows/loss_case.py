@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, Final, TypeVar, cast
 
 from temporalio import workflow
@@ -15,16 +15,23 @@ with workflow.unsafe.imports_passed_through():
     from events.case_facts import BackendFacts, CaseFact, LicenceInScope, LossReported, ScopeKnown
     from events.cases import (
         WORKFLOW,
-        Acknowledged,
+        AcceptedDecision,
         DecisionOrder,
+        DecisionQuestion,
         DecisionTaken,
         Evidence,
+        Joined,
+        Message,
+        Offer,
+        ReplacementGone,
+        Settled,
         Sighting,
     )
     from events.deeds import AppendOrder, Deeds
+    from events.errors import Code
     from events.licensing import Assessment, CaseKey, Issued, ScopeOrder
     from events.sizes import SCOPE_PAGE
-    from events.terms import CaseId, Outcome, Serial, Status, Value
+    from events.terms import Outcome, Status, Value
     from workflows.case import CaseState, fold_all
     from workflows.commands import (
         Assessed,
@@ -40,11 +47,12 @@ with workflow.unsafe.imports_passed_through():
         Reinstated,
         Replaced,
         Report,
-        Settled,
         Sighted,
         Withdrawn,
     )
+    from workflows.commands import Settled as MeasuresSettled
     from workflows.deciding import decide
+    from workflows.pending import Pending
     from workflows.policy import Policy
     from workflows.steps import Block, End, Issue, Reinstate, Rest, Step, Withdraw, keep_order, next_step, reserve_order
 
@@ -75,50 +83,47 @@ Order = TypeVar("Order")
 Answer = TypeVar("Answer")
 
 
-class Carried(Value):
-    """What a case knows when it goes on in a new history. Of its `licences` the state holds the first ones: the backend
-    knows the others."""
+CONTINUED = "continued"
+"""The type of the failure of an update that must be asked of the case's next history."""
+
+
+class Snapshot(Value):
+    """What a case knows when it goes on in a new history: `pending` are the messages after number `taken`. Of its
+    `licences` the state holds the first ones: the backend knows the others."""
 
     state: CaseState
     licences: int = 0
     hash: str
     policy: Policy
-    offers: tuple[Serial, ...]
-    mail: tuple[Evidence | LoseReplacement | Sighting | Settled, ...]
-
-
-@dataclass
-class Letter:
-    """What arrived, and whether it was taken. Somebody waits for what becomes of a report or a decision."""
-
-    content: Report | DecisionOrder | Sighting | Evidence | Settled | LoseReplacement
-    taken: bool = False
+    taken: int
+    pending: tuple[Message, ...]
 
 
 @workflow.defn(name=WORKFLOW)
 class LossCase:
-    """One loss. `run` alone takes commands, one at a time: decide, append, fold. Handlers only put them in the mail.
+    """One loss. `run` alone takes commands, one at a time: decide, append, fold. Handlers only keep what arrives.
 
     What is done next follows from the state alone (`workflows.steps`). A worker that dies in a workflow task does its
-    local activities again, and whatever has arrived meanwhile then comes first. So mail is opened only where the case
-    rests, and a local append depends on nothing but what is in history or what the backend keeps and answers again.
+    local activities again, and whatever has arrived meanwhile then comes first. So messages are taken only where the
+    case rests, and a local append depends on nothing but what is in history or what the backend keeps and answers.
     """
 
     @workflow.init
-    def __init__(self, key: CaseKey, begun: LossReported | Carried) -> None:
-        carried = begun if isinstance(begun, Carried) else None
+    def __init__(self, key: CaseKey, begun: LossReported | Snapshot) -> None:
+        snapshot = begun if isinstance(begun, Snapshot) else None
         self._key = key
-        self._state: CaseState | None = carried.state if carried else None
+        self._state: CaseState | None = snapshot.state if snapshot else None
         self._said = self._state
-        self._hash = carried.hash if carried else ""
-        self._policy: Policy | None = carried.policy if carried else None
+        self._hash = snapshot.hash if snapshot else ""
+        self._policy: Policy | None = snapshot.policy if snapshot else None
         self._unsaid: Unsaid = []
-        self._offers: list[Serial] = list(carried.offers) if carried else []
-        self._mail = [Letter(content) for content in carried.mail] if carried else []
+        self._pending = Pending(snapshot.taken, snapshot.pending) if snapshot else Pending(1)
+        self._folded_at: datetime | None = None
+        self._leaving = False
 
     @workflow.run
-    async def run(self, key: CaseKey, begun: LossReported | Carried) -> Outcome:
-        """A case begins with a report, or goes on with what an earlier history carried over."""
+    async def run(self, key: CaseKey, begun: LossReported | Snapshot) -> Outcome:
+        """A case begins with a report, its first message, or goes on from the snapshot of an earlier history."""
         if isinstance(begun, LossReported):
             await self._open(begun)
         else:
@@ -126,54 +131,45 @@ class LossCase:
         while not isinstance(step := self._next(), End):
             await self._do_step(step)
         await self._do_surely(Deeds.close, step.order)
-        await self._open_mail(step)
+        self._leaving = True
         await workflow.wait_condition(workflow.all_handlers_finished)
         assert self.state.outcome is not None
         return self.state.outcome
 
+    @workflow.signal
+    def receive(self, messages: list[Message]) -> None:
+        """This was said to the case."""
+        for message in messages:
+            self._pending.add(message)
+
     @workflow.update
-    async def report(self, report: LossReported) -> Acknowledged:
-        """A report joins the case; the one that opened it changes nothing."""
-        await self._brought(Report(report=report))
-        return Acknowledged(case=self._key.case, report=report.report)
-
-    @workflow.update
-    async def decide(self, order: DecisionOrder) -> DecisionTaken:
-        """A supervisor decides. Denied, the attempt is in the history all the same, and the caller is told why."""
-        await self._brought(order)
-        if denial := self.state.denial_of(order.decision):
-            raise ApplicationError(f"{order.by} may not {order.action} here: {denial}", type=denial, non_retryable=True)
-        return DecisionTaken(case=self._key.case, decision=order.decision, status=self.state.status)
-
-    @workflow.signal
-    def sight(self, sighting: Sighting) -> None:
-        """The lost container turned up."""
-        self._mail.append(Letter(sighting))
-
-    @workflow.signal
-    def give_evidence(self, evidence: Evidence) -> None:
-        """Evidence for the loss."""
-        self._mail.append(Letter(evidence))
-
-    @workflow.signal
-    def offer(self, serial: Serial) -> None:
-        """A container was registered that may take the replacement."""
-        self._offers.append(serial)
-
-    @workflow.signal
-    def settle(self) -> None:
-        """The last measure was confirmed: of the original, or of the replacement that is being withdrawn."""
-        self._mail.append(Letter(Settled()))
-
-    @workflow.signal
-    def lose_replacement(self, to: CaseId) -> None:
-        """The replacement was reported lost in another case."""
-        self._mail.append(Letter(LoseReplacement(to=to)))
+    async def answer(self, accepted: AcceptedDecision, decision: DecisionOrder) -> DecisionTaken:
+        """What became of a decision that was accepted as a message. Denied, the attempt is in the history all the same,
+        and the caller is told why."""
+        number = accepted.number or 0
+        await workflow.wait_condition(lambda: self._pending.taken >= number or self._leaving)
+        if self._pending.taken < number:
+            over = self.state.status is Status.CLOSED
+            raise ApplicationError(
+                "the case is over" if over else "the case goes on in a new history: ask again",
+                type=Code.NOTHING_TO_DECIDE if over else CONTINUED,
+                non_retryable=True,
+            )
+        if denial := self.state.denial_of(decision.decision):
+            by, action = decision.by, decision.action
+            raise ApplicationError(f"{by} may not {action} here: {denial}", type=denial, non_retryable=True)
+        status = self.state.status
+        return DecisionTaken(case=self._key.case, decision=decision.decision, status=status, on=accepted.on)
 
     @workflow.query
     def state_of_case(self) -> CaseState | None:
         """The state as far as it is in the log; of the licences of a large container the first ones."""
         return self._said and _first_page(self._said)
+
+    @workflow.query
+    def messages_taken(self) -> int:
+        """The number of the last message that the case took."""
+        return self._pending.taken
 
     @property
     def state(self) -> CaseState:
@@ -196,12 +192,7 @@ class LossCase:
         self._state = self._said = self.state.model_copy(update={"facts": facts})
 
     def _next(self) -> Step:
-        return next_step(self.state, self._key, self.policy)
-
-    async def _brought(self, content: Report | DecisionOrder) -> None:
-        letter = Letter(content)
-        self._mail.append(letter)
-        await workflow.wait_condition(lambda: letter.taken)
+        return next_step(self.state, self._key, self.policy, self._pending.taken, self._folded_at)
 
     async def _open(self, report: LossReported) -> None:
         opening = decide(None, Report(report=report))
@@ -255,81 +246,87 @@ class LossCase:
                     await self._take(Reinstated(serial=reinstated.target))
 
     async def _rest(self, step: Step, alarm: datetime | None) -> None:
-        """Wait until something arrives or the alarm rings, and take it."""
-
-        def offered() -> bool:
-            return bool(self._offers) and self.state.status is Status.AWAITING_TARGET
-
+        """Wait until a message is there or the alarm rings, and take it."""
         await self._say(quickly=True)
         timeout = None if alarm is None else max(timedelta(0), alarm - workflow.now())
         with contextlib.suppress(asyncio.TimeoutError):
-            await workflow.wait_condition(lambda: bool(self._mail) or offered(), timeout=timeout)
-        await self._open_mail(step)
-        self._turn_the_page()
-        if offered():
-            await self._take(Offered(serial=self._offers.pop(0)))
-        elif alarm is not None and workflow.now() >= alarm and self._next() == step:
+            await workflow.wait_condition(lambda: self._pending.first() is not None, timeout=timeout)
+        await self._take_messages(step)
+        await self._continue_as_new_if_long()
+        if alarm is not None and workflow.now() >= alarm and self._next() == step:
             await self._take(Elapsed(at=workflow.now(), policy=self.policy))
 
-    def _turn_the_page(self) -> None:
-        """Go on in a new history once this one is long, and nobody waits for an answer."""
-        if workflow.info().get_current_history_length() <= HISTORY_LIMIT:
+    async def _continue_as_new_if_long(self) -> None:
+        """Go on in a new history once this one is long; whoever waits for an answer asks that one."""
+        info = workflow.info()
+        if info.get_current_history_length() <= HISTORY_LIMIT and not info.is_continue_as_new_suggested():
             return
-        mail = [letter.content for letter in self._mail]
-        waited_for = any(isinstance(content, (Report, DecisionOrder)) for content in mail)
-        if waited_for or not workflow.all_handlers_finished():
-            return
-        carried = Carried(
+        self._leaving = True
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        snapshot = Snapshot(
             state=_first_page(self.state),
             licences=len(self.state.licences),
             hash=self._hash,
             policy=self.policy,
-            offers=tuple(self._offers),
-            mail=tuple(mail),
+            taken=self._pending.taken,
+            pending=self._pending.all(),
         )
-        workflow.continue_as_new(args=[self._key, carried])
+        workflow.continue_as_new(args=[self._key, snapshot])
 
-    async def _open_mail(self, step: Step) -> None:
-        """Take letters until there are none, or until there is something else to do: what comes then may be done again
-        after a crash, and must not find letters between that the first time did not."""
-        while self._mail and type(self._next()) is type(step):
-            self._turn_the_page()
-            content = self._mail[0].content
-            if isinstance(content, Sighting):
+    async def _take_messages(self, step: Step) -> None:
+        """Take messages until there are none, or until there is something else to do: after a crash this part runs
+        again, and must see the same messages."""
+        while (message := self._pending.first()) and type(self._next()) is type(step):
+            await self._continue_as_new_if_long()
+            if isinstance(message.content, Sighting):
                 await self._take_sightings(step)
-                continue
-            letter = self._mail.pop(0)
-            await self._take(await self._command(content))
-            letter.taken = True
+            elif command := await self._command(message):
+                await self._take(command)
+                self._pending.take()
+            else:
+                self._pending.discard()
 
     async def _take_sightings(self, step: Step) -> None:
-        """Take as many sightings as have arrived, and append what comes of them together."""
-        state, facts = self.state, list[CaseFact]()
-        for _ in range(SIGHTINGS_AT_ONCE):
-            content = self._mail[0].content if self._mail else None
-            if not isinstance(content, Sighting) or type(next_step(state, self._key, self.policy)) is not type(step):
+        """Take as many sightings as have arrived one after the other, and append their facts together."""
+        state, facts, count = self.state, list[CaseFact](), 0
+        for message in islice(self._pending.in_order(), SIGHTINGS_AT_ONCE):
+            rests = type(next_step(state, self._key, self.policy)) is type(step)
+            if not isinstance(message.content, Sighting) or not rests:
                 break
-            self._mail.pop(0)
-            made = decide(state, Sighted(sighting=content, at=workflow.now(), policy=self.policy))
+            made = decide(state, Sighted(sighting=message.content, at=workflow.now(), policy=self.policy))
             state = cast(CaseState, fold_all(made, state))
             facts += made
+            count += 1
         await self._append(facts)
+        self._pending.take(count)
 
-    async def _command(self, content: Report | DecisionOrder | Evidence | Settled | LoseReplacement) -> Command:
-        match content:
+    async def _command(self, message: Message) -> Command | None:
+        """What a message asks of the case; None where it is nothing that a door has accepted."""
+        match message.content:
             case DecisionOrder():
-                supervisors = await self._do_surely(Deeds.supervisors, self._key)
-                return Decide(order=content, supervisors=supervisors.names, policy=self.policy)
-            case Evidence():
+                question = DecisionQuestion(key=self._key, number=message.number)
+                confirmed = await self._do_surely(Deeds.confirm_decision, question)
+                if confirmed.order is None:
+                    workflow.logger.error("no door has accepted decision %s", message.number)
+                    return None
+                return Decide(order=confirmed.order, supervisors=confirmed.supervisors, policy=self.policy)
+            case Evidence() as evidence:
                 facts = self.state.facts
-                reserve = reserve_order(self.state, self._key, self.policy, facts, content.evidence) if facts else None
+                reserve = reserve_order(self.state, self._key, self.policy, facts, evidence.evidence) if facts else None
                 reservation = await self._do_surely(Deeds.reserve, reserve) if reserve else None
-                return Bring(evidence=content, at=workflow.now(), policy=self.policy, reservation=reservation)
-            case LoseReplacement() if self.state.status is Status.REINSTATING:
-                await self._do_surely(Deeds.keep, keep_order(self.state, self._key))
-                return content
-            case _:
-                return content
+                return Bring(evidence=evidence, at=workflow.now(), policy=self.policy, reservation=reservation)
+            case ReplacementGone(to=to):
+                if self.state.status is Status.REINSTATING:
+                    await self._do_surely(Deeds.keep, keep_order(self.state, self._key))
+                return LoseReplacement(to=to)
+            case Joined(report=report):
+                return Report(report=report)
+            case Offer(serial=serial):
+                return Offered(serial=serial)
+            case Settled():
+                return MeasuresSettled()
+            case Sighting() as sighting:
+                return Sighted(sighting=sighting, at=workflow.now(), policy=self.policy)
 
     async def _take(self, command: Command) -> None:
         """Decide, fold, append; the append's input is in history before it runs."""
@@ -347,6 +344,7 @@ class LossCase:
 
     def _fold(self, facts: list[CaseFact], at: datetime) -> None:
         self._state = fold_all(facts, self._state)
+        self._folded_at = at
         self._unsaid += [(fact, at) for fact in facts]
 
     async def _say(self, *, quickly: bool) -> None:

@@ -63,8 +63,9 @@ class End:
 Step = Rest | Block | Issue | Withdraw | Reinstate | End
 
 
-def next_step(state: CaseState, key: CaseKey, policy: Policy) -> Step:
-    """What is to be done now that policy has decided on the report."""
+def next_step(state: CaseState, key: CaseKey, policy: Policy, taken: int = 1, at: datetime | None = None) -> Step:
+    """What is to be done now that policy has decided on the report; `taken` is the number of the last message that the
+    case took, `at` the time of its last fact."""
     match state.status:
         case Status.AWAITING_APPROVAL:
             return Rest(min((at for at in (state.remind, state.due) if at is not None), default=None))
@@ -85,7 +86,7 @@ def next_step(state: CaseState, key: CaseKey, policy: Policy) -> Step:
         case Status.ESCALATED | Status.RESURFACED | Status.STUCK:
             return Rest()
         case Status.CLOSED:
-            return End(close_order(state, key))
+            return End(close_order(state, key, taken, at))
         case Status.REPORTED:
             raise AssertionError("a case that was reported is assessed first")
         case _:
@@ -135,7 +136,7 @@ def issue_order(state: CaseState, key: CaseKey, policy: Policy) -> IssueOrder:
     )
 
 
-def close_order(state: CaseState, key: CaseKey) -> CloseOrder:
+def close_order(state: CaseState, key: CaseKey, taken: int, at: datetime | None) -> CloseOrder:
     """What the backend must know of a case that is over."""
     return CloseOrder(
         key=key,
@@ -143,6 +144,8 @@ def close_order(state: CaseState, key: CaseKey) -> CloseOrder:
         lift=state.outcome in LIFTING,
         flag=state.verdict if state.verdict in HOLDER_BLAMED else None,
         number=state.material,
+        taken=taken,
+        decided=at,
     )
 
 

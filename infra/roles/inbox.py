@@ -5,8 +5,7 @@ from events.terms import VendorId
 from events.topics import vendor_specs
 from infra.roles import Ready
 from infra.settings import Settings
-from infra.wiring import make_topics, open_backend, open_parking, open_temporal
-from portal.cases import TemporalCases
+from infra.wiring import make_topics, open_backend, open_parking
 from portal.commands import Doors
 from portal.dead_letters import DeadLetters
 from portal.inbox import Inbox
@@ -18,8 +17,6 @@ async def run(settings: Settings, ready: Ready) -> None:
     async def make_again(vendor: VendorId) -> None:
         await make_topics(settings, vendor_specs(vendor))
 
-    client = await open_temporal(settings)
     async with open_backend(settings, patient=False) as backend, open_parking(settings) as parking:
-        doors = Doors(backend, TemporalCases(client, settings.task_queue))
         letters = DeadLetters(settings.bootstrap, make_again, PostgresRegister(settings.dsn))
-        await Inbox(settings.bootstrap, doors, parking, letters, settings.hold_seconds).run(ready)
+        await Inbox(settings.bootstrap, Doors(backend), parking, letters, settings.hold_seconds).run(ready)

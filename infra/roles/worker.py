@@ -1,4 +1,5 @@
-"""The worker: runs the loss cases and their deeds, relays the backend's outbox, and keeps PostgreSQL's statistics."""
+"""The worker: runs the loss cases and their activities, brings them their messages, relays the outbox, and keeps
+PostgreSQL's statistics."""
 
 import asyncio
 from datetime import timedelta
@@ -8,17 +9,20 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.deeds import Deeds
+from activities.delivery import Delivery
 from activities.relay import Relay
 from events.log import LogReader, LogWriter
 from infra.roles import Ready
 from infra.settings import Settings
 from infra.statistics import keep_statistics
-from infra.wiring import open_backend, open_temporal, schedule_lease_sweep
+from infra.wiring import open_backend, open_pool, open_temporal, schedule_lease_sweep
+from workflows.client import CaseClient
 from workflows.lease_sweep import LeaseSweep
 from workflows.loss_case import LossCase
 
 PASSED_THROUGH = ("events", "workflows", "pydantic", "pydantic_core", "orjson", "dateutil", "aiokafka")
 SHUTDOWN = timedelta(seconds=5)
+DELIVERY_CONNECTIONS = 4
 
 
 async def run(settings: Settings, ready: Ready) -> None:
@@ -27,8 +31,9 @@ async def run(settings: Settings, ready: Ready) -> None:
     await schedule_lease_sweep(client, settings)
     async with open_backend(settings) as backend, LogWriter(settings.bootstrap, settings.log_partitions) as writer:
         cases = case_worker(client, settings.task_queue, Deeds(backend, writer))
-        async with cases, asyncio.TaskGroup() as tasks:
+        async with cases, open_pool(settings, DELIVERY_CONNECTIONS) as pool, asyncio.TaskGroup() as tasks:
             tasks.create_task(Relay(settings.dsn, writer, LogReader(settings.bootstrap)).run())
+            tasks.create_task(Delivery(pool, CaseClient(client, settings.task_queue)).run())
             tasks.create_task(keep_statistics(settings.dsn))
             ready()
 
@@ -42,7 +47,7 @@ def case_worker(client: Client, task_queue: str, deeds: Deeds) -> Worker:
         activities=[
             deeds.assess,
             deeds.reserve,
-            deeds.supervisors,
+            deeds.confirm_decision,
             deeds.block,
             deeds.issue,
             deeds.withdraw,

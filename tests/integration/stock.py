@@ -147,6 +147,16 @@ class Stock:
             )
             return [unseal(row[0]).fact for row in await cursor.fetchall()]
 
+    async def messages(self, key: CaseKey) -> list[tuple[str, int]]:
+        """What was said to a case: each message's type and number; none is delivered in these tests."""
+        async with await AsyncConnection.connect(self.settings.dsn) as connection:
+            cursor = await connection.execute(
+                "select content ->> 'type', number from backend.messages"
+                " where vendor = %s and case_id = %s order by number",
+                (key.vendor, key.case),
+            )
+            return [(name, number) for name, number in await cursor.fetchall()]
+
     async def serial_of(self, licence: str) -> tuple[Serial, int]:
         """Where a licence is, and its generation."""
         async with await AsyncConnection.connect(self.settings.dsn) as connection:

@@ -5,12 +5,15 @@ from datetime import timedelta
 import pytest
 
 from events.errors import Code, NotYetKnownError, RefusalError
+from events.inbox import FoundStatement
 from events.licensing import Issued
 from events.terms import Kind, Lease, Reason, Reporter, Role
 from tests.integration.stock import NOW, Stock
 from workflows.exposure import exposure
 
 pytestmark = pytest.mark.integration
+
+CRM = Reporter(role=Role.BACK_OFFICE, name="crm")
 
 
 async def test_a_report_of_licences_claims_these_and_another_of_others_is_another_case(stock: Stock) -> None:
@@ -45,7 +48,10 @@ async def test_a_licence_that_is_not_in_the_container_is_unknown_and_claims_noth
         await stock.claim(stock.loss("D-1", "L-1", "L-2"))
 
     assert refusal.value.code is Code.UNKNOWN_LICENCE
-    assert await stock.backend.open_cases(stock.vendor, "D-1", Reporter(role=Role.BACK_OFFICE, name="crm")) == []
+    found = FoundStatement(report="F-1", serial="D-1", reporter=CRM, occurred=NOW)
+    with pytest.raises(NotYetKnownError) as nobody:
+        await stock.backend.turn_up(stock.vendor, found, "a test", NOW)
+    assert nobody.value.code is Code.NO_CASE
 
 
 async def test_the_loss_of_a_container_that_never_held_a_licence_claims_nothing_and_uses_no_number_up(

@@ -54,6 +54,6 @@ def test_what_stood_in_the_first_version_stands_in_todays(settings: Settings) ->
     assert one("select expires, lease_next from backend.licences where licence = 'L-2'") == (None, None)
     assert one("select subject, effective, state from backend.measures") == ("container/D-1/1", NOW, "ordered")
     assert one("select subject, generation from backend.claims") == ("licence/L-1", 1)
-    assert one("select scope, generation, received, refused from backend.cases") == ("container", 1, NOW, 0)
+    assert one("select scope, generation, received, messages from backend.cases") == ("container", 1, NOW, 1)
     assert one("select answer ->> 'refused', answer #>> '{cases,0,case}' from backend.contacts") == ("true", "case-1")
     assert one('select "full", reinstated from backend.issues') == (False, False)

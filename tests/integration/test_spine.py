@@ -293,6 +293,8 @@ async def test_a_supervisor_approves_and_later_rules_on_a_container_that_reporte
     stale = lostfound.run("case", "approve", case, "--by", "ann", "--on", "1", "--vendor", "manual")
     approved = lostfound.ask("case", "approve", case, "--by", "ann", "--decision", "D-1", "--vendor", "manual")
     await lostfound.stand("manual", "watching")
+    again = lostfound.ask("case", "approve", case, "--by", "ann", "--decision", "D-1", "--vendor", "manual")
+    other = lostfound.run("case", "approve", case, "--by", "eve", "--decision", "D-1", "--vendor", "manual")
     office.state("container.contacted", "3-1", contact="C-1", serial="3-1", occurred=now())
     office.flush()
     await lostfound.stand("manual", "resurfaced")
@@ -302,7 +304,9 @@ async def test_a_supervisor_approves_and_later_rules_on_a_container_that_reporte
     assert denied.returncode == 1
     assert "[not_a_supervisor]" in denied.stderr
     assert "[stale]" in stale.stderr
-    assert (approved["decision"], approved["on"]) == ("D-1", 2)
+    assert (approved["decision"], approved["on"]) == ("D-1", 3)
+    assert (again["decision"], again["on"]) == ("D-1", 3)  # what it was made on, and not what is newest by now
+    assert "[decision_id_taken]" in other.stderr
     assert closed["outcome"] == "used_after_loss"
     history = lostfound.ask("case", "show", case, "--vendor", "manual")["history"]
     names = [fact["type"].removeprefix("lostfound.").removesuffix(".v1") for fact in history]

@@ -175,10 +175,9 @@ class Auditor:
     # What cases said.
 
     def _loss_reported(self, case: str, fact: Any) -> None:
-        must(
-            fact.report not in self.reports, f"report {fact.report} is in {case} and in {self.reports.get(fact.report)}"
-        )
-        self.reports[fact.report] = case
+        number = f"{fact.reporter.role} {fact.reporter.name} {fact.report}"
+        must(number not in self.reports, f"report {number} is in {case} and in {self.reports.get(number)}")
+        self.reports[number] = case
         self.received.setdefault(case, fact.received)
         self.reporters[case].add(fact.reporter.name)
         holder = self.holders[fact.serial]

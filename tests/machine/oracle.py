@@ -158,7 +158,7 @@ class Oracle:
         self.containers: dict[str, Container] = {}
         self.licences: dict[str, Licence] = {}
         self.cases: dict[str, Case] = {}
-        self.reports: dict[str, tuple[tuple[Any, ...], str]] = {}
+        self.reports: dict[tuple[tuple[str, str], str], tuple[tuple[Any, ...], str]] = {}
         self.reserved: dict[str, tuple[str, tuple[str, ...], datetime]] = {}
         """By case: the pot, what it counts for there, and when its report was received."""
         self.blamed: set[str] = set()
@@ -207,12 +207,12 @@ class Oracle:
         if container.kind != kind:
             codes.add("kind_mismatch")
         said = (serial, kind, reason, scope, tuple(sorted(set(names))))
-        if report in self.reports and self.reports[report][0] != said:
+        if (by, report) in self.reports and self.reports[by, report][0] != said:
             codes.add("report_id_taken")
         if codes:
             return "refused", codes
-        if report in self.reports:
-            return "joined", {self.reports[report][1]}
+        if (by, report) in self.reports:
+            return "joined", {self.reports[by, report][1]}
         scoped = self._scope(container, scope, names)
         here = {name for name, _ in scoped}
         gone = set(names) - here
@@ -226,6 +226,15 @@ class Oracle:
         if joined := overlapping or former:
             return "joined", joined
         return ("opened", set()) if scoped else ("refused", {"no_licence"})
+
+    def case_of(self, report: str, serial: str, by: tuple[str, str]) -> "Case":
+        """Whose case a report's number means: the speaker's own, or else the last one made of this container."""
+        named = [
+            (who == by, place, case)
+            for place, ((who, number), (said, case)) in enumerate(self.reports.items())
+            if number == report and said[0] == serial
+        ]
+        return self.cases[max(named)[2]]
 
     def _scope(self, container: Container, scope: str, names: Iterable[str]) -> list[Claim]:
         if container.kind == "cloud":
@@ -247,8 +256,8 @@ class Oracle:
         evidence: Iterable[str],
     ) -> None:
         """A report was taken into this case: one of those that `answers` allows."""
-        known = report in self.reports
-        self.reports.setdefault(report, ((serial, kind, reason, scope, tuple(sorted(set(names)))), case))
+        known = (by, report) in self.reports
+        self.reports.setdefault((by, report), ((serial, kind, reason, scope, tuple(sorted(set(names)))), case))
         container = self.containers[serial]
         if case not in self.cases:
             claims = self._scope(container, scope, names)

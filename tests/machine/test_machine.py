@@ -1,5 +1,6 @@
 """The nine invariants, on every interleaving that Hypothesis finds: the product in memory against the oracle."""
 
+import json
 import os
 from collections.abc import Callable
 from datetime import timedelta
@@ -356,7 +357,7 @@ class LossMachine(RuleBasedStateMachine):
             must(refusal is not None and refusal.code == "unknown_container", "a stranger brings evidence")
             return
         must(refusal is None, f"evidence is refused with {refusal}")
-        case = self.oracle.cases[self.oracle.reports[told["report"]][1]]
+        case = self.oracle.case_of(told["report"], told["serial"], BACK_OFFICE)
         self.say(lambda: self.oracle.give_evidence(case, number, names))
 
     # Decisions.
@@ -430,7 +431,11 @@ class LossMachine(RuleBasedStateMachine):
         self.settle()
         denied = [one.fact for one in self.new if one.fact.name == "decision.denied"]
         if refusal is not None:
-            must([fact.decision for fact in denied] == [number], f"the denied {number} is not in the history")  # type: ignore[attr-defined]
+            data = [json.loads(one.fact.model_dump_json()) for one in self.new]
+            named = [one.get("decision") or one.get("statement", "").removeprefix("decision/") for one in data]
+            must(named == [number], f"the denied {number} is not in the history")
+            answers = "case.addressed" if case.status == "closed" else "decision.denied"
+            must([one.fact.name for one in self.new] == [answers], f"{number} is not denied where it should be")
             must(len(self.new) == 1, f"the denied {number} changed something")
             self.settle()
             return
@@ -635,15 +640,15 @@ class LossMachine(RuleBasedStateMachine):
         told = self.world.found if cause == "found" else self.world.returned
         refusal = self.refused(lambda: told(number, serial, reporter))
         if by == "other" or (cause == "returned" and by != "crm"):
-            must(
-                refusal is not None and refusal.code == "unknown_container",
-                f"{name} says {cause} of {serial}: {refusal}",
-            )
+            code = "invalid_data" if cause == "returned" else "unknown_container"
+            must(refusal is not None and refusal.code == code, f"{name} says {cause} of {serial}: {refusal}")
             must(len(self.world.facts) == before, "a stranger's find leaves facts")
             return
         if not any(case.serial == serial for case in self.open_cases()):
-            must(len(self.world.facts) == before, "what no case looks for leaves facts")
-            must(refusal is None or refusal.code == "no_case", f"no case looks for {serial}: {refusal}")
+            closed = any(case.serial == serial for case in self.oracle.cases.values())
+            left = [one.fact.name for one in self.world.facts[before:]]
+            must(left == ["case.addressed"] * closed, f"what no case looks for leaves {left}")
+            must((refusal.code if refusal else None) == (None if closed else "no_case"), f"of {serial}: {refusal}")
         else:
             must(refusal is None, f"{cause} is refused with {refusal}")
         if refusal is not None:
@@ -745,11 +750,9 @@ class LossMachine(RuleBasedStateMachine):
                 self.bring_decision(case, "give_up" if which % 7 == 0 else "resume", able[0], False, {})
 
     def give_evidence(self, case: Case) -> None:
-        report = next(report for report, (_, name) in self.oracle.reports.items() if name == case.name)
+        by, report = next(made for made, (_, name) in self.oracle.reports.items() if name == case.name)
         number = self.number("E")
-        self.world.evidence(
-            number, report, case.serial, Reporter(role=Role.BACK_OFFICE, name="crm"), ("police_report",)
-        )
+        self.world.evidence(number, report, case.serial, Reporter(role=Role(by[0]), name=by[1]), ("police_report",))
         self.say(lambda: self.oracle.give_evidence(case, number, ("police_report",)))
 
     def set_access(self, serial: str) -> None:

@@ -89,6 +89,7 @@ def fact_of(kind: type[Fact]) -> st.SearchStrategy[Fact]:
         "licences": scope if kind is ScopeKnown else st.lists(names, max_size=3).map(tuple),
         "fingerprint": st.dictionaries(names, names, min_size=1, max_size=3),
         "sessions": st.integers(0, 100),
+        "role": st.none() | st.sampled_from(Role),
         **dict.fromkeys(("stop_gap", "goodwill", "reinstate", "four_eyes"), st.booleans()),
         "condition_days": st.none() | st.integers(1, 366),
         "facts": st.builds(

@@ -18,7 +18,7 @@ from events.terms import (
     Undecided,
     Verdict,
 )
-from tests.unit.facts import NOW, facts, licence, names, report
+from tests.unit.facts import NOW, facts, licence, report
 from tests.unit.journey import (
     ASSESSED,
     BLOCKED,
@@ -116,14 +116,6 @@ def test_the_decision_keeps_the_policy_version_and_the_facts_that_it_rests_on() 
     assert written[-2].model_dump() == {"part": 1, "parts": 1, "licences": (licence().model_dump(),)}
 
 
-@given(st.lists(names, min_size=1, max_size=8))
-def test_a_report_counts_once_however_often_it_comes(ids: list[str]) -> None:
-    state, written = after(*(Report(report=report(report=name)) for name in ids))
-
-    assert state.reports == tuple(dict.fromkeys(ids))
-    assert len(written) == len(set(ids))
-
-
 @given(st.integers(0, 4))
 def test_a_further_report_joins_an_open_case_and_leaves_it_where_it_is(steps: int) -> None:
     path: list[Command] = [ASSESSED, BLOCKED, NO_TARGET, OFFERED, REPLACED]
@@ -154,7 +146,7 @@ def test_a_sighting_during_the_watch_resurfaces_and_a_verdict_closes(verdict: Ve
 
 
 def test_a_sighting_before_the_watch_is_kept_and_decides_nothing() -> None:
-    state, written = after(REPORTED, NEEDS_APPROVAL, SIGHTED, SIGHTED)
+    state, written = after(REPORTED, NEEDS_APPROVAL, SIGHTED)
 
     assert (state.status, state.sightings) == (Status.AWAITING_APPROVAL, 1)
     assert sum(fact.name == "case.sighted" for fact in written) == 1
@@ -265,14 +257,6 @@ def test_once_every_measure_is_confirmed_the_watch_is_over() -> None:
 
     assert watching.outcome is before.outcome is Outcome.RETIRED
     assert owed.status is Status.WATCHING
-
-
-@given(st.permutations(range(1, 40)), st.lists(st.integers(1, 39), max_size=20))
-def test_refused_contacts_count_once_each_in_whatever_order_they_come(order: list[int], again: list[int]) -> None:
-    commands = [sighted(f"contact/{number}", ordinal=number) for number in [*order, *again]]
-    state, _ = after(*WATCHED, *commands)
-
-    assert (state.sightings, state.seen_to, state.seen_beyond) == (39, 39, ())
 
 
 def test_every_transition_of_the_table_is_taken_by_some_journey() -> None:

@@ -45,7 +45,7 @@ from tests.unit.journey import (
     step,
     told,
 )
-from workflows.case import SEEN_LIMIT, UnexpectedFactError, fold
+from workflows.case import DECISIONS_KEPT, EVIDENCE_KEPT, UnexpectedFactError, fold
 from workflows.commands import (
     Blocked,
     Bring,
@@ -126,7 +126,6 @@ SEEN = {"statement": "contact/1", "cause": "sighting", "occurred": NOW, "ordinal
             {"case.given_up": NAMED, "case.closed": {"outcome": "given_up"}},
         ),
         (WATCHED, {"watch.begun": {"target": "3-2", "until": NOW + timedelta(days=30)}}),
-        ((*WATCHED, sighted(ordinal=4)), {"case.resurfaced": {**SEEN, "ordinal": 4}}),
         ((*WATCHED, SIGHTED, sighted("contact/2")), {"case.sighted": {**SEEN, "statement": "contact/2"}}),
         ((REPORTED, NEEDS_APPROVAL, SIGHTED), {"case.sighted": SEEN}),
         (
@@ -254,30 +253,25 @@ def test_who_ended_a_case_is_kept(journey: tuple[Command, ...]) -> None:
 def test_what_was_returned_is_kept_with_the_statement_that_said_so() -> None:
     state, _ = after(DAMAGED, *WATCHED[1:], RETURNED)
 
-    assert (state.returned, state.seen) == ("returned/1", ("returned/1",))
+    assert state.returned == "returned/1"
 
 
 def test_evidence_is_kept_once_in_the_order_in_which_it_came() -> None:
     more = evidence("invoice", "photo", statement="evidence/2", policy=MANUAL)
     state, _ = after(REPORTED, NEEDS_APPROVAL, evidence("photo", policy=MANUAL), more)
 
-    assert (state.evidence, state.seen) == (("photo", "invoice"), ("evidence/1", "evidence/2"))
+    assert state.evidence == ("photo", "invoice")
 
 
-def test_only_the_last_statements_are_remembered() -> None:
-    many = [evidence("photo", statement=f"evidence/{number}", policy=MANUAL) for number in range(SEEN_LIMIT + 1)]
-    state, _ = after(REPORTED, NEEDS_APPROVAL, *many)
+def test_what_a_case_keeps_of_evidence_and_of_its_decisions_is_bounded() -> None:
+    many = [evidence(f"e-{number}", policy=MANUAL) for number in range(EVIDENCE_KEPT + 1)]
+    tried = [decision(Action.APPROVE, f"D-{number}", listed=False) for number in range(DECISIONS_KEPT + 1)]
+    shown, written = after(REPORTED, NEEDS_APPROVAL, *many)
+    decided, _ = after(REPORTED, NEEDS_APPROVAL, *tried)
 
-    assert state.seen == tuple(f"evidence/{number}" for number in range(1, SEEN_LIMIT + 1))
-
-
-def test_refused_contacts_are_told_apart_by_number_and_other_statements_by_name() -> None:
-    state, _ = after(*WATCHED, sighted(ordinal=1), sighted("contact/3", ordinal=3), FOUND)
-
-    assert (state.seen_to, state.seen_beyond, state.seen, state.sightings) == (1, (3,), ("found/1",), 3)
-    assert [state.knows_sighting("contact/9", number) for number in (1, 2, 3, 4)] == [True, False, True, False]
-    assert state.knows_sighting("found/1", None)
-    assert not state.knows_sighting("found/2", None)
+    assert shown.evidence == tuple(f"e-{number}" for number in range(EVIDENCE_KEPT))
+    assert sum(fact.name == "evidence.given" for fact in written) == EVIDENCE_KEPT + 1
+    assert [name for name, _ in decided.decisions] == [f"D-{number}" for number in range(1, DECISIONS_KEPT + 1)]
 
 
 def test_what_turned_up_is_known_as_back_only_when_it_was_returned() -> None:
@@ -469,7 +463,6 @@ def test_what_is_stuck_at_going_back_may_be_resumed_though_the_replacement_is_lo
 def test_what_a_case_has_taken_it_does_not_take_again() -> None:
     lost = LoseReplacement(to="c-2")
 
-    assert decide(after(REPORTED)[0], REPORTED) == []
     assert decide(after(*WATCHED, lost)[0], lost) == decide(after(*WATCHED, ELAPSED)[0], lost) == []
 
 

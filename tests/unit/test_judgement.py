@@ -514,14 +514,13 @@ def test_the_answer_says_what_is_ordered_but_no_removal_that_was_just_confirmed(
     refused = Judgement(
         refused=Refused(Code.BLOCKED, (CASE,)), told=(WITHDRAWN, BLOCKED), confirmed=(WITHDRAWN, BLOCKED)
     )
-    answer = answer_of(refused, (), (3,), (OTHER,))
-    good = answer_of(Judgement(awaiting=(CASE,)), ("a file",), (), ())
+    answer = answer_of(refused, (), (OTHER,))
+    good = answer_of(Judgement(awaiting=(CASE,)), ("a file",), ())
 
     assert answer.model_dump() == {
         "refused": True,
         "code": "blocked",
         "cases": (CASE.model_dump(),),
-        "ordinals": (3,),
         "awaiting": (),
         "settled": (OTHER.model_dump(),),
         "ordered": ({"case": "case-1", "measure": Measure.BLACKLISTING, "subject": "container/3-1/1"},),

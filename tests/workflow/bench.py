@@ -5,17 +5,20 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+from psycopg import AsyncConnection
 from temporalio.client import WorkflowHandle
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 
 from activities.backend import EmbeddedBackend
-from events.cases import DecisionOrder, DecisionTaken
+from activities.messages import post
+from events.cases import Content, DecisionOrder, DecisionTaken
 from events.envelope import Recorded, record_key, unseal
 from events.inbox import (
     ContactStatement,
@@ -81,17 +84,35 @@ class Bench:
             occurred=datetime.now(UTC),
         )
         await self.take(stated)
-        return (await self.backend.claim(self.vendor, stated, "a test", datetime.now(UTC))).key
+        key = (await self.backend.claim(self.vendor, stated, "a test", datetime.now(UTC))).key
+        await eventually(lambda: self.begun(key))
+        return key
+
+    async def begun(self, key: CaseKey) -> bool | None:
+        """Whether the case was begun: its first message was brought."""
+        try:
+            await self.handle(key).describe()
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return None
+        return True
 
     async def decide(
         self, key: CaseKey, action: Action, by: str = "ann", decision: str = "D-1", **more: Any
     ) -> DecisionTaken:
         """Decide on the last material fact."""
-        state = await self.handle(key).query(LossCase.state_of_case)
+        state = await self.state(key)
         assert state is not None
         told = {"decision": decision, "action": action, "by": by, "why": "as I see it", "on": state.material}
         order = DecisionOrder.model_validate(told | more)
-        return await self.doors.decide(self.vendor, key.case, order)
+        return await self.doors.decide(self.vendor, key.case, order, "a test")
+
+    async def post(self, key: CaseKey, contents: Sequence[Content]) -> None:
+        """Have the backend accept these messages to a case, in one transaction."""
+        async with await AsyncConnection.connect(self.settings.dsn) as connection:
+            for content in contents:
+                assert await post(connection, key, content, datetime.now(UTC))
 
     async def contact(self, contact: str, serial: str = "lost") -> None:
         await self.take(ContactStatement(contact=contact, serial=serial, occurred=datetime.now(UTC)))
@@ -99,11 +120,27 @@ class Bench:
     def handle(self, key: CaseKey) -> WorkflowHandle[Any, Any]:
         return self.env.client.get_workflow_handle_for(LossCase.run, key.case)
 
+    async def state(self, key: CaseKey) -> CaseState | None:
+        """The case's state, or None before it has begun."""
+        try:
+            return await self.handle(key).query(LossCase.state_of_case)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return None
+
+    async def taken(self, key: CaseKey) -> bool:
+        """Whether a case has taken every message that was accepted for it."""
+        async with await AsyncConnection.connect(self.settings.dsn) as connection:
+            cursor = await connection.execute("select messages from backend.cases where case_id = %s", (key.case,))
+            (accepted,) = await cursor.fetchone() or (0,)
+        return bool(await self.handle(key).query(LossCase.messages_taken) == accepted)
+
     async def until(self, key: CaseKey, status: Status) -> CaseState:
         """The case's state once it stands there."""
 
         async def there() -> CaseState | None:
-            state = await self.handle(key).query(LossCase.state_of_case)
+            state = await self.state(key)
             return state if state is not None and state.status is status else None
 
         return await eventually(there)

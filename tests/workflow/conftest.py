@@ -7,15 +7,16 @@ import pytest
 from temporalio.testing import WorkflowEnvironment
 
 from activities.deeds import Deeds
+from activities.delivery import Delivery
 from activities.relay import Relay
 from events.log import LogReader, LogWriter
 from events.terms import VendorId
 from infra.roles.worker import case_worker
 from infra.settings import Settings
-from infra.wiring import add_vendor, open_backend
-from portal.cases import TemporalCases
+from infra.wiring import add_vendor, open_backend, open_pool
 from portal.commands import Doors
 from tests.workflow.bench import WATCH, Bench, new_server
+from workflows.client import CaseClient
 from workflows.policy import Policy, Rule
 
 
@@ -46,8 +47,18 @@ async def bench(
         open_backend(settings) as backend,
         LogWriter(settings.bootstrap) as writer,
         case_worker(env.client, queue, deeds(backend, writer)),
+        open_pool(settings, 4) as pool,
     ):
-        relay = asyncio.create_task(Relay(settings.dsn, writer, LogReader(settings.bootstrap)).run())
-        yield Bench(settings, vendor, env, backend, Doors(backend, TemporalCases(env.client, queue)), log_starts)
-        relay.cancel()
-        await asyncio.gather(relay, return_exceptions=True)
+        async with pool.connection() as connection:  # what other tests left is for no case of this server
+            await connection.execute(
+                "update backend.messages set delivered = now() where vendor <> %s and delivered is null", (vendor,)
+            )
+        cases = CaseClient(env.client, queue)
+        beside = [
+            asyncio.create_task(Relay(settings.dsn, writer, LogReader(settings.bootstrap)).run()),
+            asyncio.create_task(Delivery(pool, cases).run()),
+        ]
+        yield Bench(settings, vendor, env, backend, Doors(backend, cases), log_starts)
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)

@@ -1,13 +1,13 @@
 """Decisions that take time, un-loss and the long watch, on a server that skips time."""
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from activities.messages import sighting
 from events.backend_facts import LicenceIssued
 from events.case_facts import CaseSighted, ReplacementLost
-from events.cases import Sighting
+from events.cases import Message
 from events.envelope import case_stream
 from events.errors import Code, RefusalError
 from events.inbox import (
@@ -21,7 +21,6 @@ from events.inbox import (
 from events.licensing import CaseKey
 from events.terms import (
     Action,
-    Cause,
     Contact,
     Kind,
     Mode,
@@ -34,8 +33,8 @@ from events.terms import (
     Undecided,
     Verdict,
 )
-from portal.cases import TemporalCases
 from tests.workflow.bench import Bench, eventually
+from workflows.client import CaseClient
 from workflows.limits import Limits
 from workflows.loss_case import HISTORY_LIMIT, LossCase
 from workflows.policy import Approval, Policy, Rule
@@ -239,36 +238,29 @@ async def test_a_watch_with_ten_thousand_sightings_keeps_its_history_bounded_and
 ) -> None:
     key = await watched(bench)
     handle = bench.handle(key)
-    cases = TemporalCases(bench.env.client, "")
-
-    async def sighted(number: int) -> None:
-        sighting = Sighting(
-            statement=f"contact/C-{number}", cause=Cause.SIGHTING, occurred=datetime.now(UTC), ordinal=number
-        )
-        await cases.sight(key, sighting)
-        if number % 10 == 0:  # brought again
-            await cases.sight(key, sighting)
-
+    again = CaseClient(bench.env.client, "")
     for number in (1, 2):  # through the doors, as all others would come
         await bench.contact(f"C-{number}")
     for first in range(3, SIGHTINGS + 1, AT_ONCE):
         last = min(first + AT_ONCE - 1, SIGHTINGS)
-        await asyncio.gather(*(sighted(number) for number in range(first, last + 1)))
+        await bench.post(key, [sighting(f"C-{number}", datetime.now(UTC)) for number in range(first, last + 1)])
 
         async def counted(last: int = last) -> bool | None:
-            state = await handle.query(LossCase.state_of_case)
-            return (state is not None and state.seen_to == last) or None
+            state = await bench.state(key)
+            return (state is not None and state.sightings == last) or None
 
         await eventually(counted, 60)
+        late = [Message(number=number, content=sighting("late", datetime.now(UTC))) for number in (2, last)]
+        await again.send(key, late)
         description = await handle.describe()
         assert description.raw_description.workflow_execution_info.history_length < HISTORY_LIMIT + 2 * AT_ONCE
 
-    state = await handle.query(LossCase.state_of_case)
+    state = await bench.state(key)
     assert state is not None
-    assert (state.status, state.sightings, state.seen_beyond) == (Status.RESURFACED, SIGHTINGS, ())
-    stated = await bench.facts(case_stream(key.case))
-    assert sum(isinstance(fact.fact, CaseSighted) for fact in stated) == SIGHTINGS - 1
+    assert (state.status, state.sightings) == (Status.RESURFACED, SIGHTINGS)
+    recorded = await bench.facts(case_stream(key.case))
+    assert sum(isinstance(fact.fact, CaseSighted) for fact in recorded) == SIGHTINGS - 1
     await bench.decide(key, Action.RULE, verdict=Verdict.CLONE, on=state.material)
-    again = await bench.decide(key, Action.RULE, verdict=Verdict.CLONE, on=state.material)
-    assert again.decision == "D-1"
+    repeated = await bench.decide(key, Action.RULE, verdict=Verdict.CLONE, on=state.material)
+    assert repeated.decision == "D-1"
     assert await ended(bench, key) == Outcome.CLONE

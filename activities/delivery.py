@@ -1,0 +1,174 @@
+"""Delivery: brings messages to their cases, in the order of each case, at least once.
+
+Several workers share the work: a case's first message that is not delivered is leased by its `due` time, so that a
+worker that dies or is frozen holds it up only until then. What another has brought meanwhile changes nothing: a case
+takes each number once.
+"""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import structlog
+from psycopg import AsyncConnection, OperationalError
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from activities.messages import CONTENT
+from events.cases import CaseOverError, Cases, Joined, Message
+from events.terms import CaseId, CaseKey, VendorId
+
+log = structlog.get_logger()
+
+AT_ONCE = 64
+AT_ONCE_OF_A_VENDOR = 24
+LEASE_SECONDS = 30.0
+TOGETHER = 100
+TOGETHER_CHARACTERS = 400_000
+"""So many messages go to a case together, of about so many characters: Temporal takes 2 MB at once."""
+POLL_SECONDS = 0.02
+RETRY_SECONDS = 0.5
+BACKOFF_SECONDS = (0.2, 0.5, 1, 2, 5, 10, 30)
+"""How long a message waits that could not be brought, the first time, the second time, and so on."""
+
+LEASE = """
+with heads as (
+    select h.vendor, h.case_id, h.number from backend.vendors v cross join lateral (
+        select vendor, case_id, number from backend.messages m
+        where m.vendor = v.vendor and m.delivered is null and m.due <= now() and not exists (
+            select from backend.messages e where e.vendor = m.vendor and e.case_id = m.case_id
+                and e.number < m.number and e.delivered is null
+        )
+        order by m.due limit %(each)s for update skip locked
+    ) h
+    where v.vendor <> all(%(busy)s::text[])
+    limit %(most)s
+)
+update backend.messages m set due = now() + make_interval(secs => %(lease)s)
+from heads h join backend.cases c on (c.vendor, c.case_id) = (h.vendor, h.case_id)
+where (m.vendor, m.case_id, m.number) = (h.vendor, h.case_id, h.number)
+returning m.vendor, m.case_id, c.serial, m.number, m.content, m.tries"""
+
+DELIVERED = """
+with done as (
+    update backend.messages set delivered = now()
+    where vendor = %(vendor)s and case_id = %(case)s and number between %(first)s and %(last)s and delivered is null
+), leased as (
+    update backend.messages set due = now() + make_interval(secs => %(lease)s)
+    where vendor = %(vendor)s and case_id = %(case)s and number = %(last)s + 1 and delivered is null
+)
+select number, content from backend.messages
+where vendor = %(vendor)s and case_id = %(case)s and number > %(last)s and delivered is null
+order by number limit %(most)s"""
+
+PUT_OFF = """
+update backend.messages set tries = tries + 1, due = now() + make_interval(secs => %(wait)s)
+where vendor = %(vendor)s and case_id = %(case)s and number = %(number)s and delivered is null"""
+
+
+class Delivery:
+    """Brings messages until cancelled. What cannot be brought to one case waits, ever longer, and holds up no other."""
+
+    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]], cases: Cases) -> None:
+        self._pool = pool
+        self._cases = cases
+        self._running: dict[asyncio.Task[None], VendorId] = {}
+        self._ended = asyncio.Event()
+
+    async def run(self) -> None:
+        """Deliver until cancelled; a database that is away is waited for."""
+        try:
+            while True:
+                try:
+                    found = await self._lease() if len(self._running) < AT_ONCE else 0
+                    if not found:
+                        await self._until_one_ends(POLL_SECONDS)
+                except (OperationalError, PoolTimeout) as error:
+                    log.warning("delivery waits for PostgreSQL", error=str(error))
+                    await asyncio.sleep(RETRY_SECONDS)
+        finally:
+            for task in self._running:
+                task.cancel()
+            await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def _until_one_ends(self, seconds: float) -> None:
+        self._ended.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._ended.wait()
+        except TimeoutError:
+            return
+
+    async def _lease(self) -> int:
+        """Begin to deliver the first messages that are due; how many cases they are for."""
+        counts = Counter(self._running.values())
+        busy = [vendor for vendor, count in counts.items() if count >= AT_ONCE_OF_A_VENDOR]
+        wanted = {"each": AT_ONCE_OF_A_VENDOR, "most": AT_ONCE - len(self._running), "busy": busy}
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(LEASE, wanted | {"lease": LEASE_SECONDS})
+            rows = await cursor.fetchall()
+        for vendor, case, serial, number, content, tries in rows:
+            key = CaseKey(vendor=VendorId(vendor), case=CaseId(case), serial=serial)
+            task = asyncio.create_task(self._deliver(key, number, content, tries))
+            self._running[task] = key.vendor
+            task.add_done_callback(self._forget)
+        return len(rows)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._running.pop(task, None)
+        self._ended.set()
+        if not task.cancelled() and (error := task.exception()):
+            log.error("a delivery failed", error=f"{type(error).__name__}: {error}")
+
+    async def _deliver(self, key: CaseKey, number: int, content: Any, tries: int) -> None:
+        """Bring a case its messages from this one on, for as long as that goes well."""
+        messages = [_message(number, content)]
+        while messages:
+            try:
+                async with asyncio.timeout(LEASE_SECONDS / 2):
+                    await self._bring(key, messages)
+            except CaseOverError:
+                pass  # what it did not take the backend answers when it knows the case as closed
+            except Exception as error:  # of this case alone, whatever it is: it waits, and is brought again
+                await self._put_off(key, messages[0].number, tries, error)
+                return
+            messages, tries = await self._following(key, messages), 0
+
+    async def _bring(self, key: CaseKey, messages: list[Message]) -> None:
+        if messages[0].number > 1:
+            await self._cases.send(key, messages)
+        else:
+            (first,) = messages
+            assert isinstance(first.content, Joined), "the first message is the report that opened the case"
+            await self._cases.start(key, first.content.report)
+
+    async def _following(self, key: CaseKey, brought: list[Message]) -> list[Message]:
+        """Keep that messages were brought; those after them, of which the first is leased."""
+        values = {"vendor": key.vendor, "case": key.case, "first": brought[0].number, "last": brought[-1].number}
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(DELIVERED, values | {"lease": LEASE_SECONDS, "most": TOGETHER})
+            rows = await cursor.fetchall()
+        following: list[Message] = []
+        size = 0
+        for number, content in rows:
+            size += len(str(content))
+            if following and size > TOGETHER_CHARACTERS:
+                break
+            following.append(_message(number, content))
+        return following
+
+    async def _put_off(self, key: CaseKey, number: int, tries: int, error: Exception) -> None:
+        wait = BACKOFF_SECONDS[min(tries, len(BACKOFF_SECONDS) - 1)]
+        log.warning(
+            "a message waits to be brought again",
+            vendor=key.vendor,
+            case=key.case,
+            number=number,
+            error=f"{type(error).__name__}: {error}",
+        )
+        values = {"vendor": key.vendor, "case": key.case, "number": number, "wait": wait}
+        async with self._pool.connection() as connection:
+            await connection.execute(PUT_OFF, values)
+
+
+def _message(number: int, content: Any) -> Message:
+    return Message(number=number, content=CONTENT.validate_python(content))

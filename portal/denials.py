@@ -1,0 +1,25 @@
+"""Why a decision was denied, in words."""
+
+from events.cases import DecisionOrder
+from events.errors import Code, RefusalError
+
+DENIALS = {
+    Code.NOT_A_SUPERVISOR: "{by} is no supervisor of this vendor; its policy lists who is",
+    Code.OWN_CASE: "{by} reported this loss or profits from it; another supervisor must decide",
+    Code.NOTHING_TO_DECIDE: "the case does not wait for this decision; `lostfound case show` says where it stands",
+    Code.STALE: "the case has moved on since; look at it again with `lostfound case show`, then decide on that",
+    Code.SAME_SUPERVISOR: "{by} has approved it already; two different supervisors must",
+    Code.NOT_ESCALATED_TO: "the case was escalated, and not to {by}; `lostfound case show` says to whom",
+    Code.BEYOND_QUOTA: "the quota is used up; to approve beyond it, use --goodwill and say why",
+    Code.NO_GOODWILL: "{by} may not approve beyond the quota; the policy names who may",
+    Code.NO_CONDITION: "no licence is issued for this loss, so nothing can be limited until a condition is met",
+    Code.TOO_LATE: "the replacement is under way, so the loss cannot be cancelled; state instead that it is found",
+    Code.REPLACEMENT_LOST: "the replacement was lost too, so the original can only be retired: leave out --reinstate",
+    Code.DECISION_ID_TAKEN: "number {decision} is another decision's on this case; give a new decision a new number",
+}
+
+
+def denied(code: Code, order: DecisionOrder) -> RefusalError:
+    """Why a decision was denied, in words."""
+    sentence = DENIALS.get(code, "it was denied ({code})")
+    return RefusalError(code, sentence.format(by=order.by, decision=order.decision, code=code))

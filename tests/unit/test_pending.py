@@ -1,0 +1,55 @@
+"""The messages that a case has not taken: each once, in order, whatever comes twice, late or too early."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from events.cases import Message, Offer
+from workflows.pending import Pending
+
+
+def message(number: int) -> Message:
+    return Message(number=number, content=Offer(serial=f"3-{number}"))
+
+
+@given(st.permutations(range(2, 30)), st.lists(st.integers(2, 29), max_size=30), st.lists(st.booleans(), min_size=60))
+def test_messages_are_taken_once_each_in_order_in_whatever_order_they_come(
+    order: list[int], again: list[int], takes: list[bool]
+) -> None:
+    pending, taken = Pending(1), list[int]()
+    for number, take in zip([*order, *again, *order], takes, strict=False):
+        pending.add(message(number))
+        while take and (first := pending.first()):
+            taken.append(first.number)
+            pending.take()
+    while first := pending.first():
+        taken.append(first.number)
+        pending.take()
+
+    assert taken == list(range(2, 30))
+    assert pending.all() == ()
+
+
+def test_a_message_waits_for_the_one_before_it() -> None:
+    pending = Pending(1)
+    pending.add(message(3))
+
+    assert pending.first() is None
+    pending.add(message(2))
+    assert [one.number for one in pending.in_order()] == [2, 3]
+    pending.take(2)
+    assert pending.taken == 3
+
+
+def test_what_is_carried_on_is_what_was_not_taken() -> None:
+    pending = Pending(4, [message(4), message(7), message(5)])
+
+    assert [one.number for one in pending.all()] == [5, 7]
+
+
+def test_a_message_that_nobody_accepted_leaves_its_number_to_the_true_one() -> None:
+    pending = Pending(1, [Message(number=2, content=Offer(serial="forged"))])
+
+    pending.discard()
+    pending.add(message(2))
+
+    assert pending.first() == message(2)

@@ -1,0 +1,105 @@
+"""The way to the running cases, over a Temporal client: the worker brings messages, a door asks for an answer."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.common import Priority, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from events.case_facts import LossReported
+from events.cases import (
+    WORKFLOW,
+    AcceptedDecision,
+    CaseOverError,
+    DecisionDenied,
+    DecisionOrder,
+    DecisionTaken,
+    Message,
+)
+from events.errors import Code
+from events.terms import CaseKey
+
+RPC_TIMEOUT = timedelta(seconds=10)
+ANSWER_SECONDS = 20.0
+ASK_AGAIN_SECONDS = 0.1
+CONTINUED = "continued"
+"""The case goes on in a new history, which is asked again."""
+
+
+class CaseClient:
+    """Implements `events.cases.Cases`. Each case is a workflow of its own id, begun once."""
+
+    def __init__(self, client: Client, task_queue: str) -> None:
+        self._client = client
+        self._task_queue = task_queue
+
+    async def start(self, key: CaseKey, report: LossReported) -> None:
+        """Begin a case with the report that opened it, unless it was begun. Raises `RPCError`."""
+        try:
+            await self._client.start_workflow(
+                WORKFLOW,
+                args=[key, report],
+                id=key.case,
+                task_queue=self._task_queue,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                priority=Priority(fairness_key=key.vendor),
+                rpc_timeout=RPC_TIMEOUT,
+            )
+        except WorkflowAlreadyStartedError:
+            return
+
+    async def send(self, key: CaseKey, messages: Sequence[Message]) -> None:
+        """Bring messages to their case. Raises `CaseOverError` where it has ended, and `RPCError`."""
+        try:
+            handle = self._client.get_workflow_handle(key.case)
+            await handle.signal("receive", list(messages), rpc_timeout=RPC_TIMEOUT)
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                raise CaseOverError(key.case) from error
+            raise
+
+    async def answer(self, accepted: AcceptedDecision, order: DecisionOrder) -> DecisionTaken | DecisionDenied:
+        """Wait for what a case decided on an accepted decision; asked again, the answer is the same.
+
+        Raises `TimeoutError` and `RPCError` while Temporal or its workers are away. The decision is kept all the same,
+        and reaches the case later.
+        """
+        handle = self._client.get_workflow_handle(accepted.key.case)
+        async with asyncio.timeout(ANSWER_SECONDS):
+            while True:
+                try:
+                    taken: DecisionTaken = await handle.execute_update(
+                        "answer",
+                        args=[accepted, order],
+                        id=f"answer/{accepted.number}",
+                        result_type=DecisionTaken,
+                        rpc_timeout=RPC_TIMEOUT,
+                    )
+                    return taken
+                except WorkflowUpdateFailedError as error:
+                    cause = error.cause
+                    if isinstance(cause, ApplicationError) and cause.type in set(Code):
+                        return DecisionDenied(code=Code(cause.type))
+                    if not isinstance(cause, ApplicationError) or cause.type != CONTINUED:
+                        raise
+                except RPCError as error:
+                    if error.status is not RPCStatusCode.NOT_FOUND:
+                        raise
+                    # Not begun yet, going on in a new history, or over: the case's next answer says which.
+                    if await self._is_over(accepted.key):
+                        return DecisionDenied(code=Code.NOTHING_TO_DECIDE)
+                await asyncio.sleep(ASK_AGAIN_SECONDS)
+
+    async def _is_over(self, key: CaseKey) -> bool:
+        """Whether the case's last history has ended, and no new one has begun."""
+        try:
+            description = await self._client.get_workflow_handle(key.case).describe(rpc_timeout=RPC_TIMEOUT)
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return False
+            raise
+        return description.close_time is not None
