@@ -421,3 +421,15 @@ async def test_cases_are_found_by_serial_holder_ticket_and_report(
         found = await queries.cases(ACME, **sought)
 
     assert [case.case_id for case in found] == cases
+
+
+async def test_the_blacklist_holds_a_measure_without_delay_from_its_order_on_whatever_a_clock_says(log: Log) -> None:
+    await views_of(log, lambda world: world.lose(ACME, 1))
+
+    async with open_queries(log.dsn) as queries:
+        behind = await queries.blacklist(ACME, NOW - timedelta(hours=1))
+        container = await queries.container(ACME, Serial("3-1"), NOW - timedelta(hours=1))
+
+    assert [one.subject for one in behind] == ["container/3-1/1"]
+    assert container is not None
+    assert container.status == "blocked"

@@ -5,8 +5,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,14 @@ def typed(lostfound: Installation) -> TypedInstallation:
     return TypedInstallation(lostfound.services)
 
 
+def holding(text: str, folder: Path) -> Iterator[Path]:
+    """The files in a folder that hold a text; services make and remove some meanwhile."""
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            if path.is_file() and text.encode() in path.read_bytes():
+                yield path
+
+
 @pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 async def test_a_reported_loss_becomes_a_blocked_original_and_a_signed_replacement(
     lostfound: Installation, typed: TypedInstallation
@@ -159,6 +168,61 @@ async def test_a_reported_loss_becomes_a_blocked_original_and_a_signed_replaceme
     refused = typed.run("case", "show", "none", "--vendor", "first")
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "[unknown_case]" in refused.stderr
+
+
+async def test_a_stolen_computer_is_replaced_by_the_one_whose_holder_types_the_code(lostfound: Installation) -> None:
+    office = lostfound.add_vendor("coded")
+    old, new = ({"board": f"b-{name}", "disk": f"d-{name}"} for name in ("old", "new"))
+    issued = {"licence": "L-1", "product": "cad", "ticket": "T-1", "issued": now()}
+    asked = {"serial": "A-1", "occurred": now(), "how": "activation"}
+    office.state("container.registered", "A-1", serial="A-1", kind="act", holder="h-1", fingerprint=old)
+    office.state("licence.issued", "A-1", serial="A-1", **issued)
+    office.flush()
+    await lostfound.knows("coded", "A-1")
+    early = lostfound.run("activation", "code", "A-1", "--vendor", "coded")
+    lostfound.ask("report", "A-1", "--kind", "act", "--reason", "computer_stolen", "--vendor", "coded")
+    await lostfound.stand("coded", "awaiting_target")
+
+    printed = lostfound.run("activation", "code", "A-1", "--vendor", "coded")
+    again = lostfound.ask("activation", "code", "A-1", "--vendor", "coded")
+    code = printed.stdout.strip()
+    office.state("container.contacted", "A-1", contact="C-1", fingerprint=old, activation_code=code, **asked)
+    office.state("container.contacted", "A-1", contact="C-2", fingerprint=new, **asked)
+    office.state("container.contacted", "A-1", contact="C-3", fingerprint=new, activation_code=code, **asked)
+    office.flush()
+    (line,) = await lostfound.stand("coded", "watching")
+
+    assert (early.returncode, "[no_case]" in early.stderr) == (1, True)
+    assert (again["code"], again["cases"], again["tries_left"]) == (code, [line["case_id"]], 5)
+    assert "Good once, for 5 wrong tries" in printed.stderr
+    case = lostfound.ask("case", "show", line["case_id"], "--vendor", "coded")
+    assert case["target"] == "A-1"
+    assert "lostfound.case.sighted.v1" in [fact["type"] for fact in case["history"]]
+    kept = {path.parent.name.rpartition("-")[0] for path in holding(code, lostfound.services.settings.data_dir)}
+    assert kept == {"lostfound.coded.inbox"}  # what the vendor's system sent
+
+
+async def test_access_data_are_set_by_a_link_and_signed_in_with_from_an_origin(lostfound: Installation) -> None:
+    office = lostfound.add_vendor("clouded")
+    office.state("container.registered", "C-1", serial="C-1", kind="cloud", holder="h-1")
+    office.flush()
+    await lostfound.knows("clouded", "C-1")
+    of, password = ("C-1", "--vendor", "clouded"), "a password that is long\n"
+    token = lostfound.run("access", "link", *of).stdout.strip()
+
+    done = lostfound.run("access", "set", *of, "--token", token, stdin=password)
+    home = lostfound.run("access", "sign-in", *of, "--origin", "home", stdin=password)
+    wrong = [lostfound.run("access", "sign-in", *of, stdin="not the password at all\n") for _ in range(6)]
+    stranger = lostfound.run("access", "sign-in", *of, stdin=password)
+    again = lostfound.run("access", "sign-in", *of, "--origin", "home", stdin=password)
+
+    assert (done.returncode, home.returncode, again.returncode) == (0, 0, 0)
+    assert home.stdout.strip() != again.stdout.strip() != ""
+    assert [("[bad_access_data]" in one.stderr, "[locked_out]" in one.stderr) for one in wrong] == [
+        *[(True, False)] * 5,
+        (False, True),
+    ]
+    assert (stranger.returncode, "[locked_out]" in stranger.stderr) == (1, True)
 
 
 async def test_the_command_line_verifies_a_licence_file_and_refuses_a_changed_one(

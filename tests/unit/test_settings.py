@@ -257,6 +257,7 @@ COMMANDS = (
     ("audit", "invariants"),
     ("report", "3-1"),
     ("access", "link", "3-1"),
+    ("activation", "code", "A-1"),
 )
 
 

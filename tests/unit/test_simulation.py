@@ -86,3 +86,66 @@ def test_a_container_in_memory_is_full_at_the_same_number(monkeypatch: pytest.Mo
 
     assert refused.value.code is Code.CONTAINER_FULL
     assert world.cases[case].status is Status.AWAITING_TARGET
+
+
+OLD, NEW = {"board": "b1", "disk": "d1", "cpu": "c1"}, {"board": "b2", "disk": "d2", "cpu": "c2"}
+CRM = Reporter(role=Role.BACK_OFFICE, name="crm")
+
+
+def act(*licences: str) -> World:
+    """A vendor with one act that holds these licences."""
+    world = World(Policy(supervisors=("ann",)))
+    world.register("A-1", Kind.ACT, "h-1", OLD)
+    for name in licences:
+        world.licence(name, "A-1")
+    return world
+
+
+def test_a_stolen_machine_gets_no_replacement_in_memory_and_the_holders_new_one_does() -> None:
+    world = act("L-1")
+    case = world.report("R-1", "A-1", Kind.ACT, Reason.COMPUTER_STOLEN, CRM)
+    thief = {"fingerprint": {**OLD, "disk": "d9"}, "how": "activation"}
+    right = world.activation_code("A-1")
+
+    stolen = [world.contact("C-1", "A-1", **thief), world.contact("C-2", "A-1", **thief, activation_code=right)]
+    asked = world.contact("C-3", "A-1", fingerprint=NEW, how="activation", activation_code=right)
+
+    assert [(one.code, [key.case for key in one.cases]) for one in stolen] == [(Code.BLOCKED, [case])] * 2
+    assert [key.case for key in asked.awaiting] == [case]
+    assert world.cases[case].status is Status.WATCHING
+    assert world.contact("C-4", "A-1").code == Code.GENERATION_MISSING
+    assert world.contact("C-5", "A-1", **thief).code == Code.BLOCKED
+
+
+def test_one_activation_serves_all_open_cases_in_memory_that_wait_for_one() -> None:
+    world = act("L-1", "L-2")
+    cases = [
+        world.report(f"R-{name}", "A-1", Kind.ACT, Reason.HARDWARE_REPLACED, CRM, Scope.LICENCES, (name,))
+        for name in ("L-1", "L-2")
+    ]
+
+    code = world.activation_code("A-1")
+    asked = world.contact("C-1", "A-1", fingerprint=NEW, how="activation", activation_code=code)
+
+    assert [key.case for key in asked.awaiting] == cases
+    assert [world.cases[case].status for case in cases] == [Status.WATCHING] * 2
+    assert [world.effective(name) for name in ("L-1", "L-2")] == [[2], [2]]
+    assert world.backend.containers["A-1"].generation == 2
+
+
+def test_a_code_in_memory_is_dead_after_five_wrong_ones_and_once_its_case_is_closed() -> None:
+    world = act("L-1")
+    case = world.report("R-1", "A-1", Kind.ACT, Reason.HARDWARE_REPLACED, CRM)
+    asks = {"fingerprint": NEW, "how": "activation"}
+    first = world.activation_code("A-1")
+    wrong = [world.contact(f"C-{number}", "A-1", **asks, activation_code="00000-00000").code for number in range(5)]
+    late = world.contact("C-5", "A-1", **asks, activation_code=first)
+    second = world.activation_code("A-1")
+    world.found("F-1", "A-1", CRM)
+    world.decide(case, "rule", "ann", "D-1", verdict="fraud")
+
+    assert wrong == [late.code] * 5 == [Code.ACTIVATION_CODE_WRONG] * 5
+    assert first != second
+    with pytest.raises(RefusalError) as refused:
+        world.activation_code("A-1")
+    assert refused.value.code is Code.NO_CASE
