@@ -20,6 +20,7 @@ class Code(StrEnum):
     UNKNOWN_VENDOR = "unknown_vendor"
     UNKNOWN_CONTAINER = "unknown_container"
     UNKNOWN_CASE = "unknown_case"
+    UNKNOWN_LETTER = "unknown_letter"
     UNKNOWN_LICENCE = "unknown_licence"
     CONTAINER_FULL = "container_full"
     CONTRADICTS_INVENTORY = "contradicts_inventory"

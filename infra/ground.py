@@ -19,6 +19,7 @@ from workflows.policy import Policy
 
 if TYPE_CHECKING:
     from portal.commands import Doors
+    from portal.letter_box import LetterBox
 
 DOOR = "command line"
 
@@ -43,6 +44,13 @@ class LocalGround:
         from infra.wiring import add_vendor
 
         return await add_vendor(self._settings, vendor, policy)
+
+    def letter_box(self, vendor: VendorId) -> "AbstractAsyncContextManager[LetterBox]":
+        """A vendor's dead letters."""
+        from activities.register import PostgresRegister
+        from portal.letter_box import open_letter_box
+
+        return open_letter_box(self._settings.bootstrap, vendor, PostgresRegister(self._settings.dsn))
 
     async def adopt_policy(self, vendor: VendorId, policy: Policy) -> int:
         """Adopt a policy."""

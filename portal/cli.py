@@ -15,7 +15,7 @@ import typer
 
 from events.errors import Code, RefusalError
 from events.terms import CaseId, LicenceId, Serial, Status
-from portal import access, activation, deciding, policies, stating
+from portal import access, activation, deciding, letters, policies, stating
 from portal.tables import licence_table, measure_table, print_case, print_container
 from portal.terminal import (
     AsJson,
@@ -46,6 +46,7 @@ def register(app: typer.Typer, ground: Callable[[], Ground]) -> None:
         ("policy", policies.commands(ground)),
         ("access", access.commands(ground)),
         ("activation", activation.commands(ground)),
+        ("inbox", letters.commands(ground)),
     ):
         app.add_typer(commands, name=name)
     stating.register(app, ground)

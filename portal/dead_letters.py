@@ -38,6 +38,7 @@ RETRY_SECONDS = 1.0
 REGISTERED_LIMIT = 100
 """Entries in the register for one vendor by one process: whoever sends nothing but poison does not fill it."""
 OURS = "lostfound-"
+COMMANDS = "`lostfound inbox dead-letters show|retry|dismiss"
 SET_ASIDE = frozenset({Code.INTERNAL_ERROR, Code.UNREADABLE, Code.INFLATES_TOO_FAR})
 """Such a letter is in the register until it is retried or dismissed; the others are the sender's to mend."""
 
@@ -171,7 +172,7 @@ class DeadLetters:
         self._registered[letter.vendor] += 1
         if self._registered[letter.vendor] > REGISTERED_LIMIT:
             return
-        where = "`lostfound inbox dead-letters show` has it" if sent else "its dead letter cannot be written"
+        where = f"{COMMANDS} {letter.place}`" if sent else "its dead letter cannot be written"
         entry = SetAside(
             letter.vendor,
             letter.place,

@@ -23,6 +23,7 @@ from events.terms import CaseId, ContactId, Serial, VendorId
 from workflows.policy import Policy
 
 if TYPE_CHECKING:
+    from portal.letter_box import LetterBox
     from projections.queries import Queries
 
 Answer = TypeVar("Answer")
@@ -56,6 +57,9 @@ class Ground(Protocol):
 
     async def send(self, vendor: VendorId, key: str, event: Mapping[str, Any]) -> None:
         """Put a CloudEvent into the vendor's inbox."""
+
+    def letter_box(self, vendor: VendorId) -> "AbstractAsyncContextManager[LetterBox]":
+        """A vendor's dead letters."""
 
     async def adopt_policy(self, vendor: VendorId, policy: Policy) -> int:
         """Adopt a policy, and answer with its version; one that is in force already stays so."""

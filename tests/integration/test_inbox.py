@@ -1,7 +1,11 @@
 """The inbox on a real broker and database: one record, batch or vendor that cannot go on stops no other."""
 
 import asyncio
+import base64
 import json
+import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -336,3 +340,84 @@ async def test_a_vendor_of_whom_all_that_may_waits_slows_no_other_and_what_is_be
     assert seconds < 10
     async with await AsyncConnection.connect(settings.dsn) as connection:
         await connection.execute("delete from backend.parked where vendor = %s", (vendor,))
+
+
+def typed(settings: Settings, *words: str) -> tuple[int, str]:
+    """What `lostfound inbox dead-letters` says to these words, and its exit code."""
+    done = subprocess.run(
+        [sys.executable, "-m", "infra.main", "inbox", "dead-letters", *words],
+        env=os.environ | settings.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+async def test_a_dead_letter_is_listed_shown_and_retried_as_often_as_one_likes(
+    settings: Settings, vendor: VendorId, other: VendorId
+) -> None:
+    broken = True
+
+    def trouble(whose: VendorId, stated: Statement) -> None:
+        if whose == vendor and broken:
+            raise KeyError("\x1b[2J")
+
+    def ask(*words: str) -> Any:
+        code, said = typed(settings, *words, "--vendor", vendor, "--json")
+        assert code == 0, said
+        return json.loads(said)
+
+    place = f"{inbox(vendor)}/1/0"
+    async with running(settings, trouble=trouble) as doors:
+        office = BackOffice(settings.bootstrap, vendor)
+        sent = office.event("container.registered", serial="3-1", kind="dongle", holder="h-1")
+        office.send(b"k", sent, 1)
+        office.flush()
+        assert list(await entries(settings, vendor, 1)) == [place]
+        listed = (await asyncio.to_thread(ask, "list"))["letters"]
+        by_code = (await asyncio.to_thread(ask, "list", "--code", "busy"))["letters"]
+        shown = await asyncio.to_thread(ask, "show", place)
+        raw = await asyncio.to_thread(typed, settings, "show", place, "--raw", "--vendor", vendor)
+        human = await asyncio.to_thread(typed, settings, "show", place, "--vendor", vendor)
+        broken = False
+        again = [(await asyncio.to_thread(ask, "retry", place))["letters"][0] for _ in range(2)]
+        await until(lambda: len(doors.of(vendor)) == 2)
+        unknown = await asyncio.to_thread(typed, settings, "retry", f"{inbox(vendor)}/1/9", "--vendor", vendor)
+
+    assert [(one["place"], one["code"], one["whole"]) for one in listed] == [(place, "internal_error", True)]
+    assert by_code == []
+    assert (base64.b64decode(shown["value_base64"]), base64.b64decode(shown["key_base64"])) == (sent, b"k")
+    assert [one["name"] for one in shown["headers"]] == ["content-type"]
+    assert raw == (0, sent.decode())
+    assert human[0] == 0
+    assert "\x1b" not in human[1]
+    assert [one["as"] for one in again] == [f"{inbox(vendor)}/1/1", f"{inbox(vendor)}/1/2"]
+    assert await entries(settings, vendor, 0) == {}
+    assert (unknown[0], "[unknown_letter]" in unknown[1]) == (1, True)
+
+
+async def test_a_letter_without_bytes_is_retried_from_the_inbox_and_what_cannot_be_read_is_dismissed(
+    settings: Settings, vendor: VendorId, other: VendorId
+) -> None:
+    large, unreadable = f"{inbox(vendor)}/0/0", f"{inbox(vendor)}/0/1"
+    async with running(settings):
+        office = BackOffice(settings.bootstrap, vendor, **BIG)
+        office.send(b"k", b"x" * 1_048_300, 0)
+        office.flush()
+        assert await send_batch(settings.bootstrap, inbox(vendor), 0, batch(b"k", b"one", header=b"\xff\xfe")) == 0
+        await letters_of(settings, vendor, 2)
+        code, said = await asyncio.to_thread(typed, settings, "retry", large, unreadable, "--vendor", vendor, "--json")
+        letters = await letters_of(settings, vendor, 3)
+        before = await entries(settings, vendor, 1)
+        dismissed = await asyncio.to_thread(typed, settings, "dismiss", unreadable, "--vendor", vendor)
+
+    told = {one["place"]: one for one in json.loads(said)["letters"]}
+    assert code == 1
+    assert told[large]["as"] == f"{inbox(vendor)}/0/2"
+    assert told[unreadable]["code"] == Code.UNREADABLE
+    assert letters[2]["lostfound-sha256"] == letters[0]["lostfound-sha256"]
+    assert list(before) == [unreadable]
+    assert dismissed[0] == 0
+    assert await entries(settings, vendor, 0) == {}

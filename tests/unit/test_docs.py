@@ -18,6 +18,7 @@ from workflows.contradictions import Contradicts
 DOCS = Path(__file__).parents[2] / "docs"
 ELSEWHERE = {
     Code.UNKNOWN_CASE,
+    Code.UNKNOWN_LETTER,
     Code.UNKNOWN_LICENCE,
     Code.GENERATION_CONFLICT,
     Code.GENERATION_EXHAUSTED,
