@@ -99,6 +99,13 @@ class Reader:
             if message.error() is None:
                 yield message.partition(), message.offset(), message.value(), dict(message.headers() or [])
 
+    def ends(self) -> dict[int, int]:
+        """Where each partition ends now."""
+        ends = {
+            place.partition: self._consumer.get_watermark_offsets(place)[1] for place in self._consumer.assignment()
+        }
+        return {partition: int(end) for partition, end in ends.items()}
+
     def at_end(self) -> bool:
         """Whether all that the topic holds now was read."""
         places = self._consumer.position(self._consumer.assignment())
@@ -134,6 +141,11 @@ def batch(key: bytes, *values: bytes, header: bytes = b"aa", codec: int = 0) -> 
     built = bytearray(builder.build())
     if not codec:
         built[61:] = built[61:].replace(b"a" * len(header), header)
+    return sign(built)
+
+
+def sign(built: bytearray) -> bytearray:
+    """A batch with the checksum that goes with its bytes."""
     struct.pack_into(">I", built, 17, calc_crc32c(bytes(built[21:])))
     return built
 
