@@ -8,7 +8,6 @@ from typing import TypeVar
 import structlog
 from psycopg import Error, InterfaceError, OperationalError
 from psycopg.errors import PipelineAborted
-from temporalio.service import RPCError, RPCStatusCode
 
 log = structlog.get_logger()
 
@@ -24,9 +23,6 @@ PASSING_STATES = frozenset({"40001", "40P01", "55P03", "57014", "25P03", "25P04"
 AWAY_STATES = frozenset({"57P01", "57P02", "57P03", "57P05", "53100", "53300", "53400"})
 """Shutting down, crashed, starting, idle session ended, disk full, too many connections, a limit of its settings."""
 CONNECTION_CLASS = "08"
-TEMPORAL_AWAY = frozenset(
-    {RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED, RPCStatusCode.UNKNOWN}
-)
 
 
 class Failure(Enum):
@@ -44,8 +40,6 @@ def failure_of(error: Exception) -> Failure:
     """What an exception means that is no refusal."""
     if isinstance(error, TimeoutError):
         return Failure.PASSING
-    if isinstance(error, RPCError):
-        return Failure.AWAY if error.status in TEMPORAL_AWAY else Failure.UNFORESEEN
     if isinstance(error, PipelineAborted) or not isinstance(error, Error):
         return Failure.UNFORESEEN
     state = error.sqlstate

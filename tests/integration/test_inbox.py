@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
@@ -20,7 +20,6 @@ from psycopg import AsyncConnection
 from psycopg.errors import DeadlockDetected, LockNotAvailable
 
 from activities.register import PostgresRegister
-from events.cases import Cases
 from events.errors import Code
 from events.inbox import LossStatement, Statement
 from events.terms import VendorId
@@ -43,7 +42,7 @@ BIG = {"message_max_bytes": 100_000_000, "queue_buffering_max_kbytes": 1_000_000
 
 @dataclass
 class Watched(Doors):
-    """The doors, without cases, and what passed them; `trouble` may raise for a statement."""
+    """The doors, and what passed them; `trouble` may raise for a statement."""
 
     backend: Any
     trouble: Callable[[VendorId, Statement], None] = lambda vendor, stated: None
@@ -51,7 +50,7 @@ class Watched(Doors):
     tries: Counter[tuple[VendorId, str]] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        super().__init__(self.backend, cast(Cases, None))
+        super().__init__(self.backend)
 
     async def take(self, vendor: VendorId, stated: Statement, door: str, received: datetime) -> None:
         self.tries[vendor, str(getattr(stated, "serial"))] += 1  # noqa: B009
