@@ -101,17 +101,17 @@ class DecisionOrder(Value):
     def _goes_together(self) -> Self:
         approves = self.action is Action.APPROVE
         if (self.action is Action.RULE) != (self.verdict is not None):
-            raise ValueError(f"a verdict goes with the action rule, and only with it; valid: {', '.join(Verdict)}")
+            raise ValueError(f"the action rule needs a verdict, and no other takes one; valid: {', '.join(Verdict)}")
         if self.reinstate and self.verdict is not Verdict.FOUND:
-            raise ValueError("only what is found can be reinstated")
+            raise ValueError("only a container with the verdict found can be reinstated")
         if (self.action is Action.ASK) != bool(self.evidence):
-            raise ValueError("evidence is named when it is asked for, and only then")
+            raise ValueError("who asks for evidence must name it, and nobody else may")
         if (self.condition is None) != (self.condition_days is None):
-            raise ValueError("a condition goes with the days in which it must be met")
+            raise ValueError("a condition and the days to meet it go together: give both, or neither")
         if not approves and (self.goodwill or self.condition):
-            raise ValueError("goodwill and a condition go with the action approve")
+            raise ValueError("goodwill and a condition can be given with an approval only")
         if self.goodwill and not self.why.strip():
-            raise ValueError("goodwill needs a reason")
+            raise ValueError("an approval beyond the quota needs a reason: say why")
         return self
 
 

@@ -68,7 +68,7 @@ class ContainerStatement(Statement):
     @model_validator(mode="after")
     def _bound_to_a_machine(self) -> Self:
         if (self.kind is Kind.ACT) != (self.fingerprint is not None):
-            raise ValueError("a fingerprint goes with the kind act, and only with it")
+            raise ValueError("a container of kind act needs the fingerprint of its machine, and no other has one")
         return self
 
 
@@ -134,7 +134,7 @@ class LossStatement(Statement):
         if row is None or self.scope not in row.scopes:
             raise ValueError(f"{self.kind}/{self.reason}/{self.scope} is no loss; valid: {', '.join(Loss.valid())}")
         if (self.scope is Scope.LICENCES) != bool(self.licences):
-            raise ValueError("licences are named with the scope licences, and only with it")
+            raise ValueError("with the scope licences name those that are gone, with the scope container none")
         return self
 
     def reported(self, door: str, received: datetime) -> LossReported:
@@ -174,7 +174,7 @@ class ContactStatement(Statement):
     @model_validator(mode="after")
     def _activates_a_machine(self) -> Self:
         if self.how is Contact.ACTIVATION and self.fingerprint is None:
-            raise ValueError("an activation shows the fingerprint of its machine")
+            raise ValueError("an activation needs the fingerprint of its machine")
         return self
 
 

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from events.cases import DecisionOrder
 from events.errors import Code, RefusalError
 from events.terms import Action, CaseId, VendorId, Verdict
+from portal.misfits import invalid
 from portal.terminal import AsJson, Ground, OfVendor, ask, print_json, refusals, vendor_named
 
 By = Annotated[str, typer.Option("--by", help="The supervisor who decides.")]
@@ -28,6 +29,9 @@ On = Annotated[
         "--on", min=1, help="The number of the last material fact that you decide on; the newest, if not given."
     ),
 ]
+
+TYPED = {name: f"--{name}" for name in ("by", "why", "decision", "on", "goodwill", "condition", "reinstate")}
+TYPED["condition_days"] = "--days"
 
 PLAIN = {
     Action.REJECT: "Reject a case that waits for a supervisor.",
@@ -134,6 +138,4 @@ def _order(decision: str | None, **told: Any) -> DecisionOrder:
     try:
         return DecisionOrder.model_validate({"decision": decision or str(uuid4()), **told})
     except ValidationError as error:
-        said = (f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
-        sentence = "; ".join(one.removeprefix(": ").removeprefix("Value error, ") for one in said)
-        raise RefusalError(Code.INVALID_DATA, sentence) from None
+        raise invalid(error, DecisionOrder, TYPED) from None

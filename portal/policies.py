@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from events.errors import Code, RefusalError
 from events.terms import Kind, Loss, Reason, Role
 from portal.explaining import told
+from portal.misfits import invalid
 from portal.policy_file import check, policy_in, rule_lines, schema
 from portal.policy_settings import table
-from portal.statements import invalid
 from portal.terminal import REFUSED, AsJson, Ground, OfVendor, ask, print_json, refusals, text_of, vendor_named
 from portal.yaml_document import CHARACTERS_LIMIT
 from workflows.explanation import Supposed, explain
@@ -29,11 +29,22 @@ def policy_of(file: Path) -> Policy:
     return policy_in(text_of(file, CHARACTERS_LIMIT + 1), str(file))
 
 
+TYPED = {
+    "kind": "--kind",
+    "reason": "--reason",
+    "value_cents": "--value",
+    **{f"{name}_days": f"--{name}-days" for name in ("age", "exposure")},
+    **{name: f"--{name}" for name in ("losses", "used")},
+    "products": "--product",
+    "evidence": "--evidence",
+}
+
+
 def _supposed(**said: object) -> Supposed:
     try:
         supposed = Supposed.model_validate(said)
     except ValidationError as error:
-        raise invalid(error) from None
+        raise invalid(error, Supposed, TYPED) from None
     if Loss.of(supposed.kind, supposed.reason) is None:
         told = f"{supposed.kind}/{supposed.reason} is no loss; `lostfound kinds` lists what goes"
         raise RefusalError(Code.INVALID_LOSS, told)
@@ -137,8 +148,9 @@ def commands(ground: Callable[[], Ground]) -> typer.Typer:
     def show(
         version: Annotated[int | None, typer.Option(help="A version; without it, the one in force.")] = None,
         vendor: OfVendor = None,
+        as_json: AsJson = True,
     ) -> None:
-        """Print a policy as JSON."""
+        """Print a policy as JSON, with `--json` and without."""
         with refusals():
             named = vendor_named(ground(), vendor)
             found = ask(ground(), lambda views: views.policy(named, version))

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import StrEnum
 from functools import cache
 from typing import Any, Final
@@ -11,11 +10,10 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from events.errors import Code, RefusalError
+from portal.misfits import Schema, described, misfits_in, schema_at, unfit, unknown
 from portal.yaml_document import BadYaml, Document, Flaw, FlawedError, Path, Place, read
 from workflows.contradictions import Contradiction, Contradicts, contradictions
 from workflows.policy import Policy
-
-Schema = dict[str, Any]
 
 
 class Misfit(StrEnum):
@@ -48,7 +46,6 @@ MISFITS: Final = {
 """By the validator's own words; whatever else it says is of a wrong type."""
 CHOOSING: Final = ("products", "kinds", "reasons")
 """The settings that say for which losses a rule is chosen."""
-SHOWN: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,18 +142,13 @@ def _validated(value: Any) -> tuple[Policy | None, list[ErrorDetails], list[Path
         try:
             return Policy.model_validate_json(json.dumps(left), strict=True), misfits, idle
         except ValidationError as error:
-            found = [one for one in error.errors(include_url=False) if not _is_of_items(one)]
+            found = misfits_in(error)
         misfits = misfits or found
         idle += [take_out(left, one) for one in found]
     try:
         return Policy.model_validate_json(json.dumps(left), strict=True), misfits, idle
     except ValidationError:
         return None, misfits, idle
-
-
-def _is_of_items(error: ErrorDetails) -> bool:
-    """Whether a list is said to be too short only because the items in it do not fit."""
-    return error["type"] == "too_short" and len(error["input"]) >= error["ctx"]["min_length"]
 
 
 def _take_out_setting(value: Any, error: ErrorDetails) -> Path:
@@ -216,83 +208,17 @@ def _misfit(error: ErrorDetails, document: Document) -> Mistake:
         case Misfit.UNKNOWN_SETTING:
             sentence, paths = _unknown(path), (path,)
         case Misfit.MISSING_SETTING:
-            sentence = f"{_name(path[:-1])} lacks {path[-1]}; it must be {_described(_schema_at(path))}"
+            sentence = f"{_name(path[:-1])} lacks {path[-1]}; it must be {described(schema_at(schema(), path))}"
             paths = (path,)
         case _:
-            return Mistake(code, _unfit(path, error["input"]), ((path, document.place(path)),))
+            return Mistake(code, unfit(schema(), path, error["input"], _name), ((path, document.place(path)),))
     return Mistake(code, sentence, tuple((one, document.key(one)) for one in paths))
 
 
 def _unknown(path: Path) -> str:
     if path[-1] == "<<":
         return "merges are not read; name a whole group with & and repeat it with *"
-    known = list(_schema_at(path[:-1]).get("properties", ()))
-    close = get_close_matches(str(path[-1]), known, n=1)
-    remedy = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
-    return f"there is no setting {_short(path[-1])} here; {remedy}"
-
-
-def _unfit(path: Path, given: Any) -> str:
-    wanted = _schema_at(path)
-    sentence = f"{_name(path)} must be {_described(wanted)}, and not {_short(given)}"
-    close = get_close_matches(str(given), choices(wanted), n=1)
-    if close:
-        return f"{sentence}; did you mean {close[0]}?"
-    quoted = isinstance(given, str) and wanted.get("type") in ("integer", "boolean")
-    if wanted.get("type") == "string" and "enum" not in wanted and isinstance(given, int | float):
-        return f"{sentence}; put it in quotes"
-    return f"{sentence}; leave out the quotes" if quoted and _looks_plain(given) else sentence
-
-
-def _looks_plain(given: str) -> bool:
-    return given.isdecimal() or given in ("true", "false")
-
-
-def choices(wanted: Schema) -> list[str]:
-    """The words that a setting may have, or none where it may have others."""
-    return [str(one) for one in wanted.get("enum", ())]
-
-
-def _schema_at(path: Path) -> Schema:
-    """The JSON Schema of a setting."""
-    found = resolved(schema())
-    for part in path:
-        found = resolved(found.get("items", {}) if isinstance(part, int) else found.get("properties", {}).get(part, {}))
-    return found
-
-
-def resolved(part: Schema) -> Schema:
-    """A schema without references; of alternatives the one with settings, else the first that is not null."""
-    if "$ref" in part:
-        return resolved(schema()["$defs"][part["$ref"].rsplit("/", 1)[-1]])
-    alternatives = [resolved(one) for one in part.get("anyOf", ()) if one.get("type") != "null"]
-    if "properties" in part or not alternatives:
-        return part
-    return next((one for one in alternatives if "properties" in one), alternatives[0])
-
-
-def _described(wanted: Schema) -> str:
-    """What a setting must be, in words."""
-    match wanted.get("type"):
-        case _ if "enum" in wanted:
-            return f"one of {', '.join(choices(wanted))}"
-        case "integer":
-            return f"a whole number from {wanted['minimum']:,} to {maximum(wanted):,}"
-        case "boolean":
-            return "true or false"
-        case "string":
-            return "a name of up to 80 letters, digits and ._:@+-, the first of them a letter or digit"
-        case "array":
-            least = f"at least {wanted['minItems']} and " if "minItems" in wanted else ""
-            most = f", {least}at most {wanted['maxItems']:,} of them" if "maxItems" in wanted else ""
-            return f"a list{most}"
-        case _:
-            return f"a group of settings ({', '.join(wanted.get('properties', ()))})"
-
-
-def maximum(wanted: Schema) -> int:
-    """The greatest whole number that a setting may have."""
-    return int(wanted["maximum"] if "maximum" in wanted else wanted["exclusiveMaximum"] - 1)
+    return unknown(schema(), path, "setting")
 
 
 def _name(path: Path) -> str:
@@ -306,8 +232,3 @@ def _name(path: Path) -> str:
 def _named(path: Path, document: Document) -> str:
     absent = "" if path in document.keys else "not given, "
     return f"{_name(path)} ({absent}line {document.key(path).line})"
-
-
-def _short(given: Any) -> str:
-    told = json.dumps(given, ensure_ascii=False)
-    return told if len(told) <= SHOWN else f"{told[:SHOWN]}…"

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from portal.policy_file import Schema, choices, maximum, resolved, schema
+from portal.misfits import Schema, choices, maximum, resolved
+from portal.policy_file import schema
 
 UNITS = {"days": "days", "hours": "hours", "cents": "cents"}
 
@@ -16,8 +17,8 @@ def table() -> str:
 
 def _rows(group: Schema, within: str) -> Iterator[str]:
     for name, part in group["properties"].items():
-        found = resolved(part)
-        inner = resolved(found.get("items", found))
+        found = resolved(schema(), part)
+        inner = resolved(schema(), found.get("items", found))
         default = "" if "properties" in inner else _default(part)
         if name in group.get("required", ()):
             default = "must be given"
@@ -31,7 +32,7 @@ def _value(name: str, part: Schema) -> str:
     if "properties" in part:
         return "a group"
     if part["type"] == "array":
-        inner = resolved(part["items"])
+        inner = resolved(schema(), part["items"])
         of = "groups" if "properties" in inner else ", ".join(f"`{one}`" for one in choices(inner)) or "names"
         return f"list of {of}"
     if part["type"] == "integer":

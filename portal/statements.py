@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from events.errors import Code, RefusalError
 from events.inbox import STATEMENTS, Statement
+from portal.misfits import invalid, kind_of
 
 LIMIT_BYTES = 65_536
 REQUIRED = {"specversion", "id", "source", "type"}
@@ -37,7 +38,7 @@ def read_statement(key: bytes | None, value: bytes | None, headers: Mapping[str,
     try:
         return statement.model_validate_json(data if isinstance(data, bytes | str) else json.dumps(data))
     except ValidationError as error:
-        raise invalid(error) from None
+        raise invalid(error, statement) from None
 
 
 def _cloudevent(value: bytes, headers: Mapping[str, bytes]) -> BaseCloudEvent:
@@ -47,7 +48,7 @@ def _cloudevent(value: bytes, headers: Mapping[str, bytes]) -> BaseCloudEvent:
         raise RefusalError(Code.NOT_JSON, f"the value is not JSON: {_short(error)}") from None
     if not isinstance(parsed, dict):
         raise RefusalError(
-            Code.NOT_CLOUDEVENT, f"the value is a JSON {type(parsed).__name__}; a CloudEvent is an object"
+            Code.NOT_CLOUDEVENT, f"the value is {kind_of(parsed)}, and not a CloudEvent, which is a JSON object"
         )
     binary = {name.lower().removeprefix("ce_") for name in headers if name.lower().startswith("ce_")}
     missing = REQUIRED - (binary or parsed.keys())
@@ -58,16 +59,6 @@ def _cloudevent(value: bytes, headers: Mapping[str, bytes]) -> BaseCloudEvent:
         return from_kafka(KafkaMessage(headers=dict(headers), key=None, value=value), JSONFormat(), CloudEvent)
     except Exception as error:  # the library lets whatever its parsers raise pass through
         raise RefusalError(Code.NOT_CLOUDEVENT, f"this is not a CloudEvent 1.0: {_short(error)}") from None
-
-
-def invalid(error: ValidationError) -> RefusalError:
-    """What is wrong with data, in one sentence: at most five problems."""
-    problems = error.errors(include_url=False, include_context=False)
-    loss = next((p["msg"] for p in problems if "is no loss" in p["msg"]), None)
-    if loss:
-        return RefusalError(Code.INVALID_LOSS, loss.removeprefix("Value error, "))
-    told = "; ".join(f"{'.'.join(map(str, p['loc'])) or 'data'}: {p['msg']}" for p in problems[:5])
-    return RefusalError(Code.INVALID_DATA, told)
 
 
 def _short(error: Exception) -> str:

@@ -16,7 +16,7 @@ from events.inbox import PREFIX, STATEMENTS, EvidenceStatement, LossStatement, S
 from events.licensing import Claim
 from events.terms import CaseId, Kind, Reason, ReportId, Role, Scope, Status, VendorId
 from portal.asyncapi import cloudevent
-from portal.statements import invalid
+from portal.misfits import invalid
 from portal.terminal import AsJson, Ground, OfVendor, ask, print_json, refusals, vendor_named
 from projections.shown import CaseLine, CaseView
 
@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 
 WAIT_SECONDS = 30.0
 LOOK_SECONDS = 0.2
+TYPED = {
+    "report": "the number of the report",
+    "serial": "the serial",
+    "reporter.name": "--by",
+    "occurred": "--occurred",
+    "statement": "--statement",
+    **{f"item {number} of licences": f"licence number {number}" for number in range(1, 10)},
+}
 UNDER_WAY = (Status.REPORTED, Status.BLOCKING, Status.REPLACING)
 
 
@@ -69,7 +77,7 @@ def register(app: typer.Typer, ground: Callable[[], Ground]) -> None:
                 "evidence": evidence or [],
                 "occurred": (occurred or datetime.now(UTC)).replace(tzinfo=UTC).isoformat(),
             }
-            claim = asyncio.run(ground().report(named, _valid(LossStatement, said)))
+            claim = asyncio.run(ground().report(named, _valid(LossStatement, said, TYPED)))
             found = _settled(ground(), named, claim.key.case) if wait else None
             _tell(claim, number, found, wait, as_json)
 
@@ -99,7 +107,7 @@ def register(app: typer.Typer, ground: Callable[[], Ground]) -> None:
                 "evidence": evidence,
                 "occurred": datetime.now(UTC).isoformat(),
             }
-            asyncio.run(ground().state(named, _valid(EvidenceStatement, said)))
+            asyncio.run(ground().state(named, _valid(EvidenceStatement, said, TYPED)))
             if as_json:
                 print_json({"statement": said["statement"], "report": report, "case": case.case_id})
                 return
@@ -149,11 +157,11 @@ def _assignment(told: str) -> tuple[str, Any]:
         return name, value
 
 
-def _valid(statement: type[Statement], data: dict[str, Any]) -> Any:
+def _valid(statement: type[Statement], data: dict[str, Any], typed: dict[str, str] | None = None) -> Any:
     try:
         return statement.model_validate_json(json.dumps(data))
     except ValidationError as error:
-        raise invalid(error) from None
+        raise invalid(error, statement, typed) from None
 
 
 def _settled(ground: Ground, vendor: VendorId, case: CaseId) -> CaseView | None:
