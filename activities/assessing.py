@@ -28,7 +28,7 @@ async def assess(tx: AsyncConnection[Any], key: CaseKey, container: Container, a
     cursor = await tx.execute(KNOWN, (holder, BackendFacts.LOSSES_KNOWN, holder, key.vendor, key.case))
     row = await cursor.fetchone()
     if row is None:
-        raise RefusalError(Code.UNKNOWN_CASE, f"no report has claimed anything for case {key.case}")
+        raise RefusalError(Code.UNKNOWN_CASE, f"no case {key.case} is known here")
     losses, flagged = row
     facts = BackendFacts(
         serial=container.serial,

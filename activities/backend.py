@@ -30,7 +30,7 @@ from activities.quota import reserve
 from activities.rows import lock_container, lock_holder
 from activities.sign_in import SignIn, candidates, recognise, sign_in
 from activities.signing import SigningKeys
-from activities.vendors import add, adopt
+from activities.vendors import add, adopt, in_force
 from events.cases import AcceptedDecision, ConfirmedDecision, DecisionOrder, DecisionQuestion
 from events.inbox import (
     ContactStatement,
@@ -152,6 +152,11 @@ class EmbeddedBackend:
         """Adopt a policy and answer with its version; the one that is in force already stays so."""
         async with self._transaction() as tx:
             return await adopt(tx, vendor, policy, at)
+
+    async def policy_in_force(self, vendor: VendorId) -> tuple[int, JsonValue]:
+        """The version of the vendor's policy that decides now, and the policy."""
+        async with self._transaction() as tx:
+            return await in_force(tx, vendor)
 
     async def sweep_leases(self, now: datetime, limit: int) -> int:
         """State what leases have come to, at most `limit` times; how often it was."""

@@ -4,7 +4,7 @@ A claim is on the current generation of what is lost: `licence/LICENCE` for each
 `access_data/SERIAL` of a cloud container, whose licences stay.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, cast
@@ -147,7 +147,7 @@ async def _claimed_by(
     if missing := gone.difference(name for name, _ in former):
         raise NotYetKnownError(
             Code.UNKNOWN_LICENCE,
-            f"container {stated.serial} holds no {', '.join(sorted(missing))};"
+            f"container {stated.serial} does not hold {_licences_named(missing)};"
             f" state {LicenceStatement.type()} for it first",
         )
     cursor = await tx.execute(
@@ -160,6 +160,11 @@ async def _claimed_by(
     if row := await cursor.fetchone():
         return CaseId(row[0])
     return CaseId(former[0][1]) if former else None
+
+
+def _licences_named(subjects: Iterable[str]) -> str:
+    names = sorted(subject.removeprefix(f"{Aim.LICENCE}/") for subject in subjects)
+    return f"the licence{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
 async def _replaced_by(tx: AsyncConnection[Any], key: CaseKey) -> list[CaseKey]:
@@ -301,7 +306,7 @@ async def holder_of(tx: AsyncConnection[Any], key: CaseKey) -> HolderId:
     )
     row = await cursor.fetchone()
     if row is None:
-        raise RefusalError(Code.UNKNOWN_CASE, f"no report has claimed anything for case {key.case}")
+        raise RefusalError(Code.UNKNOWN_CASE, f"no case {key.case} is known here")
     return HolderId(row[0])
 
 

@@ -162,15 +162,15 @@ def verify(file: str, jwks: Mapping[str, Any], now: datetime, typ: str = TYPE) -
     try:
         header = jwt.get_unverified_header(file)
         if header.get("typ") != typ:
-            raise RefusalError(Code.BAD_SIGNATURE, f"this is another file than asked for: its typ is not {typ}")
+            raise RefusalError(Code.BAD_SIGNATURE, f"this is a signed file of another type than {typ}")
         key = next((key for key in PyJWKSet.from_dict(dict(jwks)).keys if key.key_id == header.get("kid")), None)
         if key is None:
             raise RefusalError(Code.BAD_SIGNATURE, f"this vendor has no key {header.get('kid')}; take its JWKS anew")
         claims: dict[str, Any] = jwt.decode(file, key, algorithms=[ALGORITHM], options={"verify_exp": False})
-    except (jwt.PyJWTError, ValueError) as error:
+    except (jwt.PyJWTError, ValueError, TypeError, AttributeError) as error:
         raise RefusalError(
             Code.BAD_SIGNATURE,
-            f"no key of this vendor signed this file as it is ({error}); ask the vendor for it again",
+            "no key of this vendor signed this file as it is; ask the vendor for it again",
         ) from error
     if "exp" in claims and claims["exp"] <= now.timestamp():
         ended = datetime.fromtimestamp(claims["exp"], UTC)

@@ -18,6 +18,7 @@ class Code(StrEnum):
     INVALID_LOSS = "invalid_loss"
     KIND_MISMATCH = "kind_mismatch"
     UNKNOWN_VENDOR = "unknown_vendor"
+    VENDOR_EXISTS = "vendor_exists"
     UNKNOWN_CONTAINER = "unknown_container"
     UNKNOWN_CASE = "unknown_case"
     UNKNOWN_LETTER = "unknown_letter"

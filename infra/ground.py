@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from events.cases import DecisionOrder, DecisionTaken
+from events.errors import Code, RefusalError
 from events.inbox import LossStatement, Statement
 from events.licensing import AccessLink, ActivationCode, Claim, SignInAnswer
 from events.terms import CaseId, ContactId, Serial, VendorId
 from events.topics import inbox
 from infra.settings import Settings
-from projections.queries import Queries, open_queries
+from projections.queries import NoViewsError, Queries, open_queries
 from workflows.policy import Policy
 
 if TYPE_CHECKING:
@@ -39,11 +40,31 @@ class LocalGround:
         """The views."""
         return open_queries(self._settings.dsn)
 
-    async def add_vendor(self, vendor: VendorId, policy: Policy) -> bool:
-        """A vendor's topics, signing key and first policy."""
-        from infra.wiring import add_vendor
+    def knows(self, vendor: VendorId) -> bool:
+        """Whether the backend has this vendor; the views may not show one yet that was just added."""
+        from psycopg import connect
 
-        return await add_vendor(self._settings, vendor, policy)
+        with connect(self._settings.dsn, autocommit=True) as connection:
+            made = connection.execute("select to_regclass('backend.vendors') is not null").fetchone()
+            if made is None or not made[0]:
+                raise NoViewsError("it holds nothing of this product yet")
+            found = connection.execute("select from backend.vendors where vendor = %s", (vendor,))
+            return found.fetchone() is not None
+
+    async def add_vendor(self, vendor: VendorId, policy: Policy | None) -> bool:
+        """A vendor's topics, signing key and first policy."""
+        from infra.wiring import add_vendor, open_backend
+
+        if await add_vendor(self._settings, vendor, policy or Policy()):
+            return True
+        if policy is not None:
+            async with open_backend(self._settings) as backend:
+                number, known = await backend.policy_in_force(vendor)
+            if Policy.model_validate(known) != policy.model_copy(update={"policy_version": number}):
+                there = f"vendor {vendor} is there already, and version {number} of its policy is in force, another one"
+                remedy = "put this one in force with `lostfound policy adopt`"
+                raise RefusalError(Code.VENDOR_EXISTS, f"{there}; {remedy}")
+        return False
 
     def letter_box(self, vendor: VendorId) -> "AbstractAsyncContextManager[LetterBox]":
         """A vendor's dead letters."""

@@ -5,7 +5,6 @@ services that do not answer give exit code 3.
 """
 
 import asyncio
-import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,16 +22,17 @@ from portal.terminal import (
     OfVendor,
     _plain,
     ask,
+    json_of,
     minute,
     print_json,
     refusals,
     show,
     table_of,
     text_of,
+    vendor_name,
     vendor_named,
 )
 from projections.shown import LicenceView
-from workflows.policy import Policy
 
 
 def register(app: typer.Typer, ground: Callable[[], Ground]) -> None:
@@ -129,7 +129,7 @@ def _licences(ground: Callable[[], Ground]) -> typer.Typer:
         """Verify a licence file's signature and expiry, without any network."""
         with refusals():
             signed = text_of(file).strip()
-            keys = json.loads(text_of(jwks)) if jwks else ground().jwks(vendor_named(ground(), vendor))
+            keys = json_of(jwks) if jwks else ground().jwks(vendor_name(ground(), vendor))
             claims = ground().verify(signed, keys, datetime.now(UTC))
             if as_json:
                 print_json({"valid": True, "claims": claims})
@@ -180,8 +180,8 @@ def _vendors(ground: Callable[[], Ground]) -> typer.Typer:
     ) -> None:
         """Add a vendor: its topics, its signing key and its first policy."""
         with refusals():
-            vendor = vendor_named(ground(), name)
-            first = policies.policy_of(policy) if policy else Policy()
+            vendor = vendor_name(ground(), name)
+            first = policies.policy_of(policy) if policy else None
             added = asyncio.run(ground().add_vendor(vendor, first))
             if as_json:
                 print_json({"vendor": vendor, "added": added, "inbox": f"lostfound.{vendor}.inbox"})
@@ -206,7 +206,7 @@ def _vendors(ground: Callable[[], Ground]) -> typer.Typer:
     def jwks(name: str) -> None:
         """Print the public keys of a vendor, as a JWKS."""
         with refusals():
-            print_json(ground().jwks(vendor_named(ground(), name)))
+            print_json(ground().jwks(vendor_name(ground(), name)))
 
     return app
 

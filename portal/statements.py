@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import orjson
 from cloudevents.core.base import BaseCloudEvent
 from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka
+from cloudevents.core.exceptions import CloudEventValidationError
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 from pydantic import ValidationError
@@ -17,6 +18,15 @@ from portal.misfits import invalid, kind_of
 LIMIT_BYTES = 65_536
 REQUIRED = {"specversion", "id", "source", "type"}
 """The library fills some of these in where they are missing; CloudEvents 1.0 requires them."""
+
+ATTRIBUTES = {
+    **{name: f"the attribute {name} must be text, and not empty" for name in ("id", "source", "type", "subject")},
+    "specversion": "the attribute specversion must be 1.0",
+    "time": "the attribute time must be an instant with its distance from UTC, such as 2026-01-10T09:00:00Z",
+    "datacontenttype": "the attribute datacontenttype must be a media type, such as application/json",
+    "dataschema": "the attribute dataschema must be a URI",
+}
+OTHERS = "is not as CloudEvents has it: its name has 1 to 20 small letters and digits, its value is a text or a number"
 
 
 def read_statement(key: bytes | None, value: bytes | None, headers: Mapping[str, bytes]) -> Statement:
@@ -45,7 +55,8 @@ def _cloudevent(value: bytes, headers: Mapping[str, bytes]) -> BaseCloudEvent:
     try:
         parsed = orjson.loads(value)
     except orjson.JSONDecodeError as error:
-        raise RefusalError(Code.NOT_JSON, f"the value is not JSON: {_short(error)}") from None
+        where = f"not JSON from line {error.lineno}, column {error.colno} on" if value.strip() else "empty"
+        raise RefusalError(Code.NOT_JSON, f"the value is {where}; send a CloudEvent in JSON") from None
     if not isinstance(parsed, dict):
         raise RefusalError(
             Code.NOT_CLOUDEVENT, f"the value is {kind_of(parsed)}, and not a CloudEvent, which is a JSON object"
@@ -57,9 +68,8 @@ def _cloudevent(value: bytes, headers: Mapping[str, bytes]) -> BaseCloudEvent:
         raise RefusalError(Code.NOT_CLOUDEVENT, f"this is not a CloudEvent 1.0: it lacks {told}")
     try:
         return from_kafka(KafkaMessage(headers=dict(headers), key=None, value=value), JSONFormat(), CloudEvent)
-    except Exception as error:  # the library lets whatever its parsers raise pass through
-        raise RefusalError(Code.NOT_CLOUDEVENT, f"this is not a CloudEvent 1.0: {_short(error)}") from None
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    except CloudEventValidationError as error:
+        told = "; ".join(ATTRIBUTES.get(name, f"the attribute {name!a} {OTHERS}") for name in error.errors)
+    except Exception:  # the library lets whatever its parsers raise pass through
+        told = "an attribute cannot be read; a time is such as 2026-01-10T09:00:00Z, and data_base64 is in Base64"
+    raise RefusalError(Code.NOT_CLOUDEVENT, f"this is not a CloudEvent 1.0: {told}")

@@ -17,7 +17,7 @@ from events.licensing import Claim
 from events.terms import CaseId, Kind, Reason, ReportId, Role, Scope, Status, VendorId
 from portal.asyncapi import cloudevent
 from portal.misfits import invalid
-from portal.terminal import AsJson, Ground, OfVendor, ask, print_json, refusals, vendor_named
+from portal.terminal import AsJson, Ground, OfVendor, ask, print_json, refusals, vendor_name, vendor_named
 from projections.shown import CaseLine, CaseView
 
 if TYPE_CHECKING:
@@ -54,7 +54,12 @@ def register(app: typer.Typer, ground: Callable[[], Ground]) -> None:
         ] = None,
         by: Annotated[str, typer.Option(help="Who reports it.")] = "command-line",
         role: Annotated[Role, typer.Option(help="In which role.")] = Role.BACK_OFFICE,
-        occurred: Annotated[datetime | None, typer.Option(help="When it happened (UTC); now, if not given.")] = None,
+        occurred: Annotated[
+            datetime | None,
+            typer.Option(
+                parser=_instant, metavar="TIME", help="When it happened (UTC, if it does not say); now, if not given."
+            ),
+        ] = None,
         evidence: Annotated[
             list[str] | None, typer.Option(help="What was shown for it, such as police_report; may be given again.")
         ] = None,
@@ -75,7 +80,7 @@ def register(app: typer.Typer, ground: Callable[[], Ground]) -> None:
                 "licences": licence or [],
                 "reporter": {"role": role, "name": by},
                 "evidence": evidence or [],
-                "occurred": (occurred or datetime.now(UTC)).replace(tzinfo=UTC).isoformat(),
+                "occurred": (occurred or datetime.now(UTC)).isoformat(),
             }
             claim = asyncio.run(ground().report(named, _valid(LossStatement, said, TYPED)))
             found = _settled(ground(), named, claim.key.case) if wait else None
@@ -126,12 +131,21 @@ def register(app: typer.Typer, ground: Callable[[], Ground]) -> None:
         """Print a valid example of an inbox event, as a CloudEvent; `--send` states it."""
         with refusals():
             statement = _statement(type_)
+            to = vendor_named(ground(), vendor) if send else vendor_name(ground(), vendor)
             data = statement.example | dict(_assignment(one) for one in change or ())
             _valid(statement, data)
             event = cloudevent(statement, data, str(uuid4()), source="/command-line")
             if send:
-                asyncio.run(ground().send(vendor_named(ground(), vendor), str(data["serial"]), event))
+                asyncio.run(ground().send(to, str(data["serial"]), event))
             print_json(event)
+
+
+def _instant(told: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(told)
+    except ValueError:
+        raise typer.BadParameter(f"{told!r} is no time; write it such as 2026-11-20T18:00 or 2026-11-20") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 async def _case_of(views: "Queries", vendor: VendorId, report: ReportId) -> CaseLine | None:

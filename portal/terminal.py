@@ -19,7 +19,8 @@ from events.cases import DecisionOrder, DecisionTaken
 from events.errors import Code, RefusalError
 from events.inbox import LossStatement, Statement
 from events.licensing import AccessLink, ActivationCode, Claim, SignInAnswer
-from events.terms import CaseId, ContactId, Serial, VendorId
+from events.terms import VENDOR_PATTERN, CaseId, ContactId, Serial, VendorId
+from portal.misfits import NAMES
 from workflows.policy import Policy
 
 if TYPE_CHECKING:
@@ -31,6 +32,11 @@ Answer = TypeVar("Answer")
 REFUSED = 1
 NOT_RUNNING = 3
 PIPED_WIDTH = 160
+UNREADABLE = {
+    FileNotFoundError: "there is no such file",
+    IsADirectoryError: "it is a folder",
+    PermissionError: "you may not read it",
+}
 
 
 class Ground(Protocol):
@@ -43,8 +49,12 @@ class Ground(Protocol):
     def queries(self) -> "AbstractAsyncContextManager[Queries]":
         """The views."""
 
-    async def add_vendor(self, vendor: VendorId, policy: Policy) -> bool:
-        """A vendor's topics, signing key and first policy; False when it was there already."""
+    def knows(self, vendor: VendorId) -> bool:
+        """Whether there is such a vendor."""
+
+    async def add_vendor(self, vendor: VendorId, policy: Policy | None) -> bool:
+        """A vendor's topics, signing key and first policy; False when it was there already, `RefusalError` when it was
+        with another policy than this one."""
 
     async def decide(self, vendor: VendorId, case: CaseId, order: DecisionOrder) -> DecisionTaken:
         """Bring a decision to a case, or `RefusalError`."""
@@ -133,15 +143,25 @@ def ask(ground: Ground, question: "Callable[[Queries], Awaitable[Answer]]") -> A
     return asyncio.run(asked())
 
 
-def vendor_named(ground: Ground, named: str | None) -> VendorId:
+def vendor_name(ground: Ground, named: str | None) -> VendorId:
+    """A vendor's name, the first one's where none is given; whether there is such a vendor is not asked."""
     if named is None:
         return ground.vendor
     try:
         return TypeAdapter(VendorId).validate_python(named)
     except ValidationError:
         raise RefusalError(
-            Code.UNKNOWN_VENDOR, f"{named!r} cannot name a vendor; use 2 to 32 small letters, digits and hyphens"
+            Code.UNKNOWN_VENDOR, f"{named!r} cannot name a vendor; use {NAMES[VENDOR_PATTERN]}"
         ) from None
+
+
+def vendor_named(ground: Ground, named: str | None) -> VendorId:
+    """A vendor that there is, the first one where none is named; else `RefusalError`."""
+    vendor = vendor_name(ground, named)
+    if not ground.knows(vendor):
+        there_are = "`lostfound vendor list` names those that there are, `lostfound vendor add` adds one"
+        raise RefusalError(Code.UNKNOWN_VENDOR, f"vendor {vendor} is unknown here; {there_are}")
+    return vendor
 
 
 def text_of(path: Path, limit: int = -1) -> str:
@@ -151,8 +171,22 @@ def text_of(path: Path, limit: int = -1) -> str:
             return typer.get_text_stream("stdin").read(limit)
         with path.open(encoding="utf-8") as file:
             return file.read(limit)
-    except (OSError, UnicodeDecodeError) as error:
-        raise RefusalError(Code.UNREADABLE_FILE, f"{path} cannot be read as text: {error}") from None
+    except UnicodeDecodeError:
+        told = "it is not text in UTF-8"
+    except OSError as error:
+        told = UNREADABLE.get(type(error), (error.strerror or type(error).__name__).lower())
+    raise RefusalError(Code.UNREADABLE_FILE, f"{path} cannot be read: {told}")
+
+
+def json_of(path: Path) -> dict[str, Any]:
+    """The JSON object in a file."""
+    try:
+        found = json.loads(text_of(path))
+    except json.JSONDecodeError:
+        found = None
+    if not isinstance(found, dict):
+        raise RefusalError(Code.UNREADABLE_FILE, f"{path} cannot be read: it is not a JSON object")
+    return found
 
 
 def _plain(found: BaseModel | Sequence[BaseModel]) -> Any:

@@ -17,6 +17,7 @@ from workflows.contradictions import Contradicts
 
 DOCS = Path(__file__).parents[2] / "docs"
 ELSEWHERE = {
+    Code.VENDOR_EXISTS,
     Code.UNKNOWN_CASE,
     Code.UNKNOWN_LETTER,
     Code.UNKNOWN_LICENCE,
