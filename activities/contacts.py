@@ -31,7 +31,7 @@ from activities.judgement import (
 from activities.leases import first_notice
 from activities.measures import STANDING, Standing, advance, confirm, settled_by
 from activities.messages import post, post_to_each, sighting
-from activities.outbox import state, stream_of, telling, told
+from activities.outbox import state, telling, told
 from activities.rows import (
     CONTAINER,
     CONTAINER_COLUMNS,
@@ -48,7 +48,7 @@ from events.backend_facts import (
 )
 from events.cases import Content, Offer, Settled
 from events.effect import sql_in_effect
-from events.envelope import Head
+from events.envelope import Head, container_stream
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.fact import Fact
 from events.inbox import ContactStatement, DeactivationStatement
@@ -279,7 +279,7 @@ async def _look(
         {
             "vendor": vendor,
             "serial": stated.serial,
-            "stream": stream_of(stated.serial),
+            "stream": container_stream(stated.serial),
             "contact": stated.contact,
             "presented": [item.licence for item in stated.licences],
             "subjects": [f"licence/{item.licence}/{item.generation}" for item in stated.licences],

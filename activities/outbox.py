@@ -7,7 +7,7 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
-from events.envelope import Head, container_stream, record_key, seal
+from events.envelope import Head, backend_stream, record_key, seal
 from events.fact import Fact
 from events.terms import Serial, VendorId
 
@@ -32,15 +32,10 @@ with {telling()} insert into backend.streams values (%(vendor)s, %(stream)s, %(s
 on conflict (vendor, stream) do update set sequence = excluded.sequence, hash = excluded.hash"""
 
 
-def stream_of(serial: Serial | None) -> str:
-    """The stream of a container, or of the vendor itself."""
-    return container_stream(serial) if serial else "vendor"
-
-
 def told(vendor: VendorId, serial: Serial | None, head: Head, at: datetime, facts: Iterable[Fact]) -> dict[str, Any]:
     """What is to be written for these facts, which follow the head of their stream: the parameters of
     `telling`, and the head that the stream then has."""
-    stream, key = stream_of(serial), record_key(vendor, serial)
+    stream, key = backend_stream(vendor, serial), record_key(vendor, serial)
     values: list[bytes] = []
     for fact in facts:
         sealed = seal(vendor, stream, key, head, at, fact)
@@ -55,9 +50,9 @@ def told(vendor: VendorId, serial: Serial | None, head: Head, at: datetime, fact
 async def state(
     connection: Connection, vendor: VendorId, serial: Serial | None, at: datetime, facts: Sequence[Fact]
 ) -> None:
-    """State facts about a container, or about the vendor itself. The caller holds the lock on it."""
+    """State facts about a container, the vendor itself, or the installation. The caller holds the lock on it."""
     if not facts:
         return
-    cursor = await connection.execute(HEAD, {"vendor": vendor, "stream": stream_of(serial)})
+    cursor = await connection.execute(HEAD, {"vendor": vendor, "stream": backend_stream(vendor, serial)})
     head = Head(*(await cursor.fetchone() or (0, "")))
     await connection.execute(TELL, told(vendor, serial, head, at, facts))

@@ -3,16 +3,18 @@
 import json
 from typing import Annotated
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue, StringConstraints
 
 from events.fact import Fact
 from events.sizes import LIST_PART, AtMost, Jws, Label, Part
 from events.terms import (
+    NAME_PATTERN,
     RECOVERIES,
     CaseId,
     Contact,
     ContactId,
     Fingerprint,
+    FreeText,
     Generation,
     HolderId,
     Instant,
@@ -28,6 +30,22 @@ from events.terms import (
     Ticket,
     Verdict,
 )
+
+
+class RecordSetAside(Fact):
+    """An operator set a record of the log aside, which could not be folded: whoever folds the log goes on after it.
+
+    It stands in the stream of the installation. `digest` is the SHA-256 (hex) of the record's value, `code` says what
+    is wrong with it.
+    """
+
+    name = "record.set_aside"
+    partition: Annotated[int, Field(ge=0, lt=2**31)]
+    offset: Annotated[int, Field(ge=0, lt=2**63)]
+    digest: Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+    code: Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+    why: FreeText
+    by: PersonId
 
 
 class VendorAdded(Fact):

@@ -5,6 +5,7 @@ the bytes of the stream's previous record, empty for the first. Whoever states t
 """
 
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -17,13 +18,22 @@ from events.case_facts import CaseFact
 from events.catalogue import CATALOGUE
 from events.fact import Fact
 from events.sizes import READING, SEALED_BYTES
-from events.terms import CaseId, Serial, VendorId
+from events.terms import VENDOR_PATTERN, CaseId, Serial, VendorId
 
 NAMESPACE = UUID("6f2b5f0e-3c0b-5d1e-9a55-10575f0d0001")
 CASES = "/lostfound/cases"
 BACKEND = "/lostfound/backend"
 VALIDATE = {name: TypeAdapter(fact).validator.validate_python for name, fact in CATALOGUE.items()}
 CONTENT_TYPE = b"application/cloudevents+json; charset=utf-8"
+
+
+INSTALLATION = VendorId("")
+"""Whose facts concern the whole installation, and no vendor."""
+
+SEQUENCE_LIMIT = 2**53
+YEARS = range(1970, 9001)
+is_vendor = re.compile(VENDOR_PATTERN).fullmatch
+is_stream = re.compile("[!-~]{1,200}").fullmatch
 
 
 class UnreadableRecordError(ValueError):
@@ -69,6 +79,11 @@ def case_stream(case: CaseId) -> str:
 def container_stream(serial: Serial) -> str:
     """The stream of a container."""
     return f"container/{serial}"
+
+
+def backend_stream(vendor: VendorId, serial: Serial | None) -> str:
+    """The stream in which the backend states facts of a container, of the vendor itself, or of the installation."""
+    return container_stream(serial) if serial else "vendor" if vendor else "installation"
 
 
 def case_of(stream: str) -> CaseId:
@@ -120,15 +135,30 @@ def unseal(value: bytes) -> Recorded:
     try:
         event = orjson.loads(value)
         data = event["data"]
+        recorded = datetime.fromisoformat(event["time"])
+        if not _fits(event["vendor"], event["subject"], event["sequence"], recorded):
+            raise ValueError("its vendor, subject, sequence or time is none that we write")
         return Recorded(
             event["vendor"],
             event["subject"],
             event["sequence"],
             bytes.fromhex(event["previoushash"]),
             hashlib.sha256(value).digest(),
-            datetime.fromisoformat(event["time"]),
+            recorded,
             VALIDATE[event["type"]](data, context=READING),
             data,
         )
     except (orjson.JSONDecodeError, KeyError, TypeError, ValidationError, ValueError) as error:
         raise UnreadableRecordError(f"{error} in {value[:200]!r}") from error
+
+
+def _fits(vendor: Any, stream: Any, sequence: Any, recorded: datetime) -> bool:
+    """Whether these can be ours: what PostgreSQL or the calendar cannot hold must not come further."""
+    return bool(
+        (vendor == INSTALLATION or is_vendor(vendor))
+        and is_stream(stream)
+        and type(sequence) is int
+        and 0 < sequence < SEQUENCE_LIMIT
+        and recorded.tzinfo is not None
+        and recorded.year in YEARS
+    )

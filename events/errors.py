@@ -59,6 +59,8 @@ class Code(StrEnum):
     BAD_SIGNATURE = "bad_signature"
     EXPIRED = "expired"
     LOG_DAMAGED = "log_damaged"
+    NOT_DAMAGED = "not_damaged"
+    UNKNOWN_POSITION = "unknown_position"
     UNREADABLE_POLICY = "unreadable_policy"
     UNREADABLE_FILE = "unreadable_file"
 

@@ -13,7 +13,8 @@ from aiokafka.structs import RecordMetadata
 
 from events.envelope import CONTENT_TYPE, Sealed
 from events.errors import Code, RefusalError
-from events.topics import FACT_BYTES, LOG, LOG_BATCH_BYTES
+from events.sizes import SEALED_BYTES
+from events.topics import LOG, LOG_BATCH_BYTES
 
 HEADERS = [("content-type", CONTENT_TYPE)]
 PARTITIONER = DefaultPartitioner()
@@ -74,10 +75,10 @@ class LogWriter:
         `aiokafka.errors.KafkaError`; records may be in the log all the same.
         """
         for record in records:
-            if len(record.value) > FACT_BYTES:
+            if len(record.value) > SEALED_BYTES:
                 key = record.key.decode(errors="replace")
                 sentence = f"a fact of {len(record.value)} bytes under the key {key!r} is longer than the"
-                raise RefusalError(Code.TOO_LARGE, f"{sentence} {FACT_BYTES} bytes that the log takes")
+                raise RefusalError(Code.TOO_LARGE, f"{sentence} {SEALED_BYTES} bytes that the log takes")
         producer = await self._started()
         try:
             partition = await self.partition(records[0].key)

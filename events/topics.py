@@ -9,9 +9,6 @@ LOG = "lostfound.log"
 INBOXES = r"^lostfound\.[a-z][a-z0-9-]{0,30}[a-z0-9]\.inbox$"
 FOR_EVER = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 
-FACT_BYTES = 65_535
-"""No sealed fact is longer."""
-
 LOG_BATCH_BYTES = 131_072
 """What the log's topic takes at once, and its producers send at most: any fact, with its key and headers, and more."""
 

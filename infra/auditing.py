@@ -46,12 +46,20 @@ def register(app: typer.Typer) -> None:
         if as_json:
             breaches = [{name: one for name, one in asdict(b).items() if name != "since"} for b in found.breaches]
             judged = found.until.isoformat() if found.until else None
-            typer.echo(json.dumps({"facts": found.facts, "until": judged, "breaches": breaches}, indent=2))
+            aside = [asdict(one) | {"recorded": one.recorded.isoformat()} for one in found.set_aside]
+            document = {"facts": found.facts, "until": judged, "breaches": breaches, "set_aside": aside}
+            typer.echo(json.dumps(document, indent=2))
         else:
             if found.breaches:
                 table = terminal.table_of("no.", "vendor", "about", "stream", "fact", "breach")
                 for b in found.breaches:
                     table.add_row(str(b.invariant), b.vendor, b.about, b.stream, str(b.sequence), b.sentence)
+                terminal.show(table)
+            if found.set_aside:
+                table = terminal.table_of("set aside", "code", "by", "recorded", "why")
+                for one in found.set_aside:
+                    place = f"partition {one.partition}, offset {one.offset}"
+                    table.add_row(place, one.code, one.by, terminal.minute(one.recorded), one.why)
                 terminal.show(table)
             told = f"{len(found.breaches)} breaches" if found.breaches else "no breach"
             typer.echo(f"{found.facts} facts show {told} of the nine invariants.")

@@ -1,16 +1,25 @@
 """The commands by which an operator lets go on what was set aside."""
 
 import asyncio
+from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
+from events.errors import Code, RefusalError
 from infra.settings import read_settings
 from portal import terminal
 
 
 def register(app: typer.Typer) -> None:
-    """Add `outbox` to the program's commands."""
+    """Add `outbox` and `log` to the program's commands."""
+    _outbox(app)
+    _log(app)
+
+
+def _outbox(app: typer.Typer) -> None:
     outbox = typer.Typer(no_args_is_help=True, help="Facts that wait to be recorded.")
     app.add_typer(outbox, name="outbox")
 
@@ -40,3 +49,49 @@ def register(app: typer.Typer) -> None:
             else:
                 told = ", ".join(keys) or "nothing: no such key is set aside"
                 typer.echo(f"Tried again: {told}. `lostfound status` shows what is still refused.")
+
+
+def _log(app: typer.Typer) -> None:
+    log = typer.Typer(no_args_is_help=True, help="The record of all facts.")
+    app.add_typer(log, name="log")
+
+    @log.callback()
+    def group() -> None:
+        """The record of all facts."""
+
+    @log.command("set-aside")
+    def set_aside(
+        partition: Annotated[int, typer.Argument(min=0)],
+        offset: Annotated[int, typer.Argument(min=0)],
+        why: Annotated[str, typer.Option(help="How it came there, as far as known.")],
+        by: Annotated[str, typer.Option(help="Who says so.")],
+        as_json: terminal.AsJson = False,
+    ) -> None:
+        """Set a record aside that cannot be read or does not fit its stream, so that its partition goes on after it.
+
+        This is itself recorded, for ever. A record that is sound is refused.
+        """
+        from activities.installation import set_record_aside  # here, because the other commands need none of it
+        from events.backend_facts import RecordSetAside
+        from events.log import LogReader, Position
+        from projections.log_repair import examine
+
+        async def set_it_aside() -> RecordSetAside:
+            settings = read_settings()
+            record, damage = await examine(LogReader(settings.bootstrap), Position(partition, offset))
+            digest = sha256(record.value or b"").hexdigest()
+            place = {"partition": partition, "offset": offset, "digest": digest}
+            try:
+                fact = RecordSetAside.model_validate({**place, "code": damage.code, "why": why, "by": by})
+            except ValidationError as error:
+                wrong = error.errors()[0]
+                raise RefusalError(Code.INVALID_DATA, f"--{wrong['loc'][0]}: {wrong['msg']}") from None
+            await set_record_aside(settings.dsn, fact, datetime.now(UTC))
+            return fact
+
+        with terminal.refusals():
+            fact = asyncio.run(set_it_aside())
+            if as_json:
+                terminal.print_json(fact)
+            else:
+                typer.echo(f"Set aside ({fact.code}): the projector goes on after it within seconds.")

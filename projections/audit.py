@@ -1,54 +1,108 @@
 """Reads the whole log and judges it; no view is asked."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from events.envelope import UnreadableRecordError, unseal
-from events.log import LogReader, LogRecord
+from events.backend_facts import RecordSetAside
+from events.envelope import Recorded, UnreadableRecordError, unseal
+from events.log import LogReader, LogRecord, Position
 from events.terms import VendorId
 from projections.folds import belongs
 from projections.invariants import Breach, judge
-from projections.ledger import Ledger
+from projections.ledger import Ledger, Place
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
+class SetAside:
+    """A record that an operator set aside: where it stands, what was wrong, who said so, why and when."""
+
+    partition: int
+    offset: int
+    code: str
+    by: str
+    why: str
+    recorded: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Audit:
-    """How many facts were judged, as of when, and the breaches that they show."""
+    """How many facts were judged, as of when, the breaches that they show, and the records that were set aside."""
 
     facts: int
     until: datetime | None
     breaches: list[Breach]
+    set_aside: list[SetAside] = field(default_factory=list)
 
 
-def examine(ledger: Ledger, records: Iterable[LogRecord]) -> list[Breach]:
-    """Collect records; the breaches that a record shows by itself: it cannot be read, or its key is another's."""
-    found = []
-    for record in records:
-        at = record.position
-        try:
-            fact = unseal(record.value)
-        except UnreadableRecordError as error:
-            sentence = f"the record cannot be read ({str(error)[:200]})"
-            vendor = VendorId(record.key.partition(b"/")[0].decode(errors="replace"))
-            found.append(Breach(8, vendor, "log", f"partition {at.partition}", at.offset, sentence))
-            continue
-        if not belongs(record.key, fact):
-            sentence = f"it stands under the key {record.key.decode(errors='replace')!r}, which is not its own"
-            found.append(Breach(9, fact.vendor, fact.stream, fact.stream, fact.sequence, sentence))
-        ledger.take(fact)
-    return found
+@dataclass
+class Reading:
+    """The log as far as it was read: the facts, what records show by themselves, and readable ones that were `apart`,
+    which an operator set aside."""
+
+    aside: Mapping[Position, tuple[Place, RecordSetAside]] = field(default_factory=dict)
+    ledger: Ledger = field(default_factory=Ledger)
+    found: list[Breach] = field(default_factory=list)
+    apart: list[tuple[Position, Recorded]] = field(default_factory=list)
+
+    def take(self, records: Iterable[LogRecord]) -> None:
+        """Collect records; one that cannot be read, or whose key is another's, is a breach unless it was set aside."""
+        for record in records:
+            at, key = record.position, record.key or b""
+            try:
+                fact = unseal(record.value or b"")
+            except UnreadableRecordError as error:
+                if at not in self.aside:
+                    sentence = f"the record cannot be read ({str(error)[:200]})"
+                    vendor = VendorId(key.partition(b"/")[0].decode(errors="replace"))
+                    self.found.append(Breach(8, vendor, "log", f"partition {at.partition}", at.offset, sentence))
+                continue
+            if at in self.aside:
+                if belongs(key, fact):
+                    self.apart.append((at, fact))
+                continue
+            if not belongs(key, fact):
+                sentence = f"it stands under the key {key.decode(errors='replace')!r}, which is not its own"
+                self.found.append(Breach(9, fact.vendor, fact.stream, fact.stream, fact.sequence, sentence))
+            self.ledger.take(fact)
+
+    def finish(self) -> None:
+        """Judge what was set aside: a fact that fits its stream is part of the history all the same."""
+        for position, fact in sorted(self.apart, key=lambda one: (one[1].vendor, one[1].stream, one[1].sequence)):
+            chain = self.ledger.chains.get((fact.vendor, fact.stream), {})
+            before = chain.get(fact.sequence - 1)
+            follows = before.hash == fact.previous_hash if before else fact.sequence == 1 and not fact.previous_hash
+            if fact.sequence in chain or not follows:
+                continue
+            self.ledger.take(fact)
+            sentence = f"{self.aside[position][1].by} set it aside, although it can be read and fits its stream"
+            self.found.append(Breach(8, fact.vendor, fact.stream, fact.stream, fact.sequence, sentence))
 
 
 async def audit(bootstrap: str, until: datetime | None, progress: Progress = lambda _done, _of: None) -> Audit:
-    """Judge the log up to where it ends now; what only shows after `until` is left out. Raises `KafkaError`."""
-    reader, ledger = LogReader(bootstrap), Ledger()
+    """Judge the log up to where it ends now; what only shows after `until` is left out. Raises `KafkaError`.
+
+    Where records were set aside the log is read a second time, for each stands before what is said of it.
+    """
+    reader = LogReader(bootstrap)
+    read = await _read(reader, Reading(), progress)
+    if read.ledger.set_aside:
+        aside = {Position(fact.partition, fact.offset): (place, fact) for place, fact in read.ledger.set_aside}
+        read = await _read(reader, Reading(aside), progress)
+    read.finish()
+    told = [
+        SetAside(fact.partition, fact.offset, fact.code, fact.by, fact.why, place.recorded)
+        for place, fact in read.ledger.set_aside
+    ]
+    return Audit(read.ledger.facts, until, [*read.found, *judge(read.ledger, until)], told)
+
+
+async def _read(reader: LogReader, reading: Reading, progress: Progress) -> Reading:
     total, done = sum((await reader.ends()).values()), 0
-    found: list[Breach] = []
     async for batch in reader.batches():
-        found += examine(ledger, batch)
+        reading.take(batch)
         done += len(batch)
         progress(done, total)
-    return Audit(ledger.facts, until, [*found, *judge(ledger, until)])
+    return reading

@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 from events.log import Position
+from events.topics import LOG
 
 
 class Damage(StrEnum):
@@ -16,6 +17,7 @@ class Damage(StrEnum):
     STREAM_MOVED = "log_stream_moved"
     UNEXPECTED_FACT = "log_unexpected_fact"
     SHORTER = "log_shorter"
+    CANNOT_FOLD = "log_cannot_fold"
 
 
 class LogDamagedError(Exception):
@@ -34,10 +36,31 @@ class LogDamagedError(Exception):
     def __str__(self) -> str:
         partition, offset = self.position
         where = f"partition {partition}, offset {offset}" + (f", stream {self.stream}" if self.stream else "")
-        return (
-            f"The log is damaged at {where}: {self._sentence}. Nothing from there on is folded; compare the log"
-            " with a backup before you start the projector again."
-        )
+        return f"The log is damaged at {where}: {self._sentence}. Nothing from there on is folded. {self._remedy}"
+
+    @property
+    def place(self) -> str:
+        """Where it stands in the register of what is set aside: the record, or for a lost end the partition."""
+        partition, offset = self.position
+        return f"{LOG}/{partition}" if self.code is Damage.SHORTER else f"{LOG}/{partition}/{offset}"
+
+    @property
+    def vendor(self) -> str:
+        """Whose stream it is; empty where that cannot be told."""
+        return self.stream.partition("/")[0]
+
+    @property
+    def _remedy(self) -> str:
+        match self.code:
+            case Damage.SHORTER:
+                return "Bring it back from a backup, or have the views as the log is now by `lostfound views rebuild`."
+            case Damage.CANNOT_FOLD:
+                return "It is tried again; see the log of the projector."
+            case _:
+                return (
+                    "See where it comes from; when it is none of ours, type `lostfound log set-aside"
+                    f" {self.position.partition} {self.position.offset} --why TEXT --by NAME`."
+                )
 
 
 class PositionGapError(Exception):

@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 
 from events.log import LogRecord
-from projections.damage import LogDamagedError, StalledError
+from projections.damage import StalledError
 from projections.projector import Batch
 from projections.tables import VERSION
 
@@ -44,9 +44,6 @@ async def until_failure(*deeds: Coroutine[Any, Any, None]) -> None:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:
             task.result()
-    except LogDamagedError as error:
-        log.critical(str(error), code=error.code)
-        raise
     except StalledError as error:
         log.error(str(error))
         raise

@@ -14,6 +14,8 @@ from typing import Any, cast
 from psycopg import AsyncConnection
 
 from events.log import LogReader, LogRecord, before
+from projections.damage import LogDamagedError
+from projections.look_ahead import LookAhead
 from projections.projector import Batch, fold_batch
 
 SHARE_RECORDS = 50_000
@@ -90,13 +92,24 @@ def shared_out(records: Mapping[int, int], processes: int) -> list[list[int]]:
 async def fold(share: Share, told: Told) -> None:
     """Fold a share here. Raises `LogDamagedError`, and `psycopg.Error` or `KafkaError` when a service is away."""
     with _no_collections():
+        reader = LogReader(share.bootstrap)
+        ahead = LookAhead(reader)
         async with (
             await connect(share.dsn) as connection,
-            aclosing(batches(LogReader(share.bootstrap), share.starts, share.ends)) as read,
+            aclosing(batches(reader, share.starts, share.ends)) as read,
         ):
             async for batch in read:
-                told(batch.partition, await fold_batch(connection, batch, share.schema), len(batch.records))
+                told(batch.partition, await _fold_batch(connection, batch, share.schema, ahead), len(batch.records))
                 gc.collect(1)  # when little is alive
+
+
+async def _fold_batch(connection: AsyncConnection[Any], batch: Batch, schema: str, ahead: LookAhead) -> int:
+    while True:
+        try:
+            return await fold_batch(connection, batch, schema, ahead.positions)
+        except LogDamagedError as damage:
+            if not await ahead.has(damage.position):
+                raise
 
 
 async def _fold_elsewhere(share: Share, told: Told) -> None:

@@ -1,6 +1,6 @@
 """How each fact changes the rows. Pure: nothing here reads a clock or a store."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from typing import Any, TypeVar, assert_never, cast
 
 import orjson
@@ -30,13 +30,14 @@ from events.backend_facts import (
     MeasureOrdered,
     MeasureUnconfirmable,
     PolicyAdopted,
+    RecordSetAside,
     RecoveryFreed,
     RecoveryReserved,
     SessionsEnded,
     VendorAdded,
 )
 from events.case_facts import CaseDecided, CaseFact, LossReported
-from events.envelope import Recorded, UnreadableRecordError, case_of, container_stream, record_key, unseal
+from events.envelope import INSTALLATION, Recorded, UnreadableRecordError, backend_stream, case_of, record_key, unseal
 from events.fact import Fact
 from events.log import LogRecord, Position
 from events.terms import MeasureState, VendorId
@@ -101,7 +102,7 @@ ContainerFact = (
     | RecoveryReserved
     | RecoveryFreed
 )
-VendorFact = VendorAdded | PolicyAdopted
+VendorFact = VendorAdded | PolicyAdopted | RecordSetAside
 AnyFact = VendorFact | ContainerFact | CaseFact
 
 Row = TypeVar("Row")
@@ -114,20 +115,47 @@ class MissingRowError(Exception):
 def read(record: LogRecord) -> Recorded:
     """The fact in a record. Raises `LogDamagedError` where it cannot be read or stands under a wrong key."""
     try:
-        fact = unseal(record.value)
+        fact = unseal(record.value or b"")
     except UnreadableRecordError as error:
         raise LogDamagedError(Damage.UNREADABLE, record.position, "", f"it cannot be read ({error})") from error
-    if not belongs(record.key, fact):
+    if not belongs(record.key or b"", fact):
         stream = f"{fact.vendor}/{fact.stream}"
         raise LogDamagedError(Damage.WRONG_KEY, record.position, stream, f"its key is {record.key!r}")
     return fact
 
 
 def belongs(key: bytes, fact: Recorded) -> bool:
+    if isinstance(fact.fact, RecordSetAside) != (fact.vendor == INSTALLATION):
+        return False
     if isinstance(fact.fact, CaseFact):
         return fact.stream.startswith("case/") and key.startswith(record_key(fact.vendor, None))
     serial = getattr(fact.fact, "serial", None)  # a vendor's fact has none
-    return fact.stream == (container_stream(serial) if serial else "vendor") and key == record_key(fact.vendor, serial)
+    return fact.stream == backend_stream(fact.vendor, serial) and key == record_key(fact.vendor, serial)
+
+
+def read_all(records: Iterable[LogRecord], aside: Set[Position]) -> list[tuple[Position, Recorded]]:
+    """The facts of these records with their places; a record that cannot be read is left out where it is set aside."""
+    facts = []
+    for record in records:
+        try:
+            facts.append((record.position, read(record)))
+        except LogDamagedError:
+            if record.position not in aside:
+                raise
+    return facts
+
+
+def fold_all(rows: Rows, facts: Iterable[tuple[Position, Recorded]], aside: Set[Position]) -> None:
+    """Take facts of the log into the rows; one that cannot be folded is left out where it is set aside.
+
+    One that can be is folded all the same, so that whoever folds gets the same rows, whenever it was set aside.
+    """
+    for position, fact in facts:
+        try:
+            fold_fact(rows, position, fact)
+        except LogDamagedError:
+            if position not in aside:
+                raise
 
 
 def needs(fact: Recorded) -> Iterable[tuple[Table[Any], Key]]:
@@ -242,6 +270,8 @@ def _fold(rows: Rows, recorded: Recorded, fact: AnyFact, fresh: bool) -> None:
         case LeaseDueSoon() | LeaseOverdue() | LeaseLapsed():
             stage = fact.name.removeprefix("lease.")
             rows.put(LICENCES, _licence(rows, vendor, fact)._replace(lease_stage=stage), fresh)
+        case RecordSetAside():
+            pass  # who folds has looked ahead for it
         case _:
             assert_never(fact)
 

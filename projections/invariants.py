@@ -531,7 +531,7 @@ def _whole(ledger: Ledger) -> Iterator[Breach]:
 def _own_vendor(ledger: Ledger, stories: dict[CaseName, _Story]) -> Iterator[Breach]:
     """9: what a vendor's facts name is that vendor's."""
     for vendor, stream in ledger.chains:
-        if vendor not in ledger.vendors:
+        if vendor and vendor not in ledger.vendors:
             first = min(ledger.chains[vendor, stream])
             place = Place(vendor, stream, first, ledger.chains[vendor, stream][first].recorded)
             yield _breach(9, place, f"vendor {vendor}", f"nobody has added vendor {vendor}")

@@ -21,6 +21,7 @@ from events.backend_facts import (
     LicenceSuperseded,
     MeasureFact,
     PolicyAdopted,
+    RecordSetAside,
     RecoveryFreed,
     RecoveryReserved,
     VendorAdded,
@@ -83,6 +84,7 @@ class Ledger:
     """All that the judgement needs, and nothing of licence files or contacts."""
 
     facts: int = 0
+    set_aside: list[tuple[Place, RecordSetAside]] = field(default_factory=list)
     chains: dict[tuple[VendorId, str], dict[int, Link]] = field(default_factory=lambda: defaultdict(dict))
     differing: list[Place] = field(default_factory=list)
     """Copies that say something else than the fact that they are of."""
@@ -146,6 +148,8 @@ class Ledger:
     def _collect(self, place: Place, fact: Fact) -> None:
         vendor = place.vendor
         match fact:
+            case RecordSetAside():
+                self.set_aside.append((place, fact))
             case VendorAdded():
                 self.vendors.add(vendor)
             case PolicyAdopted():

@@ -15,6 +15,7 @@ import structlog
 from faust.types import TP
 
 from events.log import LogRecord, Position
+from events.set_aside import Register
 from events.topics import LOG
 from projections.driving import (
     BATCH_RECORDS,
@@ -28,7 +29,7 @@ from projections.driving import (
 )
 from projections.schema import prepare_views
 from projections.steady import OUTAGE_SECONDS, SteadyProjector
-from projections.watch import STALL_SECONDS, Ends, Watch, not_beyond
+from projections.watch import STALL_SECONDS, Ends, Watch
 
 log = structlog.get_logger()
 
@@ -41,6 +42,7 @@ async def run_live(
     bootstrap: str,
     dsn: str,
     ready: Callable[[], None],
+    register: Register,
     data_dir: Path,
     *,
     group: str = GROUP,
@@ -49,16 +51,17 @@ async def run_live(
 ) -> None:
     """Fold the log into the views until cancelled; `ready` is called once, when what lay in the log at first is folded.
 
-    Any number of processes may do so at once; they share the partitions. Raises, after a critical line in the log,
-    `LogDamagedError`, `StalledError` or whatever failed for longer than `outage_seconds`; the process should then end.
+    Any number of processes may do so at once; they share the partitions. A partition that is damaged is stopped, and
+    stands in the register. Raises, after a line in the log, `StalledError` or whatever failed for longer than
+    `outage_seconds`; the process should then end.
     """
     await prepare_views(dsn)
-    projector = SteadyProjector(bootstrap, dsn, outage_seconds)
+    projector = SteadyProjector(bootstrap, dsn, register, outage_seconds)
     async with Ends(bootstrap) as ends:
         driver = FaustDriver(bootstrap, group, data_dir, projector, ends)
         watch = Watch(ends, projector, lambda: driver.assigned, ready, stall_seconds)
         try:
-            await until_failure(driver.run(), watch.run())
+            await until_failure(driver.run(), watch.run(), projector.run())
         finally:
             await driver.stop()
             await projector.close()
@@ -115,8 +118,9 @@ class FaustDriver:
         try:
             partitions = {tp.partition for tp in self.app.consumer.assignment() if tp.topic == LOG}
             positions = await self._projector.positions()
-            not_beyond(positions, await self._ends.of(partitions))
-            offsets = {TP(LOG, partition): positions.get(partition, 0) for partition in partitions}
+            ends = await self._ends.of(partitions)
+            await self._projector.stop_where_shorter(positions, ends)
+            offsets = {TP(LOG, partition): min(positions.get(partition, 0), end) for partition, end in ends.items()}
             # Private, because Faust's commit() is for what it has acknowledged itself.
             await self.app.consumer._commit(offsets)
             # Nobody seeks to a committed offset of 0: neither Faust nor aiokafka tells it from none.

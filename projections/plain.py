@@ -7,6 +7,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
 from events.log import LogRecord, Position
+from events.set_aside import Register
 from events.topics import LOG
 from projections.driving import (
     BATCH_RECORDS,
@@ -20,7 +21,7 @@ from projections.driving import (
 )
 from projections.schema import prepare_views
 from projections.steady import OUTAGE_SECONDS, SteadyProjector
-from projections.watch import STALL_SECONDS, Ends, Watch, not_beyond
+from projections.watch import STALL_SECONDS, Ends, Watch
 
 FETCH_MILLISECONDS = 500
 
@@ -29,6 +30,7 @@ async def run_plain(
     bootstrap: str,
     dsn: str,
     ready: Callable[[], None],
+    register: Register,
     *,
     group: str = GROUP,
     outage_seconds: float = OUTAGE_SECONDS,
@@ -36,12 +38,12 @@ async def run_plain(
 ) -> None:
     """As `projections.live.run_live`, and processes of either kind may share the partitions."""
     await prepare_views(dsn)
-    projector = SteadyProjector(bootstrap, dsn, outage_seconds)
+    projector = SteadyProjector(bootstrap, dsn, register, outage_seconds)
     async with Ends(bootstrap) as ends:
         driver = PlainDriver(bootstrap, group, projector, ends)
         watch = Watch(ends, projector, lambda: driver.assigned, ready, stall_seconds)
         try:
-            await until_failure(driver.run(), driver.failed(), watch.run())
+            await until_failure(driver.run(), driver.failed(), watch.run(), projector.run())
         finally:
             await driver.stop()
             await projector.close()
@@ -94,9 +96,10 @@ class PlainDriver(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             partitions = {tp.partition for tp in assigned}
             positions = await self._projector.positions()
-            not_beyond(positions, await self._ends.of(partitions))
-            for partition in partitions:
-                self._consumer.seek(TopicPartition(LOG, partition), positions.get(partition, 0))
+            ends = await self._ends.of(partitions)
+            await self._projector.stop_where_shorter(positions, ends)
+            for partition, end in ends.items():
+                self._consumer.seek(TopicPartition(LOG, partition), min(positions.get(partition, 0), end))
             self.assigned = partitions
         except Exception as error:
             if not self._failure.done():

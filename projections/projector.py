@@ -4,7 +4,7 @@ Whoever drives it, the position in PostgreSQL decides what is folded: each recor
 Two drivers of one partition wait for each other at its position.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from psycopg import AsyncConnection
 from events.log import LogRecord, Position
 from projections import store
 from projections.damage import PositionGapError
-from projections.folds import fold_fact, read
+from projections.folds import fold_all, read_all
 from projections.schema import current, use
 
 
@@ -26,10 +26,13 @@ class Batch:
     records: Sequence[LogRecord]
 
 
-async def fold_batch(connection: AsyncConnection[Any], batch: Batch, schema: str | None = None) -> int:
+async def fold_batch(
+    connection: AsyncConnection[Any], batch: Batch, schema: str | None = None, aside: Set[Position] = frozenset()
+) -> int:
     """Fold what of the batch is not folded yet, all or nothing; returns the partition's position after it.
 
-    `schema`: fold into these views, for which nobody else waits, instead of those in use. Raises `PositionGapError`
+    `schema`: fold into these views, for which nobody else waits, instead of those in use. `aside`: leave out what is
+    set aside and cannot be folded. Raises `PositionGapError`
     when the batch begins beyond the position, `LogDamagedError` when the log is damaged, and
     `psycopg.OperationalError` when PostgreSQL is away; nothing is written then.
     """
@@ -45,11 +48,10 @@ async def fold_batch(connection: AsyncConnection[Any], batch: Batch, schema: str
             records = [record for record in records if record.position.offset >= position]
         if not records:
             return position
-        facts = [read(record) for record in records]
-        rows = await store.load(connection, facts)
-        for record, fact in zip(records, facts, strict=True):
-            fold_fact(rows, record.position, fact)
-        await store.write(connection, rows, copying=schema is not None)
+        if facts := read_all(records, aside):
+            rows = await store.load(connection, [fact for _, fact in facts])
+            fold_all(rows, facts, aside)
+            await store.write(connection, rows, copying=schema is not None)
         after = records[-1].position.offset + 1
         await connection.execute("update positions set next_offset = %s where partition = %s", (after, batch.partition))
         return after

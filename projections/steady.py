@@ -1,17 +1,22 @@
-"""The projector's footing while it is live: a connection that comes back, and what to do about a gap."""
+"""The projector's footing while it is live: a connection that comes back, and what to do about a gap or damage."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Mapping, Set
+from contextlib import aclosing, suppress
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import structlog
+from aiokafka.errors import KafkaError
 from psycopg import AsyncConnection, OperationalError
 
-from events.log import LogReader
-from projections.damage import PositionGapError
+from events.log import LogReader, Position, before
+from events.set_aside import Register, SetAside
+from events.topics import LOG
+from projections.damage import Damage, LogDamagedError, PositionGapError
 from projections.folding import batches
+from projections.look_ahead import LookAhead
 from projections.projector import Batch, fold_batch
 from projections.schema import current, use
 
@@ -22,6 +27,9 @@ OUTAGE_SECONDS = 60.0
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
+LOOK_SECONDS = 1.0
+TRY_AGAIN_SECONDS = 60.0
+ENTRIES = 10_000
 
 # A frozen process must not hold its partition for longer: it is frozen between two statements, for none has parts.
 OPTIONS = "-c statement_timeout=12s -c idle_in_transaction_session_timeout=12s"
@@ -30,12 +38,21 @@ Answer = TypeVar("Answer")
 
 
 class SteadyProjector:
-    """Folds batches into the views in use, one at a time, whoever brings them; used by one event loop."""
+    """Folds batches into the views in use, one at a time, whoever brings them; used by one event loop.
 
-    def __init__(self, bootstrap: str, dsn: str, outage_seconds: float = OUTAGE_SECONDS) -> None:
+    A partition that is damaged is stopped and stands in the register; the others go on. It goes on once the record is
+    set aside, or, where the log has lost its end, once the views are rebuilt.
+    """
+
+    def __init__(self, bootstrap: str, dsn: str, register: Register, outage_seconds: float = OUTAGE_SECONDS) -> None:
         self._reader = LogReader(bootstrap)
         self._dsn = dsn
+        self._register = register
         self._outage_seconds = outage_seconds
+        self._ahead = LookAhead(self._reader)
+        self._stopped: dict[int, LogDamagedError] = {}
+        self._entered: set[int] = set()
+        self._tried: dict[int, float] = {}
         self._connection: AsyncConnection[Any] | None = None
         self._busy = asyncio.Lock()
 
@@ -52,8 +69,11 @@ class SteadyProjector:
     async def fold(self, batch: Batch) -> int:
         """Fold a batch, and before it what lies between the position and the batch; returns the position after it.
 
-        Waits for a PostgreSQL that is away, bounded, then raises `psycopg.OperationalError`. Raises `LogDamagedError`.
+        Waits for a PostgreSQL that is away, bounded, then raises `psycopg.OperationalError`. Of a partition that is
+        stopped nothing is folded; it is read again when it goes on.
         """
+        if (damage := self._stopped.get(batch.partition)) is not None:
+            return damage.position.offset
         try:
             return await self._fold(batch)
         except PositionGapError as gap:
@@ -65,11 +85,133 @@ class SteadyProjector:
         async with aclosing(batches(self._reader, {partition: gap.position.offset}, {partition: end})) as read:
             async for missed in read:
                 await self._fold(missed)
+                if partition in self._stopped:
+                    return gap.position.offset
         # All that there is before `end` is folded now, so nothing is left out when the batch is said to begin earlier.
         return await self._fold(Batch(partition, gap.position.offset, batch.records))
 
+    async def run(self) -> None:
+        """Look, until cancelled, whether partitions that are stopped may go on."""
+        await self._outlasting_outages(self._forget_what_is_past)
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            for partition, damage in list(self._stopped.items()):
+                try:
+                    await self._look(partition, damage)
+                except (OperationalError, KafkaError) as error:
+                    log.warning(
+                        "a stopped partition cannot be looked at", partition=partition, error=str(error).strip()
+                    )
+
+    @property
+    def stopped(self) -> Set[int]:
+        """The partitions that are stopped."""
+        return self._stopped.keys()
+
+    async def stop(self, damage: LogDamagedError) -> None:
+        """Stop a partition, and enter it in the register."""
+        partition = damage.position.partition
+        if partition in self._stopped:
+            return
+        log.critical(str(damage), code=damage.code)
+        self._stopped[partition] = damage
+        self._entered.discard(partition)
+        with suppress(OperationalError):  # then it is entered at the next look
+            await self._enter(damage)
+
+    async def stop_where_shorter(self, positions: Mapping[int, int], ends: Mapping[int, int]) -> None:
+        """Stop those partitions that lost what was folded of them, now or before. `ends` are read after `positions`."""
+        known = await self._outlasting_outages(lambda _: self._places(Damage.SHORTER))
+        for partition, end in ends.items():
+            if positions.get(partition, 0) > end or f"{LOG}/{partition}" in known:
+                await self.stop(shorter(partition, end, positions.get(partition, 0)))
+
+    async def _places(self, code: Damage | None = None) -> list[str]:
+        entries = [one for one in await self._register.entries(ENTRIES) if one.place.startswith(f"{LOG}/")]
+        return [one.place for one in entries if code is None or one.code == code]
+
+    async def _enter(self, damage: LogDamagedError) -> None:
+        now = datetime.now(UTC)
+        await self._register.add(SetAside(damage.vendor, damage.place, damage.code, str(damage), now))
+        self._entered.add(damage.position.partition)
+
+    async def _look(self, partition: int, damage: LogDamagedError) -> None:
+        if partition not in self._entered:
+            await self._enter(damage)
+        position = (await self.positions()).get(partition, 0)
+        match damage.code:
+            case Damage.SHORTER:
+                goes_on = damage.place not in await self._places()
+            case Damage.CANNOT_FOLD:
+                goes_on = time.monotonic() - self._tried.setdefault(partition, time.monotonic()) > TRY_AGAIN_SECONDS
+            case _:
+                goes_on = position > damage.position.offset or await self._ahead.has(damage.position)
+        if not goes_on:
+            return
+        await self._register.remove(damage.place)
+        del self._stopped[partition]
+        self._tried.pop(partition, None)
+        end = (await self._reader.ends()).get(partition, 0)
+        if damage.code is Damage.SHORTER:
+            await self.stop_where_shorter({partition: position}, {partition: end})
+        async with aclosing(batches(self._reader, {partition: position}, {partition: end})) as read:
+            async for batch in read:
+                await self.fold(batch)
+        if partition not in self._stopped:
+            log.warning("a partition that was stopped goes on", partition=partition, position=position)
+
+    async def _forget_what_is_past(self, connection: AsyncConnection[Any]) -> None:
+        """Take out of the register what lies before the positions: others have folded or passed it meanwhile."""
+        positions = await _positions(connection)
+        past = []
+        for place in await self._places():
+            partition, _, offset = place.removeprefix(f"{LOG}/").partition("/")
+            if offset and int(offset) < positions.get(int(partition), 0):
+                past.append(place)
+        if past:
+            await self._register.remove(*past)
+
     async def _fold(self, batch: Batch) -> int:
-        return await self._outlasting_outages(lambda connection: fold_batch(connection, batch))
+        try:
+            return await self._outlasting_outages(
+                lambda connection: fold_batch(connection, batch, aside=self._ahead.positions)
+            )
+        except LogDamagedError as damage:
+            if await self._is_set_aside(damage.position):
+                after = await self._fold(batch)
+                with suppress(OperationalError):
+                    await self._register.remove(damage.place)
+                return after
+            if sound := before(damage.position.offset, batch.records):
+                await self._fold(Batch(batch.partition, batch.start, sound))
+            await self.stop(damage)
+            return damage.position.offset
+        except (OperationalError, PositionGapError):
+            raise
+        except Exception as error:
+            return await self._one_by_one(batch, error)
+
+    async def _one_by_one(self, batch: Batch, error: Exception) -> int:
+        """Stop at the record that fails for a reason that nobody foresaw."""
+        if len(batch.records) == 1:
+            position = batch.records[0].position
+            log.error("a record cannot be folded", position=position, exc_info=error)
+            sentence = f"it cannot be folded ({type(error).__name__}: {error})"
+            await self.stop(LogDamagedError(Damage.CANNOT_FOLD, position, "", sentence))
+            return position.offset
+        after = batch.start
+        for record in batch.records:
+            after = await self._fold(Batch(batch.partition, after, [record]))
+            if batch.partition in self._stopped:
+                break
+        return after
+
+    async def _is_set_aside(self, position: Position) -> bool:
+        try:
+            return await self._ahead.has(position)
+        except KafkaError as error:
+            log.warning("the log cannot be looked through for what is set aside", error=str(error))
+            return False
 
     async def _outlasting_outages(self, deed: Callable[[AsyncConnection[Any]], Awaitable[Answer]]) -> Answer:
         deadline = time.monotonic() + self._outage_seconds
@@ -101,3 +243,13 @@ async def _positions(connection: AsyncConnection[Any]) -> dict[int, int]:
         await use(connection, schema)
         cursor = await connection.execute("select partition, next_offset from positions")
         return dict(await cursor.fetchall())
+
+
+def shorter(partition: int, end: int, position: int) -> LogDamagedError:
+    """The log ends before what was folded of it."""
+    return LogDamagedError(
+        Damage.SHORTER,
+        Position(partition, end),
+        "",
+        f"it ended before offset {position}, up to which it was folded; is this another Kafka, or a restored one",
+    )

@@ -11,10 +11,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from psycopg import OperationalError
 
-from events.log import Position
 from events.topics import LOG
-from projections.damage import Damage, LogDamagedError, StalledError
-from projections.steady import SteadyProjector
+from projections.damage import StalledError
+from projections.steady import SteadyProjector, shorter
 
 log = structlog.get_logger()
 
@@ -72,10 +71,11 @@ class Watch:
         self._stall_seconds = stall_seconds
         self._unassigned_seconds = 2 * stall_seconds
         self._moved: dict[int, tuple[int, float]] = {}
+        self._folded: dict[int, int] = {}
         self._told = time.monotonic()
 
     async def run(self) -> None:
-        """Watch until cancelled. Raises `StalledError`, or `LogDamagedError` when the log ends before a position."""
+        """Watch until cancelled. Raises `StalledError`; has a partition stopped that lost what was folded of it."""
         await self._catch_up()
         self._ready()
         while True:
@@ -90,7 +90,9 @@ class Watch:
             if ends is not None:
                 goals = {partition: goals.get(partition, end) for partition, end in ends.items()}
                 positions = await self._look(ends)
-                if positions is not None and all(positions.get(p, 0) >= goal for p, goal in goals.items()):
+                if positions is not None and all(
+                    positions.get(p, 0) >= goal for p, goal in goals.items() if p not in self._projector.stopped
+                ):
                     return
             await asyncio.sleep(CATCHING_UP_SECONDS)
 
@@ -124,13 +126,19 @@ class Watch:
             return None
         now = time.monotonic()
         for partition, end in ends.items():
+            # Folded when the end was read: a position that is merely seen late is not taken for a loss.
+            if (folded := self._folded.get(partition, 0)) > end and positions.get(partition, 0) == folded:
+                await self._projector.stop(shorter(partition, end, folded))
+        self._folded = {partition: positions.get(partition, 0) for partition in ends}
+        for partition, end in ends.items():
+            if partition in self._projector.stopped:
+                self._moved.pop(partition, None)
+                continue
             self._judge(partition, positions.get(partition, 0), end, now)
         self._moved = {partition: moved for partition, moved in self._moved.items() if partition in ends}
         return positions
 
     def _judge(self, partition: int, position: int, end: int, now: float) -> None:
-        # `end` was read before `position`, so only a log that lost its end can lie below it for long; one that is
-        # merely seen late is above it at the next look.
         seen, since = self._moved.get(partition, (-1, now))
         if seen != position or position >= end:
             self._moved[partition] = (position, now)
@@ -138,17 +146,4 @@ class Watch:
             raise StalledError(
                 f"partition {partition} stands at offset {position} of {end} for {now - since:.0f} s, so this process"
                 " ends; its supervisor starts another"
-            )
-
-
-def not_beyond(positions: Mapping[int, int], ends: Mapping[int, int]) -> None:
-    """Raise `LogDamagedError` when the log ends before what was folded of it. `ends` are read after `positions`."""
-    for partition, end in ends.items():
-        position = positions.get(partition, 0)
-        if position > end:
-            raise LogDamagedError(
-                Damage.SHORTER,
-                Position(partition, end),
-                "",
-                f"it ends here, but was folded up to offset {position}; is this another Kafka, or a restored one",
             )

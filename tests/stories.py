@@ -21,13 +21,29 @@ from events.backend_facts import (
     MeasureLifted,
     MeasureOrdered,
     MeasureUnconfirmable,
+    RecordSetAside,
     RecoveryFreed,
     RecoveryReserved,
     SessionsEnded,
 )
 from events.cases import Evidence
+from events.envelope import INSTALLATION
 from events.licensing import Reservation
-from events.terms import Action, Aim, CaseId, Cause, HolderId, Kind, Measure, Reason, Serial, VendorId, Verdict, subject
+from events.terms import (
+    Action,
+    Aim,
+    CaseId,
+    Cause,
+    HolderId,
+    Kind,
+    Measure,
+    PersonId,
+    Reason,
+    Serial,
+    VendorId,
+    Verdict,
+    subject,
+)
 from tests.worlds import EYES, MANUAL, POLICY, QUOTA, STEPS, Life, World, told
 from workflows.commands import (
     Bring,
@@ -361,6 +377,9 @@ def tell_all(world: World, vendor: VendorId, number: int) -> None:
 def whole(vendor: VendorId) -> World:
     """A world with every fact of the catalogue."""
     world = World()
+    place = {"partition": 7, "offset": 1, "digest": "00" * 32}
+    aside = RecordSetAside(**place, code="log_unreadable", why="it was none of ours", by=PersonId("ann"))
+    world.say(INSTALLATION, "installation", None, aside)
     world.add_vendor(vendor)
     world.lose(vendor, 1, waits=True, again=True)
     tell_all(world, vendor, 1)

@@ -1,16 +1,18 @@
 """The projector: folds the log into the views."""
 
+from activities.register import PostgresRegister
 from infra.roles import Ready
 from infra.settings import Driver, Settings
 
 
 async def run(settings: Settings, ready: Ready) -> None:
     """Fold until cancelled, by the driver that is set; the other one is not loaded."""
+    register = PostgresRegister(settings.dsn)
     if settings.projector is Driver.PLAIN:
         from projections.plain import run_plain
 
-        await run_plain(settings.bootstrap, settings.dsn, ready)
+        await run_plain(settings.bootstrap, settings.dsn, ready, register)
     else:
         from projections.live import run_live
 
-        await run_live(settings.bootstrap, settings.dsn, ready, settings.data_dir)
+        await run_live(settings.bootstrap, settings.dsn, ready, register, settings.data_dir)

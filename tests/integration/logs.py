@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from psycopg import AsyncConnection, sql
 
+from activities.register import PostgresRegister
 from events.envelope import Sealed
 from events.log import LogReader, LogRecord
 from events.topics import LOG, log_spec
@@ -71,6 +72,11 @@ class Log:
         """All topics but Kafka's own."""
         async with AIOKafkaConsumer(bootstrap_servers=self.bootstrap) as consumer:
             return {topic for topic in await consumer.topics() if not topic.startswith("__")}
+
+    @property
+    def register(self) -> PostgresRegister:
+        """What is set aside."""
+        return PostgresRegister(self.dsn)
 
     async def positions(self) -> dict[int, int]:
         """The positions in the views in use; asked again and again, so over one connection while that lasts."""
@@ -133,6 +139,8 @@ class Log:
             cursor = await connection.execute("select nspname from pg_namespace where nspname ~ '^views(_|$)'")
             for (schema,) in await cursor.fetchall():
                 await connection.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(schema)))
+            for emptied in ("backend.set_aside", "backend.outbox", "backend.streams where vendor = ''"):
+                await connection.execute(sql.SQL("delete from " + emptied))  # type: ignore[arg-type]
         await prepare_views(self.dsn)
 
 
@@ -313,11 +321,12 @@ async def _main(driver: str, bootstrap: str, dsn: str, group: str, folder: Path)
     def ready() -> None:
         (folder / "ready").write_text(json.dumps(os.getpid()))
 
+    register = PostgresRegister(dsn)
     limits = {"outage_seconds": 20.0, "stall_seconds": 25.0}
     if driver == "faust":
-        live = run_live(bootstrap, dsn, ready, folder, group=group, **limits)
+        live = run_live(bootstrap, dsn, ready, register, folder, group=group, **limits)
     else:
-        live = run_plain(bootstrap, dsn, ready, group=group, **limits)
+        live = run_plain(bootstrap, dsn, ready, register, group=group, **limits)
     task = asyncio.create_task(live)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     with suppress(asyncio.CancelledError):

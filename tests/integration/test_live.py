@@ -1,8 +1,12 @@
 """The live projector in processes of its own: whatever happens to it, the rows are exactly what the log says."""
 
 import asyncio
+import json
+import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
@@ -11,24 +15,27 @@ import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from events.envelope import Sealed
-from events.log import Position
+from events.backend_facts import PolicyAdopted
+from events.envelope import Head, Sealed, record_key, seal
+from events.log import LogReader
+from events.set_aside import SetAside
 from events.terms import VendorId
 from events.topics import LOG
-from projections.damage import Damage, LogDamagedError, StalledError
+from projections.damage import Damage, StalledError
 from projections.live import FaustDriver
 from projections.projector import Batch
 from projections.replay import rebuild
 from projections.steady import SteadyProjector
-from projections.watch import Ends, Watch, not_beyond
+from projections.watch import Ends, Watch
 from tests.integration.logs import LIMIT_SECONDS, PARTITIONS, Log, Projector, Warm, projectors, warmed
+from tests.integration.relaying import relay_here
 from tests.oracle import expected
 from tests.services import Services
-from tests.worlds import World, interleaved, partition_of
+from tests.worlds import NOW, World, interleaved, partition_of
 
 pytestmark = pytest.mark.integration
 
-ACME = VendorId("acme")
+ACME, NOBODY = VendorId("acme"), VendorId("nobody")
 both = pytest.mark.parametrize("driver", ["faust", "plain"])
 
 
@@ -183,26 +190,118 @@ async def test_group_offsets_pushed_ahead_leave_nothing_out(log: Log, driver: st
         await exact(log, projector)
 
 
+async def stopped(log: Log, count: int = 1) -> list[SetAside]:
+    """What the register says of the log, waited for."""
+    entries: list[SetAside] = []
+
+    async def all_there() -> bool:
+        entries[:] = [entry for entry in await log.register.entries() if entry.place.startswith(LOG)]
+        return len(entries) == count
+
+    await until(all_there)
+    return entries
+
+
+def typed(shared: Services, *words: str) -> subprocess.CompletedProcess[str]:
+    """A command, as an operator types it."""
+    return subprocess.run(
+        [sys.executable, "-m", "infra.main", *words],
+        env=os.environ | shared.settings.environment(),
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_SECONDS,
+        check=False,
+    )
+
+
 @both
-async def test_a_damaged_log_ends_it_with_the_reason_and_nothing_of_the_batch_is_written(log: Log, driver: str) -> None:
-    records = written(20)
-    victim = partition_of(records[0].key, PARTITIONS)
-    await log.write(records)
+async def test_a_record_that_is_not_ours_stops_its_partition_alone_until_an_operator_sets_it_aside(
+    log: Log, shared: Services, driver: str
+) -> None:
+    records = written(40)
+    foreign = Sealed(records[0].key, b"rubbish", records[0].head)
+    victim = partition_of(foreign.key, PARTITIONS)
+    await log.write([*records[:100], foreign, *records[100:300]])
+    (at,) = [record.position for record in await log.read() if record.value == b"rubbish"]
     async with projectors(log, driver) as (projector,):
         await projector.ready()
-        before, positions = await log.rows(), await log.positions()
-        await log.write([Sealed(records[0].key, b"rubbish", records[0].head)])
-        code = await projector.ended()
+        (entry,) = await stopped(log)
+        await log.write(records[300:])
+        ends = await LogReader(log.bootstrap).ends()
 
-        assert code != 0
-        assert f"The log is damaged at partition {victim}, offset {positions[victim]}" in projector.said()
-        assert Damage.UNREADABLE in projector.said()
-        assert (await log.rows(), await log.positions()) == (before, positions)
+        async def others_are_folded() -> bool:
+            positions = await log.positions()
+            return {p: positions.get(p) for p in ends if p != victim} == {p: e for p, e in ends.items() if p != victim}
 
+        await until(others_are_folded, projector)
+        assert (await log.positions())[victim] == at.offset
+        assert (entry.vendor, entry.place, entry.code) == ("", f"{LOG}/{victim}/{at.offset}", Damage.UNREADABLE)
+        assert f"lostfound log set-aside {victim} {at.offset} --why TEXT --by NAME" in entry.sentence
+
+        await projector.kill()
         await projector.start()
-        assert await projector.ended() != 0
-        assert not projector.is_ready
-    assert (await log.rows(), await log.positions()) == (before, positions)
+        await projector.ready()
+        place = (str(victim), str(at.offset))
+        done = await asyncio.to_thread(typed, shared, "log", "set-aside", *place, "--why", "a test", "--by", "ann")
+        assert done.returncode == 0, done.stderr
+        async with relay_here(shared.settings):
+            await until(lambda: nothing(log), projector)
+        await log.folded(projector)
+
+    sound = [record for record in await log.read() if record.position != at]
+    assert await log.rows() == expected(sound)
+    report = await rebuild(log.bootstrap, log.dsn, share_records=100)
+    assert report.equal
+    assert await log.rows() == expected(sound)
+    audited = json.loads((await asyncio.to_thread(typed, shared, "audit", "invariants", "--json")).stdout)
+    assert [(one["partition"], one["offset"], one["by"]) for one in audited["set_aside"]] == [(*at, "ann")]
+    assert [breach for breach in audited["breaches"] if breach["invariant"] == 8] == []
+
+
+async def nothing(log: Log) -> bool:
+    """Whether nothing is set aside."""
+    return not await log.register.entries()
+
+
+async def test_a_sound_record_is_not_set_aside_nor_one_before_which_another_must_be(log: Log, shared: Services) -> None:
+    records = written(10)
+    await log.write(records)
+    sound = (await log.read())[-1]
+    broken = [Sealed(sound.key, b"rubbish", records[0].head), Sealed(sound.key, b"rubbish too", records[0].head)]
+    await log.write(broken)
+    first = next(record.position for record in await log.read() if record.value == b"rubbish")
+    why = ("--why", "a test", "--by", "ann")
+
+    refused = typed(shared, "log", "set-aside", *map(str, sound.position), *why)
+    beyond = typed(shared, "log", "set-aside", str(first.partition), str(first.offset + 2), *why)
+    nameless = typed(shared, "log", "set-aside", *map(str, first), "--why", "a test", "--by", "a name")
+
+    assert "[not_damaged]" in refused.stderr
+    assert "[unknown_position]" in beyond.stderr
+    assert "[invalid_data]" in nameless.stderr
+
+
+@both
+async def test_a_fact_that_postgresql_cannot_hold_stops_its_partition_alone(log: Log, driver: str) -> None:
+    records = written(20)
+    await log.write(records)
+    key = record_key(NOBODY, None)
+    victim = partition_of(key, PARTITIONS)
+    other = next(record for record in records if partition_of(record.key, PARTITIONS) != victim)
+    async with projectors(log, driver) as (projector,):
+        await projector.ready()
+        await log.write([seal(NOBODY, "vendor", key, Head(), NOW, PolicyAdopted(policy_version=1, policy="no JSON"))])
+        (entry,) = await stopped(log)
+        await log.write([other])
+        ends = await LogReader(log.bootstrap).ends()
+
+        async def others_are_folded() -> bool:
+            positions = await log.positions()
+            return all(positions.get(p, 0) == end - (p == victim) for p, end in ends.items())
+
+        await until(others_are_folded, projector)
+
+    assert entry.code == Damage.CANNOT_FOLD
 
 
 @both
@@ -262,6 +361,9 @@ class Recording:
     async def positions(self) -> dict[int, int]:
         return self._positions
 
+    async def stop_where_shorter(self, positions: dict[int, int], ends: dict[int, int]) -> None:
+        assert all(position <= ends[partition] for partition, position in positions.items())
+
     async def fold(self, batch: Batch) -> int:
         self.first.setdefault(batch.partition, batch.start)
         self.last[batch.partition] = batch.records[-1].position.offset
@@ -294,7 +396,7 @@ async def test_faust_begins_at_the_offsets_that_its_private_commit_sets(log: Log
 
 
 async def watched(log: Log, assigned: Sequence[int] | None) -> None:
-    projector = SteadyProjector(log.bootstrap, log.dsn)
+    projector = SteadyProjector(log.bootstrap, log.dsn, log.register)
     try:
         async with Ends(log.bootstrap) as ends, asyncio.timeout(LIMIT_SECONDS):
             partitions = None if assigned is None else set(assigned)
@@ -311,15 +413,3 @@ async def test_a_projector_that_gets_nowhere_although_facts_wait_is_ended(
 
     with pytest.raises(StalledError, match="supervisor starts another"):
         await watched(log, assigned)
-
-
-async def test_a_log_that_ends_before_what_was_folded_of_it_is_damaged(log: Log) -> None:
-    await log.write(written(3))
-    async with Ends(log.bootstrap) as ends:
-        ahead = {p: end + 1 for p, end in (await ends.of(set(range(PARTITIONS)))).items()}
-
-        with pytest.raises(LogDamagedError) as caught:
-            not_beyond(ahead, await ends.of(set(range(PARTITIONS))))
-
-    assert caught.value.code is Damage.SHORTER
-    assert caught.value.position == Position(0, ahead[0] - 1)

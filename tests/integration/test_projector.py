@@ -129,7 +129,7 @@ async def test_a_projector_that_thaws_after_its_transaction_was_ended_begins_it_
             await connection.execute("select 2")
             return "done"
 
-    projector = SteadyProjector(log.bootstrap, log.dsn)
+    projector = SteadyProjector(log.bootstrap, log.dsn, log.register)
     try:
         assert await projector._outlasting_outages(deed) == "done"
     finally:
@@ -171,7 +171,7 @@ async def test_of_a_batch_with_a_damaged_record_nothing_is_written(log: Log, con
 async def test_what_was_left_out_is_read_again_from_the_log(log: Log) -> None:
     await log.write(written())
     records = await log.read()
-    projector = SteadyProjector(log.bootstrap, log.dsn)
+    projector = SteadyProjector(log.bootstrap, log.dsn, log.register)
     try:
         for partition, waiting in by_partition(records).items():
             await projector.fold(Batch(partition, waiting[-1].position.offset, waiting[-1:]))

@@ -16,8 +16,9 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from activities import relay
 from activities.register import PostgresRegister
+from events.sizes import SEALED_BYTES
 from events.terms import VendorId
-from events.topics import FACT_BYTES, LOG
+from events.topics import LOG
 from infra.settings import Settings
 from infra.wiring import prepare
 from tests.integration.relaying import LIMIT_SECONDS, Outbox, opened, relay_here, relay_process
@@ -111,7 +112,7 @@ async def test_a_fact_that_is_too_long_sets_its_key_aside_and_all_others_go_on_w
     copies = await outbox.copies()
     await outbox.state(ACME, "5-0", 2)
     await outbox.connection.execute(
-        "insert into backend.outbox (key, value) values (%s, %s)", (b"acme/5-0", b"x" * (FACT_BYTES + 1))
+        "insert into backend.outbox (key, value) values (%s, %s)", (b"acme/5-0", b"x" * (SEALED_BYTES + 1))
     )
     await outbox.state(ACME, "5-0", 2)
     for number in range(1, 100):

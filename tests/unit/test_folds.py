@@ -289,7 +289,8 @@ def test_the_sentence_says_where_what_and_what_to_do(
     assert (error.position, error.stream) == (position, stream)
     assert str(error) == (
         f"The log is damaged at partition 0, offset {position.offset}, stream {stream}: {sentence}."
-        " Nothing from there on is folded; compare the log with a backup before you start the projector again."
+        " Nothing from there on is folded. See where it comes from; when it is none of ours, type `lostfound log"
+        f" set-aside 0 {position.offset} --why TEXT --by NAME`."
     )
 
 

@@ -42,7 +42,7 @@ from events.terms import (
     Verdict,
     subject,
 )
-from projections.audit import examine
+from projections.audit import Reading
 from projections.invariants import Breach, check, judge
 from projections.ledger import Ledger
 from tests.breaches import PLANTED
@@ -118,10 +118,11 @@ def test_whole_stories_breach_nothing() -> None:
 def test_a_planted_breach_is_named_with_its_number_vendor_and_fact(invariant: int) -> None:
     world = World()
     PLANTED[invariant](world, ACME)
-    ledger = Ledger()
+    read = Reading()
+    read.take(as_log((record for stream in world.streams.values() for record in stream), 3))
+    ledger = read.ledger
 
-    found = examine(ledger, as_log((record for stream in world.streams.values() for record in stream), 3))
-    found += judge(ledger)
+    found = [*read.found, *judge(ledger)]
 
     assert {(one.invariant, one.vendor) for one in found} == {(invariant, ACME)}
     assert all(
@@ -130,7 +131,9 @@ def test_a_planted_breach_is_named_with_its_number_vendor_and_fact(invariant: in
 
 
 def test_a_record_that_cannot_be_read_is_named_with_its_place() -> None:
-    (breach,) = examine(Ledger(), [LogRecord(Position(2, 7), b"acme/3-1", b"rubbish")])
+    read = Reading()
+    read.take([LogRecord(Position(2, 7), b"acme/3-1", b"rubbish")])
+    (breach,) = read.found
 
     assert (breach.invariant, breach.vendor, breach.stream, breach.sequence) == (8, "acme", "partition 2", 7)
 

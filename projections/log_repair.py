@@ -1,0 +1,71 @@
+"""Judges whether a record of the log may be set aside: only one that cannot be read, or does not fit its stream."""
+
+from collections.abc import Iterable, Set
+
+from events.errors import Code, RefusalError
+from events.log import LogReader, LogRecord, Position
+from projections.damage import Damage, LogDamagedError
+from projections.folding import batches
+from projections.folds import fold_all, read, read_all
+from projections.look_ahead import LookAhead
+from projections.rows import Rows
+
+BY_ITSELF = {Damage.UNREADABLE, Damage.WRONG_KEY}
+
+
+def damage_of(records: Iterable[LogRecord], aside: Set[Position]) -> LogDamagedError | None:
+    """The first damage in these records, all there are of some streams from their beginning on; what is set aside is
+    none. Pure."""
+    try:
+        fold_all(Rows(), read_all(records, aside), aside)
+    except LogDamagedError as damage:
+        return damage
+    return None
+
+
+async def examine(reader: LogReader, position: Position) -> tuple[LogRecord, LogDamagedError]:
+    """The record at a position, and what is wrong with it.
+
+    Reads the partition up to there, unless the record is wrong by itself. Raises `RefusalError` where there is no
+    record, where it is sound or set aside already, and where damage before it must be seen to first; and `KafkaError`.
+    """
+    record = await _record_at(reader, position)
+    where = f"partition {position.partition}, offset {position.offset}"
+    ahead = LookAhead(reader)
+    if await ahead.has(position):
+        recorded, fact = ahead.records.facts[position]
+        raise RefusalError(
+            Code.NOT_DAMAGED, f"{where} was set aside by {fact.by} on {recorded.recorded:%Y-%m-%d %H:%M} UTC already"
+        )
+    damage = damage_of([record], frozenset())
+    if damage is None or damage.code not in BY_ITSELF:
+        damage = damage_of(await _related(reader, record), ahead.positions)
+    if damage is None:
+        sentence = f"the record at {where} is sound: it can be read and fits its stream, and was not set aside"
+        raise RefusalError(Code.NOT_DAMAGED, sentence)
+    if damage.position != position:
+        raise RefusalError(Code.LOG_DAMAGED, f"a record before {where} must be seen to first. {damage}")
+    return record, damage
+
+
+async def _record_at(reader: LogReader, position: Position) -> LogRecord:
+    partition, offset = position
+    ends = await reader.ends()
+    if offset < ends.get(partition, 0):
+        async for batch in batches(reader, {partition: offset}, {partition: offset + 1}):
+            for record in batch.records:
+                if record.position == position:
+                    return record
+    known = ", ".join(f"{number} up to {end - 1}" for number, end in sorted(ends.items()) if end) or "none"
+    sentence = f"no record stands at partition {partition}, offset {offset}; the offsets by partition: {known}"
+    raise RefusalError(Code.UNKNOWN_POSITION, sentence)
+
+
+async def _related(reader: LogReader, record: LogRecord) -> list[LogRecord]:
+    """The records up to this one that may be of its stream."""
+    subject = b'"subject":"%s"' % read(record).stream.encode()
+    partition, offset = record.position
+    found: list[LogRecord] = []
+    async for batch in batches(reader, {}, {partition: offset + 1}):
+        found += [one for one in batch.records if one.key == record.key or subject in (one.value or b"")]
+    return found
