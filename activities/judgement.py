@@ -6,7 +6,7 @@ from datetime import datetime
 
 from activities.activation_code import Fetched, is_same, spent, tried
 from activities.leases import expiry
-from activities.measures import Standing
+from activities.measures import OPEN, Standing
 from activities.rows import Container, Licence
 from events.backend_facts import ContactRefused, ContainerContacted, LicenceRenewed, MeasureConfirmed, MeasureDelivered
 from events.errors import Code, NotYetKnownError, RefusalError
@@ -152,9 +152,7 @@ def judge(known: Known, stated: ContactStatement) -> Judgement:
         measure
         for measure in own
         if (
-            measure.measure is Measure.BLACKLISTING
-            and measure.state in _OPEN
-            and measure.subject in refusals.by_subject
+            measure.measure is Measure.BLACKLISTING and measure.state in OPEN and measure.subject in refusals.by_subject
         )
         or (measure.measure is Measure.WITHDRAWAL and measure.state is MeasureState.DELIVERED and stated.confirms)
     ]
@@ -171,9 +169,6 @@ def judge(known: Known, stated: ContactStatement) -> Judgement:
         delivered=tuple(measure for measure in own if measure.state is MeasureState.ORDERED),
         confirmed=tuple(confirms),
     )
-
-
-_OPEN = (MeasureState.ORDERED, MeasureState.DELIVERED)
 
 
 def code_after(fetched: Fetched | None, judgement: Judgement) -> Fetched | None:

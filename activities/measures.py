@@ -1,6 +1,6 @@
 """Blocking measures: ordered, delivered, confirmed, and how they end; in the caller's transaction, under its locks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -13,6 +13,9 @@ from events.backend_facts import MeasureConfirmed, MeasureLifted, MeasureOrdered
 from events.effect import sql_in_effect
 from events.licensing import BlockOrder, CaseKey, CloseOrder, Done
 from events.terms import Aim, CaseId, Measure, MeasureState, Serial, VendorId, subject
+
+OPEN = (MeasureState.ORDERED, MeasureState.DELIVERED)
+"""The states of a measure that is still to be confirmed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,21 +115,30 @@ async def confirm(
     return [MeasureConfirmed.model_validate({**item.about(), "by": by}) for item in measures]
 
 
+def is_settled(confirmed: Iterable[Standing], measures: Iterable[Standing], issued: Collection[str]) -> bool:
+    """Whether these confirmations of a case's measures say that all is removed, or given back: all that was lost, or
+    all that was issued for it, each by itself. `measures` are all of the case, `issued` the subjects of what was issued
+    for it. A blacklisting says no such thing: it is confirmed by a container that was refused.
+    """
+    open_ = {(one.measure, one.subject in issued) for one in measures if one.state in OPEN}
+    said = {(one.measure, one.subject in issued) for one in confirmed if one.measure is not Measure.BLACKLISTING}
+    return bool(said - open_)
+
+
 async def settled_by(tx: AsyncConnection[Any], vendor: VendorId, confirmed: Sequence[Standing]) -> tuple[CaseKey, ...]:
-    """The cases of which these confirmations say that all is removed, or given back. A blacklisting says no such thing:
-    it is confirmed by a container that was refused."""
+    """The cases of which these confirmations say that all is removed, or given back."""
     settled: list[CaseKey] = []
-    for case, measure in sorted({(item.case_id, item.measure) for item in confirmed}):
-        if measure is Measure.BLACKLISTING:
-            continue
+    for case in sorted({item.case_id for item in confirmed if item.measure is not Measure.BLACKLISTING}):
+        own = await every(tx, Standing, f"{STANDING} where vendor = %s and case_id = %s", vendor, case)
         cursor = await tx.execute(
-            "select serial from backend.cases c where vendor = %s and case_id = %s and not exists ("
-            "select from backend.measures m where (m.vendor, m.case_id) = (c.vendor, c.case_id) and m.measure = %s"
-            " and m.state in ('ordered', 'delivered'))",
-            (vendor, case, measure),
+            "select serial, array(select 'licence/' || licence || '/' || generation from backend.issues i"
+            " where (i.vendor, i.case_id) = (c.vendor, c.case_id))"
+            " from backend.cases c where vendor = %s and case_id = %s",
+            (vendor, case),
         )
-        if row := await cursor.fetchone():
-            settled.append(CaseKey(vendor=vendor, case=case, serial=row[0]))
+        serial, issued = cast(tuple[Serial, list[str]], await cursor.fetchone())
+        if is_settled([item for item in confirmed if item.case_id == case], own, set(issued)):
+            settled.append(CaseKey(vendor=vendor, case=case, serial=serial))
     return tuple(settled)
 
 

@@ -38,6 +38,7 @@ from activities.judgement import (
     renewed_at,
 )
 from activities.leases import expiry
+from activities.measures import OPEN
 from activities.messages import Speaker, sighting
 from activities.quota import Recovery as Recovered
 from activities.quota import allot, reserved
@@ -121,7 +122,7 @@ from events.terms import (
     next_generation,
     subject,
 )
-from simulation.tables import OPEN, Case, Claimed, Reserved, Tables
+from simulation.tables import Case, Claimed, Reserved, Tables
 
 FILE = "a file"
 """Stands for every signed file."""

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from activities.activation_code import Fetched
 from activities.judgement import Activation
-from activities.measures import Standing
+from activities.measures import Standing, is_settled
 from activities.messages import Speaker, addressed
 from activities.rows import Container, Licence, unknown_container
 from events.backend_facts import (
@@ -51,7 +51,6 @@ from events.terms import (
 )
 
 State = Callable[[str, datetime, Iterable[Fact]], None]
-OPEN = (MeasureState.ORDERED, MeasureState.DELIVERED)
 
 
 @dataclass
@@ -190,12 +189,13 @@ class Tables:
 
     def _settled(self, confirmed: Sequence[Standing]) -> tuple[CaseKey, ...]:
         """The cases of which that says that all is removed, or given back."""
-        return tuple(
-            self.cases[case].key
-            for case, measure in sorted({(one.case_id, one.measure) for one in confirmed})
-            if measure is not Measure.BLACKLISTING
-            and not any(one.standing.measure is measure and one.standing.state in OPEN for one in self._of(case))
-        )
+        settled = []
+        for case in sorted({one.case_id for one in confirmed}):
+            issued = {f"{name}/{generation}" for name, generation in self._all_issued(case)}
+            own = [one.standing for one in self._of(case)]
+            if is_settled([one for one in confirmed if one.case_id == case], own, issued):
+                settled.append(self.cases[case].key)
+        return tuple(settled)
 
     def _post(self, key: CaseKey, content: Content, speaker: Speaker | None = None) -> int | None:
         """Accept a message to a case and answer with its number; None once the case is over."""

@@ -101,6 +101,32 @@ async def test_a_found_original_is_reinstated_once_its_replacement_is_gone(stock
     assert await stock.claim(stock.loss("D-1")) != order.key
 
 
+async def test_a_replacement_is_withdrawn_though_what_was_damaged_never_confirmed_its_own_withdrawal(
+    stock: Stock,
+) -> None:
+    await stock.container("D-1", "L-1")
+    await stock.container("D-2")
+    order = await stock.lost("D-1", reason=Reason.DAMAGED, stop_gap_days=30)
+    assert isinstance(await stock.backend.issue(order), Issued)
+
+    await withdrawn(stock, order.key, "D-2")
+
+    open_ = await stock.backend.reinstate(reinstating(stock, order))
+    assert (open_.target, await stock.serial_of("L-1")) == ("D-1", ("D-1", 3))
+
+
+async def test_what_was_damaged_is_settled_though_its_replacement_is_still_to_be_withdrawn(stock: Stock) -> None:
+    await stock.container("D-1", "L-1")
+    await stock.container("D-2")
+    order = await stock.lost("D-1", reason=Reason.DAMAGED, stop_gap_days=30)
+    await stock.backend.issue(order)
+    await stock.backend.withdraw(stock.next(order.key))
+
+    await stock.contact("D-1")
+
+    assert (await stock.contact("D-1", confirms=True)).settled == (order.key,)
+
+
 async def test_an_original_found_before_anything_was_issued_keeps_its_generation(stock: Stock) -> None:
     await stock.container("D-1", "L-1")
     order = await stock.lost("D-1")

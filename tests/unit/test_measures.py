@@ -1,0 +1,38 @@
+"""When all is removed that a case has ordered back: what was lost and what replaced it, each by itself."""
+
+import pytest
+
+from activities.measures import Standing, is_settled
+from events.terms import CaseId, Measure, MeasureState, Serial
+
+LOST, REPLACED = "container/D-1/1", "licence/L-1/2"
+ISSUED = {REPLACED}
+
+
+def standing(subject: str, state: MeasureState, measure: Measure = Measure.WITHDRAWAL) -> Standing:
+    return Standing(CaseId("c"), measure, subject, Serial("D-1"), state)
+
+
+@pytest.mark.parametrize("other", MeasureState)
+@pytest.mark.parametrize(("confirmed", "open_"), [(REPLACED, LOST), (LOST, REPLACED)])
+def test_what_was_lost_and_what_replaced_it_are_settled_each_by_itself(
+    confirmed: str, open_: str, other: MeasureState
+) -> None:
+    gone = standing(confirmed, MeasureState.CONFIRMED)
+
+    assert is_settled([gone], [gone, standing(open_, other)], ISSUED)
+
+
+@pytest.mark.parametrize("state", [MeasureState.ORDERED, MeasureState.DELIVERED])
+def test_nothing_is_settled_while_one_of_the_same_is_still_to_be_confirmed(state: MeasureState) -> None:
+    gone = standing(REPLACED, MeasureState.CONFIRMED)
+
+    assert not is_settled([gone], [gone, standing("licence/L-2/2", state)], {*ISSUED, "licence/L-2/2"})
+    assert is_settled([gone], [gone, standing(REPLACED, state, Measure.DEACTIVATION)], ISSUED)
+
+
+def test_a_blacklisting_that_a_container_met_settles_nothing() -> None:
+    met = standing(LOST, MeasureState.CONFIRMED, Measure.BLACKLISTING)
+
+    assert not is_settled([met], [met], ISSUED)
+    assert not is_settled([], [], ISSUED)
