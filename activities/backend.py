@@ -261,6 +261,7 @@ class EmbeddedBackend:
         """Know that a case is over and end its measures."""
         key, at = order.key, datetime.now(UTC)
         async with self._transaction() as tx:
+            await lock_holder(tx, key.vendor, await holder_of(tx, key))
             await lock_container(tx, key.vendor, key.serial)
             return await answered(tx, CLOSE, order, lambda: close(tx, order, at))
 

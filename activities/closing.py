@@ -8,12 +8,13 @@ from psycopg import AsyncConnection
 from activities import reinstating
 from activities.access import end_link
 from activities.activation_code import end_code
-from activities.claims import claim_anew
+from activities.claims import claim_anew, holder_of
 from activities.leases import resume
 from activities.measures import settle
 from activities.messages import Speaker, addressed, left
 from activities.outbox import state
 from activities.quota import free
+from activities.targets import offer
 from events.cases import Content, DecisionOrder, Joined
 from events.errors import Code, RefusalError
 from events.inbox import LossStatement
@@ -47,6 +48,7 @@ async def close(tx: AsyncConnection[Any], order: CloseOrder, at: datetime) -> Do
     for content, speaker in await left(tx, key, order.taken, at):
         if speaker is not None:
             await _answer(tx, order, content, speaker, at)
+    await offer(tx, key.vendor, await holder_of(tx, key), [key.serial], at)
     return Done(at=closed)
 
 

@@ -9,14 +9,13 @@ from psycopg.types.json import Jsonb
 
 from activities.issuing import status_indices
 from activities.leases import first_notice
-from activities.messages import post_to_each
 from activities.outbox import state
 from activities.rows import LICENCE_COLUMNS, Licence, changed, lock_container, lock_holder, must_have_room, one
+from activities.targets import offer
 from events.backend_facts import ContainerRegistered
-from events.cases import Offer
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import ContainerStatement, LicenceStatement
-from events.terms import CaseKey, Kind, LicenceId, Serial, Target, VendorId
+from events.terms import Kind, LicenceId, Serial, VendorId
 
 
 async def register_container(
@@ -44,17 +43,7 @@ async def register_container(
         serial=stated.serial, kind=stated.kind, holder=stated.holder, fingerprint=stated.fingerprint
     )
     await state(tx, vendor, stated.serial, at, [fact])
-    await _offer(tx, vendor, stated, at)
-
-
-async def _offer(tx: AsyncConnection[Any], vendor: VendorId, stated: ContainerStatement, at: datetime) -> None:
-    """Say to the cases of this holder that wait for a container that there is one."""
-    cursor = await tx.execute(
-        "select case_id, serial from backend.cases where vendor = %s and holder = %s and awaits = any(%s)",
-        (vendor, stated.holder, [Target.EMPTY_CONTAINER, Target.OTHER_CONTAINER]),
-    )
-    keys = [CaseKey(vendor=vendor, case=case, serial=serial) for case, serial in await cursor.fetchall()]
-    await post_to_each(tx, keys, Offer(serial=stated.serial), at)
+    await offer(tx, vendor, stated.holder, [stated.serial], at)
 
 
 def must_agree(first: Mapping[str, object], again: ContainerStatement | LicenceStatement) -> None:

@@ -22,16 +22,16 @@ from activities.rows import (
     LostLicence,
     columns,
     every,
-    has_room,
     lock_container,
     lost_licences,
 )
 from activities.signing import LicenceFile, SigningKeys
+from activities.targets import CONTAINERS, Wanted, is_blocked, is_lost, may_take, offer
 from events.backend_facts import ContainerActivated, LicenceSuperseded
 from events.errors import Code, RefusalError
 from events.fact import Fact
 from events.licensing import CaseKey, Issued, IssuedLicence, IssueOrder, NoTargetFound
-from events.terms import Aim, HolderId, LicenceId, Scope, Serial, Target, VendorId, next_generation, subject
+from events.terms import HolderId, LicenceId, Serial, Target, VendorId, next_generation
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,8 @@ async def issue(
     if target is None:
         return NoTargetFound(at=at, tickets=tuple(dict.fromkeys(item.ticket for item in licences)))
     await supersede(tx, order, licences, stop_gap, target, at, signer)
+    if order.target in CONTAINERS and not stop_gap:
+        await offer(tx, key.vendor, holder, [key.serial], at)
     return await issued(tx, key, order.full) or Issued(at=at, target=target.serial, licences=())
 
 
@@ -125,7 +127,7 @@ async def issued(tx: AsyncConnection[Any], key: CaseKey, full: bool, reinstated:
 async def _same_target(tx: AsyncConnection[Any], order: IssueOrder, stop_gap: Issued) -> Container:
     """Where the stop-gap is, unless that is blocked or lost meanwhile."""
     target = await lock_container(tx, order.key.vendor, stop_gap.target)
-    if await _is_blocked(tx, order.key.vendor, target):
+    if await is_blocked(tx, order.key.vendor, target):
         raise RefusalError(Code.BLOCKED, f"container {target.serial}, which holds the stop-gap, is blocked itself")
     await nobody_claims(tx, order.key, stop_gap)
     return target
@@ -137,42 +139,24 @@ async def _container(
     """A container of the holder that may take the replacement of so many licences, locked: an empty one, or any other
     that has room, then rather one that is in use. One that is lost itself takes none; that is looked at once its lock
     is held."""
-    empty = order.target is Target.EMPTY_CONTAINER
     vendor = order.key.vendor
+    wanted = Wanted(order.target, holder, lost.kind, lost.serial, licences)
+
+    async def takes(container: Container) -> bool:
+        blocked, away = await is_blocked(tx, vendor, container), await is_lost(tx, vendor, container)
+        return may_take(container, wanted, blocked=blocked, lost=away)
+
     candidates = await every(
         tx,
         Container,
         f"{CONTAINER} where vendor = %s and holder = %s and kind = %s and serial <> %s and (licences = 0 or not %s)"
         " order by licences = 0, serial",
-        *(vendor, holder, lost.kind, lost.serial, empty),
+        *(vendor, holder, lost.kind, lost.serial, order.target is Target.EMPTY_CONTAINER),
     )
     for candidate in candidates:
-        if await _is_blocked(tx, vendor, candidate) or await _is_lost(tx, vendor, candidate):
-            continue
-        target = await lock_container(tx, vendor, candidate.serial)
-        if (empty and target.licences) or not has_room(target, licences):
-            continue
-        if not await _is_blocked(tx, vendor, target) and not await _is_lost(tx, vendor, target):
+        if await takes(candidate) and await takes(target := await lock_container(tx, vendor, candidate.serial)):
             return target
     return None
-
-
-async def _is_blocked(tx: AsyncConnection[Any], vendor: VendorId, container: Container) -> bool:
-    """Whether a measure aims at it, be it in effect yet or not."""
-    cursor = await tx.execute(
-        "select from backend.measures where vendor = %s and subject = %s and state <> 'lifted' limit 1",
-        (vendor, subject(Aim.CONTAINER, container.serial, container.generation)),
-    )
-    return await cursor.fetchone() is not None
-
-
-async def _is_lost(tx: AsyncConnection[Any], vendor: VendorId, container: Container) -> bool:
-    """Whether an open case is about all of it."""
-    cursor = await tx.execute(
-        "select from backend.cases where vendor = %s and serial = %s and scope = %s and closed is null limit 1",
-        (vendor, container.serial, Scope.CONTAINER),
-    )
-    return await cursor.fetchone() is not None
 
 
 async def _activate(tx: AsyncConnection[Any], order: IssueOrder, lost: Container, at: datetime) -> bool:

@@ -11,6 +11,7 @@ from activities.issuing import Signer, issued, supersede
 from activities.measures import Standing
 from activities.outbox import state
 from activities.rows import Container, changed, every, lock_container, lost_licences, must_have_room
+from activities.targets import offer
 from events.backend_facts import ContainerReinstated, HolderFlagged, MeasureLifted, MeasureOrdered
 from events.errors import Code, RefusalError
 from events.licensing import CaseKey, Done, Issued, IssuedLicence, IssueOrder, ReinstateOrder, Withdrawal
@@ -64,7 +65,18 @@ async def reinstate(
         return done
     last = await _last(tx, key)
     if last is None:
-        return await _as_it_was(tx, order, original, at, signer)
+        back = await _as_it_was(tx, order, original, at, signer)
+    else:
+        back = await _in_place_of(tx, order, last, original, at, signer)
+    await offer(tx, key.vendor, original.holder, [original.serial, *([last.target] if last else [])], at)
+    return back
+
+
+async def _in_place_of(
+    tx: AsyncConnection[Any], order: ReinstateOrder, last: Issued, original: Container, at: datetime, signer: Signer
+) -> Issued:
+    """The licences leave what replaced them, which is withdrawn by now."""
+    key = order.key
     await lock_container(tx, key.vendor, last.target)
     if not (await _withdrawn(tx, key, last))[0]:
         raise RefusalError(Code.GENERATION_CONFLICT, f"the replacement in {last.target} is not withdrawn yet")

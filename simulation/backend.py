@@ -42,7 +42,8 @@ from activities.measures import OPEN
 from activities.messages import Speaker, sighting
 from activities.quota import Recovery as Recovered
 from activities.quota import allot, reserved
-from activities.rows import Container, Licence, has_room, must_have_room, unknown_container
+from activities.rows import Container, Licence, must_have_room, unknown_container
+from activities.targets import CONTAINERS, Wanted, may_take
 from events.backend_facts import (
     AccessLapsed,
     AccessOffered,
@@ -146,10 +147,7 @@ class MemoryBackend(Tables):
                 self.activations[stated.serial, 1] = Activation(fingerprint, None)
             told = stated.model_dump(include={"serial", "kind", "holder", "fingerprint"})
             self._state(stated.serial, at, [ContainerRegistered.model_validate(told)])
-            waiting = (Target.EMPTY_CONTAINER, Target.OTHER_CONTAINER)
-            for case in list(self.cases.values()):
-                if case.holder == stated.holder and case.awaits in waiting:
-                    self._post(case.key, Offer(serial=stated.serial))
+            self._offer(stated.serial)
 
     def issue_own(self, stated: LicenceStatement, at: datetime) -> None:
         """Take in a licence of the vendor's own issue. A second statement must agree with the first."""
@@ -437,6 +435,8 @@ class MemoryBackend(Tables):
         if issued is None:
             return NoTargetFound(at=at, tickets=tuple(dict.fromkeys(self.licences[name].ticket for name, _ in lost)))
         case.issued[order.full] = issued
+        if order.target in CONTAINERS and not order.full:
+            self._offer(key.serial)
         return issued
 
     def _withdraw(self, key: CaseKey, at: datetime) -> Withdrawal:
@@ -503,6 +503,7 @@ class MemoryBackend(Tables):
         else:
             licences = tuple(IssuedLicence(licence=name, generation=generation) for name, generation in lost)
         case.reinstated = Issued(at=at, target=key.serial, licences=licences)
+        self._offer(key.serial, *([last.target] if last else []))
         return case.reinstated
 
     def _close(self, order: CloseOrder, at: datetime) -> Done:
@@ -531,6 +532,7 @@ class MemoryBackend(Tables):
         for content, speaker in case.messages[order.taken :]:
             if speaker is not None:
                 self._answer(order, content, speaker, at)
+        self._offer(key.serial)
         return Done(at=at)
 
     def _answer(self, order: CloseOrder, content: Content, speaker: Speaker, at: datetime) -> None:
@@ -677,18 +679,22 @@ class MemoryBackend(Tables):
             )
             self._state(key.serial, at, [activated])
             return bound
-        empty = order.target is Target.EMPTY_CONTAINER
-        fitting = [
-            one
-            for one in self.containers.values()
-            if (one.holder, one.kind) == (case.holder, lost.kind)
-            and one.serial != lost.serial
-            and not (empty and one.licences)
-            and has_room(one, licences)
-            and not self._is_blocked(one)
-            and not self._is_lost(one)
-        ]
+        wanted = Wanted(order.target, case.holder, lost.kind, lost.serial, licences)
+        fitting = [one for one in self.containers.values() if self._may_take(one, wanted)]
         return min(fitting, key=lambda one: (one.licences == 0, one.serial), default=None)
+
+    def _may_take(self, container: Container, wanted: Wanted) -> bool:
+        return may_take(container, wanted, blocked=self._is_blocked(container), lost=self._is_lost(container))
+
+    def _offer(self, *serials: Serial) -> None:
+        """Say to the waiting cases that these containers may take their replacements, as far as they may."""
+        for case in list(self.cases.values()):
+            if case.awaits in CONTAINERS and not case.closed:
+                lost = self.containers[case.key.serial]
+                wanted = Wanted(case.awaits, case.holder, lost.kind, lost.serial)
+                for serial in serials:
+                    if self._may_take(self.containers[serial], wanted):
+                        self._post(case.key, Offer(serial=serial))
 
     def _nobody_claims(self, case: Case, several: list[tuple[str, int]]) -> None:
         """Refuse where another case has lost one of these generations by now."""

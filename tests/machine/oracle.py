@@ -179,16 +179,17 @@ class Oracle:
         self.containers[serial] = Container(serial, kind, holder, fingerprint)
         if fingerprint:
             self.containers[serial].machines[1] = fingerprint
-        waiting = [
-            case
-            for case in self.cases.values()
-            if case.holder == holder and case.kind == "dongle" and case.status == "awaiting_target"
-        ]
-        for case in sorted(
-            waiting, key=lambda case: self.choice("target", case.name) is None
-        ):  # whichever got it first
-            case.status = "replacing"
-            self._issue(case)
+
+    def offer(self) -> None:
+        """No case waits while a container could take its replacement, however that came to be: whichever case the
+        product served first, the others follow."""
+        waiting = [case for case in self.cases.values() if case.kind == "dongle" and case.status == "awaiting_target"]
+        for case in sorted(waiting, key=lambda case: self.choice("target", case.name) is None):
+            if self.choice("target", case.name) is not None or self._targets(case)[1]:
+                self._issue(case)
+                if case.status != "awaiting_target":
+                    self.offer()
+                    return
 
     def licence(self, name: str, serial: str, product: str, value: int) -> None:
         """A licence of the vendor's own issue."""

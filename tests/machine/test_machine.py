@@ -119,6 +119,7 @@ class LossMachine(RuleBasedStateMachine):
         self.oracle.now = self.world.now
         if oracle:
             oracle()
+            self.oracle.offer()
 
     def tick(self) -> None:
         self.world.now += timedelta(seconds=1)
@@ -442,6 +443,7 @@ class LossMachine(RuleBasedStateMachine):
         must(not denied, f"{number} is denied though it was taken")
         self.said.append(lambda: None)
         self.oracle.decide(case, action, by, number, more)
+        self.oracle.offer()
 
     # What turns up.
 
@@ -778,6 +780,7 @@ class LossMachine(RuleBasedStateMachine):
         self.settle()
         self.oracle.now = until - by
         self.oracle.advance(until)
+        self.oracle.offer()
 
     @rule(which=SOME, deed=st.sampled_from(DEEDS), times=st.integers(1, 2))
     def have_trouble(self, which: int, deed: str, times: int) -> None:
@@ -825,6 +828,7 @@ class LossMachine(RuleBasedStateMachine):
         self.settle()
         for oracle in self.said[-count:]:
             oracle()
+        self.oracle.offer()
 
     def pick(self, several: list[Any], which: int) -> Any:
         return several[which % len(several)]

@@ -1,0 +1,89 @@
+"""Targets: which container may take a replacement, and which waiting cases are told when one comes to; in the caller's
+transaction, under the lock on its holder.
+
+A container comes to be a target when it is registered, when licences are moved out of it, when no measure blocks it any
+more, and when no open case is about all of it any more.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from psycopg import AsyncConnection
+
+from activities.messages import post
+from activities.rows import CONTAINER, Container, has_room, one
+from events.cases import Offer
+from events.terms import Aim, CaseKey, HolderId, Kind, Scope, Serial, Target, VendorId, subject
+
+CONTAINERS: Final = (Target.EMPTY_CONTAINER, Target.OTHER_CONTAINER)
+"""The targets that are another container of the holder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a case looks for: a target for so many licences that were lost with the container `serial`."""
+
+    target: Target
+    holder: HolderId
+    kind: Kind
+    serial: Serial
+    licences: int = 1
+
+
+def may_take(container: Container, wanted: Wanted, *, blocked: bool, lost: bool) -> bool:
+    """Whether a container may take a replacement: one of the same holder and kind that is empty, or has room where any
+    other one will do; not while a measure aims at it, in effect or not, or an open case is about all of it."""
+    fits = (container.holder, container.kind) == (wanted.holder, wanted.kind) and container.serial != wanted.serial
+    empty = wanted.target is not Target.EMPTY_CONTAINER or not container.licences
+    return fits and empty and has_room(container, wanted.licences) and not blocked and not lost
+
+
+async def is_blocked(tx: AsyncConnection[Any], vendor: VendorId, container: Container) -> bool:
+    """Whether a measure aims at it, be it in effect yet or not."""
+    cursor = await tx.execute(
+        "select from backend.measures where vendor = %s and subject = %s and state <> 'lifted' limit 1",
+        (vendor, subject(Aim.CONTAINER, container.serial, container.generation)),
+    )
+    return await cursor.fetchone() is not None
+
+
+async def is_lost(tx: AsyncConnection[Any], vendor: VendorId, container: Container) -> bool:
+    """Whether an open case is about all of it."""
+    cursor = await tx.execute(
+        "select from backend.cases where vendor = %s and serial = %s and scope = %s and closed is null limit 1",
+        (vendor, container.serial, Scope.CONTAINER),
+    )
+    return await cursor.fetchone() is not None
+
+
+async def offer(
+    tx: AsyncConnection[Any], vendor: VendorId, holder: HolderId, serials: Sequence[Serial], at: datetime
+) -> None:
+    """Say to the waiting cases of this holder that these containers may take their replacements, as far as they may.
+    The last thing that a transaction does."""
+    cursor = await tx.execute(
+        "select c.case_id, c.serial, c.awaits, k.kind from backend.cases c"
+        " join backend.containers k on (k.vendor, k.serial) = (c.vendor, c.serial)"
+        " where c.vendor = %s and c.holder = %s and c.awaits = any(%s) and c.closed is null order by c.case_id",
+        (vendor, holder, list(CONTAINERS)),
+    )
+    waiting = await cursor.fetchall()
+    if not waiting:
+        return
+    spares = []
+    for serial in serials:
+        container = await one(tx, Container, f"{CONTAINER} where vendor = %s and serial = %s", vendor, serial)
+        assert container is not None
+        states = {
+            "blocked": await is_blocked(tx, vendor, container),
+            "lost": await is_lost(tx, vendor, container),
+        }
+        spares.append((container, states))
+    for case, lost_from, target, kind in waiting:
+        wanted = Wanted(Target(target), holder, Kind(kind), lost_from)
+        for container, states in spares:
+            if may_take(container, wanted, **states):
+                key = CaseKey(vendor=vendor, case=case, serial=lost_from)
+                await post(tx, key, Offer(serial=container.serial), at)
