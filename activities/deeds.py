@@ -6,6 +6,10 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TypeVar
 
+import structlog
+from aiokafka.errors import KafkaError
+from psycopg import InterfaceError, InternalError, OperationalError
+from psycopg_pool import PoolTimeout
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -14,7 +18,7 @@ from events.cases import ConfirmedDecision, DecisionQuestion
 from events.catalogue import CATALOGUE
 from events.deeds import Appended, AppendOrder, SweepOrder, Swept
 from events.envelope import Head, case_stream, record_key, seal
-from events.errors import RefusalError
+from events.errors import Code, RefusalError
 from events.licensing import (
     Assessment,
     BlockOrder,
@@ -37,6 +41,12 @@ from events.log import LogWriter
 
 Answer = TypeVar("Answer")
 BEAT_SECONDS = 4.0
+UNFORESEEN_TRIES = 8
+"""Attempts at an activity that fails as nobody foresaw: about ten seconds."""
+AWAY = (OperationalError, InterfaceError, InternalError, PoolTimeout, KafkaError, OSError, TimeoutError)
+"""What is raised while PostgreSQL or Kafka is away, or others are in the way."""
+
+log = structlog.get_logger()
 
 
 class Deeds(deeds.Deeds):
@@ -116,12 +126,21 @@ def _without_licences(issued: Issued) -> Issued:
 
 
 async def _deed(done: Awaitable[Answer]) -> Answer:
-    """Do it under heartbeats; a refusal is final, every other failure is for Temporal to retry."""
+    """Do it under heartbeats. A refusal is final. While a service is away Temporal tries again without end; what nobody
+    foresaw is final after some tries, for it may well be the same every time."""
     async with _heartbeats():
         try:
             return await done
         except RefusalError as refusal:
             raise ApplicationError(refusal.sentence, type=refusal.code, non_retryable=True) from refusal
+        except (*AWAY, ApplicationError):
+            raise
+        except Exception as error:
+            if activity.info().attempt < UNFORESEEN_TRIES:
+                raise
+            log.exception("an activity fails for good", activity=activity.info().activity_type)
+            sentence = f"{type(error).__name__} in {activity.info().activity_type}; the worker's log says more"
+            raise ApplicationError(sentence, type=Code.INTERNAL_ERROR, non_retryable=True) from error
 
 
 @asynccontextmanager

@@ -33,7 +33,19 @@ from workflows.commands import Settled as MeasuresSettled
 from workflows.deciding import decide
 from workflows.pending import Pending
 from workflows.policy import Policy
-from workflows.steps import Block, End, Issue, Reinstate, Rest, Step, Withdraw, keep_order, next_step, reserve_order
+from workflows.steps import (
+    Assess,
+    Block,
+    End,
+    Issue,
+    Reinstate,
+    Rest,
+    Step,
+    Withdraw,
+    keep_order,
+    next_step,
+    reserve_order,
+)
 
 Answer = TypeVar("Answer")
 
@@ -100,9 +112,18 @@ class RunningCase:
     def _open(self) -> None:
         if self.state is None:
             self._take(Report(report=self.opening.report))
-        assessment = self._deed("assess", lambda: self.ground.backend.assess(self.key, self.ground.now()))
-        policy, facts = self.ground.policy, assessment.facts
-        reservation = self._reserve(policy, facts)
+        self._assess()
+
+    def _assess(self) -> None:
+        """Ask the backend what it knows, and have policy decide; a refusal makes the case stuck."""
+        try:
+            assessment = self._deed("assess", lambda: self.ground.backend.assess(self.key, self.ground.now()))
+            policy, facts = self.ground.policy, assessment.facts
+            reservation = self._reserve(policy, facts)
+        except RefusalError as refusal:
+            self.policy = Policy()
+            self._take(Failed(code=refusal.code, cause=refusal.sentence))
+            return
         at = reservation.at if reservation else assessment.at
         self._take(Assessed(at=at, facts=facts, policy=policy, reservation=reservation))
         self.policy = policy
@@ -111,6 +132,8 @@ class RunningCase:
         """Do a step; False when nothing is left to do for now."""
         backend, at = self.ground.backend, self.ground.now()
         match step:
+            case Assess():
+                self._assess()
             case Rest(alarm=alarm):
                 return self._rest(step, alarm)
             case Block():
@@ -158,12 +181,15 @@ class RunningCase:
             case Sighting() as sighting:
                 return Sighted(sighting=sighting, at=self.ground.now(), policy=policy)
             case Evidence() as evidence:
-                reservation = self._reserve(policy, state.facts, evidence.evidence) if state.facts else None
+                try:
+                    reservation = self._reserve(policy, state.facts, evidence.evidence) if state.facts else None
+                except RefusalError:  # the person who is waited for decides without
+                    reservation = None
                 return Bring(evidence=evidence, at=self.ground.now(), policy=policy, reservation=reservation)
             case ReplacementGone(to=to):
                 if state.status is Status.REINSTATING:
                     keep = keep_order(state, self.key)
-                    self._deed("keep", lambda: self.ground.backend.keep(keep, self.ground.now()))
+                    self._tried("keep", lambda: self.ground.backend.keep(keep, self.ground.now()))
                 return LoseReplacement(to=to)
             case Joined(report=report):
                 return Report(report=report)

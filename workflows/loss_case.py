@@ -29,7 +29,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from events.deeds import AppendOrder, Deeds
     from events.errors import Code
-    from events.licensing import Assessment, CaseKey, Issued, ScopeOrder
+    from events.licensing import Assessment, CaseKey, Issued, Reservation, ReserveOrder, ScopeOrder
     from events.sizes import SCOPE_PAGE
     from events.terms import Outcome, Status, Value
     from workflows.case import CaseState, fold_all
@@ -54,7 +54,19 @@ with workflow.unsafe.imports_passed_through():
     from workflows.deciding import decide
     from workflows.pending import Pending
     from workflows.policy import Policy
-    from workflows.steps import Block, End, Issue, Reinstate, Rest, Step, Withdraw, keep_order, next_step, reserve_order
+    from workflows.steps import (
+        Assess,
+        Block,
+        End,
+        Issue,
+        Reinstate,
+        Rest,
+        Step,
+        Withdraw,
+        keep_order,
+        next_step,
+        reserve_order,
+    )
 
 DEED: Final[dict[str, Any]] = {
     "start_to_close_timeout": timedelta(seconds=60),
@@ -179,9 +191,8 @@ class LossCase:
 
     @property
     def policy(self) -> Policy:
-        """The version of the vendor's policy that the case was decided under."""
-        assert self._policy is not None
-        return self._policy
+        """The version of the vendor's policy that the case was decided under; an empty one before that."""
+        return self._policy or Policy()
 
     async def _complete(self, licences: int) -> None:
         """Know all licences again, once the case has gone on in a new history."""
@@ -195,19 +206,26 @@ class LossCase:
         return next_step(self.state, self._key, self.policy, self._pending.taken, self._folded_at)
 
     async def _open(self, report: LossReported) -> None:
+        """What the first report says is recorded together with what policy decides on it."""
         opening = decide(None, Report(report=report))
         state = cast(CaseState, fold_all(opening, None))
+        try:
+            assessed = await self._assess(state)
+        except FailureError as error:
+            self._fold(opening, workflow.now())
+            await self._take(_failed(error))
+            return
+        self._fold([*opening, *decide(state, assessed)], assessed.at)
+
+    async def _assess(self, state: CaseState) -> Assessed:
+        """What the backend knows of a case that was reported, and the policy that it is decided under."""
         assessment = await self._do(Deeds.assess, self._key)
         facts, policy = await self._whole(assessment), Policy.model_validate(assessment.policy)
         order = reserve_order(state, self._key, policy, facts)
         reservation = await self._do_surely(Deeds.reserve, order) if order else None
-        at = reservation.at if reservation else assessment.at
-        assessed = Assessed(
-            at=at, facts=facts, policy=policy, reservation=reservation, inline=assessment.licences is None
-        )
-        decided = decide(state, assessed)
         self._policy = policy
-        self._fold([*opening, *decided], at)
+        at = reservation.at if reservation else assessment.at
+        return Assessed(at=at, facts=facts, policy=policy, reservation=reservation, inline=assessment.licences is None)
 
     async def _whole(self, assessment: Assessment) -> BackendFacts:
         """The facts with all licences: those of a large container come page by page."""
@@ -223,6 +241,11 @@ class LossCase:
 
     async def _do_step(self, step: Step) -> None:
         match step:
+            case Assess():
+                try:
+                    await self._take(await self._assess(self.state))
+                except FailureError as error:
+                    await self._take(_failed(error))
             case Rest():
                 await self._rest(step, step.alarm)
             case Block(order=order):
@@ -305,7 +328,11 @@ class LossCase:
         match message.content:
             case DecisionOrder():
                 question = DecisionQuestion(key=self._key, number=message.number)
-                confirmed = await self._do_surely(Deeds.confirm_decision, question)
+                try:
+                    confirmed = await self._do_surely(Deeds.confirm_decision, question)
+                except FailureError as error:  # nobody can say who may decide: the attempt is denied, and recorded
+                    workflow.logger.error("a decision cannot be confirmed: %s", _failed(error).cause)
+                    return Decide(order=message.content, supervisors=(), policy=self.policy)
                 if confirmed.order is None:
                     workflow.logger.error("no door has accepted decision %s", message.number)
                     return None
@@ -313,11 +340,11 @@ class LossCase:
             case Evidence() as evidence:
                 facts = self.state.facts
                 reserve = reserve_order(self.state, self._key, self.policy, facts, evidence.evidence) if facts else None
-                reservation = await self._do_surely(Deeds.reserve, reserve) if reserve else None
+                reservation = await self._reserve(reserve) if reserve else None
                 return Bring(evidence=evidence, at=workflow.now(), policy=self.policy, reservation=reservation)
             case ReplacementGone(to=to):
                 if self.state.status is Status.REINSTATING:
-                    await self._do_surely(Deeds.keep, keep_order(self.state, self._key))
+                    await self._done_or_stuck(Deeds.keep, keep_order(self.state, self._key))
                 return LoseReplacement(to=to)
             case Joined(report=report):
                 return Report(report=report)
@@ -327,6 +354,14 @@ class LossCase:
                 return MeasuresSettled()
             case Sighting() as sighting:
                 return Sighted(sighting=sighting, at=workflow.now(), policy=self.policy)
+
+    async def _reserve(self, order: ReserveOrder) -> Reservation | None:
+        """What a quota answers; where it cannot, the person who is waited for decides without."""
+        try:
+            return await self._do_surely(Deeds.reserve, order)
+        except FailureError as error:
+            workflow.logger.error("a quota cannot be asked: %s", _failed(error).cause)
+            return None
 
     async def _take(self, command: Command) -> None:
         """Decide, fold, append; the append's input is in history before it runs."""
@@ -370,10 +405,7 @@ class LossCase:
         try:
             return await self._do(deed, order)
         except FailureError as error:
-            if is_cancelled_exception(error):
-                raise
-            cause = _cause(error)
-            await self._take(Failed(code=getattr(cause, "type", None) or type(cause).__name__, cause=str(cause)))
+            await self._take(_failed(error))
             return None
 
     async def _do(self, deed: Callable[[Deeds, Order], Awaitable[Answer]], order: Order) -> Answer:
@@ -413,6 +445,14 @@ def _appends(facts: Unsaid) -> list[Unsaid]:
         appends[-1].append((fact, at))
         left -= heavy
     return appends
+
+
+def _failed(error: FailureError) -> Failed:
+    """That something failed for good. Raises the error where it says that the case itself is to end."""
+    if is_cancelled_exception(error):
+        raise error
+    cause = _cause(error)
+    return Failed(code=getattr(cause, "type", None) or type(cause).__name__, cause=str(cause))
 
 
 def _cause(error: FailureError) -> BaseException:

@@ -26,6 +26,11 @@ class Rest:
 
 
 @dataclass(frozen=True, slots=True)
+class Assess:
+    """Ask the backend what it knows, and have policy decide."""
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """Have the measures ordered."""
 
@@ -60,7 +65,7 @@ class End:
     order: CloseOrder
 
 
-Step = Rest | Block | Issue | Withdraw | Reinstate | End
+Step = Assess | Rest | Block | Issue | Withdraw | Reinstate | End
 
 
 def next_step(state: CaseState, key: CaseKey, policy: Policy, taken: int = 1, at: datetime | None = None) -> Step:
@@ -88,7 +93,7 @@ def next_step(state: CaseState, key: CaseKey, policy: Policy, taken: int = 1, at
         case Status.CLOSED:
             return End(close_order(state, key, taken, at))
         case Status.REPORTED:
-            raise AssertionError("a case that was reported is assessed first")
+            return Assess()
         case _:
             assert_never(state.status)
 

@@ -314,6 +314,7 @@ def test_every_transition_of_the_table_is_taken_by_some_journey() -> None:
         (*WATCHED, FOUND, REINSTATE, decision(Action.RULE, "D-4", verdict=Verdict.FOUND)),
         (REPORTED, ASSESSED, FAILED, decision(Action.RESUME), BLOCKED, FAILED, decision(Action.RESUME, "D-2")),
         (REPORTED, ASSESSED, FAILED, decision(Action.GIVE_UP)),
+        (REPORTED, FAILED, decision(Action.RESUME), ASSESSED),
     ]
     taken = set()
     for journey in journeys:

@@ -41,7 +41,7 @@ from workflows.commands import Blocked, Command, NoTarget, Report, Withdrawn
 from workflows.deciding import ENROLMENT
 from workflows.limits import Limits
 from workflows.policy import Policy, Quota, Rule
-from workflows.steps import Block, End, Issue, Reinstate, Rest, Step, Withdraw, next_step, reserve_order
+from workflows.steps import Assess, Block, End, Issue, Reinstate, Rest, Step, Withdraw, next_step, reserve_order
 
 KEY = CaseKey(vendor="acme", case="c-1", serial="3-1")
 
@@ -178,6 +178,7 @@ def test_a_quota_is_asked_before_policy_decides_and_again_while_a_supervisor_is_
     assert reserve_order(after(*WATCHED)[0], KEY, QUOTA, facts(licence())) is None
 
 
-def test_a_case_that_was_not_assessed_has_no_next_step() -> None:
-    with pytest.raises(AssertionError, match=r"^a case that was reported is assessed first$"):
-        step_after(REPORTED)
+def test_a_case_that_was_reported_is_assessed_and_again_once_what_failed_is_resumed() -> None:
+    assert step_after(REPORTED) == Assess()
+    assert step_after(REPORTED, FAILED) == Rest()
+    assert step_after(REPORTED, FAILED, decision(Action.RESUME)) == Assess()

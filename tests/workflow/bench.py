@@ -73,7 +73,12 @@ class Bench:
         )
 
     async def report(
-        self, report: str, serial: str = "lost", reason: Reason = Reason.LOST, kind: Kind = Kind.DONGLE
+        self,
+        report: str,
+        serial: str = "lost",
+        reason: Reason = Reason.LOST,
+        kind: Kind = Kind.DONGLE,
+        evidence: tuple[str, ...] = (),
     ) -> CaseKey:
         stated = LossStatement(
             report=report,
@@ -82,6 +87,7 @@ class Bench:
             reason=reason,
             reporter=Reporter(role=Role.BACK_OFFICE, name="crm"),
             occurred=datetime.now(UTC),
+            evidence=evidence,
         )
         await self.take(stated)
         key = (await self.backend.claim(self.vendor, stated, "a test", datetime.now(UTC))).key

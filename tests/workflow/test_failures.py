@@ -1,0 +1,156 @@
+"""What an activity fails with for good makes a case stuck, or has another definite end, and never a hang."""
+
+from datetime import UTC, datetime
+
+import pytest
+from psycopg import AsyncConnection
+from psycopg.errors import NumericValueOutOfRange
+from temporalio import activity
+
+from activities import deeds as activities_deeds
+from activities.deeds import Deeds
+from events.cases import ConfirmedDecision, DecisionQuestion, Evidence
+from events.envelope import case_stream
+from events.errors import Code, RefusalError
+from events.inbox import LicenceStatement
+from events.licensing import Assessment, CaseOrder, Done, Reservation, ReserveOrder
+from events.terms import GENERATION_LIMIT, Action, CaseKey, Mode, Status
+from tests.workflow.bench import Bench, eventually
+from workflows.case import CaseState
+from workflows.limits import Limits
+from workflows.policy import Policy, Quota, Rule
+
+pytestmark = pytest.mark.integration
+
+BROKEN: set[str] = set()
+"""The activities that fail, as nobody foresaw."""
+
+
+class FailingDeeds(Deeds):
+    """What is in `BROKEN` fails every time."""
+
+    @activity.defn(name="assess")
+    async def assess(self, key: CaseKey) -> Assessment:
+        return await activities_deeds._deed(self._fails("assess", super().assess(key)))
+
+    @activity.defn(name="reserve")
+    async def reserve(self, order: ReserveOrder) -> Reservation:
+        return await activities_deeds._deed(self._fails("reserve", super().reserve(order)))
+
+    @activity.defn(name="confirm_decision")
+    async def confirm_decision(self, question: DecisionQuestion) -> ConfirmedDecision:
+        return await activities_deeds._deed(self._fails("confirm_decision", super().confirm_decision(question)))
+
+    @activity.defn(name="keep")
+    async def keep(self, order: CaseOrder) -> Done:
+        return await activities_deeds._deed(self._fails("keep", super().keep(order)))
+
+    @staticmethod
+    async def _fails(name, done):  # type: ignore[no-untyped-def]
+        if name in BROKEN:
+            done.close()
+            raise NumericValueOutOfRange("integer out of range")
+        return await done
+
+
+@pytest.fixture
+def deeds(monkeypatch: pytest.MonkeyPatch) -> type[Deeds]:
+    BROKEN.clear()
+    monkeypatch.setattr(activities_deeds, "UNFORESEEN_TRIES", 2)
+    return FailingDeeds
+
+
+@pytest.fixture
+def policy() -> Policy:
+    quota = Quota(recoveries=5)
+    rule = Rule(mode=Mode.HYBRID, quota=quota, limits=Limits(evidence=("photo",)))
+    return Policy(supervisors=("ann", "bob"), rules=(rule, Rule(products=("cad",), reasons=("stolen",))))
+
+
+@pytest.mark.parametrize("broken", ["assess", "reserve"])
+async def test_a_case_that_cannot_be_assessed_is_stuck_until_it_is_resumed(bench: Bench, broken: str) -> None:
+    await bench.container("lost", licences=1)
+    BROKEN.add(broken)
+    key = await bench.report("R-1", evidence=("photo",))
+    stuck = await bench.until(key, Status.STUCK)
+    assert stuck.stuck is not None
+    assert stuck.stuck[:2] == (Status.REPORTED, Code.INTERNAL_ERROR)
+
+    BROKEN.clear()
+    await bench.decide(key, Action.RESUME)
+
+    await bench.until(key, Status.AWAITING_TARGET)
+
+
+async def test_a_case_that_cannot_be_assessed_is_given_up(bench: Bench) -> None:
+    await bench.container("lost", licences=1)
+    BROKEN.add("assess")
+    key = await bench.report("R-1")
+    await bench.until(key, Status.STUCK)
+
+    await bench.decide(key, Action.GIVE_UP)
+
+    assert await bench.handle(key).result() == "given_up"
+    assert (await bench.report("R-2")).case != key.case
+
+
+async def test_a_decision_of_which_nobody_can_say_who_may_make_it_is_denied_and_recorded(bench: Bench) -> None:
+    await bench.container("lost", licences=1)
+    key = await bench.report("R-1")
+    await bench.until(key, Status.AWAITING_APPROVAL)
+    BROKEN.add("confirm_decision")
+
+    with pytest.raises(RefusalError) as denied:
+        await bench.decide(key, Action.APPROVE)
+
+    assert denied.value.code is Code.NOT_A_SUPERVISOR
+    BROKEN.clear()
+    await bench.decide(key, Action.APPROVE, decision="D-2")
+    await bench.until(key, Status.AWAITING_TARGET)
+    names = [recorded.fact.name for recorded in await bench.facts(case_stream(key.case))]
+    assert (names.count("decision.denied"), names.count("case.approved")) == (1, 1)
+
+
+async def test_evidence_for_which_no_quota_can_be_asked_leaves_the_case_with_its_supervisor(bench: Bench) -> None:
+    await bench.container("lost", licences=1)
+    key = await bench.report("R-1")
+    await bench.until(key, Status.AWAITING_APPROVAL)
+    BROKEN.add("reserve")
+
+    await bench.post(key, [Evidence(statement="evidence/E-1", by="crm", evidence=("photo",))])
+
+    async def given() -> CaseState | None:
+        state = await bench.state(key)
+        return state if state is not None and state.evidence else None
+
+    assert (await eventually(given)).status is Status.AWAITING_APPROVAL
+
+
+async def test_a_licence_at_its_last_generation_makes_its_case_stuck_and_giving_it_up_frees_the_others(
+    bench: Bench,
+) -> None:
+    await bench.container("lost")
+    for number, generation in ((1, GENERATION_LIMIT), (2, 1)):
+        stated = LicenceStatement(
+            licence=f"L-{number}",
+            serial="lost",
+            product="cad",
+            ticket="T-1",
+            generation=generation,
+            issued=datetime.now(UTC),
+        )
+        await bench.take(stated)
+    await bench.container("spare")
+    key = await bench.report("R-1", evidence=("photo",))
+    stuck = await bench.until(key, Status.STUCK)
+    assert stuck.stuck is not None
+    assert stuck.stuck[:2] == (Status.REPLACING, Code.GENERATION_EXHAUSTED)
+
+    await bench.decide(key, Action.GIVE_UP)
+
+    assert await bench.handle(key).result() == "given_up"
+    async with await AsyncConnection.connect(bench.settings.dsn) as connection:
+        cursor = await connection.execute(
+            "select count(*) from backend.measures where vendor = %s and state <> 'lifted'", (bench.vendor,)
+        )
+        assert await cursor.fetchone() == (0,)
