@@ -95,7 +95,8 @@ async def activation_code(
     container = await lock_container(tx, vendor, serial)
     if container.kind is not Kind.ACT:
         raise RefusalError(
-            Code.KIND_MISMATCH, f"container {serial} is of kind {container.kind}; only an act is activated by code"
+            Code.KIND_MISMATCH,
+            f"container {serial} is of kind {container.kind}; only one of kind act is activated by code",
         )
     cursor = await tx.execute(
         "select case_id from backend.cases where vendor = %s and serial = %s and awaits = %s and activation = %s"

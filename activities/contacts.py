@@ -324,7 +324,7 @@ def _said_before(before: dict[str, Any], stated: ContactStatement | Deactivation
     if before["serial"] != stated.serial or mark not in before["answer"]:
         raise RefusalError(
             Code.CONTRADICTS_INVENTORY,
-            f"contact {stated.contact} was another one, of container {before['serial']};"
+            f"contact number {stated.contact} was used before, by container {before['serial']};"
             " give a new contact a new number",
         )
     return before["answer"]
@@ -397,11 +397,12 @@ async def return_activation(
         return ReceiptAnswer.model_validate(_said_before(before, stated, "receipt"))
     if container.kind is not Kind.ACT:
         raise RefusalError(
-            Code.KIND_MISMATCH, f"container {stated.serial} is of kind {container.kind}; only an act is deactivated"
+            Code.KIND_MISMATCH,
+            f"container {stated.serial} is of kind {container.kind}; only one of kind act can be deactivated",
         )
     if stated.generation > container.generation:
         raise NotYetKnownError(
-            Code.GENERATION_CONFLICT, f"container {stated.serial} is at generation {container.generation} only"
+            Code.GENERATION_CONFLICT, f"the newest generation of container {stated.serial} is {container.generation}"
         )
     receipt = signer.keys.sign_receipt(
         vendor, Receipt(issuer, stated.serial, stated.generation, stated.contact, received)

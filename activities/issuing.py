@@ -106,7 +106,7 @@ async def _must_be_blocked(tx: AsyncConnection[Any], order: IssueOrder) -> None:
     missing = set(order.measures) - {measure for (measure,) in await cursor.fetchall()}
     if missing:
         raise RefusalError(
-            Code.NOT_BLOCKED, f"case {order.key.case} may not be replaced before {', '.join(missing)} is ordered"
+            Code.NOT_BLOCKED, f"nothing may be issued for case {order.key.case} before {', '.join(missing)} is ordered"
         )
 
 

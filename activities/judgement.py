@@ -232,7 +232,7 @@ def _generation(known: Known, stated: ContactStatement, machine: int | None) -> 
         return _activation(known, stated, machine)
     if stated.generation and stated.generation > container.generation:
         raise NotYetKnownError(
-            Code.GENERATION_CONFLICT, f"container {container.serial} is at generation {container.generation} only"
+            Code.GENERATION_CONFLICT, f"the newest generation of container {container.serial} is {container.generation}"
         )
     if machine is not None:
         return machine
@@ -249,7 +249,8 @@ def _activation(known: Known, stated: ContactStatement, machine: int | None) -> 
     container, shown = known.container, stated.fingerprint or {}
     if container.kind is not Kind.ACT:
         raise RefusalError(
-            Code.KIND_MISMATCH, f"container {container.serial} is of kind {container.kind}; only an act is activated"
+            Code.KIND_MISMATCH,
+            f"container {container.serial} is of kind {container.kind}; only one of kind act can be activated",
         )
     fitting = [one for one in known.awaiting if _fits(known, one, shown)]
     if fitting:

@@ -60,7 +60,9 @@ async def reinstate(
     on it and on its holder."""
     key = order.key
     if original.kind is Kind.CLOUD:
-        raise RefusalError(Code.NOTHING_TO_DECIDE, f"container {key.serial} is a cloud container, never replaced")
+        raise RefusalError(
+            Code.NOTHING_TO_DECIDE, f"container {key.serial} is a cloud container, and those are never replaced"
+        )
     if done := await issued(tx, key, full=True, reinstated=True):
         return done
     last = await _last(tx, key)

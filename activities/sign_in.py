@@ -148,7 +148,7 @@ async def _before(tx: AsyncConnection[Any], attempt: SignIn) -> ContactAnswer | 
     if serial != attempt.serial:
         raise RefusalError(
             Code.CONTRADICTS_INVENTORY,
-            f"contact {attempt.contact} was one of container {serial}; give a new contact a new number",
+            f"contact number {attempt.contact} was used before, by container {serial}; give a new contact a new number",
         )
     return ContactAnswer.model_validate(answer)
 

@@ -165,7 +165,9 @@ def verify(file: str, jwks: Mapping[str, Any], now: datetime, typ: str = TYPE) -
             raise RefusalError(Code.BAD_SIGNATURE, f"this is a signed file of another type than {typ}")
         key = next((key for key in PyJWKSet.from_dict(dict(jwks)).keys if key.key_id == header.get("kid")), None)
         if key is None:
-            raise RefusalError(Code.BAD_SIGNATURE, f"this vendor has no key {header.get('kid')}; take its JWKS anew")
+            raise RefusalError(
+                Code.BAD_SIGNATURE, "none of these keys signed this file; get the vendor's keys (its JWKS) anew"
+            )
         claims: dict[str, Any] = jwt.decode(file, key, algorithms=[ALGORITHM], options={"verify_exp": False})
     except (jwt.PyJWTError, ValueError, TypeError, AttributeError) as error:
         raise RefusalError(

@@ -598,7 +598,7 @@ class MemoryBackend(Tables):
             return known
         container = self._container(serial)
         if container.kind is not Kind.ACT:
-            raise RefusalError(Code.KIND_MISMATCH, "only an act is deactivated")
+            raise RefusalError(Code.KIND_MISMATCH, "only one of kind act can be deactivated")
         if generation > container.generation:
             raise NotYetKnownError(Code.GENERATION_CONFLICT, f"{serial} is at generation {container.generation} only")
         self.containers[serial] = replace(container, returned=max(container.returned, generation))

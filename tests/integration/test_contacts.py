@@ -43,8 +43,7 @@ async def test_whoever_is_frozen_in_a_transaction_does_not_hold_a_container_for_
     stock: Stock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await stock.container("D-1", "L-1")
-    options = str(wiring.SESSION["options"]).replace(f"={wiring.TRANSACTION_SECONDS}s", "=1s")
-    monkeypatch.setitem(wiring.SESSION, "options", options)
+    monkeypatch.setattr(wiring, "TRANSACTION_SECONDS", 1)
     async with open_backend(stock.settings) as frozen:
         with suppress(psycopg.Error):  # it thaws, and learns that its transaction is over
             async with frozen._transaction() as tx:

@@ -215,7 +215,7 @@ def test_a_container_is_told_of_licences_that_were_taken_out_of_it_and_of_no_oth
 
 
 def test_a_generation_that_the_container_has_not_reached_may_be_stated_later() -> None:
-    with pytest.raises(NotYetKnownError, match="container 3-1 is at generation 2 only") as caught:
+    with pytest.raises(NotYetKnownError, match="the newest generation of container 3-1 is 2") as caught:
         judge(act(), contact(generation=3))
 
     assert caught.value.code == Code.GENERATION_CONFLICT
@@ -247,7 +247,8 @@ def test_access_data_are_blocked_by_their_generation() -> None:
 
 @pytest.mark.parametrize("kind", [Kind.DONGLE, Kind.CLOUD])
 def test_only_an_act_is_activated(kind: Kind) -> None:
-    with pytest.raises(RefusalError, match=f"container 3-1 is of kind {kind}; only an act is activated") as caught:
+    told = f"container 3-1 is of kind {kind}; only one of kind act can be activated"
+    with pytest.raises(RefusalError, match=told) as caught:
         judge(known(kind=kind), activation(MACHINE))
 
     assert caught.value.code == Code.KIND_MISMATCH

@@ -66,7 +66,7 @@ def test_a_changed_byte_is_refused_wherever_it_is(keys: SigningKeys) -> None:
 
 
 def test_a_file_of_one_vendor_is_nothing_to_the_keys_of_another(keys: SigningKeys) -> None:
-    with pytest.raises(RefusalError, match="no key"):
+    with pytest.raises(RefusalError, match="none of these keys"):
         verify(keys.sign(ACME, FILE), keys.jwks(ZETA), ISSUED)
 
 
