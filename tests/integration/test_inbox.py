@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -317,6 +317,40 @@ async def test_what_is_parked_survives_an_inbox_and_is_taken_up_by_the_next(
         await until(lambda: len(doors.of(vendor)) == 2)
 
     assert doors.of(vendor) == ["0/3-1", "1/3-1"]
+
+
+async def test_inboxes_come_and_go_and_every_record_is_taken(
+    settings: Settings, vendor: VendorId, other: VendorId
+) -> None:
+    office, serials = BackOffice(settings.bootstrap, vendor), [f"3-{number}" for number in range(300)]
+    for serial in serials:
+        office.send(b"a", office.event("licence.issued", **licence(f"L-{serial}", serial)), 0)
+    office.flush()
+    async with running(settings, hold_seconds=120) as first:
+        await until(lambda: first.tries.total() > 50)
+        async with running(settings, hold_seconds=120) as second:
+            state(office, *serials[:150], partition=1)
+            await until(lambda: len({*first.of(vendor), *second.of(vendor)}) > 50)
+    async with running(settings, hold_seconds=120) as third:
+        state(office, *serials[150:], partition=2)
+        everywhere = (first, second, third)
+        await until(lambda: {one for doors in everywhere for one in doors.of(vendor)} >= _both(serials), 60)
+
+        assert await parked(settings, vendor) == 0
+    assert _letters_now(settings, vendor) == 0
+
+
+def _letters_now(settings: Settings, vendor: VendorId) -> int:
+    """How many dead letters there are now."""
+    reader = Reader(settings.bootstrap, dead_letters(vendor))
+    try:
+        return sum(reader.ends().values())
+    finally:
+        reader.close()
+
+
+def _both(serials: Sequence[str]) -> set[str]:
+    return {f"{rank}/{serial}" for serial in serials for rank in (0, 1)}
 
 
 async def test_a_vendor_of_whom_all_that_may_waits_slows_no_other_and_what_is_beyond_is_dead_lettered(
