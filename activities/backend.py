@@ -78,7 +78,7 @@ class EmbeddedBackend:
         self._pool = pool
         self._signer = Signer(keys, status_base.rstrip("/"))
 
-    async def add_vendor(self, vendor: VendorId, policy: JsonValue, at: datetime) -> bool:
+    async def add_vendor(self, vendor: VendorId, policy: dict[str, JsonValue], at: datetime) -> bool:
         """Take in a vendor with its first policy; False when it was there already."""
         async with self._transaction() as tx:
             return await add(tx, vendor, policy, at)

@@ -1,6 +1,7 @@
 """Vendors and the versions of their policies, in the caller's transaction."""
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, cast
 
@@ -12,24 +13,31 @@ from activities.outbox import state
 from activities.rows import changed
 from events.backend_facts import PolicyAdopted, VendorAdded
 from events.errors import Code, RefusalError
+from events.sizes import POLICY_BYTES, policy_bytes
 from events.terms import VendorId
 
 
-async def add(tx: AsyncConnection[Any], vendor: VendorId, policy: JsonValue, at: datetime) -> bool:
-    """Take in a vendor with its first policy; False when it was there already."""
+async def add(tx: AsyncConnection[Any], vendor: VendorId, policy: Mapping[str, JsonValue], at: datetime) -> bool:
+    """Take in a vendor with its first policy; False when it was there already. Raises `RefusalError`."""
+    must_fit(policy)
     issuer = f"urn:lostfound:{vendor}"
     added = await changed(
         tx, "insert into backend.vendors (vendor, issuer) values (%s, %s) on conflict do nothing", vendor, issuer
     )
     if not added:
         return False
-    await _put(tx, vendor, 1, policy)
-    await state(tx, vendor, None, at, [VendorAdded(issuer=issuer), _adopted(1, policy)])
+    numbered = {**policy, "policy_version": 1}
+    await _put(tx, vendor, 1, numbered)
+    await state(tx, vendor, None, at, [VendorAdded(issuer=issuer), _adopted(1, numbered)])
     return True
 
 
 async def adopt(tx: AsyncConnection[Any], vendor: VendorId, policy: dict[str, JsonValue], at: datetime) -> int:
-    """Put a policy in force and answer with its version, which it then carries; one that is in force stays so."""
+    """Put a policy in force and answer with its version, which it then carries; one that is in force stays so.
+
+    Raises `RefusalError`.
+    """
+    must_fit(policy)
     await tx.execute("select from backend.vendors where vendor = %s for update", (vendor,))
     cursor = await tx.execute(
         "select policy_version, policy from backend.policies where vendor = %s order by policy_version desc limit 1",
@@ -45,6 +53,16 @@ async def adopt(tx: AsyncConnection[Any], vendor: VendorId, policy: dict[str, Js
     await _put(tx, vendor, version + 1, numbered)
     await state(tx, vendor, None, at, [_adopted(version + 1, numbered)])
     return cast(int, version) + 1
+
+
+def must_fit(policy: Mapping[str, JsonValue]) -> None:
+    """Refuse a policy that is too long to be stated."""
+    if (size := policy_bytes(policy)) > POLICY_BYTES:
+        raise RefusalError(
+            Code.POLICY_TOO_LARGE,
+            f"the policy has {size:,} bytes as JSON, without what is as by default; the limit is {POLICY_BYTES:,}:"
+            " join rules that say the same, or name fewer products and people",
+        )
 
 
 async def in_force(tx: AsyncConnection[Any], vendor: VendorId) -> tuple[int, JsonValue]:
@@ -69,5 +87,6 @@ async def _put(tx: AsyncConnection[Any], vendor: VendorId, version: int, policy:
     await tx.execute("insert into backend.policies values (%s, %s, %s)", (vendor, version, Jsonb(policy)))
 
 
-def _adopted(version: int, policy: JsonValue) -> PolicyAdopted:
-    return PolicyAdopted(policy_version=version, policy=json.dumps(policy, sort_keys=True))
+def _adopted(version: int, policy: Mapping[str, JsonValue]) -> PolicyAdopted:
+    in_order = cast(JsonValue, json.loads(json.dumps(policy, sort_keys=True)))
+    return PolicyAdopted(policy_version=version, policy=in_order)

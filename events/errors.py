@@ -61,6 +61,7 @@ class Code(StrEnum):
     LOG_DAMAGED = "log_damaged"
     NOT_DAMAGED = "not_damaged"
     UNKNOWN_POSITION = "unknown_position"
+    POLICY_TOO_LARGE = "policy_too_large"
     UNREADABLE_POLICY = "unreadable_policy"
     UNREADABLE_FILE = "unreadable_file"
 

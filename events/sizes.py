@@ -4,11 +4,12 @@ A sealed fact has at most `SEALED_BYTES`, so that a record of the log fits where
 parts. Doors refuse what would not fit; the models of the facts say it once more, for what is stated from now on.
 """
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints, ValidationInfo
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, JsonValue, StringConstraints, ValidationInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
@@ -69,6 +70,12 @@ Label = Annotated[str, StringConstraints(pattern=LABEL_PATTERN)]
 Jws = Annotated[str, StringConstraints(max_length=8_000)]
 """A compact JWS: a licence file or a receipt."""
 Part = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+def policy_bytes(policy: Mapping[str, JsonValue]) -> int:
+    """How long a canonical policy is, in bytes of JSON, without its version."""
+    plain = {name: value for name, value in policy.items() if name != "policy_version"}
+    return len(json.dumps(plain, ensure_ascii=False, separators=(",", ":")).encode())
 
 
 def in_parts(items: Sequence[Item], most: int) -> Iterator[tuple[int, int, tuple[Item, ...]]]:

@@ -16,7 +16,7 @@ from events.terms import CaseId, ContactId, Serial, VendorId
 from events.topics import inbox
 from infra.settings import Settings
 from projections.queries import NoViewsError, Queries, open_queries
-from workflows.policy import Policy
+from workflows.policy import Policy, canonical
 
 if TYPE_CHECKING:
     from portal.commands import Doors
@@ -77,9 +77,8 @@ class LocalGround:
         """Adopt a policy."""
         from infra.wiring import open_backend
 
-        adopted = policy.model_dump(mode="json", exclude={"policy_version"})
         async with open_backend(self._settings) as backend:
-            return await backend.adopt_policy(vendor, adopted, datetime.now(UTC))
+            return await backend.adopt_policy(vendor, canonical(policy), datetime.now(UTC))
 
     async def report(self, vendor: VendorId, stated: LossStatement) -> Claim:
         """Report a loss."""

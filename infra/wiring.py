@@ -32,7 +32,7 @@ from events.topics import TopicSpec, log_spec, vendor_specs
 from infra.converter import CONVERTER
 from infra.settings import Settings
 from projections.schema import prepare_views
-from workflows.policy import Policy
+from workflows.policy import Policy, canonical
 
 CONNECT_SECONDS = 60.0
 POOL_CONNECTIONS = 8
@@ -61,7 +61,7 @@ async def add_vendor(settings: Settings, vendor: VendorId, policy: Policy) -> bo
     keys(settings).create(vendor)
     await make_topics(settings, vendor_specs(vendor))
     async with open_backend(settings) as backend:
-        return await backend.add_vendor(vendor, policy.model_dump(mode="json"), datetime.now(UTC))
+        return await backend.add_vendor(vendor, canonical(policy), datetime.now(UTC))
 
 
 async def make_topics(settings: Settings, specs: list[TopicSpec]) -> None:

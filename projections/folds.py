@@ -36,7 +36,7 @@ from events.backend_facts import (
     SessionsEnded,
     VendorAdded,
 )
-from events.case_facts import CaseDecided, CaseFact, LossReported
+from events.case_facts import CaseDecided, CaseFact, LossReported, ScopeKnown
 from events.envelope import INSTALLATION, Recorded, UnreadableRecordError, backend_stream, case_of, record_key, unseal
 from events.fact import Fact
 from events.log import LogRecord, Position
@@ -302,8 +302,8 @@ def _fold_case(rows: Rows, recorded: Recorded, fact: CaseFact, fresh: bool) -> N
     rows.fold_case(key, fact, fresh)
     if isinstance(fact, LossReported):
         rows.put(CASE_REPORTS, CaseReportRow(vendor, fact.report, case), fresh)
-    if isinstance(fact, CaseDecided):
-        for licence in fact.facts.licences:
+    if isinstance(fact, ScopeKnown | CaseDecided):  # older decisions list the licences themselves
+        for licence in fact.licences if isinstance(fact, ScopeKnown) else fact.facts.licences:
             rows.put(CASE_TICKETS, CaseTicketRow(vendor, licence.ticket, case), fresh)
     history = HistoryRow(*key, recorded.sequence, fact.type(), recorded.recorded, recorded.hash, _json(recorded.data))
     rows.put(HISTORY, history, fresh=True)  # a fact is no copy, so its row is new whatever the stream

@@ -25,7 +25,7 @@ from events.terms import CaseId, ContactId, Kind, Lease, LicenceId, Reason, Repo
 from simulation.backend import MemoryBackend
 from simulation.case import Ground, PassingFailureError, RunningCase
 from workflows.case import CaseState, fold_all
-from workflows.policy import Policy
+from workflows.policy import Policy, canonical
 
 Answer = TypeVar("Answer")
 BEGIN = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -48,8 +48,8 @@ class World:
         self._heads: dict[str, Head] = defaultdict(Head)
         self._broken: dict[str, int | None] = {}
         self._said: list[Callable[[], object]] = []
-        text = policy.model_dump_json()
-        adopted = PolicyAdopted(policy_version=policy.policy_version, policy=text)
+        numbered = {**canonical(policy), "policy_version": policy.policy_version}
+        adopted = PolicyAdopted(policy_version=policy.policy_version, policy=numbered)
         self._record("vendor", None, self.now, [VendorAdded(issuer=f"urn:lostfound:{vendor}"), adopted])
 
     @property

@@ -27,7 +27,7 @@ def expected(log: Iterable[LogRecord]) -> Tables:
     tables: Mapping[str, Iterable[tuple[Any, ...]]] = {
         "vendors": ((e["vendor"], d["issuer"], _at(e["time"])) for e, d in _of(events, "vendor.added")),
         "policies": (
-            (e["vendor"], d["policy_version"], json.loads(d["policy"]), _at(e["time"]))
+            (e["vendor"], d["policy_version"], _policy(d["policy"]), _at(e["time"]))
             for e, d in _of(events, "policy.adopted")
         ),
         "containers": _containers(events),
@@ -49,8 +49,8 @@ def expected(log: Iterable[LogRecord]) -> Tables:
         },
         "case_tickets": {
             (e["vendor"], licence["ticket"], e["subject"].removeprefix("case/"))
-            for e, d in _of(events, "case.decided")
-            for licence in d["facts"]["licences"]
+            for e, d in (*_of(events, "scope.known"), *_of(events, "case.decided"))
+            for licence in d.get("licences") or d.get("facts", {}).get("licences", ())
         },
         "addressed": (
             (
@@ -108,6 +108,11 @@ def _containers(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:
 
 def _name(event: dict[str, Any]) -> str:
     return str(event["type"].removeprefix("lostfound.").removesuffix(".v1"))
+
+
+def _policy(told: Any) -> Any:
+    """A policy; in older facts it is a text."""
+    return json.loads(told) if isinstance(told, str) else told
 
 
 def _licences(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:

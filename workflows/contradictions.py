@@ -9,9 +9,10 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Final
 
+from events.sizes import ESCALATED_TO, POLICY_BYTES, policy_bytes
 from events.terms import LOSSES, Kind, Loss, Measure, Mode, ProductId, Recovery, Undecided, Watch
 from workflows.limits import money
-from workflows.policy import Policy, Rule
+from workflows.policy import Policy, Rule, canonical
 
 HOURS_A_DAY: Final = 24
 
@@ -39,6 +40,8 @@ class Contradicts(StrEnum):
     NEVER_AUTOMATIC = "never_automatic"
     REPEATED_NAME = "repeated_name"
     NO_EFFECT = "no_effect"
+    ESCALATION_TO_TOO_MANY = "escalation_to_too_many"
+    POLICY_TOO_LARGE = "policy_too_large"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ Finder = Callable[[Policy, Rule, Path, Sequence[Loss]], Iterator[Contradiction]]
 
 def contradictions(policy: Policy) -> list[Contradiction]:
     """All contradictions of a policy, rule by rule."""
-    found = list(_repeated(policy.supervisors, ("supervisors",)))
+    found = [*_too_large(policy), *_repeated(policy.supervisors, ("supervisors",))]
     chosen = _chosen(policy)
     for number, rule in enumerate(policy.rules):
         where: Path = ("rules", number)
@@ -70,6 +73,17 @@ def contradictions(policy: Policy) -> list[Contradiction]:
             found += finder(policy, rule, where, losses)
         found += _never_chosen(policy, rule, where, chosen)
     return found
+
+
+def _too_large(policy: Policy) -> Iterator[Contradiction]:
+    """A policy is stated in one fact, however many rules it has."""
+    size = policy_bytes(canonical(policy))
+    if size > POLICY_BYTES:
+        told = (
+            f"{{0}} and {{1}} have {size:,} bytes as JSON, without what is as by default; the limit is"
+            f" {POLICY_BYTES:,}: join rules that say the same, or name fewer products and people"
+        )
+        yield Contradiction(Contradicts.POLICY_TOO_LARGE, told, (("rules",), ("supervisors",)))
 
 
 def _chosen(policy: Policy) -> Chosen:
@@ -164,6 +178,10 @@ def _approval(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss]) -
     if approval.undecided is not Undecided.ESCALATE and approval.escalate_to:
         told = f"{{0}} names people, but {{1}} is {approval.undecided}: write undecided: escalate, or leave them out"
         yield Contradiction(Contradicts.ESCALATION_NEVER, told, ((*at, "escalate_to"), until))
+    if approval.undecided is Undecided.ESCALATE and len(approval.escalate_to) > ESCALATED_TO:
+        many = len(approval.escalate_to)
+        told = f"{{0}} names {many} people, but by {{1}} a case is escalated to at most {ESCALATED_TO}; name fewer"
+        yield Contradiction(Contradicts.ESCALATION_TO_TOO_MANY, told, ((*at, "escalate_to"), until))
     bridged = any(loss.recovery is Recovery.STOP_GAP for loss in losses)
     if bridged and approval.due_hours > rule.stop_gap_days * HOURS_A_DAY:
         ends = rule.stop_gap_days * HOURS_A_DAY

@@ -12,6 +12,8 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
+    from pydantic import JsonValue, field_serializer
+
     from events.case_facts import BackendFacts, CaseFact, LicenceInScope, LossReported, ScopeKnown
     from events.cases import (
         WORKFLOW,
@@ -53,7 +55,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.commands import Settled as MeasuresSettled
     from workflows.deciding import decide
     from workflows.pending import Pending
-    from workflows.policy import Policy
+    from workflows.policy import Policy, canonical
     from workflows.steps import (
         Assess,
         Block,
@@ -109,6 +111,11 @@ class Snapshot(Value):
     policy: Policy
     taken: int
     pending: tuple[Message, ...]
+
+    @field_serializer("policy")
+    def _as_stored(self, policy: Policy) -> dict[str, JsonValue]:
+        """With all that is as by default a policy would be many times as long."""
+        return {**canonical(policy), "policy_version": policy.policy_version}
 
 
 @workflow.defn(name=WORKFLOW)

@@ -1,9 +1,10 @@
 """Policy: a vendor's rules as data, and the decision as a pure function of them."""
 
+import json
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 from pydantic_core import PydanticCustomError
 
 from events.case_facts import BackendFacts, CaseDecided, LossReported
@@ -273,6 +274,13 @@ class Policy(Setting):
                 if before is None or rule.specificity() > before.specificity():
                     chosen[product] = rule
         return chosen
+
+
+def canonical(policy: Policy) -> dict[str, JsonValue]:
+    """A policy as it is stored and stated: JSON with sorted keys, without its version and without what is as it would
+    be if it were not given. What a setting is by default therefore never changes."""
+    plain = policy.model_dump(mode="json", exclude_defaults=True, exclude={"policy_version"})
+    return cast(dict[str, JsonValue], json.loads(json.dumps(plain, sort_keys=True)))
 
 
 def loss_of(report: LossReported) -> Loss:

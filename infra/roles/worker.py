@@ -8,6 +8,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+import events.deeds
 from activities.deeds import Deeds
 from activities.delivery import Delivery
 from activities.relay import Relay
@@ -44,19 +45,7 @@ def case_worker(client: Client, task_queue: str, deeds: Deeds) -> Worker:
         client,
         task_queue=task_queue,
         workflows=[LossCase, LeaseSweep],
-        activities=[
-            deeds.assess,
-            deeds.reserve,
-            deeds.confirm_decision,
-            deeds.block,
-            deeds.issue,
-            deeds.withdraw,
-            deeds.keep,
-            deeds.reinstate,
-            deeds.close,
-            deeds.sweep_leases,
-            deeds.append,
-        ],
+        activities=[getattr(deeds, name) for name in sorted(events.deeds.Deeds.__abstractmethods__)],
         workflow_runner=workflow_runner(),
         graceful_shutdown_timeout=SHUTDOWN,
     )

@@ -1,11 +1,13 @@
 """Sizes on a real backend: a container is full at a number, and what would not fit goes nowhere."""
 
 import pytest
+from pydantic import JsonValue
 
 from activities import assessing, rows
-from events.backend_facts import LicenceIssued
+from events.backend_facts import LicenceIssued, PolicyAdopted
 from events.errors import Code, RefusalError
 from events.licensing import CaseOrder, Issued, NoTargetFound, ReinstateOrder, ScopeOrder
+from events.terms import VendorId
 from tests.integration.stock import NOW, WEEKLY, Stock
 
 pytestmark = pytest.mark.integration
@@ -84,3 +86,21 @@ async def test_a_case_learns_a_large_scope_page_by_page_and_always_the_same(
     assert [item.licence for item in first.facts.licences] == ["L-0", "L-1"]
     assert [[item.licence for item in page.licences] for page in pages] == [["L-2", "L-3"], ["L-4"]]
     assert {item.expires for page in pages for item in page.licences} == {WEEKLY.expiry(NOW)}  # as it was at first
+
+
+async def test_a_policy_that_is_too_long_to_be_stated_is_not_adopted_and_the_longest_is(stock: Stock) -> None:
+    def policy(size: int) -> dict[str, JsonValue]:
+        fixed = len('{"supervisors":[]}')
+        names: list[JsonValue] = [f"{number:077}" for number in range((size - fixed - 3) // 80)]
+        names.append("x" * (size - fixed - 80 * len(names) - 2))
+        return {"supervisors": names}
+
+    with pytest.raises(RefusalError, match=r"has 60,001 bytes as JSON, .*; the limit is 60,000: join rules") as refused:
+        await stock.backend.adopt_policy(stock.vendor, policy(60_001), NOW)
+    with pytest.raises(RefusalError):
+        await stock.backend.add_vendor(VendorId("another"), policy(60_001), NOW)
+    assert await stock.backend.adopt_policy(stock.vendor, policy(60_000), NOW) == 2
+
+    assert refused.value.code is Code.POLICY_TOO_LARGE
+    adopted = (await stock.facts(PolicyAdopted))[-1]
+    assert adopted.document == {**policy(60_000), "policy_version": 2}

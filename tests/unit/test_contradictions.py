@@ -141,6 +141,37 @@ def test_a_contradiction_is_told_of_the_settings_that_it_is_about(
     assert told(text) == [(settings, sentence)]
 
 
+def long(size: int) -> str:
+    """A policy whose canonical form has so many bytes."""
+    fixed = len('{"supervisors":[]}')
+    names = [f"{number:077}" for number in range((size - fixed - 3) // 80)]
+    names.append("x" * (size - fixed - 80 * len(names) - 2))
+    return f"supervisors: [{', '.join(repr(name) for name in names)}]"
+
+
+def test_a_policy_is_no_longer_in_its_canonical_form_than_one_fact_can_state() -> None:
+    (found,) = told(long(60_001))
+
+    assert found[0] == ["rules", "supervisors"]
+    assert found[1].startswith("{0} and {1} have 60,001 bytes as JSON")
+    assert told(long(60_000)) == []
+
+
+def test_a_case_is_escalated_to_two_hundred_people_and_no_more() -> None:
+    def policy(count: int) -> str:
+        names = [f"p{number}" for number in range(count)]
+        approval = {"due_hours": 1, "undecided": "escalate", "escalate_to": names}
+        return yaml.safe_dump({"supervisors": names, "rules": [{"mode": "manual", "approval": approval}]})
+
+    assert told(policy(200)) == []
+    assert told(policy(201)) == [
+        (
+            ["rules/0/approval/escalate_to", "rules/0/approval/undecided"],
+            "{0} names 201 people, but by {1} a case is escalated to at most 200; name fewer",
+        )
+    ]
+
+
 @pytest.mark.parametrize(
     "text",
     [

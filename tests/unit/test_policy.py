@@ -1,5 +1,6 @@
 """What policy says of a report: pure, total, and with its reasons in words."""
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -8,10 +9,20 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from events.licensing import Reservation
-from events.terms import LOSSES, ActivationBy, Decision, Kind, Loss, Mode, QuotaSubject, Reason, Watch
+from events.terms import LOSSES, ActivationBy, Decision, Kind, Loss, Match, Mode, QuotaSubject, Reason, Verdict, Watch
 from tests.unit.facts import NOW, facts, licence, report
 from workflows.limits import Limits
-from workflows.policy import STRICTNESS, Policy, Quota, Rule, decide_report, loss_of, quota_to_reserve
+from workflows.policy import (
+    STRICTNESS,
+    Policy,
+    Quota,
+    Resurfaced,
+    Rule,
+    canonical,
+    decide_report,
+    loss_of,
+    quota_to_reserve,
+)
 
 QUOTA = Quota(per=QuotaSubject.HOLDER, recoveries=2, term_days=365)
 AUTOMATIC = Rule(products=("cad",))
@@ -276,3 +287,38 @@ def test_a_policy_that_names_a_withdrawal_for_a_cloud_container_still_reads() ->
     stored = {"rules": [{"kinds": ["cloud"], "measures": ["withdrawal"]}]}
 
     assert Policy.model_validate(stored).rules[0].measures is not None
+
+
+GIVEN = Policy(
+    policy_version=7,
+    supervisors=("bob", "ann"),
+    rules=(
+        Rule(products=("plm",), mode=Mode.HYBRID, quota=Quota(recoveries=1, goodwill=("ann",)), match=Match.MOST),
+        Rule(mode=Mode.HYBRID, limits=Limits(), watch_days=5, resurfaced=Resurfaced(found=Verdict.FOUND)),
+        Rule.model_validate({"measures": ["withdrawal", {"measure": "blacklisting", "delay_hours": 3}]}),
+        Rule(),
+    ),
+)
+
+
+def test_the_canonical_form_says_what_is_not_as_by_default_in_the_order_of_its_names() -> None:
+    assert json.dumps(canonical(GIVEN)) == json.dumps(
+        {
+            "rules": [
+                {"mode": "hybrid", "products": ["plm"], "quota": {"goodwill": ["ann"], "recoveries": 1}},
+                {"limits": {}, "mode": "hybrid", "resurfaced": {"found": "found"}, "watch_days": 5},
+                {"measures": [{"measure": "withdrawal"}, {"delay_hours": 3, "measure": "blacklisting"}]},
+                {},
+            ],
+            "supervisors": ["bob", "ann"],
+        }
+    )
+    assert canonical(Policy()) == {}
+
+
+@pytest.mark.parametrize("policy", [Policy(), GIVEN, POLICY])
+def test_the_canonical_form_is_the_same_policy(policy: Policy) -> None:
+    again = Policy.model_validate({**canonical(policy), "policy_version": policy.policy_version})
+
+    assert again == policy
+    assert canonical(again) == canonical(policy)

@@ -43,6 +43,8 @@ GOOD = [
     "rules: [{products: [cad], kinds: [dongle]}, {products: [cad]}, {kinds: [dongle]}, {reasons: [stolen]}, {}]",
 ]
 
+CROWD = ", ".join(f"person-{number}" for number in range(201))
+
 BAD: list[tuple[str, str, tuple[int, int]]] = [
     ("#" + "x" * 131_072, BadYaml.TOO_LARGE, (1, 1)),
     (LAUGHS, BadYaml.TOO_LARGE, (5, 4)),
@@ -91,6 +93,17 @@ BAD: list[tuple[str, str, tuple[int, int]]] = [
         "supervisors: [ann]\nrules: [{mode: manual, approval: {due_hours: 4, remind_hours: 4}}]",
         Contradicts.REMINDER_AFTER_DUE,
         (2, 49),
+    ),
+    (
+        f"supervisors: [{CROWD}]\n"
+        f"rules: [{{mode: manual, approval: {{due_hours: 4, undecided: escalate, escalate_to: [{CROWD}]}}}}]",
+        Contradicts.ESCALATION_TO_TOO_MANY,
+        (2, 70),
+    ),
+    (
+        f"rules:\n- products: [{', '.join(f'p-{number:070}' for number in range(900))}]\nsupervisors: [ann]",
+        Contradicts.POLICY_TOO_LARGE,
+        (1, 1),
     ),
     (
         "supervisors: [ann]\nrules: [{mode: manual, approval: {due_hours: 4, undecided: escalate}}]",

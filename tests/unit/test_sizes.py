@@ -49,7 +49,7 @@ LATEST = datetime(9999, 12, 30, 1, 1, 1, 999999, tzinfo=timezone(timedelta(hours
 WORST_VENDOR, WORST_CASE = VendorId("v" * 32), CaseId(LONGEST_NAME)
 ELSEWHERE: dict[tuple[type[BaseModel], str], Any] = {
     (BackendFacts, "licences"): (),  # only in older records; see the test of what decisions state
-    (PolicyAdopted, "policy"): {"supervisors": ["é" * ((POLICY_BYTES - len('{"supervisors":[""]}')) // 2)]},
+    (PolicyAdopted, "policy"): {"policy_version": 10**9, "supervisors": ["a" * (POLICY_BYTES - 20)]},
 }
 """Lists whose bound is not in the model."""
 

@@ -142,14 +142,14 @@ class Bench:
             (accepted,) = await cursor.fetchone() or (0,)
         return bool(await self.handle(key).query(LossCase.messages_taken) == accepted)
 
-    async def until(self, key: CaseKey, status: Status) -> CaseState:
+    async def until(self, key: CaseKey, status: Status, seconds: float = 30) -> CaseState:
         """The case's state once it stands there."""
 
         async def there() -> CaseState | None:
             state = await self.state(key)
             return state if state is not None and state.status is status else None
 
-        return await eventually(there)
+        return await eventually(there, seconds)
 
     async def outcome(self, key: CaseKey) -> str:
         """The case's end, once the time that it watches is skipped."""
