@@ -12,13 +12,16 @@ from events.case_facts import BackendFacts, LicenceInScope
 from events.errors import Code, RefusalError
 from events.licensing import Assessment, CaseKey, ScopeOrder, ScopePage
 from events.sizes import SCOPE_PAGE
-from events.terms import Aim, Kind
+from events.terms import Aim, Kind, Outcome
 
 KNOWN = """
 select array(select received from backend.cases o where o.vendor = c.vendor and o.holder = %s and o.case_id <> c.case_id
         and exists (select from backend.claims k where (k.vendor, k.case_id) = (o.vendor, o.case_id))
         order by received desc limit %s),
-    exists (select from backend.flags f where f.vendor = c.vendor and f.holder = %s)
+    exists (select from backend.flags f where f.vendor = c.vendor and f.holder = %s),
+    (select o.outcome from backend.messages m join backend.cases o
+        on (o.vendor, o.case_id) = (m.vendor, m.content -> 'report' ->> 'former')
+        where (m.vendor, m.case_id, m.number) = (c.vendor, c.case_id, 1))
 from backend.cases c where vendor = %s and case_id = %s"""
 
 
@@ -29,7 +32,7 @@ async def assess(tx: AsyncConnection[Any], key: CaseKey, container: Container, a
     row = await cursor.fetchone()
     if row is None:
         raise RefusalError(Code.UNKNOWN_CASE, f"no case {key.case} is known here")
-    losses, flagged = row
+    losses, flagged, former = row
     facts = BackendFacts(
         serial=container.serial,
         kind=container.kind,
@@ -38,6 +41,7 @@ async def assess(tx: AsyncConnection[Any], key: CaseKey, container: Container, a
         licences=tuple(licence.in_scope() for licence in await _claimed(tx, key, container)),
         losses=tuple(losses),
         flagged=flagged,
+        former_outcome=Outcome(former) if former else None,
     )
     number, _ = await in_force(tx, key.vendor)
     return Assessment(at=at, facts=facts, policy=number, licences=len(facts.licences))

@@ -1,10 +1,6 @@
-"""Claims: whose case a report is, in the caller's transaction, under the container's lock.
+"""Claims: a report is looked up, claimed for and said to its case; in the caller's transaction, under the container's
+lock. `activities.claim_rules` says whose case it is."""
 
-A claim is on the current generation of what is lost: `licence/LICENCE` for each licence in scope, or
-`access_data/SERIAL` of a cloud container, whose licences stay.
-"""
-
-from collections.abc import Iterable, Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, cast
@@ -12,15 +8,17 @@ from uuid import uuid5
 
 from psycopg import AsyncConnection
 
-from activities.messages import Speaker, addressed, open_cases, post, post_to_each
+from activities.access import end_link
+from activities.claim_rules import Claimed, Joins, recovery_of, whose
+from activities.messages import Speaker, addressed, open_cases, post
 from activities.outbox import state
-from activities.rows import LICENCE, Container, Licence, changed, every, lock_container, unknown_container
-from events.cases import REPORTS_LIMIT, Evidence, Joined, ReplacementGone, Sighting
+from activities.rows import Container, changed, lock_container, unknown_container
+from events.cases import REPORTS_LIMIT, Content, Evidence, Joined, Overtaken, ReplacementGone, Sighting
 from events.envelope import NAMESPACE
 from events.errors import Code, NotYetKnownError, RefusalError
-from events.inbox import EvidenceStatement, FoundStatement, LicenceStatement, LossStatement, ReturnStatement
+from events.inbox import EvidenceStatement, FoundStatement, LossStatement, ReturnStatement
 from events.licensing import CaseKey, Claim, Issued
-from events.terms import Aim, CaseId, Cause, HolderId, Kind, Reporter, Role, Scope, Serial, VendorId
+from events.terms import Aim, CaseId, Cause, HolderId, LicenceId, Outcome, Reporter, Role, Serial, VendorId
 
 
 def digest(stated: LossStatement) -> str:
@@ -61,39 +59,95 @@ async def _claim(
     door: str,
     received: datetime,
 ) -> Claim:
-    scope = await _in_scope(tx, vendor, stated, container)
     reporter = stated.reporter
     case = CaseId(str(uuid5(NAMESPACE, f"{vendor}/report/{reporter.role}/{reporter.name}/{stated.report}")))
-    claimed = await _claimed_by(tx, vendor, stated, scope)
-    if not scope and not claimed:
-        raise holds_nothing(stated.serial)
+    here = await _licences(tx, vendor, stated.serial)
+    found = whose(stated, container, here, await _claimed(tx, vendor, stated.serial))
     inserted = await changed(
         tx,
         "insert into backend.reports (vendor, report, role, said_by, digest, case_id, received)"
         " values (%s, %s, %s, %s, %s, %s, %s) on conflict do nothing",
-        *(vendor, stated.report, reporter.role, reporter.name, digest(stated), claimed or case, received),
+        *(vendor, stated.report, reporter.role, reporter.name, digest(stated)),
+        *(found.case if isinstance(found, Joins) else case, received),
     )
     if not inserted:  # said of another container at the same instant
         return cast(Claim, await _repeated(tx, vendor, stated))
-    key = CaseKey(vendor=vendor, case=claimed or case, serial=stated.serial)
-    report = Joined(report=stated.reported(door, received))
+    report = stated.reported(door, received)
     speaker = Speaker(reporter.name, reporter.role, door)
-    if claimed:
-        closed = not await _join(tx, key, report, received, speaker)
+    if isinstance(found, Joins):
+        key = CaseKey(vendor=vendor, case=found.case, serial=stated.serial)
+        closed = not await _join(tx, key, Joined(report=report), received, speaker)
         return Claim(key=key, received=received, closed=closed, answer="joined")
+    key = CaseKey(vendor=vendor, case=case, serial=stated.serial)
     await tx.execute(
         "insert into backend.cases (vendor, case_id, serial, holder, scope, generation, received, reason)"
         " values (%s, %s, %s, %s, %s, %s, %s, %s)",
         (vendor, case, stated.serial, container.holder, stated.scope, container.generation, received, stated.reason),
     )
-    for name, generation in scope:
-        await tx.execute(
-            "insert into backend.claims (vendor, subject, generation, serial, case_id) values (%s, %s, %s, %s, %s)",
-            (vendor, name, generation, stated.serial, case),
-        )
-    await post(tx, key, report, received, speaker)
-    await post_to_each(tx, await _replaced_by(tx, key), ReplacementGone(to=case), received)
+    for ended in found.ends:
+        await _end_reset(tx, key.model_copy(update={"case": ended}), received)
+    await tx.execute(
+        "insert into backend.claims (vendor, subject, generation, serial, case_id)"
+        " select %s, subject, generation, %s, %s from unnest(%s::text[], %s::integer[]) as c (subject, generation)",
+        (vendor, stated.serial, case, [name for name, _ in found.claims], [number for _, number in found.claims]),
+    )
+    opening = report.model_copy(update={"former": found.former, "beside": found.beside[0] if found.beside else None})
+    await post(tx, key, Joined(report=opening), received, speaker)
+    gone = await _replaced_by(tx, key)
+    met = [key.model_copy(update={"case": other}) for other in found.beside]
+    contents: list[tuple[CaseKey, Content]] = [(other, ReplacementGone(to=case)) for other in gone]
+    contents += [(other, Overtaken(by=case)) for other in met]
+    for other, content in sorted(contents, key=lambda one: (one[0].case, one[1].type)):
+        number = await post(tx, other, content, received)
+        if number is not None and isinstance(content, Overtaken):
+            await tx.execute(
+                "update backend.cases set overtaken = %s where vendor = %s and case_id = %s",
+                (number, vendor, other.case),
+            )
     return Claim(key=key, received=received, answer="opened")
+
+
+async def _licences(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial) -> dict[LicenceId, int]:
+    """The licences in a container, by name, and their generations."""
+    cursor = await tx.execute(
+        "select licence, generation from backend.licences where vendor = %s and serial = %s order by licence",
+        (vendor, serial),
+    )
+    return {LicenceId(name): generation for name, generation in await cursor.fetchall()}
+
+
+async def _claimed(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial) -> list[Claimed]:
+    """All that cases of a container claim or claimed."""
+    cursor = await tx.execute(
+        "select k.subject, k.generation, k.case_id, c.received, c.reason, k.freed, c.closed is not null, c.outcome,"
+        " o.kind from backend.claims k join backend.cases c on (c.vendor, c.case_id) = (k.vendor, k.case_id)"
+        " join backend.containers o on (o.vendor, o.serial) = (k.vendor, k.serial)"
+        " where k.vendor = %s and k.serial = %s order by k.generation desc, k.subject",
+        (vendor, serial),
+    )
+    return [
+        Claimed(
+            *(subject, generation, CaseId(case), received, recovery_of(kind, reason), freed, closed),
+            Outcome(outcome) if outcome else None,
+        )
+        for subject, generation, case, received, reason, freed, closed, outcome, kind in await cursor.fetchall()
+    ]
+
+
+async def _end_reset(tx: AsyncConnection[Any], key: CaseKey, at: datetime) -> None:
+    """A reset of access data that turn out to be stolen is over: its link sets nothing, what it claims is another's."""
+    await tx.execute(
+        "update backend.claims set freed = true where vendor = %s and case_id = %s", (key.vendor, key.case)
+    )
+    await end_link(tx, key, at)
+
+
+async def free_container(tx: AsyncConnection[Any], key: CaseKey) -> None:
+    """Free what a case claims of a container that was found: it may be lost again."""
+    await tx.execute(
+        "update backend.claims set freed = true where vendor = %s and case_id = %s and subject not like %s",
+        (key.vendor, key.case, f"{Aim.LICENCE}/%"),
+    )
 
 
 async def _join(tx: AsyncConnection[Any], key: CaseKey, report: Joined, at: datetime, speaker: Speaker) -> bool:
@@ -109,62 +163,6 @@ async def _join(tx: AsyncConnection[Any], key: CaseKey, report: Joined, at: date
         return True
     await state(tx, key.vendor, key.serial, at, [addressed(key, report, speaker, at)])
     return is_open
-
-
-def holds_nothing(serial: Serial) -> NotYetKnownError:
-    """The answer for a loss of a container that holds no licence and never did, so that nothing can be recovered."""
-    return NotYetKnownError(
-        Code.NO_LICENCE, f"container {serial} holds no licence; state {LicenceStatement.type()} for it first"
-    )
-
-
-async def _in_scope(
-    tx: AsyncConnection[Any], vendor: VendorId, stated: LossStatement, container: Container
-) -> list[tuple[str, int]]:
-    """The subjects in scope that are here now, at their current generations."""
-    if container.kind is Kind.CLOUD:
-        return [(f"{Aim.ACCESS_DATA}/{container.serial}", container.generation)]
-    query = f"{LICENCE} where vendor = %s and serial = %s order by licence"
-    here = {item.licence: item.generation for item in await every(tx, Licence, query, vendor, stated.serial)}
-    if stated.scope is Scope.CONTAINER:
-        return [(f"{Aim.LICENCE}/{name}", generation) for name, generation in here.items()]
-    return [(f"{Aim.LICENCE}/{name}", here[name]) for name in sorted(set(stated.licences)) if name in here]
-
-
-async def _claimed_by(
-    tx: AsyncConnection[Any], vendor: VendorId, stated: LossStatement, scope: Sequence[tuple[str, int]]
-) -> CaseId | None:
-    """The case whose claim a report overlaps: on a generation that is here now, else on one that was recovered from
-    here and that the report names, or could only mean because nothing else is here."""
-    names, generations = [name for name, _ in scope], [generation for _, generation in scope]
-    gone = {f"{Aim.LICENCE}/{name}" for name in stated.licences}.difference(names)
-    recovered = await tx.execute(
-        "select subject, case_id from backend.claims where vendor = %s and serial = %s and not freed"
-        " and (subject = any(%s) or %s) order by generation desc, subject",
-        (vendor, stated.serial, sorted(gone), not names and stated.scope is Scope.CONTAINER),
-    )
-    former = await recovered.fetchall()
-    if missing := gone.difference(name for name, _ in former):
-        raise NotYetKnownError(
-            Code.UNKNOWN_LICENCE,
-            f"container {stated.serial} does not hold {_licences_named(missing)};"
-            f" state {LicenceStatement.type()} for it first",
-        )
-    cursor = await tx.execute(
-        "select found.case_id from unnest(%s::text[], %s::integer[]) as scope (subject, generation) cross join lateral"
-        " (select case_id, serial from backend.claims k where k.vendor = %s and k.subject = scope.subject"
-        " and k.generation = scope.generation and not k.freed limit 1) found"
-        " where found.serial = %s order by scope.generation desc, scope.subject limit 1",
-        (names, generations, vendor, stated.serial),
-    )
-    if row := await cursor.fetchone():
-        return CaseId(row[0])
-    return CaseId(former[0][1]) if former else None
-
-
-def _licences_named(subjects: Iterable[str]) -> str:
-    names = sorted(subject.removeprefix(f"{Aim.LICENCE}/") for subject in subjects)
-    return f"the licence{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
 async def _replaced_by(tx: AsyncConnection[Any], key: CaseKey) -> list[CaseKey]:

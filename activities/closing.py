@@ -8,7 +8,7 @@ from psycopg import AsyncConnection
 from activities import reinstating
 from activities.access import end_link
 from activities.activation_code import end_code
-from activities.claims import claim_anew, holder_of
+from activities.claims import claim_anew, free_container, holder_of
 from activities.leases import resume
 from activities.measures import settle
 from activities.messages import Speaker, addressed, left
@@ -19,6 +19,7 @@ from events.cases import Content, DecisionOrder, Joined
 from events.errors import Code, RefusalError
 from events.inbox import LossStatement
 from events.licensing import CloseOrder, Done
+from events.terms import Outcome
 
 
 async def close(tx: AsyncConnection[Any], order: CloseOrder, at: datetime) -> Done:
@@ -39,10 +40,12 @@ async def close(tx: AsyncConnection[Any], order: CloseOrder, at: datetime) -> Do
         await resume(tx, key)
     if not order.recovered:
         await free(tx, key, at)
+    elif order.outcome is Outcome.FOUND:
+        await free_container(tx, key)
     cursor = await tx.execute(
-        "update backend.cases set closed = coalesce(closed, %s), awaits = null where vendor = %s and case_id = %s"
-        " returning closed",
-        (at, key.vendor, key.case),
+        "update backend.cases set closed = coalesce(closed, %s), outcome = %s, awaits = null"
+        " where vendor = %s and case_id = %s returning closed",
+        (at, order.outcome, key.vendor, key.case),
     )
     (closed,) = cast(tuple[datetime], await cursor.fetchone())
     for content, speaker in await left(tx, key, order.taken, at):

@@ -74,6 +74,8 @@ async def issue(
     key = order.key
     if done := await issued(tx, key, order.full):
         return done
+    if await _is_overtaken(tx, order):
+        return NoTargetFound(at=at, tickets=(), overtaken=True)
     await _must_be_blocked(tx, order)
     if order.target is Target.SAME_CONTAINER:
         return await renew(tx, order, lost, at)
@@ -95,6 +97,15 @@ async def issue(
     if order.target in CONTAINERS and not stop_gap:
         await offer(tx, key.vendor, holder, [key.serial], at)
     return await issued(tx, key, order.full) or Issued(at=at, target=target.serial, licences=())
+
+
+async def _is_overtaken(tx: AsyncConnection[Any], order: IssueOrder) -> bool:
+    """Whether a wider loss was reported, and the case has not taken the message that says so."""
+    cursor = await tx.execute(
+        "select overtaken from backend.cases where vendor = %s and case_id = %s", (order.key.vendor, order.key.case)
+    )
+    (overtaken,) = cast(tuple[int | None], await cursor.fetchone())
+    return overtaken is not None and order.taken < overtaken
 
 
 async def _must_be_blocked(tx: AsyncConnection[Any], order: IssueOrder) -> None:

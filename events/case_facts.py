@@ -74,7 +74,11 @@ class TurnedUp(CaseFact):
 
 class LossReported(CaseFact):
     """A loss report opened or joined the case. `occurred` is the reporter's claim; `received` is the door's clock;
-    `evidence` names what the reporter brought."""
+    `evidence` names what the reporter brought.
+
+    Where it opened the case, `former` is the last case of the same loss, which recovered nothing, and `beside` one that
+    holds a part of what was reported: this case is about the rest, or only blocks and watches.
+    """
 
     name = "loss.reported"
     report: ReportId
@@ -88,6 +92,8 @@ class LossReported(CaseFact):
     occurred: Instant
     received: Instant
     evidence: Names = ()
+    former: CaseId | None = None
+    beside: CaseId | None = None
 
 
 class LicenceInScope(Value):
@@ -112,6 +118,7 @@ class BackendFacts(Value):
 
     `losses` says when other losses of its holder were first reported, the latest first, at most `LOSSES_KNOWN` of them;
     those of which nothing could be claimed are not among them. `flagged`: a verdict spoke against the holder before.
+    `former_outcome` is how the former case of the same loss ended, where there is one.
     """
 
     LOSSES_KNOWN: ClassVar[int] = LOSSES_KNOWN
@@ -123,6 +130,7 @@ class BackendFacts(Value):
     licences: tuple[LicenceInScope, ...]
     losses: Annotated[tuple[Instant, ...], Field(max_length=LOSSES_KNOWN)] = ()
     flagged: bool = False
+    former_outcome: Outcome | None = None
 
 
 class ScopeKnown(CaseFact):
@@ -309,10 +317,11 @@ class CaseGivenUp(DecisionFact):
 
 
 class WatchBegun(CaseFact):
-    """The replacement is in `target`; until `until` the case watches for the original, or for its return."""
+    """The replacement is in `target`; until `until` the case watches for the original, or for its return. Without a
+    target nothing was replaced: another case does that."""
 
     name = "watch.begun"
-    target: Serial
+    target: Serial | None
     until: Instant
 
 
@@ -344,6 +353,13 @@ class CaseRuled(CaseFact):
     @property
     def trigger(self) -> str:
         return f"{self.name}:reinstate" if self.reinstate else self.name
+
+
+class LossWidened(CaseFact):
+    """A wider loss of the container, or one that asks for more measures, was reported: `case` is about it."""
+
+    name = "loss.widened"
+    case: CaseId
 
 
 class ReplacementLost(CaseFact):

@@ -69,6 +69,13 @@ class Settled(Value):
     type: Literal["settled"] = "settled"
 
 
+class Overtaken(Value):
+    """A wider loss of the container, or one that asks for more measures, was reported: another case is about it."""
+
+    type: Literal["overtaken"] = "overtaken"
+    by: CaseId
+
+
 class ReplacementGone(Value):
     """The replacement was reported lost, in another case."""
 
@@ -116,7 +123,8 @@ class DecisionOrder(Value):
 
 
 Content = Annotated[
-    Joined | Sighting | Evidence | Offer | Settled | ReplacementGone | DecisionOrder, Field(discriminator="type")
+    Joined | Sighting | Evidence | Offer | Settled | Overtaken | ReplacementGone | DecisionOrder,
+    Field(discriminator="type"),
 ]
 """What can be said to a case."""
 

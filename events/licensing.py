@@ -29,6 +29,7 @@ from events.terms import (
     LicenceId,
     Match,
     Measure,
+    Outcome,
     PotName,
     Recovery,
     Serial,
@@ -198,6 +199,7 @@ class IssueOrder(Value):
 
     `target` says where to; `match` how a machine must be the known one (None: it may be any other), and `activation`
     what it must bring; `stop_gap_days` limits what is issued, and the same case may then order the `full` replacement.
+    `taken` is the number of the last message that the case took: who has not learnt of a wider loss issues nothing.
     """
 
     model_config = ConfigDict(extra="ignore")  # orders of older workers named the licences
@@ -211,6 +213,7 @@ class IssueOrder(Value):
     stop_gap_days: int | None = None
     full: bool = False
     number: OrderNumber = 0
+    taken: int = 0
 
 
 class CloseOrder(Value):
@@ -229,6 +232,7 @@ class CloseOrder(Value):
     number: OrderNumber = 0
     taken: int = 1
     decided: Instant | None = None
+    outcome: Outcome | None = None
 
 
 class ReinstateOrder(Value):
@@ -265,11 +269,13 @@ class Issued(Value):
 
 class NoTargetFound(Value):
     """Nothing can take the replacement yet: no container of the holder, no activation, no access data that the holder
-    has set; the door that brings one tells the case."""
+    has set; a message offers one. `overtaken`: nothing may be issued before the case has taken the message that another
+    case is about a wider loss."""
 
     issued: Literal[False] = False
     at: Instant
     tickets: tuple[Ticket, ...]
+    overtaken: bool = False
 
 
 class Withdrawal(Value):

@@ -198,7 +198,7 @@ class _Story:
                 self.knows.add(case)
             case TargetOffered(serial=serial):
                 self.targets.append((place, serial))
-            case WatchBegun(target=target):
+            case WatchBegun(target=target) if target is not None:
                 self.targets.append((place, target))
 
     def _whole(self, decided: CaseDecided) -> CaseDecided:

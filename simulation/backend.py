@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import cast
 from uuid import uuid5
 
+from activities import claim_rules
 from activities.activation_code import Fetched, fetch, none_awaits, written
 from activities.answers import (
     ASSESS,
@@ -67,6 +68,7 @@ from events.cases import (
     Evidence,
     Joined,
     Offer,
+    Overtaken,
     ReplacementGone,
     Settled,
     Sighting,
@@ -113,11 +115,11 @@ from events.terms import (
     LicenceId,
     Measure,
     MeasureState,
+    Outcome,
     Reason,
     Recovery,
     Reporter,
     Role,
-    Scope,
     Serial,
     Target,
     next_generation,
@@ -193,30 +195,54 @@ class MemoryBackend(Tables):
         return self._claim(container, stated, door, received)
 
     def _claim(self, container: Container, stated: LossStatement, door: str, received: datetime) -> Claim:
-        scope = self._in_scope(stated, container)
-        claimed = self._claimed_by(stated, scope)
-        if not scope and not claimed:
-            raise NotYetKnownError(Code.NO_LICENCE, f"container {stated.serial} holds no licence")
         reporter = stated.reporter
-        case = claimed or CaseId(
-            str(uuid5(NAMESPACE, f"{self.vendor}/report/{reporter.role}/{reporter.name}/{stated.report}"))
-        )
-        self.reports[stated.report, reporter] = (digest(stated), case, received)
-        report = Joined(report=stated.reported(door, received))
+        case = CaseId(str(uuid5(NAMESPACE, f"{self.vendor}/report/{reporter.role}/{reporter.name}/{stated.report}")))
+        here = {one.licence: one.generation for one in self._held(stated.serial)}
+        found = claim_rules.whose(stated, container, here, self._all_claimed(stated.serial))
+        report = stated.reported(door, received)
         speaker = Speaker(reporter.name, reporter.role, door)
-        if claimed:
-            of = self.cases[claimed]
+        if isinstance(found, claim_rules.Joins):
+            self.reports[stated.report, reporter] = (digest(stated), found.case, received)
+            of = self.cases[found.case]
             reports = sum(of.key.case == one for _, one, _ in self.reports.values())
-            if reports > REPORTS_LIMIT or not self._post(of.key, report, speaker):
-                self._address(of.key, report, speaker, received)
+            if reports > REPORTS_LIMIT or not self._post(of.key, Joined(report=report), speaker):
+                self._address(of.key, Joined(report=report), speaker, received)
             return Claim(key=of.key, received=received, closed=of.closed is not None, answer="joined")
+        self.reports[stated.report, reporter] = (digest(stated), case, received)
         key = CaseKey(vendor=self.vendor, case=case, serial=stated.serial)
         self.cases[case] = Case(key, container.holder, stated.scope, container.generation, received, stated.reason)
-        self.claims += [Claimed(name, generation, stated.serial, case) for name, generation in scope]
-        self._post(key, report, speaker)
+        for ended in found.ends:
+            self._free(ended)
+            self._end_link(self.cases[ended].key, received)
+        self.claims += [Claimed(name, generation, stated.serial, case) for name, generation in found.claims]
+        beside = found.beside[0] if found.beside else None
+        opening = report.model_copy(update={"former": found.former, "beside": beside})
+        self._post(key, Joined(report=opening), speaker)
         for other in self._replaced_by(self.cases[case]):
             self._post(other, ReplacementGone(to=case))
+        for name in found.beside:
+            self.cases[name].overtaken = self._post(self.cases[name].key, Overtaken(by=case))
         return Claim(key=key, received=received, answer="opened")
+
+    def _all_claimed(self, serial: Serial) -> list[claim_rules.Claimed]:
+        """All that cases of a container claim or claimed."""
+        kind = self.containers[serial].kind
+        return [
+            claim_rules.Claimed(
+                *(
+                    one.subject,
+                    one.generation,
+                    one.case,
+                    case.received,
+                    claim_rules.recovery_of(kind, case.reason),
+                    one.freed,
+                ),
+                *(case.closed is not None, case.outcome),
+            )
+            for one in sorted(self.claims, key=lambda one: (-one.generation, one.subject))
+            if one.serial == serial
+            for case in [self.cases[one.case]]
+        ]
 
     def turn_up(self, stated: FoundStatement | ReturnStatement, door: str, received: datetime) -> list[CaseKey]:
         """Say to every open case of a container that it turned up."""
@@ -285,29 +311,6 @@ class MemoryBackend(Tables):
         if reporter.role is Role.HOLDER and str(reporter.name) != container.holder:
             raise unknown_container(serial)
         return container
-
-    def _in_scope(self, stated: LossStatement, container: Container) -> list[tuple[str, int]]:
-        if container.kind is Kind.CLOUD:
-            return [(f"{Aim.ACCESS_DATA}/{container.serial}", container.generation)]
-        here = {one.licence: one.generation for one in self._held(stated.serial)}
-        names = here if stated.scope is Scope.CONTAINER else sorted({*stated.licences} & here.keys())
-        return [(f"{Aim.LICENCE}/{name}", here[name]) for name in names]
-
-    def _claimed_by(self, stated: LossStatement, scope: list[tuple[str, int]]) -> CaseId | None:
-        here = [one for one in self.claims if one.serial == stated.serial and not one.freed]
-        names, claimed = {name for name, _ in scope}, set(scope)
-        gone = {f"{Aim.LICENCE}/{name}" for name in stated.licences} - names
-        all_gone = not names and stated.scope is Scope.CONTAINER
-        former = sorted(
-            (one for one in here if one.subject in gone or all_gone), key=lambda one: (-one.generation, one.subject)
-        )
-        if gone - {one.subject for one in former}:
-            raise NotYetKnownError(Code.UNKNOWN_LICENCE, f"container {stated.serial} does not hold them")
-        now = sorted(
-            (one for one in here if (one.subject, one.generation) in claimed),
-            key=lambda one: (-one.generation, one.subject),
-        )
-        return next((one.case for one in [*now, *former]), None)
 
     def _replaced_by(self, case: Case) -> tuple[CaseKey, ...]:
         """The open cases that issued what this one claims."""
@@ -379,8 +382,14 @@ class MemoryBackend(Tables):
             licences=tuple(one.in_scope() for one in self._claimed(key, container)),
             losses=tuple(sorted(losses, reverse=True)[: BackendFacts.LOSSES_KNOWN]),
             flagged=case.holder in self.flagged,
+            former_outcome=self._former_outcome(case),
         )
         return Assessment(at=at, facts=facts, policy=None)
+
+    def _former_outcome(self, case: Case) -> Outcome | None:
+        opening, _ = case.messages[0]
+        former = opening.report.former if isinstance(opening, Joined) else None
+        return self.cases[former].outcome if former else None
 
     def _reserve(self, order: ReserveOrder, at: datetime) -> Reservation:
         for one in self.reservations:
@@ -421,6 +430,8 @@ class MemoryBackend(Tables):
         key, case = order.key, self.cases[order.key.case]
         if done := case.issued.get(order.full):
             return done
+        if case.overtaken is not None and order.taken < case.overtaken:
+            return NoTargetFound(at=at, tickets=(), overtaken=True)
         standing = {one.standing.measure for one in self._of(key.case) if one.standing.state != MeasureState.LIFTED}
         if missing := set(order.measures) - standing:
             raise RefusalError(Code.NOT_BLOCKED, f"{', '.join(missing)} is not ordered")
@@ -514,26 +525,37 @@ class MemoryBackend(Tables):
         self._keep(key, at)
         left = [one for one in self._of(key.case) if one.standing.state in OPEN]
         self._end(left, MeasureState.LIFTED if order.lift else MeasureState.UNCONFIRMABLE, at)
-        dead = [number for (_, number), owed in self.access.items() if owed == (key.case, False)]
-        lapsed = [AccessLapsed(serial=key.serial, generation=number, case=key.case) for number in dead]
-        self._state(key.serial, at, lapsed)
+        self._end_link(key, at)
         if not order.recovered:
-            for claim in self.claims:
-                claim.freed = claim.freed or claim.case == key.case
+            self._free(key.case)
             freed = [one for one in self.reservations if one.case == key.case and not one.freed]
             for one in freed:
                 one.freed = True
             self._state(key.serial, at, [RecoveryFreed(case=key.case, serial=key.serial)] if freed else [])
+        elif order.outcome is Outcome.FOUND:
+            self._free(key.case, but=Aim.LICENCE)
         if order.flag and case.holder not in self.flagged:
             self.flagged.add(case.holder)
             flagged = HolderFlagged(holder=case.holder, serial=key.serial, case=key.case, verdict=order.flag)
             self._state(key.serial, at, [flagged])
-        case.closed = at
+        case.closed, case.outcome = at, order.outcome
         for content, speaker in case.messages[order.taken :]:
             if speaker is not None:
                 self._answer(order, content, speaker, at)
         self._offer(key.serial)
         return Done(at=at)
+
+    def _free(self, case: CaseId, but: str = " ") -> None:
+        """Free the claims of a case, but those on this."""
+        for claim in self.claims:
+            if claim.case == case and not claim.subject.startswith(f"{but}/"):
+                claim.freed = True
+
+    def _end_link(self, key: CaseKey, at: datetime) -> None:
+        """The link that a case offered sets nothing any more."""
+        dead = [number for (_, number), owed in self.access.items() if owed == (key.case, False)]
+        lapsed = [AccessLapsed(serial=key.serial, generation=number, case=key.case) for number in dead]
+        self._state(key.serial, at, lapsed)
 
     def _answer(self, order: CloseOrder, content: Content, speaker: Speaker, at: datetime) -> None:
         """Answer for a case what it did not take."""
@@ -632,6 +654,7 @@ class MemoryBackend(Tables):
                 and number >= self.containers[serial].generation
                 and case
                 and not self.cases[case].closed
+                and self.cases[case].overtaken is None
             ),
             default=None,
         )

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TypeVar, cast
 
 from events.case_facts import BackendFacts, CaseFact
-from events.cases import DecisionOrder, Evidence, Joined, Message, Offer, ReplacementGone, Settled, Sighting
+from events.cases import DecisionOrder, Evidence, Joined, Message, Offer, Overtaken, ReplacementGone, Settled, Sighting
 from events.errors import RefusalError
 from events.licensing import CaseKey, Issued, Reservation
 from events.terms import EvidenceName, Status
@@ -29,6 +29,7 @@ from workflows.commands import (
     Sighted,
     Withdrawn,
 )
+from workflows.commands import Overtaken as LossOvertaken
 from workflows.commands import Settled as MeasuresSettled
 from workflows.deciding import decide
 from workflows.pending import Pending
@@ -143,6 +144,8 @@ class RunningCase:
                 answer = self._tried("issue", lambda: backend.issue(step.order, at))
                 if isinstance(answer, Issued):
                     self._take(Replaced(target=answer.target, at=answer.at, policy=cast(Policy, self.policy)))
+                elif answer is not None and answer.overtaken:
+                    return self._rest(step, None)
                 elif answer is not None:
                     self._take(NoTarget(at=answer.at, tickets=answer.tickets))
             case Withdraw():
@@ -193,6 +196,8 @@ class RunningCase:
                 return LoseReplacement(to=to)
             case Joined(report=report):
                 return Report(report=report)
+            case Overtaken(by=by):
+                return LossOvertaken(by=by, at=self.ground.now(), policy=policy)
             case Offer(serial=serial):
                 return Offered(serial=serial)
             case Settled():

@@ -38,6 +38,7 @@ from events.terms import (
     Match,
     Measure,
     MeasureState,
+    Outcome,
     PotName,
     Reason,
     Reporter,
@@ -75,6 +76,9 @@ class Case:
     received: datetime
     reason: Reason
     closed: datetime | None = None
+    outcome: Outcome | None = None
+    overtaken: int | None = None
+    """The number of the message that a wider loss was reported."""
     messages: list[tuple[Content, Speaker | None]] = field(default_factory=list)
     """What was said to it, in order."""
     awaits: Target | None = None

@@ -27,6 +27,7 @@ from events.case_facts import (
     EvidenceGiven,
     LicenceInScope,
     LossReported,
+    LossWidened,
     ReplacementLost,
     ReplacementWithdrawn,
     ReplacingBegun,
@@ -97,18 +98,22 @@ TRANSITIONS: dict[tuple[Status | None, str], Status] = {
     (Status.ESCALATED, "case.closed"): Status.CLOSED,
     (Status.BLOCKING, "waiting.begun"): Status.WAITING,
     (Status.BLOCKING, "replacing.begun"): Status.REPLACING,
+    (Status.BLOCKING, "watch.begun"): Status.WATCHING,
     (Status.BLOCKING, "case.stuck"): Status.STUCK,
     (Status.WAITING, "case.decided:needs_approval"): Status.AWAITING_APPROVAL,
     (Status.WAITING, "replacing.begun"): Status.REPLACING,
     (Status.WAITING, "case.cancelled"): Status.WAITING,
     (Status.WAITING, "case.closed"): Status.CLOSED,
     (Status.REPLACING, "target.awaited"): Status.AWAITING_TARGET,
+    (Status.REPLACING, "case.decided:needs_approval"): Status.AWAITING_APPROVAL,
+    (Status.REPLACING, "case.cancelled"): Status.REPLACING,
     (Status.REPLACING, "watch.begun"): Status.WATCHING,
     (Status.REPLACING, "case.closed"): Status.CLOSED,
     (Status.REPLACING, "case.stuck"): Status.STUCK,
     (Status.AWAITING_TARGET, "case.decided:needs_approval"): Status.AWAITING_APPROVAL,
     (Status.AWAITING_TARGET, "target.awaited"): Status.AWAITING_TARGET,
     (Status.AWAITING_TARGET, "target.offered"): Status.REPLACING,
+    (Status.AWAITING_TARGET, "case.cancelled"): Status.AWAITING_TARGET,
     (Status.AWAITING_TARGET, "case.resurfaced"): Status.RESURFACED,
     (Status.AWAITING_TARGET, "case.closed"): Status.CLOSED,
     (Status.WATCHING, "case.resurfaced"): Status.RESURFACED,
@@ -134,7 +139,15 @@ TRANSITIONS: dict[tuple[Status | None, str], Status] = {
 }
 """Where each fact takes a case."""
 
-STAYING = ("loss.reported", "decision.denied", "case.sighted", "evidence.given", "replacement.lost", "case.settled")
+STAYING = (
+    "loss.widened",
+    "loss.reported",
+    "decision.denied",
+    "case.sighted",
+    "evidence.given",
+    "replacement.lost",
+    "case.settled",
+)
 """Facts that leave every open case where it is, where the table does not say otherwise."""
 
 DENIED = "decision.denied"
@@ -187,6 +200,8 @@ class CaseState(Value):
     watch_until: Instant | None = None
     settled: bool = False
     replacement_lost: CaseId | None = None
+    widened_by: CaseId | None = None
+    """The case of a wider loss, or of one that asks for more measures, that was reported since."""
     withdrawn: bool = False
     verdict: Verdict | None = None
     sightings: int = 0
@@ -304,6 +319,8 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
             return {"lapses": fact.until}
         case CaseReturned():
             return {"returned": fact.statement}
+        case LossWidened():
+            return {"widened_by": fact.case}
         case ReplacementLost():
             return {"replacement_lost": fact.case}
         case ReplacementWithdrawn():

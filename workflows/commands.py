@@ -88,6 +88,14 @@ class Settled(Value):
     """The last measure of the case was confirmed."""
 
 
+class Overtaken(Value):
+    """A wider loss of the container, or one that asks for more measures, was reported: case `by` is about it."""
+
+    by: CaseId
+    at: Instant
+    policy: Policy
+
+
 class LoseReplacement(Value):
     """The replacement was reported lost, in another case."""
 
@@ -123,6 +131,7 @@ Command = (
     | Bring
     | Elapsed
     | Settled
+    | Overtaken
     | LoseReplacement
     | Withdrawn
     | Reinstated

@@ -28,6 +28,7 @@ from events.case_facts import (
     EvidenceAsked,
     EvidenceGiven,
     LossReported,
+    LossWidened,
     ReplacementLost,
     ReplacementWithdrawn,
     ReplacingBegun,
@@ -67,6 +68,7 @@ from workflows.commands import (
     LoseReplacement,
     NoTarget,
     Offered,
+    Overtaken,
     Reinstated,
     Replaced,
     Report,
@@ -103,6 +105,9 @@ def decide(state: CaseState | None, command: Command) -> list[CaseFact]:
         case Elapsed():
             return _elapsed(state, command)
         case Blocked(at=at, policy=policy):
+            if _only_watches(state):
+                watched = timedelta(days=rule_of(state, policy).watch_days_for(loss_of(state.report)))
+                return [WatchBegun(target=None, until=at + watched)]
             wait = timedelta(hours=rule_of(state, policy).wait_hours)
             until = state.waits_until or at + wait
             return [WaitingBegun(until=until)] if wait and until > at else [ReplacingBegun()]
@@ -117,6 +122,8 @@ def decide(state: CaseState | None, command: Command) -> list[CaseFact]:
             return _replaced(state, command)
         case Settled():
             return _settled(state)
+        case Overtaken():
+            return _overtaken(state, command)
         case LoseReplacement(to=to):
             known = state.status is Status.CLOSED or state.replacement_lost is not None
             return [] if known else [ReplacementLost(case=to)]
@@ -186,6 +193,8 @@ def _again(state: CaseState, facts: BackendFacts, at: Instant, policy: Policy, b
         return []
     if decided.decision is Decision.AUTOMATIC and (bring is None or state.decision is Decision.AUTOMATIC):
         return []
+    if decided.decision is Decision.AUTOMATIC and state.widened_by is not None:
+        return []
     if state.status in UNDECIDED and decided.decision is Decision.NEEDS_APPROVAL:
         told = {"due": state.due, "remind": state.remind, "four_eyes": state.four_eyes}
         return [decided.model_copy(update=told)]
@@ -200,6 +209,35 @@ def _brought(state: CaseState, command: Bring) -> list[CaseFact]:
     if state.status not in UNDECIDED or state.facts is None:
         return [told]
     return [told, *_again(state, state.facts, command.at, command.policy, command)]
+
+
+def _only_watches(state: CaseState) -> bool:
+    """Whether another case replaces what was lost, and this one is there to block and to watch."""
+    return not state.licences and state.report.kind is not Kind.CLOUD
+
+
+def _overtaken(state: CaseState, command: Overtaken) -> list[CaseFact]:
+    """What was milder goes to a person before anything is issued for it; a reset of access data that were stolen is
+    over."""
+    if state.status is Status.CLOSED:
+        return []
+    widened, why = LossWidened(case=command.by), "a wider loss of this container was reported"
+    if loss_of(state.report).recovery is Recovery.RESET:
+        cancelled = CaseCancelled(statement=f"case/{command.by}", why=why)
+        return [widened, cancelled, CaseClosed(outcome=Outcome.CANCELLED)]
+    if state.facts is None or state.status not in (Status.WAITING, Status.REPLACING, Status.AWAITING_TARGET):
+        return [widened]
+    if state.target is not None:
+        return [widened]
+    decided = CaseDecided(
+        decision=Decision.NEEDS_APPROVAL,
+        reasons=(f"{why}, in case {command.by}",),
+        policy_version=command.policy.policy_version,
+        facts=state.facts,
+        ordinal=state.ordinal,
+        limit=state.limit,
+    )
+    return [widened, _without_licences(_with_deadlines(decided, command.at, command.policy, state.report))]
 
 
 def _sighted(state: CaseState, command: Sighted) -> list[CaseFact]:
@@ -310,7 +348,7 @@ def _decided(state: CaseState, command: Decide) -> list[CaseFact]:
             return [CaseCancelled.model_validate(named), CaseClosed(outcome=Outcome.CANCELLED)]
         case Action.RULE:
             assert order.verdict is not None
-            unreplaced = order.verdict is Verdict.FOUND and state.target is None and _is_licensed(state)
+            unreplaced = order.verdict is Verdict.FOUND and state.target is None and state.report.kind is not Kind.CLOUD
             reinstate = order.reinstate or unreplaced
             ruled = CaseRuled.model_validate({**named, "verdict": order.verdict, "reinstate": reinstate})
             return [ruled] if reinstate else [ruled, CaseClosed(outcome=Outcome(order.verdict))]

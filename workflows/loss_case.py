@@ -25,6 +25,7 @@ with workflow.unsafe.imports_passed_through():
         Joined,
         Message,
         Offer,
+        Overtaken,
         ReplacementGone,
         Settled,
         Sighting,
@@ -52,6 +53,7 @@ with workflow.unsafe.imports_passed_through():
         Sighted,
         Withdrawn,
     )
+    from workflows.commands import Overtaken as LossOvertaken
     from workflows.commands import Settled as MeasuresSettled
     from workflows.deciding import decide
     from workflows.pending import Pending
@@ -263,6 +265,8 @@ class LossCase:
                 if isinstance(answer, Issued):
                     replaced = Replaced(target=answer.target, at=answer.at, policy=self.policy)
                     self._take_quickly(replaced, answer.at)
+                elif answer is not None and answer.overtaken:
+                    await self._rest(step, None)  # the message that says so is on its way
                 elif answer is not None:
                     await self._take(NoTarget(at=answer.at, tickets=answer.tickets))
             case Withdraw(order=order):
@@ -355,6 +359,8 @@ class LossCase:
                 return LoseReplacement(to=to)
             case Joined(report=report):
                 return Report(report=report)
+            case Overtaken(by=by):
+                return LossOvertaken(by=by, at=workflow.now(), policy=self.policy)
             case Offer(serial=serial):
                 return Offered(serial=serial)
             case Settled():

@@ -21,6 +21,7 @@ from events.terms import (
     Match,
     Measure,
     Mode,
+    Outcome,
     PersonId,
     PotName,
     ProductId,
@@ -166,6 +167,9 @@ class Rule(Setting):
     """What a machine must bring to be activated for a case: the one-time `code`, or nothing (`any`); if not given,
     `code` where the machine was stolen or replaced, else `any`."""
 
+    automatic_after_rejection: bool = False
+    """Whether policy decides by itself on a new report of a loss that was rejected before; else a supervisor does."""
+
     @model_validator(mode="after")
     def _limits_go_with_hybrid(self) -> Self:
         given = [name for name in ("quota", "limits") if getattr(self, name) is not None]
@@ -295,7 +299,10 @@ def needs_person(report: LossReported, facts: BackendFacts, policy: Policy) -> l
     rules = policy.rules_for(loss_of(report), facts)
     if rules[0].mode is Mode.MANUAL:
         return [f"policy has a supervisor decide on every {_words(report.reason)} {report.kind} of these products"]
-    return list(dict.fromkeys(one.told for one in policy.limits_found(report, facts) if one.exceeded))
+    found = [one.told for one in policy.limits_found(report, facts) if one.exceeded]
+    if facts.former_outcome is Outcome.REJECTED and not all(rule.automatic_after_rejection for rule in rules):
+        found.insert(0, f"an earlier report of this loss was rejected, in case {report.former}")
+    return list(dict.fromkeys(found))
 
 
 def quota_to_reserve(report: LossReported, facts: BackendFacts, policy: Policy) -> Quota | None:
@@ -322,12 +329,16 @@ def decide_report(
             limit=reservation.limit if reservation else None,
         )
 
-    if _nothing_to_recover(report, facts):
+    nothing = _nothing_to_recover(report, facts)
+    if nothing and report.beside is None:
         return decided(Decision.REFUSED, f"container {facts.serial} holds no licence that could be replaced")
     if reasons := needs_person(report, facts, policy):
         return decided(Decision.NEEDS_APPROVAL, *reasons)
     recovers = RECOVERS[loss.recovery].format(reason=_words(report.reason), kind=report.kind)
     told = f"policy version {policy.policy_version} {recovers} at once"
+    if nothing:
+        why = f"what was in it is of case {report.beside}; this one blocks and watches"
+        return decided(Decision.AUTOMATIC, f"{why}, as policy version {policy.policy_version} says")
     if rule.quota is None:
         return decided(Decision.AUTOMATIC, told)
     assert reservation is not None, "policy may not decide before the quota was asked"

@@ -79,7 +79,7 @@ def next_step(state: CaseState, key: CaseKey, policy: Policy, taken: int = 1, at
         case Status.WAITING:
             return Rest(state.waits_until)
         case Status.REPLACING:
-            return Issue(issue_order(state, key, policy))
+            return Issue(issue_order(state, key, policy, taken))
         case Status.AWAITING_TARGET:
             return Rest(state.lapses)
         case Status.WATCHING:
@@ -124,7 +124,7 @@ def block_order(state: CaseState, key: CaseKey, policy: Policy) -> BlockOrder:
     return BlockOrder(key=key, measures=measures, aim=loss.aim(state.report.scope), number=state.material)
 
 
-def issue_order(state: CaseState, key: CaseKey, policy: Policy) -> IssueOrder:
+def issue_order(state: CaseState, key: CaseKey, policy: Policy, taken: int) -> IssueOrder:
     """The replacement; a stop-gap at first where something is owed, then the full one."""
     loss, rule = loss_of(state.report), rule_of(state, policy)
     stop_gap = rule.stop_gap_days if loss.recovery is Recovery.STOP_GAP else None
@@ -138,6 +138,7 @@ def issue_order(state: CaseState, key: CaseKey, policy: Policy) -> IssueOrder:
         stop_gap_days=state.condition_days if state.condition_days else stop_gap,
         full=state.target is not None,
         number=state.material,
+        taken=taken,
     )
 
 
@@ -151,6 +152,7 @@ def close_order(state: CaseState, key: CaseKey, taken: int, at: datetime | None)
         number=state.material,
         taken=taken,
         decided=at,
+        outcome=state.outcome,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from psycopg import AsyncConnection
 
 from activities.backend import EmbeddedBackend
+from events.case_facts import LossReported
 from events.envelope import unseal
 from events.fact import Fact
 from events.inbox import ContactStatement, ContainerStatement, LicenceStatement, LossStatement, Presented
@@ -146,6 +147,16 @@ class Stock:
                 "select value from backend.outbox where key like %s order by id", (f"{self.vendor}/%".encode(),)
             )
             return [unseal(row[0]).fact for row in await cursor.fetchall()]
+
+    async def opening(self, key: CaseKey) -> LossReported:
+        """The report that opened a case."""
+        async with await AsyncConnection.connect(self.settings.dsn) as connection:
+            cursor = await connection.execute(
+                "select content -> 'report' from backend.messages where vendor = %s and case_id = %s and number = 1",
+                (key.vendor, key.case),
+            )
+            (report,) = await cursor.fetchone() or (None,)
+            return LossReported.model_validate(report)
 
     async def messages(self, key: CaseKey) -> list[tuple[str, int]]:
         """What was said to a case: each message's type and number; none is delivered in these tests."""

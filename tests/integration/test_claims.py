@@ -4,10 +4,11 @@ from datetime import timedelta
 
 import pytest
 
+from events.backend_facts import MeasureOrdered
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import FoundStatement
-from events.licensing import Issued
-from events.terms import Kind, Lease, Reason, Reporter, Role
+from events.licensing import CaseOrder, CloseOrder, Issued, NoTargetFound, ReinstateOrder
+from events.terms import Kind, Lease, Measure, Outcome, Reason, Reporter, Role, Serial
 from tests.integration.stock import NOW, Stock
 from workflows.exposure import exposure
 
@@ -25,7 +26,9 @@ async def test_a_report_of_licences_claims_these_and_another_of_others_is_anothe
     whole = await stock.claim(stock.loss("D-1"))
 
     assert (overlapping, other == first) == (first, False)
-    assert whole in (first, other)
+    assert whole not in (first, other)
+    assert await stock.claim(stock.loss("D-1")) == whole
+    assert (await stock.backend.assess(whole)).facts.licences == ()  # the others recover them; it blocks and watches
     assert [item.licence for item in (await stock.backend.assess(first)).facts.licences] == ["L-1", "L-2"]
 
 
@@ -134,3 +137,86 @@ async def test_a_borrowed_licence_runs_to_the_end_of_its_loan(stock: Stock) -> N
 
     assert exposure(facts.licences, {}).until == until
     assert exposure(facts.licences, {"container/A-1/1": NOW}).until == NOW
+
+
+async def test_a_theft_of_the_whole_container_blocks_it_while_the_case_of_one_licence_waits_for_a_person(
+    stock: Stock,
+) -> None:
+    await stock.container("D-1", "L-1", "L-2")
+    order = await stock.lost("D-1", "L-1")
+    assert isinstance(await stock.backend.issue(order), NoTargetFound)
+
+    theft = await stock.lost("D-1", reason=Reason.STOLEN)
+
+    assert theft.key != order.key
+    assert (await stock.contact("D-1")).refused
+    assert [name for name, _ in await stock.messages(order.key)][:2] == ["report", "overtaken"]
+    await stock.container("D-2")
+    late = order.model_copy(update={"number": 9, "taken": 1})
+    unaware = await stock.backend.issue(late)
+    assert isinstance(unaware, NoTargetFound)
+    assert unaware.overtaken
+    approved = order.model_copy(update={"number": 10, "taken": 2})
+    assert not getattr(await stock.backend.issue(approved), "overtaken", False)
+
+
+async def test_a_stolen_computer_after_the_same_hardware_is_blocked_by_a_case_of_its_own(stock: Stock) -> None:
+    await stock.container("A-1", "L-1", kind=Kind.ACT)
+    same = await stock.lost("A-1", kind=Kind.ACT, reason=Reason.SAME_HARDWARE)
+
+    theft = await stock.lost("A-1", kind=Kind.ACT, reason=Reason.COMPUTER_STOLEN)
+    again = await stock.claim(stock.loss("A-1", kind=Kind.ACT, reason=Reason.COMPUTER_STOLEN))
+    milder = await stock.claim(stock.loss("A-1", kind=Kind.ACT, reason=Reason.SAME_HARDWARE))
+
+    assert (theft.key == same.key, again, milder) == (False, theft.key, same.key)
+    ordered = [(fact.case, fact.measure) for fact in await stock.facts(MeasureOrdered)]
+    assert (theft.key.case, Measure.BLACKLISTING) in ordered
+    assert (same.key.case, Measure.BLACKLISTING) not in ordered
+
+
+async def test_stolen_access_data_end_an_open_reset_and_its_link(stock: Stock) -> None:
+    await stock.container("K-1", "L-1", kind=Kind.CLOUD)
+    reset = await stock.lost("K-1", kind=Kind.CLOUD, reason=Reason.FORGOTTEN)
+    assert isinstance(await stock.backend.issue(reset), NoTargetFound)
+    link = await stock.backend.access_link(stock.vendor, Serial("K-1"))
+
+    theft = await stock.lost("K-1", kind=Kind.CLOUD, reason=Reason.STOLEN)
+    rotated = await stock.backend.issue(theft)
+
+    assert isinstance(rotated, Issued)
+    with pytest.raises(RefusalError) as dead:
+        await stock.backend.set_access(stock.vendor, Serial("K-1"), link.token, "a password long enough", NOW)
+    assert dead.value.code is Code.BAD_LINK
+    assert ("overtaken", 2) in await stock.messages(reset.key)
+    ours = await stock.backend.access_link(stock.vendor, Serial("K-1"))
+    await stock.backend.set_access(stock.vendor, Serial("K-1"), ours.token, "a password long enough", NOW)
+
+
+async def test_a_new_case_names_the_former_and_policy_knows_how_that_ended(stock: Stock) -> None:
+    await stock.container("D-1", "L-1")
+    former = await stock.claim(stock.loss("D-1"))
+    await stock.backend.close(CloseOrder(key=former, recovered=False, lift=True, outcome=Outcome.REJECTED))
+
+    after = await stock.claim(stock.loss("D-1"))
+
+    assert (await stock.opening(after)).former == former.case
+    assert (await stock.backend.assess(after)).facts.former_outcome is Outcome.REJECTED
+    assert (await stock.opening(former)).former is None
+
+
+async def test_what_was_found_and_put_back_can_be_lost_again(stock: Stock) -> None:
+    await stock.container("D-1", "L-1")
+    await stock.container("D-2")
+    order = await stock.lost("D-1")
+    assert isinstance(await stock.backend.issue(order), Issued)
+    await stock.backend.withdraw(CaseOrder(key=order.key, number=3))
+    await stock.contact("D-2")
+    await stock.contact("D-2", confirms=True)
+    await stock.backend.reinstate(ReinstateOrder(key=order.key, number=4))
+    await stock.backend.close(CloseOrder(key=order.key, recovered=True, outcome=Outcome.FOUND, number=5))
+
+    second = await stock.claim(stock.loss("D-1"))
+
+    assert second != order.key
+    assert (await stock.opening(second)).former is None
+    assert [item.licence for item in (await stock.backend.assess(second)).facts.licences] == ["L-1"]

@@ -8,6 +8,7 @@ from events.cases import DecisionOrder, Evidence, Sighting
 from events.licensing import Reservation
 from events.terms import (
     Action,
+    CaseId,
     Cause,
     Kind,
     Mode,
@@ -28,6 +29,7 @@ from workflows.commands import (
     Failed,
     NoTarget,
     Offered,
+    Overtaken,
     Replaced,
     Report,
     Sighted,
@@ -96,6 +98,8 @@ def sighted(
     return Sighted(sighting=sighting, at=NOW, policy=policy)
 
 
+OVERTAKEN = Overtaken(by=CaseId("case-2"), at=NOW, policy=MANUAL)
+BESIDE = Report(report=report(beside="case-1"))
 ASSESSED = assessed()
 BLOCKED = Blocked(at=NOW, policy=POLICY)
 REPLACED = replaced()

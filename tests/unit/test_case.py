@@ -21,6 +21,7 @@ from events.terms import (
 from tests.unit.facts import NOW, facts, licence, report
 from tests.unit.journey import (
     ASSESSED,
+    BESIDE,
     BLOCKED,
     CONDITIONAL,
     DAMAGED,
@@ -34,6 +35,7 @@ from tests.unit.journey import (
     NEEDS_APPROVAL,
     NO_TARGET,
     OFFERED,
+    OVERTAKEN,
     POLICY,
     PROVEN,
     REINSTATE,
@@ -311,6 +313,11 @@ def test_every_transition_of_the_table_is_taken_by_some_journey() -> None:
         (REPORTED, NEEDS_APPROVAL, CONDITIONAL, BLOCKED, REPLACED, decision(Action.MEET, "D-2")),
         (*WATCHED, FOUND, REINSTATE, Withdrawn(), FAILED, decision(Action.RESUME, "D-4"), Reinstated(serial="3-1")),
         (*WATCHED, FOUND, REINSTATE, LoseReplacement(to="other")),
+        (REPORTED, ASSESSED, BLOCKED, OVERTAKEN, decision(Action.APPROVE)),
+        (REPORTED, ASSESSED, BLOCKED, NO_TARGET, OVERTAKEN),
+        (FORGOTTEN, ASSESSED, BLOCKED, OVERTAKEN),
+        (FORGOTTEN, ASSESSED, BLOCKED, NO_TARGET, OVERTAKEN),
+        (BESIDE, Assessed(at=NOW, facts=facts(), policy=POLICY, reservation=None), BLOCKED, FOUND),
         (*WATCHED, FOUND, REINSTATE, decision(Action.RULE, "D-4", verdict=Verdict.FOUND)),
         (REPORTED, ASSESSED, FAILED, decision(Action.RESUME), BLOCKED, FAILED, decision(Action.RESUME, "D-2")),
         (REPORTED, ASSESSED, FAILED, decision(Action.GIVE_UP)),

@@ -153,12 +153,13 @@ def test_an_original_is_reinstated_after_what_replaced_it_is_withdrawn() -> None
 def test_a_case_that_is_over_lifts_what_stands_for_nothing_and_flags_whom_a_verdict_blames(
     journey: tuple[Command, ...], recovered: bool, lift: bool, flag: Verdict | None
 ) -> None:
-    step = next_step(after(*journey)[0], KEY, POLICY, 7, NOW)
+    state, _ = after(*journey)
+    step = next_step(state, KEY, POLICY, 7, NOW)
 
     assert isinstance(step, End)
-    number = after(*journey)[0].material
+    number = state.material
     ends = {"recovered": recovered, "lift": lift, "flag": flag}
-    assert step.order == CloseOrder(key=KEY, **ends, number=number, taken=7, decided=NOW)
+    assert step.order == CloseOrder(key=KEY, **ends, number=number, taken=7, decided=NOW, outcome=state.outcome)
 
 
 def test_a_quota_is_asked_before_policy_decides_and_again_while_a_supervisor_is_waited_for() -> None:

@@ -29,7 +29,7 @@ from events.inbox import (
 )
 from events.licensing import CaseKey
 from events.log import LogReader
-from events.terms import Action, Kind, Reason, Reporter, Role, Status, VendorId
+from events.terms import Action, Kind, Reason, Reporter, Role, Scope, Status, VendorId
 from infra.converter import CONVERTER
 from infra.settings import Settings
 from portal.commands import Doors
@@ -78,6 +78,7 @@ class Bench:
         serial: str = "lost",
         reason: Reason = Reason.LOST,
         kind: Kind = Kind.DONGLE,
+        licences: tuple[str, ...] = (),
         evidence: tuple[str, ...] = (),
     ) -> CaseKey:
         stated = LossStatement(
@@ -85,6 +86,8 @@ class Bench:
             serial=serial,
             kind=kind,
             reason=reason,
+            scope=Scope.LICENCES if licences else Scope.CONTAINER,
+            licences=licences,
             reporter=Reporter(role=Role.BACK_OFFICE, name="crm"),
             occurred=datetime.now(UTC),
             evidence=evidence,

@@ -228,6 +228,17 @@ class TestEvidence:
         await bench.until(key, Status.WATCHING)
         await bench.save(key, "evidence")
 
+    async def test_a_report_after_a_rejection_goes_to_a_person_and_names_the_rejected_case(self, bench: Bench) -> None:
+        rejected = await reported(bench, Status.AWAITING_APPROVAL)
+        await bench.decide(rejected, Action.REJECT)
+        assert await ended(bench, rejected) == Outcome.REJECTED
+
+        again = await bench.report("R-2", evidence=("police_report",))
+
+        waiting = await bench.until(again, Status.AWAITING_APPROVAL)
+        assert waiting.report.former == rejected.case
+        assert waiting.reasons == (f"an earlier report of this loss was rejected, in case {rejected.case}",)
+
 
 SIGHTINGS = 10_000
 AT_ONCE = 500
@@ -264,3 +275,38 @@ async def test_a_watch_with_ten_thousand_sightings_keeps_its_history_bounded_and
     repeated = await bench.decide(key, Action.RULE, verdict=Verdict.CLONE, on=state.material)
     assert repeated.decision == "D-1"
     assert await ended(bench, key) == Outcome.CLONE
+
+
+async def test_a_wider_loss_is_blocked_at_once_and_the_milder_case_waits_for_a_person(bench: Bench) -> None:
+    await bench.container("lost", licences=2)
+    milder = await bench.report("R-1", licences=("L-lost-0",))
+    await bench.until(milder, Status.AWAITING_TARGET)
+
+    wider = await bench.report("R-2", reason=Reason.STOLEN)
+
+    waiting = await bench.until(milder, Status.AWAITING_APPROVAL)
+    assert (waiting.widened_by, wider == milder) == (wider.case, False)
+    assert wider.case in waiting.reasons[0]
+    stolen = await bench.until(wider, Status.AWAITING_TARGET)
+    assert (stolen.report.beside, [one.licence for one in stolen.licences]) == (milder.case, ["L-lost-1"])
+    await bench.decide(milder, Action.APPROVE)
+    for spare in ("spare", "another"):
+        await bench.container(spare)
+    for key in (milder, wider):
+        await bench.until(key, Status.WATCHING)
+
+
+async def test_a_theft_beside_a_case_that_recovers_everything_blocks_and_watches(bench: Bench) -> None:
+    await bench.container("lost", licences=1)
+    await bench.container("spare")
+    damaged = await bench.report("R-1", reason=Reason.DAMAGED)
+    await bench.until(damaged, Status.WATCHING)
+
+    theft = await bench.report("R-2", reason=Reason.STOLEN)
+
+    watching = await bench.until(theft, Status.WATCHING)
+    assert (watching.target, watching.licences, watching.report.beside) == (None, (), damaged.case)
+    await bench.contact("C-1")
+    await bench.until(theft, Status.RESURFACED)
+    await bench.decide(theft, Action.RULE, verdict=Verdict.USED_AFTER_LOSS)
+    assert await ended(bench, theft) == Outcome.USED_AFTER_LOSS
