@@ -43,7 +43,8 @@ SOUGHT = {
     "serial": "(serial = %(serial)s or target = %(serial)s)",
     "holder": "holder = %(holder)s",
     "ticket": "case_id in (select case_id from case_tickets where vendor = %(vendor)s and ticket = %(ticket)s)",
-    "report": "case_id in (select case_id from case_reports where vendor = %(vendor)s and report = %(report)s)",
+    "report": "case_id in (select case_id from case_reports where vendor = %(vendor)s and report = %(report)s"
+    " union all select case_id from addressed where vendor = %(vendor)s and statement = 'report/' || %(report)s)",
 }
 """How the cases are found that a word names; a serial is that of the lost container or of the one that replaces it."""
 LICENCE = """

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from psycopg import AsyncConnection
 
+from events.backend_facts import CaseAddressed
 from events.envelope import Sealed
 from events.log import LogRecord, Position
 from events.terms import CaseId, LicenceId, Serial, VendorId
@@ -391,6 +392,13 @@ async def test_a_cloud_container_shows_the_access_data_that_are_set_and_those_th
     assert [(one.generation, one.state) for one in later.access] == too_old
 
 
+def joins_late(world: World) -> None:
+    """A report joins a case that is over: the backend states it."""
+    said = {"statement": "report/R-late", "by": "crm", "role": "back_office", "door": "a test", "received": NOW}
+    late = CaseAddressed.model_validate({"case": "c-2", "serial": "3-2"} | said)
+    world.say(ACME, "container/3-2", Serial("3-2"), late)
+
+
 @pytest.mark.parametrize(
     ("sought", "cases"),
     [
@@ -402,6 +410,7 @@ async def test_a_cloud_container_shows_the_access_data_that_are_set_and_those_th
         ({"report": "R-2"}, ["c-2"]),
         ({"report": "R-3-2"}, ["c-3"]),
         ({"report": "R-3", "holder": "h-1"}, []),
+        ({"report": "R-late"}, ["c-2"]),
         ({"status": "watching"}, ["c-3", "c-1"]),
         ({"status": "closed", "ticket": "T-L-2a"}, ["c-2"]),
         ({"ticket": "T-nobody"}, []),
@@ -415,6 +424,7 @@ async def test_cases_are_found_by_serial_holder_ticket_and_report(
         lambda world: world.lose(ACME, 1, steps=8),
         lambda world: world.lose(ACME, 2),
         lambda world: world.lose(ACME, 3, steps=8, again=True),
+        lambda world: joins_late(world),
     )
 
     async with open_queries(log.dsn) as queries:
