@@ -32,7 +32,16 @@ hypothesis_settings.load_profile("lostfound")
 
 LONGEST = (
     *("test_killed", "test_live", "test_kinds", "test_race", "test_sample", "test_long_life", "test_operate"),
-    *("test_readme", "test_hostile", "test_spine", "test_embedded", "test_machine", "test_projector", "test_loss_case"),
+    *(
+        "test_readme",
+        "test_hostile",
+        "test_inbox",
+        "test_spine",
+        "test_embedded",
+        "test_machine",
+        "test_projector",
+        "test_loss_case",
+    ),
 )
 """The files that take longest; they begin first, so that all processes end at about the same time."""
 
