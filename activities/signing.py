@@ -7,7 +7,7 @@ import json
 import os
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -84,15 +84,29 @@ class Receipt:
         }
 
 
+class WrongKeyError(Exception):
+    """The folder has another signing key than the vendor's, or none. `str()` is the sentence. Whoever signs may try
+    again: the folder can be put right."""
+
+
 class SigningKeys:
     """The signing keys of all vendors: one private JWK a file, `FOLDER/VENDOR.json`, readable by its owner only."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, known: Callable[[VendorId], str | None] = lambda _: None) -> None:
+        """`known` tells the id of a vendor's key where it is known; it is asked until it was, once a vendor."""
         self._folder = folder
+        self._known = known
+        self._checked: set[VendorId] = set()
         self._loaded: dict[VendorId, PyJWK] = {}
 
-    def create(self, vendor: VendorId) -> None:
-        """Make a vendor's key, unless it has one; of two made at once, one stays."""
+    def create(self, vendor: VendorId, known: str | None = None) -> None:
+        """Make a vendor's key, unless it has one; of two made at once, one stays.
+
+        `known` is the id of the key that the vendor has: raises `WrongKeyError` where the folder has another, or none.
+        """
+        if known is not None:
+            self._require(vendor, known)
+            return
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._path(vendor)
         if path.exists():
@@ -111,6 +125,20 @@ class SigningKeys:
             pass
         finally:
             draft.unlink()
+
+    def key_id(self, vendor: VendorId) -> str:
+        """The id of the key in the folder."""
+        return str(json.loads(self._path(vendor).read_text())["kid"])
+
+    def _require(self, vendor: VendorId, known: str) -> None:
+        path = self._path(vendor)
+        there = self.key_id(vendor) if path.exists() else None
+        if there != known:
+            has = f"holds another, {there}" if there else "is missing"
+            raise WrongKeyError(
+                f"vendor {vendor} has the signing key {known}, but {path} {has}: set LOSTFOUND_DATA_DIR to the folder"
+                f" that it was made in, or copy {path.name} from there"
+            )
 
     def jwks(self, vendor: VendorId) -> dict[str, list[dict[str, Any]]]:
         """The public half, as a JWKS."""
@@ -140,6 +168,9 @@ class SigningKeys:
         return self._loaded[vendor]
 
     def _jwk(self, vendor: VendorId) -> dict[str, Any]:
+        if vendor not in self._checked and (known := self._known(vendor)) is not None:
+            self._require(vendor, known)
+            self._checked.add(vendor)
         try:
             jwk: dict[str, Any] = json.loads(self._path(vendor).read_text())
         except FileNotFoundError:

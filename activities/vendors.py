@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, cast
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, Connection
 from psycopg.types.json import Jsonb
 from pydantic import JsonValue
 
@@ -15,6 +15,8 @@ from events.backend_facts import PolicyAdopted, VendorAdded
 from events.errors import Code, RefusalError
 from events.sizes import POLICY_BYTES, policy_bytes
 from events.terms import VendorId
+
+KEY = "select key_id from backend.vendors where vendor = %s"
 
 
 async def add(tx: AsyncConnection[Any], vendor: VendorId, policy: Mapping[str, JsonValue], at: datetime) -> bool:
@@ -90,3 +92,24 @@ async def _put(tx: AsyncConnection[Any], vendor: VendorId, version: int, policy:
 def _adopted(version: int, policy: Mapping[str, JsonValue]) -> PolicyAdopted:
     in_order = cast(JsonValue, json.loads(json.dumps(policy, sort_keys=True)))
     return PolicyAdopted(policy_version=version, policy=in_order)
+
+
+async def known_key(connection: AsyncConnection[Any], vendor: VendorId) -> str | None:
+    """The id of the vendor's signing key, once it is known."""
+    cursor = await connection.execute(KEY, (vendor,))
+    row = await cursor.fetchone()
+    return row[0] if row else None
+
+
+def known_key_now(dsn: str, vendor: VendorId) -> str | None:
+    """As `known_key`, over a connection of its own, at once: it is asked once per vendor and process."""
+    with Connection.connect(dsn, connect_timeout=5) as connection:
+        row = connection.execute(KEY, (vendor,)).fetchone()
+        return row[0] if row else None
+
+
+async def note_key(connection: AsyncConnection[Any], vendor: VendorId, key: str) -> None:
+    """Keep the id of the vendor's signing key, unless one is known."""
+    await connection.execute(
+        "update backend.vendors set key_id = %s where vendor = %s and key_id is null", (key, vendor)
+    )

@@ -59,6 +59,7 @@ class Code(StrEnum):
     BAD_SIGNATURE = "bad_signature"
     EXPIRED = "expired"
     LOG_DAMAGED = "log_damaged"
+    INSTALLATION = "installation"
     NOT_DAMAGED = "not_damaged"
     UNKNOWN_POSITION = "unknown_position"
     POLICY_TOO_LARGE = "policy_too_large"

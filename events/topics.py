@@ -12,8 +12,16 @@ FOR_EVER = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes":
 LOG_BATCH_BYTES = 131_072
 """What the log's topic takes at once, and its producers send at most: any fact, with its key and headers, and more."""
 
+INBOX_BYTES = 1_048_588
+DEAD_LETTER_BYTES = 2_097_164
+"""A record of an inbox fits there with the headers that say why it is there."""
 
-@dataclass(frozen=True)
+INBOX_DAYS = 14
+DEAD_LETTER_DAYS = 30
+FLUSH_MILLISECONDS = 1_000
+
+
+@dataclass(frozen=True, eq=False)
 class TopicSpec:
     """A topic as it should be."""
 
@@ -40,11 +48,31 @@ def vendor_of(topic: str) -> VendorId:
     return VendorId(vendor)
 
 
-def log_spec(partitions: int) -> TopicSpec:
-    """The record: never compacted, kept for ever."""
-    return TopicSpec(LOG, partitions, FOR_EVER)
+def log_spec(partitions: int, copies: int = 1, embedded: bool = False) -> TopicSpec:
+    """The record: never compacted, kept for ever. The embedded one, of which there is one copy, is written to the disk
+    every `FLUSH_MILLISECONDS`."""
+    flushed = {"flush.ms": str(FLUSH_MILLISECONDS)} if embedded else {}
+    return TopicSpec(
+        LOG, partitions, {**FOR_EVER, **_safe(copies), "max.message.bytes": str(LOG_BATCH_BYTES), **flushed}
+    )
 
 
-def vendor_specs(vendor: VendorId) -> list[TopicSpec]:
-    """A vendor's own topics."""
-    return [TopicSpec(inbox(vendor), 3), TopicSpec(dead_letters(vendor), 1, FOR_EVER)]
+def vendor_specs(vendor: VendorId, copies: int = 1) -> list[TopicSpec]:
+    """A vendor's own topics. They may hold personal data, so they are kept for days."""
+    taken = {**_safe(copies), **_kept(INBOX_DAYS), "max.message.bytes": str(INBOX_BYTES)}
+    refused = {**_safe(copies), **_kept(DEAD_LETTER_DAYS), "max.message.bytes": str(DEAD_LETTER_BYTES)}
+    return [TopicSpec(inbox(vendor), 3, taken), TopicSpec(dead_letters(vendor), 1, refused)]
+
+
+def _safe(copies: int) -> dict[str, str]:
+    """What was acknowledged outlives a broker, where there are copies enough; batches are kept as they were sent."""
+    in_sync = "2" if copies > 2 else "1"
+    return {
+        "min.insync.replicas": in_sync,
+        "unclean.leader.election.enable": "false",
+        "compression.type": "producer",
+    }
+
+
+def _kept(days: int) -> dict[str, str]:
+    return {"cleanup.policy": "delete", "retention.ms": str(days * 86_400_000), "retention.bytes": "-1"}

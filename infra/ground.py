@@ -14,6 +14,7 @@ from events.inbox import LossStatement, Statement
 from events.licensing import AccessLink, ActivationCode, Claim, SignInAnswer
 from events.terms import CaseId, ContactId, Serial, VendorId
 from events.topics import inbox
+from infra.errors import Problem
 from infra.settings import Settings
 from projections.queries import NoViewsError, Queries, open_queries
 from workflows.policy import Policy, canonical
@@ -55,8 +56,11 @@ class LocalGround:
         """A vendor's topics, signing key and first policy."""
         from infra.wiring import add_vendor, open_backend
 
-        if await add_vendor(self._settings, vendor, policy or Policy()):
-            return True
+        try:
+            if await add_vendor(self._settings, vendor, policy or Policy()):
+                return True
+        except Problem as problem:
+            raise RefusalError(Code.INSTALLATION, problem.sentence) from problem
         if policy is not None:
             async with open_backend(self._settings) as backend:
                 number, known = await backend.policy_in_force(vendor)
@@ -144,9 +148,9 @@ class LocalGround:
 
     def jwks(self, vendor: VendorId) -> dict[str, Any]:
         """The public keys of a vendor."""
-        from infra.wiring import keys
+        from activities.signing import SigningKeys
 
-        return keys(self._settings).jwks(vendor)
+        return SigningKeys(self._settings.data_dir / "keys").jwks(vendor)  # which needs nothing that runs
 
     def verify(self, file: str, jwks: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         """The claims of a licence file."""

@@ -109,6 +109,7 @@ def rebuild(as_json: terminal.AsJson = False) -> None:
             )
         except LogDamagedError as damage:
             raise RefusalError(Code.LOG_DAMAGED, str(damage)) from damage
+        asyncio.run(_forget_lost_ends(settings.dsn))
     if as_json:
         tables = {name: asdict(table) | {"equal": table.equal} for name, table in report.tables.items()}
         told = {"equal": report.equal, "records": report.records, "schema": report.schema, "tables": tables}
@@ -120,6 +121,17 @@ def rebuild(as_json: terminal.AsJson = False) -> None:
         Console().print(table)
         typer.echo(f"{report.records} records folded; the views are {'equal' if report.equal else 'NOT equal'}.")
     raise typer.Exit(0 if report.equal else terminal.REFUSED)
+
+
+async def _forget_lost_ends(dsn: str) -> None:
+    """What the log had lost of its end is not in the views any more: the live projectors go on."""
+    from activities.register import PostgresRegister
+    from projections.damage import Damage
+
+    register = PostgresRegister(dsn)
+    lost = [entry.place for entry in await register.entries(10_000) if entry.code == Damage.SHORTER]
+    if lost:
+        await register.remove(*lost)
 
 
 def _ground() -> "LocalGround":

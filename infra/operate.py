@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -316,13 +317,32 @@ async def set_aside(settings: Settings) -> "Sequence[SetAside] | None":
 
     from activities.register import PostgresRegister
 
+    topics = asyncio.create_task(_misfits(settings))
     try:
         async with asyncio.timeout(REGISTER_SECONDS):
-            return await PostgresRegister(settings.dsn).entries()
+            entries = await PostgresRegister(settings.dsn).entries()
     except UndefinedTable:
-        return []  # the schema was not made yet
+        entries = []  # the schema was not made yet
     except (OperationalError, TimeoutError):
+        await topics
         return None
+    return [*entries, *await topics]
+
+
+async def _misfits(settings: Settings) -> "list[SetAside]":
+    """Topics that are not what they must be, as entries; none where Kafka does not answer within seconds."""
+    from aiokafka.errors import KafkaError
+
+    from events.set_aside import SetAside
+    from infra.topics import compare
+
+    try:
+        async with asyncio.timeout(REGISTER_SECONDS):
+            found = await compare(settings)
+    except (KafkaError, OSError, TimeoutError):
+        return []
+    now = datetime.now(UTC)
+    return [SetAside("", f"topic/{one.topic}/{one.setting}", "topic_misfit", one.sentence, now) for one in found]
 
 
 def _plain(entry: "SetAside") -> dict[str, str]:

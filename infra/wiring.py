@@ -6,8 +6,6 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import TopicAlreadyExistsError, for_code
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 from temporalio.client import (
@@ -25,12 +23,16 @@ from temporalio.client import (
 from activities.backend import EmbeddedBackend
 from activities.parking import PostgresParking
 from activities.schema import migrate
-from activities.signing import SigningKeys
+from activities.signing import SigningKeys, WrongKeyError
+from activities.vendors import known_key, known_key_now, note_key
 from events.cases import LEASE_SWEEP
 from events.terms import VendorId
-from events.topics import TopicSpec, log_spec, vendor_specs
+from events.topics import vendor_specs
 from infra.converter import CONVERTER
+from infra.errors import Problem
 from infra.settings import Settings
+from infra.topics import log_partitions, log_topic, make_topics, refuse_moved
+from projections.queries import open_queries
 from projections.schema import prepare_views
 from workflows.policy import Policy, canonical
 
@@ -45,43 +47,59 @@ LEASE_SCHEDULE = "lostfound-leases"
 
 
 async def prepare(settings: Settings, say: Callable[[str], None]) -> None:
-    """Make what every process needs: topics, schema, the first vendor. May be repeated, and done by several at once."""
+    """Make what every process needs: topics, schema, the first vendor. May be repeated, and done by several at once.
+
+    Topics that exist are compared with what they must be, repaired, or refused with a `Problem`.
+    """
     say("topics and schema")
     await asyncio.gather(
-        make_topics(settings, [log_spec(settings.log_partitions)]),
+        make_topics(settings, [log_topic(settings)], say),
         asyncio.to_thread(migrate, settings.dsn),
         prepare_views(settings.dsn),
     )
+    await _refuse_moved(settings)
     say(f"vendor {settings.vendor}")
-    await add_vendor(settings, VendorId(settings.vendor), Policy())
+    await add_vendor(settings, VendorId(settings.vendor), Policy(), say)
 
 
-async def add_vendor(settings: Settings, vendor: VendorId, policy: Policy) -> bool:
-    """A vendor's topics, signing key and first policy; False when it was there already. May be repeated."""
-    keys(settings).create(vendor)
-    await make_topics(settings, vendor_specs(vendor))
-    async with open_backend(settings) as backend:
-        return await backend.add_vendor(vendor, canonical(policy), datetime.now(UTC))
+async def _refuse_moved(settings: Settings) -> None:
+    async with open_queries(settings.dsn) as queries:
+        cursor = await queries.connection.execute(
+            "select vendor, stream, partition from streams where stream like 'container/%' limit 100"
+        )
+        streams = await cursor.fetchall()
+    if streams:
+        refuse_moved(streams, settings.log_partitions, await log_partitions(settings))
 
 
-async def make_topics(settings: Settings, specs: list[TopicSpec]) -> None:
-    """Create the topics that do not exist yet."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
-    await admin.start()
+async def add_vendor(
+    settings: Settings, vendor: VendorId, policy: Policy, say: Callable[[str], None] = lambda _: None
+) -> bool:
+    """A vendor's topics, signing key and first policy; False when it was there already. May be repeated.
+
+    Raises `Problem` where the database knows another signing key than this data folder has.
+    """
     try:
-        for spec in specs:
-            topic = NewTopic(spec.name, spec.partitions, settings.replication_factor, topic_configs=spec.config)
-            answer = await admin.create_topics([topic])
-            for _name, code, *_rest in answer.topic_errors:
-                if code not in (0, TopicAlreadyExistsError.errno):
-                    raise for_code(code)(f"topic {spec.name}")
-    finally:
-        await admin.close()
+        return await _add_vendor(settings, vendor, policy, say)
+    except WrongKeyError as error:
+        raise Problem("wrong-key", f"{str(error)[0].upper()}{str(error)[1:]}.") from error
+
+
+async def _add_vendor(settings: Settings, vendor: VendorId, policy: Policy, say: Callable[[str], None]) -> bool:
+    async with await AsyncConnection.connect(settings.dsn, autocommit=True, connect_timeout=5) as connection:
+        keys(settings).create(vendor, await known_key(connection, vendor))
+        await make_topics(settings, vendor_specs(vendor, settings.replication_factor), say)
+        async with open_backend(settings) as backend:
+            added = await backend.add_vendor(vendor, canonical(policy), datetime.now(UTC))
+        mine = keys(settings).key_id(vendor)
+        await note_key(connection, vendor, mine)
+        keys(settings).create(vendor, await known_key(connection, vendor))
+    return added
 
 
 def keys(settings: Settings) -> SigningKeys:
     """The vendors' signing keys."""
-    return SigningKeys(settings.data_dir / "keys")
+    return SigningKeys(settings.data_dir / "keys", lambda vendor: known_key_now(settings.dsn, vendor))
 
 
 @asynccontextmanager

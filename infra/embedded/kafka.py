@@ -160,6 +160,8 @@ class Kafka(Service):
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "log.dirs": str(records),
             "auto.create.topics.enable": "false",
+            # A topic's flush.ms is looked at so often; by default never.
+            "log.flush.scheduler.interval.ms": "500",
             # A killed broker is taken for alive until its session is over, and its successor waits: 9 s by default.
             "broker.session.timeout.ms": "3000",
             "broker.heartbeat.interval.ms": "500",

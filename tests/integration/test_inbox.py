@@ -25,7 +25,8 @@ from events.inbox import LossStatement, Statement
 from events.terms import VendorId
 from events.topics import dead_letters, inbox, vendor_specs
 from infra.settings import Settings
-from infra.wiring import add_vendor, make_topics, open_backend, open_parking
+from infra.topics import make_topics
+from infra.wiring import add_vendor, open_backend, open_parking
 from portal.batches import INFLATED_BYTES_LIMIT
 from portal.commands import Doors
 from portal.dead_letters import DeadLetters

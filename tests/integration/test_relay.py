@@ -198,3 +198,24 @@ async def _limit(settings: Settings, bytes_: str) -> None:
         await admin.alter_configs([resource])
     finally:
         await admin.close()
+
+
+async def test_facts_that_the_log_lost_in_a_power_cut_are_sent_again_when_a_relay_starts(
+    services: Services, outbox: Outbox
+) -> None:
+    async with relay_here(services.settings):
+        for number in range(60):
+            await outbox.state(random.choice([ACME, ZETA]), f"8-{number % 7}")
+        await outbox.relayed()
+        await until(lambda: _is_relayed(outbox, "%/8-%"))
+    before = len(await outbox.records())
+    await services.kill("kafka")
+    folder = services.settings.data_dir / "kafka" / "records"
+    for segment in folder.glob(f"{LOG}-*/00000000000000000000.log"):
+        with segment.open("r+b") as file:
+            file.truncate(max(0, segment.stat().st_size - 1_500))
+    await services.start("kafka")
+    assert len(await outbox.records()) < before
+
+    async with relay_here(services.settings):
+        await outbox.relayed()
