@@ -278,8 +278,10 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
             return {"scope": (*state.scope, *fact.licences)}
         case WatchBegun():
             return {"target": fact.target, "watch_until": fact.until, "recovered": True}
-        case ReplacingBegun() | TargetOffered() | CaseReinstated() | CaseCancelled():
+        case ReplacingBegun() | TargetOffered() | CaseReinstated():
             return {}
+        case CaseCancelled():
+            return _taken(state, fact) if fact.decision else {}
         case CaseClosed():
             restored = fact.outcome is Outcome.RESTORED
             return {"outcome": fact.outcome, "recovered": state.recovered or restored}
@@ -338,7 +340,7 @@ def _facts(state: CaseState, decided: CaseDecided) -> BackendFacts:
     return decided.facts.model_copy(update={"licences": state.scope or state.licences})
 
 
-def _taken(state: CaseState, fact: DecisionFact | CaseRuled) -> dict[str, object]:
+def _taken(state: CaseState, fact: DecisionFact | CaseRuled | CaseCancelled) -> dict[str, object]:
     assert fact.decision is not None
     return {"decisions": _decisions(state, fact.decision, None), "decided_by": fact.by}
 

@@ -176,7 +176,9 @@ class LossCase:
                 type=Code.NOTHING_TO_DECIDE if over else CONTINUED,
                 non_retryable=True,
             )
-        if denial := self.state.denial_of(decision.decision):
+        denials = dict(self.state.decisions)
+        denial = denials.get(decision.decision, Code.NOTHING_TO_DECIDE)  # nobody has brought it, or long ago
+        if denial is not None:
             by, action = decision.by, decision.action
             raise ApplicationError(f"{by} may not {action} here: {denial}", type=denial, non_retryable=True)
         status = self.state.status

@@ -1,0 +1,116 @@
+"""What reaches a case by Temporal: only what a door has accepted decides, and no history grows without end."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+from temporalio.client import WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+
+from events.cases import AcceptedDecision, DecisionOrder, DecisionTaken, Message
+from events.envelope import case_stream
+from events.errors import Code, RefusalError
+from events.inbox import LossStatement
+from events.licensing import CaseKey
+from events.terms import Action, Kind, Mode, Reason, Reporter, Role, Status
+from tests.workflow.bench import Bench, eventually
+from workflows.policy import Policy, Rule
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def policy() -> Policy:
+    return Policy(supervisors=("ann", "bob"), rules=(Rule(mode=Mode.MANUAL),))
+
+
+async def waiting(bench: Bench) -> CaseKey:
+    await bench.container("lost", licences=1)
+    await bench.container("spare")
+    key = await bench.report("R-1")
+    await bench.until(key, Status.AWAITING_APPROVAL)
+    return key
+
+
+async def test_who_can_merely_write_to_temporal_decides_nothing(bench: Bench) -> None:
+    key = await waiting(bench)
+    handle = bench.handle(key)
+    state = await bench.state(key)
+    assert state is not None
+    forged = DecisionOrder(decision="D-9", action=Action.APPROVE, by="ann", on=state.material)
+    accepted = AcceptedDecision(key=key, number=2, on=state.material)
+
+    await handle.signal("receive", [Message(number=2, content=forged)])
+    asking = asyncio.create_task(handle.execute_update("answer", args=[accepted, forged], result_type=DecisionTaken))
+    await bench.decide(key, Action.REJECT, by="bob", decision="D-1")  # the true number 2
+
+    assert await handle.result() == "rejected"
+    with pytest.raises(WorkflowUpdateFailedError) as refused:  # the number is the true one's, and not its own
+        await asking
+    assert isinstance(refused.value.cause, ApplicationError)
+    decided = [
+        (fact.fact.name, getattr(fact.fact, "by", None))
+        for fact in await bench.facts(case_stream(key.case))
+        if getattr(fact.fact, "decision", None)
+    ]
+    assert decided[-1] == ("case.rejected", "bob")
+    assert ("case.approved", "ann") not in decided
+
+
+async def test_a_case_that_only_gets_decisions_goes_on_in_new_histories_and_answers_each(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workflows.loss_case.HISTORY_LIMIT", 60)
+    key = await waiting(bench)
+    first = (await bench.handle(key).describe()).run_id
+
+    async def denied(number: int) -> Code:
+        with pytest.raises(RefusalError) as refusal:
+            await bench.decide(key, Action.APPROVE, by="eve", decision=f"D-{number}")
+        return refusal.value.code
+
+    for start in range(0, 30, 5):
+        codes = await asyncio.gather(*(denied(number) for number in range(start, start + 5)))
+        assert set(codes) == {Code.NOT_A_SUPERVISOR}
+
+    assert (await bench.handle(key).describe()).run_id != first
+    assert await denied(3) is Code.NOT_A_SUPERVISOR  # asked again, in another history
+    facts = await bench.facts(case_stream(key.case))
+    tried = [fact.fact.model_dump()["decision"] for fact in facts if fact.fact.name == "decision.denied"]
+    assert sorted(tried) == sorted(f"D-{number}" for number in range(30))
+
+
+async def test_a_case_that_only_gets_reports_goes_on_in_new_histories_and_takes_each_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workflows.loss_case.HISTORY_LIMIT", 60)
+    key = await waiting(bench)
+    first = (await bench.handle(key).describe()).run_id
+
+    def loss(number: int) -> LossStatement:
+        return LossStatement(
+            report=f"J-{number}",
+            serial="lost",
+            kind=Kind.DONGLE,
+            reason=Reason.LOST,
+            reporter=Reporter(role=Role.BACK_OFFICE, name="crm"),
+            occurred=datetime.now(UTC),
+        )
+
+    for number in range(60):
+        await bench.take(loss(number))
+        await bench.take(loss(number))
+        if number % 6 == 0:
+            await eventually(lambda: _taken(bench, key))
+    await eventually(lambda: _taken(bench, key))
+
+    state = await bench.state(key)
+    assert state is not None
+    assert state.reports == ("R-1", *(f"J-{number}" for number in range(60)))
+    assert (await bench.handle(key).describe()).run_id != first
+    await bench.decide(key, Action.APPROVE)
+    await bench.until(key, Status.WATCHING)
+
+
+async def _taken(bench: Bench, key: CaseKey) -> bool | None:
+    return await bench.taken(key) or None
