@@ -4,6 +4,7 @@ A licence's row carries the next instant at which something is to be stated of i
 a block puts it off until it is lifted.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -15,7 +16,7 @@ from activities.outbox import state
 from activities.rows import CONTAINER, LICENCE, Container, Licence, every, one
 from events.backend_facts import LeaseDueSoon, LeaseFact, LeaseLapsed, LeaseOverdue
 from events.licensing import CaseKey
-from events.terms import Aim, Lease, Serial, VendorId, subject
+from events.terms import Aim, Lease, LicenceId, Serial, VendorId, subject
 
 MOST_NOTICE = timedelta(days=7)
 
@@ -90,19 +91,22 @@ async def _sweep_container(tx: AsyncConnection[Any], vendor: VendorId, serial: S
     measures = await blocking(tx, vendor, [whole, *names], max(now, datetime.now(UTC)))
     blocked = {measure.subject for measure in measures}
     facts: list[LeaseFact] = []
-    for licence, name in zip(licences, names, strict=True):
-        if {whole, name} & blocked or container.returned >= container.generation:
-            await _put_off(tx, vendor, licence)
-        elif len(facts) < most:
+    gone = container.returned >= container.generation
+    put_off = {item.licence for item, name in zip(licences, names, strict=True) if gone or {whole, name} & blocked}
+    await _put_off(tx, vendor, put_off)
+    for licence in licences:
+        if licence.licence not in put_off and len(facts) < most:
             facts += await _sweep_licence(tx, vendor, licence, now, most - len(facts))
     await state(tx, vendor, serial, now, facts)
     return len(facts)
 
 
-async def _put_off(tx: AsyncConnection[Any], vendor: VendorId, licence: Licence) -> None:
-    await tx.execute(
-        "update backend.licences set lease_next = null where vendor = %s and licence = %s", (vendor, licence.licence)
-    )
+async def _put_off(tx: AsyncConnection[Any], vendor: VendorId, licences: Collection[LicenceId]) -> None:
+    if licences:
+        await tx.execute(
+            "update backend.licences set lease_next = null where vendor = %s and licence = any(%s)",
+            (vendor, sorted(licences)),
+        )
 
 
 async def _sweep_licence(
