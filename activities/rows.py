@@ -138,13 +138,14 @@ async def lock_container(tx: AsyncConnection[Any], vendor: VendorId, serial: Ser
 
 async def lost_licences(tx: AsyncConnection[Any], key: CaseKey) -> list[LostLicence]:
     """The licences that a case claims, in the order of their names; none where it claims access data."""
+    # A look-up for each claim, whatever PostgreSQL takes the tables' sizes for.
     found = await every(
         tx,
         LostLicence,
-        "select l.licence, k.generation, l.ticket from backend.claims k join backend.licences l"
-        " on l.vendor = k.vendor and l.licence = substr(k.subject, length(%s) + 1)"
-        " where k.vendor = %s and k.case_id = %s and starts_with(k.subject, %s)",
-        *(LICENCE_SUBJECT, key.vendor, key.case, LICENCE_SUBJECT),
+        "select l.licence, k.generation, l.ticket from backend.claims k cross join lateral ("
+        "select licence, ticket from backend.licences where vendor = k.vendor and licence = substr(k.subject, %s)"
+        " limit 1) l where k.vendor = %s and k.case_id = %s and starts_with(k.subject, %s)",
+        *(len(LICENCE_SUBJECT) + 1, key.vendor, key.case, LICENCE_SUBJECT),
     )
     return sorted(found, key=lambda item: item.licence)
 
