@@ -1,6 +1,7 @@
 """The record as it grows, and the views held against it."""
 
 import asyncio
+import json
 import time
 from typing import Any
 
@@ -11,9 +12,10 @@ from tests.foreign import Reader
 
 
 class Story:
-    """The record as it grows, read by a client of its own."""
+    """The record of one vendor as it grows, read by a client of its own."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: str, vendor: str = "acme") -> None:
+        self.vendor = vendor
         self.ledger = Ledger()
         self.finished = 0
         self._reader = Reader(bootstrap, "lostfound.log")
@@ -21,6 +23,8 @@ class Story:
     def read_on(self) -> None:
         for _partition, _offset, value, _headers in self._reader.read():
             assert value is not None
+            if json.loads(value)["vendor"] != self.vendor:
+                continue
             event = self.ledger.add(value)
             self.finished += event is not None and event["type"] == "lostfound.watch.begun.v1"
 
@@ -58,7 +62,7 @@ async def views_hold_it_all(dsn: str, story: Story, deadline: float) -> None:
             "cases": ledger.case_rows(),
             "history": ledger.history_rows(),
         }
-        found = await views(dsn)
+        found = await views(dsn, story.vendor)
         if found == expected:
             return
         different = {name: len(found[name] ^ rows) for name, rows in expected.items() if found[name] != rows}
@@ -66,7 +70,7 @@ async def views_hold_it_all(dsn: str, story: Story, deadline: float) -> None:
         await asyncio.sleep(0.2)
 
 
-async def views(dsn: str) -> dict[str, set[tuple[Any, ...]]]:
+async def views(dsn: str, vendor: str) -> dict[str, set[tuple[Any, ...]]]:
     async with await AsyncConnection.connect(dsn) as connection:
         cursor = await connection.execute("select schema from views.current order by version desc limit 1")
         (schema,) = await cursor.fetchone() or ("",)
@@ -80,7 +84,7 @@ async def views(dsn: str) -> dict[str, set[tuple[Any, ...]]]:
         }
         found: dict[str, set[tuple[Any, ...]]] = {}
         for name, query in queries.items():
-            rows = await (await connection.execute(query)).fetchall()
+            rows = await (await connection.execute(f"{query} where vendor = %s", (vendor,))).fetchall()
             found[name] = set(rows)
             assert len(found[name]) == len(rows)
         return found

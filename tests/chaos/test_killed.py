@@ -12,14 +12,17 @@ from pathlib import Path
 import pytest
 
 from infra.roles import ROLES
-from infra.wiring import prepare
+from infra.wiring import add_vendor, prepare
 from tests.chaos.story import Story, views_hold_it_all
 from tests.foreign import BackOffice
+from tests.integration.test_hostile import BESIEGED, STRUCTURED, Siege, besiege, inventory, made, poisons
 from tests.services import Services
+from workflows.policy import Policy
 
 pytestmark = pytest.mark.chaos
 
 REPORTS = 200
+POISONS = 400
 ROLE_KILLS = 5
 VICTIMS = [*ROLES * ROLE_KILLS, "kafka"]
 MOST_IDLE = len(VICTIMS) // 4
@@ -31,7 +34,9 @@ AWAY_SECONDS = 5.0
 """Not waited for luck: it is how long the service is away."""
 
 
-async def test_exact_totals_after_every_process_was_killed_again_and_again(tmp_path: Path) -> None:
+async def test_exact_totals_after_every_process_was_killed_while_another_vendor_sends_every_poison(
+    tmp_path: Path,
+) -> None:
     seed = int(os.environ.get("LOSTFOUND_SEED", random.SystemRandom().randrange(10**6)))
     print(f"LOSTFOUND_SEED={seed}")
     chance = random.Random(seed)
@@ -42,7 +47,11 @@ async def test_exact_totals_after_every_process_was_killed_again_and_again(tmp_p
 
     async with Services(tmp_path) as services:
         await prepare(services.settings, lambda _: None)
+        await add_vendor(services.settings, BESIEGED, Policy())
         await services.start(*ROLES)
+        other, siege = BackOffice(services.settings.bootstrap, BESIEGED), Siege(services.settings.bootstrap)
+        inventory(other)
+        await besiege(services, made(POISONS))
         office = BackOffice(services.settings.bootstrap, "acme")
         for number in range(REPORTS):
             office.stock(f"3-{number}", f"h-{number}")
@@ -63,6 +72,9 @@ async def test_exact_totals_after_every_process_was_killed_again_and_again(tmp_p
             for name in list(starting) if victim == "kafka" else starting.keys() & {victim}:
                 await starting.pop(name)
             half = len(wave) // 2
+            for event in poisons(other):
+                siege.send((b"any", event, STRUCTURED))
+            siege.flush()
             report(wave[:half])
             await story.until(sent + chance.randrange(half), deadline)
             report(wave[half:])
