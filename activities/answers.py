@@ -83,6 +83,20 @@ async def answered(
     do: Callable[[], Awaitable[Answer]],
 ) -> Answer:
     """Do an order of a case, and keep what it is answered. The caller holds the lock on the case's container."""
+    before = await answered_before(tx, kind, order)
+    if before is not None:
+        return before
+    answer = await do()
+    await tx.execute(
+        "insert into backend.answers (vendor, case_id, number, name, answer) values (%s, %s, %s, %s, %s)"
+        " on conflict (vendor, case_id, number, name) do update set answer = excluded.answer",
+        (order.key.vendor, order.key.case, order.number, kind.name, Jsonb(answer.model_dump(mode="json"))),
+    )
+    return answer
+
+
+async def answered_before(tx: AsyncConnection[Any], kind: OrderKind[Answer], order: Numbered) -> Answer | None:
+    """What an order is answered without doing anything, or None where it is to be done; see `answer_again`."""
     key, number = order.key, order.number
     cursor = await tx.execute(
         "select coalesce(max(number), 0), min(answer::text) filter (where number = %s and name = %s),"
@@ -91,13 +105,4 @@ async def answered(
         (number, kind.name, key.vendor, key.case, key.vendor, key.case),
     )
     latest, text, closed = await cursor.fetchone() or (0, None, False)
-    before = answer_again(kind, number, kind.read(text) if text else None, CaseGone(latest, closed))
-    if before is not None:
-        return before
-    answer = await do()
-    await tx.execute(
-        "insert into backend.answers (vendor, case_id, number, name, answer) values (%s, %s, %s, %s, %s)"
-        " on conflict (vendor, case_id, number, name) do update set answer = excluded.answer",
-        (key.vendor, key.case, number, kind.name, Jsonb(answer.model_dump(mode="json"))),
-    )
-    return answer
+    return answer_again(kind, number, kind.read(text) if text else None, CaseGone(latest, closed))

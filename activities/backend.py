@@ -17,7 +17,18 @@ from pydantic import JsonValue
 
 from activities import access, claims, inventory, messages, reinstating
 from activities.activation_code import activation_code
-from activities.answers import ASSESS, BLOCK, CLOSE, ISSUE, KEEP, REINSTATE, RESERVE, WITHDRAW, answered
+from activities.answers import (
+    ASSESS,
+    BLOCK,
+    CLOSE,
+    ISSUE,
+    KEEP,
+    REINSTATE,
+    RESERVE,
+    WITHDRAW,
+    answered,
+    answered_before,
+)
 from activities.assessing import as_case_learns, assess, scope
 from activities.claims import holder_of
 from activities.closing import close
@@ -238,7 +249,11 @@ class EmbeddedBackend:
         key, at = order.key, datetime.now(UTC)
         async with self._transaction() as tx:
             await lock_container(tx, key.vendor, key.serial)
-            return await answered(tx, WITHDRAW, order, lambda: reinstating.withdraw(tx, key, at))
+            if await answered_before(tx, WITHDRAW, order) is None:
+                await reinstating.ask(tx, key)  # kept though it is refused: others then know of it
+        async with self._transaction() as tx:
+            original = await lock_container(tx, key.vendor, key.serial)
+            return await answered(tx, WITHDRAW, order, lambda: reinstating.withdraw(tx, key, original, at))
 
     async def keep(self, order: CaseOrder) -> Done:
         """Lift the order to withdraw the replacement."""
@@ -250,6 +265,15 @@ class EmbeddedBackend:
     async def reinstate(self, order: ReinstateOrder) -> Issued:
         """Put the licences back into the original."""
         key, at = order.key, datetime.now(UTC)
+        async with self._transaction() as tx:
+            await lock_holder(tx, key.vendor, await holder_of(tx, key))
+            original = await lock_container(tx, key.vendor, key.serial)
+            if await answered_before(tx, REINSTATE, order) is None:
+                await reinstating.ask(tx, key)
+        async with self._transaction() as tx:
+            original = await lock_container(tx, key.vendor, key.serial)
+            if await answered_before(tx, REINSTATE, order) is None:
+                await reinstating.release(tx, key, original, at)  # kept though others are still in the way
         async with self._transaction() as tx:
             await lock_holder(tx, key.vendor, await holder_of(tx, key))
             original = await lock_container(tx, key.vendor, key.serial)

@@ -14,6 +14,7 @@ from activities.measures import settle
 from activities.messages import Speaker, addressed, left
 from activities.outbox import state
 from activities.quota import free
+from activities.release import Release
 from activities.targets import offer
 from events.cases import Content, DecisionOrder, Joined
 from events.errors import Code, RefusalError
@@ -43,9 +44,9 @@ async def close(tx: AsyncConnection[Any], order: CloseOrder, at: datetime) -> Do
     elif order.outcome is Outcome.FOUND:
         await free_container(tx, key)
     cursor = await tx.execute(
-        "update backend.cases set closed = coalesce(closed, %s), outcome = %s, awaits = null"
-        " where vendor = %s and case_id = %s returning closed",
-        (at, order.outcome, key.vendor, key.case),
+        "update backend.cases set closed = coalesce(closed, %s), outcome = %s, awaits = null,"
+        " release = case when %s then %s else release end where vendor = %s and case_id = %s returning closed",
+        (at, order.outcome, order.lift, Release.LIFTED, key.vendor, key.case),
     )
     (closed,) = cast(tuple[datetime], await cursor.fetchone())
     for content, speaker in await left(tx, key, order.taken, at):

@@ -8,8 +8,9 @@ from psycopg import AsyncConnection
 
 from activities.claims import holder_of, nobody_claims
 from activities.issuing import Signer, issued, supersede
-from activities.measures import Standing
+from activities.measures import STANDING, Standing
 from activities.outbox import state
+from activities.release import Other, Release, must_be_free
 from activities.rows import Container, changed, every, lock_container, lost_licences, must_have_room
 from activities.targets import offer
 from events.backend_facts import ContainerReinstated, HolderFlagged, MeasureLifted, MeasureOrdered
@@ -20,12 +21,50 @@ from events.terms import Aim, Kind, Measure, MeasureState, Serial, Verdict, next
 OWN = "select case_id, measure, subject, serial, state from backend.measures where vendor = %s and case_id = %s"
 
 
-async def withdraw(tx: AsyncConnection[Any], key: CaseKey, at: datetime) -> Withdrawal:
+async def ask(tx: AsyncConnection[Any], key: CaseKey) -> None:
+    """Keep that somebody asked for un-loss of a case."""
+    await tx.execute(
+        "update backend.cases set release = coalesce(release, %s)"
+        " where vendor = %s and case_id = %s and closed is null",
+        (Release.ASKED, key.vendor, key.case),
+    )
+
+
+async def release(tx: AsyncConnection[Any], key: CaseKey, original: Container, at: datetime) -> None:
+    """Lift the measures of the case on what was lost, as far as they are not confirmed, once the replacement is
+    withdrawn; where nothing was issued, once no case stands in the way of which nobody asked for un-loss."""
+    last = await _last(tx, key)
+    if original.kind is Kind.CLOUD or (last and not (await _withdrawn(tx, key, last))[0]):
+        return  # reinstating it is refused
+    if last:
+        await nobody_claims(tx, key, last)
+    else:
+        must_be_free(key.serial, await _others(tx, key, original), begun=False)
+    await _lift(tx, key, key.serial, at, "and serial = %s", key.serial)
+    await tx.execute(
+        "update backend.cases set release = %s where vendor = %s and case_id = %s",
+        (Release.LIFTED, key.vendor, key.case),
+    )
+
+
+async def _others(tx: AsyncConnection[Any], key: CaseKey, original: Container) -> list[Other]:
+    """The other cases of which a measure stands on the container."""
+    cursor = await tx.execute(
+        "select distinct m.case_id, c.release from backend.measures m join backend.cases c using (vendor, case_id)"
+        " where m.vendor = %s and m.case_id <> %s and m.subject = %s and m.state <> 'lifted'",
+        (key.vendor, key.case, subject(Aim.CONTAINER, key.serial, original.generation)),
+    )
+    return [Other(case, Release(how) if how else None) for case, how in await cursor.fetchall()]
+
+
+async def withdraw(tx: AsyncConnection[Any], key: CaseKey, original: Container, at: datetime) -> Withdrawal:
     """Order what was last issued for the case to be withdrawn from the container that holds it; nothing once the case
     is over."""
     last = await _last(tx, key)
     if last is None:
         raise RefusalError(Code.NOTHING_TO_DECIDE, f"nothing was issued for case {key.case} that could be withdrawn")
+    if (await _withdrawn(tx, key, last))[1] is None:
+        must_be_free(key.serial, await _others(tx, key, original), begun=False)
     await lock_container(tx, key.vendor, last.target)
     cursor = await tx.execute(
         "insert into backend.measures (vendor, case_id, measure, serial, ordered, subject, effective)"
@@ -50,6 +89,10 @@ async def keep(tx: AsyncConnection[Any], key: CaseKey, at: datetime) -> Done:
         await lock_container(tx, key.vendor, last.target)
         which = f"and measure = '{Measure.WITHDRAWAL}' and subject = any(%s)"
         await _lift(tx, key, last.target, at, which, _subjects(last))
+    await tx.execute(
+        "update backend.cases set release = nullif(release, %s) where vendor = %s and case_id = %s",
+        (Release.ASKED, key.vendor, key.case),
+    )
     return Done(at=at)
 
 
@@ -119,7 +162,7 @@ async def _withdrawn(tx: AsyncConnection[Any], key: CaseKey, last: Issued) -> tu
     """Whether what was last issued is removed, and when that was ordered."""
     cursor = await tx.execute(
         "select count(*) filter (where state = 'confirmed'), max(ordered) from backend.measures"
-        " where vendor = %s and case_id = %s and measure = %s and subject = any(%s)",
+        " where vendor = %s and case_id = %s and measure = %s and subject = any(%s) and state <> 'lifted'",
         (key.vendor, key.case, Measure.WITHDRAWAL, _subjects(last)),
     )
     confirmed, ordered = cast(tuple[int, datetime | None], await cursor.fetchone())
@@ -149,15 +192,9 @@ async def _unblock(
     one that was bound to another machine meanwhile, where the licences have `moved`."""
     key = order.key
     here = subject(Aim.CONTAINER, key.serial, original.generation)
-    others = await tx.execute(
-        "select case_id from backend.measures where vendor = %s and case_id <> %s and subject = %s"
-        " and state <> 'lifted' limit 1",
-        (key.vendor, key.case, here),
-    )
-    if row := await others.fetchone():
-        raise RefusalError(Code.BLOCKED, f"container {key.serial} is blocked by case {row[0]} too")
-    await _lift(tx, key, key.serial, at, "and serial = %s", key.serial)
-    own = await every(tx, Standing, f"{OWN} and subject = %s and state <> 'lifted'", key.vendor, key.case, here)
+    must_be_free(key.serial, await _others(tx, key, original), begun=True)
+    standing = f"{STANDING} where vendor = %s and subject = %s and state <> 'lifted'"
+    own = await every(tx, Standing, standing, key.vendor, here)
     lost = await tx.execute(
         "select generation from backend.cases where vendor = %s and case_id = %s", (key.vendor, key.case)
     )

@@ -43,6 +43,7 @@ from activities.measures import OPEN
 from activities.messages import Speaker, sighting
 from activities.quota import Recovery as Recovered
 from activities.quota import allot, reserved
+from activities.release import Other, Release, must_be_free
 from activities.rows import Container, Licence, must_have_room, unknown_container
 from activities.targets import CONTAINERS, Wanted, may_take
 from events.backend_facts import (
@@ -341,6 +342,7 @@ class MemoryBackend(Tables):
 
     def withdraw(self, order: CaseOrder, at: datetime) -> Withdrawal:
         """Order what was issued for a case to be withdrawn."""
+        self._ask(WITHDRAW, order)
         return self._answered(WITHDRAW, order, lambda: self._withdraw(order.key, at))
 
     def keep(self, order: CaseOrder, at: datetime) -> Done:
@@ -349,6 +351,8 @@ class MemoryBackend(Tables):
 
     def reinstate(self, order: ReinstateOrder, at: datetime) -> Issued:
         """Put the licences back into the container that they were lost from."""
+        if self._ask(REINSTATE, order):
+            self._release(order.key, at)
         return self._answered(REINSTATE, order, lambda: self._reinstate(order, at))
 
     def close(self, order: CloseOrder, at: datetime) -> Done:
@@ -357,15 +361,19 @@ class MemoryBackend(Tables):
 
     def _answered(self, kind: OrderKind[Answer], order: Numbered, do: Callable[[], Answer]) -> Answer:
         """Do an order of a case, and keep what it is answered."""
-        case = self.cases[order.key.case]
-        gone = CaseGone(max((number for number, _ in case.answers), default=0), case.closed is not None)
-        kept = cast(Answer | None, case.answers.get((order.number, kind.name)))
-        before = answer_again(kind, order.number, kept, gone)
+        before = self._before(kind, order)
         if before is not None:
             return before
         answer = do()
-        case.answers[order.number, kind.name] = answer
+        self.cases[order.key.case].answers[order.number, kind.name] = answer
         return answer
+
+    def _before(self, kind: OrderKind[Answer], order: Numbered) -> Answer | None:
+        """What an order is answered without doing anything; None where it is to be done."""
+        case = self.cases[order.key.case]
+        gone = CaseGone(max((number for number, _ in case.answers), default=0), case.closed is not None)
+        kept = cast(Answer | None, case.answers.get((order.number, kind.name)))
+        return answer_again(kind, order.number, kept, gone)
 
     def _assess(self, key: CaseKey, at: datetime) -> Assessment:
         container, case = self._container(key.serial), self.cases[key.case]
@@ -450,9 +458,49 @@ class MemoryBackend(Tables):
             self._offer(key.serial)
         return issued
 
+    def _ask(self, kind: OrderKind[Answer], order: Numbered) -> bool:
+        """Keep that somebody asked for un-loss of a case, whatever then comes of it; False where it is past."""
+        case = self.cases[order.key.case]
+        asks = self._before(kind, order) is None
+        if asks:
+            case.release = case.release or Release.ASKED
+        return asks
+
+    def _release(self, key: CaseKey, at: datetime) -> None:
+        """Lift the measures of the case, once nothing stands in the way of that."""
+        case, container = self.cases[key.case], self._container(key.serial)
+        last = case.issued.get(True) or case.issued.get(False)
+        if container.kind is Kind.CLOUD or (last and not self._is_withdrawn(case)):
+            return
+        lost = [(f"{Aim.LICENCE}/{name}", generation) for name, generation in self._lost(key)]
+        self._nobody_claims(case, self._issued_for(case) or lost)
+        if last is None:
+            must_be_free(key.serial, self._others(key, container), begun=False)
+        self._end([one for one in self._of(key.case) if one.standing.state in OPEN], MeasureState.LIFTED, at)
+        case.release = Release.LIFTED
+
+    def _others(self, key: CaseKey, container: Container) -> list[Other]:
+        """The other cases of which a measure stands on the container."""
+        here = subject(Aim.CONTAINER, key.serial, container.generation)
+        names = {
+            one.standing.case_id
+            for one in self.measures.values()
+            if one.standing.subject == here and one.standing.state != MeasureState.LIFTED
+        }
+        return [Other(name, self.cases[name].release) for name in names - {key.case}]
+
+    def _is_withdrawn(self, case: Case) -> bool:
+        subjects = {f"{name}/{generation}" for name, generation in self._issued_for(case)}
+        found = [one.standing for one in self._of(case.key.case) if one.standing.subject in subjects]
+        return len(found) >= len(subjects) and all(one.state is MeasureState.CONFIRMED for one in found)
+
     def _withdraw(self, key: CaseKey, at: datetime) -> Withdrawal:
         case = self.cases[key.case]
         last = case.issued.get(True) or case.issued[False]
+        withdrawing = {f"{name}/{generation}" for name, generation in self._issued_for(case)}
+        standing = (one.standing for one in self._of(key.case))
+        if not any(one.subject in withdrawing and one.state != MeasureState.LIFTED for one in standing):
+            must_be_free(key.serial, self._others(key, self._container(key.serial)), begun=False)
         facts: list[Fact] = []
         confirmed = True
         for item in last.licences:
@@ -475,6 +523,8 @@ class MemoryBackend(Tables):
             MeasureState.LIFTED,
             at,
         )
+        case = self.cases[key.case]
+        case.release = None if case.release is Release.ASKED else case.release
         return Done(at=at)
 
     def _reinstate(self, order: ReinstateOrder, at: datetime) -> Issued:
@@ -484,26 +534,16 @@ class MemoryBackend(Tables):
         container = self._container(key.serial)
         if container.kind is Kind.CLOUD:
             raise RefusalError(Code.NOTHING_TO_DECIDE, "there is nothing to reinstate")
-        if any(
-            one.standing.subject == subject(Aim.CONTAINER, key.serial, container.generation)
-            and one.standing.case_id != key.case
-            and one.standing.state != MeasureState.LIFTED
-            for one in self.measures.values()
-        ):
-            raise RefusalError(Code.BLOCKED, f"container {key.serial} is blocked by another case")
         last = case.issued.get(True) or case.issued.get(False)
-        if last and not self._withdraw(key, at).confirmed:
+        if last and not self._is_withdrawn(case):
             raise RefusalError(Code.GENERATION_CONFLICT, "the replacement is not withdrawn")
         lost = self._lost(key)
         stands = [(f"{Aim.LICENCE}/{name}", generation) for name, generation in lost]
         if last and last.target != key.serial:
             must_have_room(container, len(lost))
         self._nobody_claims(case, self._issued_for(case) or stands)
-        self._end([one for one in self._of(key.case) if one.standing.state in OPEN], MeasureState.LIFTED, at)
-        here = subject(Aim.CONTAINER, key.serial, container.generation)
-        if any(
-            one.standing.subject == here and one.standing.state != MeasureState.LIFTED for one in self._of(key.case)
-        ) or (last and container.generation != case.generation):
+        must_be_free(key.serial, self._others(key, container), begun=True)
+        if self._is_blocked(container) or (last and container.generation != case.generation):
             container = self._raise(key, self.activations.get((key.serial, case.generation)))
             again = ContainerReinstated(serial=key.serial, generation=container.generation, case=key.case)
             self._state(key.serial, at, [again])
@@ -539,6 +579,7 @@ class MemoryBackend(Tables):
             flagged = HolderFlagged(holder=case.holder, serial=key.serial, case=key.case, verdict=order.flag)
             self._state(key.serial, at, [flagged])
         case.closed, case.outcome = at, order.outcome
+        case.release = Release.LIFTED if order.lift else case.release
         for content, speaker in case.messages[order.taken :]:
             if speaker is not None:
                 self._answer(order, content, speaker, at)

@@ -8,6 +8,7 @@ from activities.activation_code import Fetched
 from activities.judgement import Activation
 from activities.measures import Standing, is_settled
 from activities.messages import Speaker, addressed
+from activities.release import Release
 from activities.rows import Container, Licence, unknown_container
 from events.backend_facts import (
     MeasureLifted,
@@ -87,6 +88,7 @@ class Case:
     issued: dict[bool, Issued] = field(default_factory=dict)
     """What was issued first, and in full after a stop-gap."""
     reinstated: Issued | None = None
+    release: Release | None = None
     answers: dict[tuple[int, str], Value] = field(default_factory=dict)
     """What its orders were answered, by number and kind."""
 

@@ -134,6 +134,7 @@ TRANSITIONS: dict[tuple[Status | None, str], Status] = {
     (Status.STUCK, "case.resumed:blocking"): Status.BLOCKING,
     (Status.STUCK, "case.resumed:replacing"): Status.REPLACING,
     (Status.STUCK, "case.resumed:reinstating"): Status.REINSTATING,
+    (Status.STUCK, "case.ruled"): Status.STUCK,
     (Status.STUCK, "case.given_up"): Status.STUCK,
     (Status.STUCK, "case.closed"): Status.CLOSED,
 }

@@ -367,7 +367,7 @@ DECIDABLE: dict[Action, tuple[Status, ...]] = {
     Action.ASK: UNDECIDED,
     Action.MEET: (Status.WATCHING,),
     Action.CANCEL: BEFORE_REPLACING,
-    Action.RULE: (Status.RESURFACED, Status.REINSTATING),
+    Action.RULE: (Status.RESURFACED, Status.REINSTATING, Status.STUCK),
     Action.RESUME: (Status.STUCK,),
     Action.GIVE_UP: (Status.STUCK,),
 }
@@ -387,6 +387,8 @@ def _denial(state: CaseState, command: Decide) -> Code | None:
         return Code.TOO_LATE
     if state.status not in DECIDABLE[order.action] or (order.action is Action.MEET and state.condition is None):
         return Code.NOTHING_TO_DECIDE
+    if order.action is Action.RULE and state.stuck and not _may_be_retired(state, order):
+        return Code.NOTHING_TO_DECIDE
     if order.on != state.material:
         return Code.STALE
     if personal not in (None, Code.NO_GOODWILL):  # of goodwill more is asked below
@@ -400,6 +402,13 @@ def _denial(state: CaseState, command: Decide) -> Code | None:
             return Code.REPLACEMENT_LOST
         case _:
             return None
+
+
+def _may_be_retired(state: CaseState, order: DecisionOrder) -> bool:
+    """Whether a case that is stuck can be ruled on: an un-loss that others are in the way of ends with another verdict;
+    found again means nothing while nothing was issued."""
+    unreplaced = order.verdict is Verdict.FOUND and state.target is None
+    return state.stuck is not None and state.stuck[0] is Status.REINSTATING and not unreplaced
 
 
 def _replaces_again(state: CaseState) -> bool:

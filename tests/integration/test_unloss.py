@@ -302,3 +302,68 @@ async def test_only_the_rightful_speak_to_the_cases_of_a_container(stock: Stock)
         await stock.backend.give_evidence(stock.vendor, other, "a test", NOW)
     assert unknown.value.code is Code.NO_CASE
     assert [name for name, _ in await stock.messages(order.key)] == ["report", "report", "sighting", "evidence"]
+
+
+async def two_cases(stock: Stock) -> tuple[IssueOrder, IssueOrder]:
+    """D-1 was lost with L-1, which is in D-2 now; then L-9 was put into it, and it was lost again: L-9 is in D-3."""
+    first = await replaced(stock)
+    await stock.licence("L-9", "D-1")
+    await stock.container("D-3")
+    second = await stock.lost("D-1")
+    assert second.key != first.key
+    answer = await stock.backend.issue(second)
+    assert isinstance(answer, Issued)
+    assert answer.target == "D-3"
+    return first, second
+
+
+async def test_nothing_is_withdrawn_while_a_case_stands_on_the_container_that_nobody_lifts(stock: Stock) -> None:
+    first, second = await two_cases(stock)
+    before = await stock.all_facts()
+
+    for _ in range(2):
+        with pytest.raises(RefusalError, match=f"container D-1 is blocked by case {second.key.case} too") as refusal:
+            await stock.backend.withdraw(stock.next(first.key))
+        assert refusal.value.code is Code.BLOCKED
+
+    assert await stock.all_facts() == before
+    assert not (await stock.contact("D-2")).refused
+
+
+@pytest.mark.parametrize("locked", [False, True])
+async def test_two_cases_on_one_container_are_both_reinstated(stock: Stock, locked: bool) -> None:
+    first, second = await two_cases(stock)
+    if locked:
+        await stock.contact("D-1")  # both measures are confirmed, and not to be lifted
+    with pytest.raises(RefusalError):
+        await stock.backend.withdraw(stock.next(first.key))
+    await withdrawn(stock, second.key, "D-3")
+    with pytest.raises(RefusalError, match=first.key.case):
+        await stock.backend.reinstate(reinstating(stock, second))
+    await withdrawn(stock, first.key, "D-2")
+
+    assert (await stock.backend.reinstate(reinstating(stock, first))).target == "D-1"
+    assert (await stock.backend.reinstate(reinstating(stock, second))).target == "D-1"
+
+    assert [await stock.serial_of(name) for name in ("L-1", "L-9")] == [("D-1", 3), ("D-1", 3)]
+    served = await stock.contact("D-1")
+    assert (served.refused, len(served.files)) == (False, 2)
+
+
+@pytest.mark.parametrize("locked", [False, True])
+async def test_of_two_cases_one_is_given_up_and_the_other_is_reinstated_and_served(stock: Stock, locked: bool) -> None:
+    first, second = await two_cases(stock)
+    if locked:
+        await stock.contact("D-1")
+    with pytest.raises(RefusalError):
+        await stock.backend.withdraw(stock.next(first.key))
+    await withdrawn(stock, second.key, "D-3")
+    with pytest.raises(RefusalError):
+        await stock.backend.reinstate(reinstating(stock, second))
+    await stock.backend.close(stock.anew(CloseOrder(key=first.key, recovered=True, lift=True)))
+
+    await stock.backend.reinstate(reinstating(stock, second))
+
+    assert await stock.serial_of("L-9") == ("D-1", 3)
+    assert not (await stock.contact("D-1")).refused
+    assert not (await stock.contact("D-2")).refused

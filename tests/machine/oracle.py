@@ -126,6 +126,10 @@ class Case:
     replacement_lost: bool = False
     withdrawn: bool = False
     stuck_in: str | None = None
+    undoing: bool = False
+    """Whether somebody asked for its un-loss."""
+    gave_back: bool = False
+    """Whether its measures are lifted for that, as far as they can be."""
     freed: bool = False
     over: bool = False
     decisions: dict[str, bool] = field(default_factory=dict)
@@ -554,13 +558,21 @@ class Oracle:
         for order in case.measures.values():
             if order.state in ("ordered", "delivered"):
                 order.state = "lifted" if outcome in LIFTING else "unconfirmable"
+        case.gave_back = case.gave_back or outcome in LIFTING
         case.status, case.outcome, case.freed = "closed", outcome, not case.recovered
         container = self.containers[case.serial]
         if container.code_for == case.name:
             container.code = None
 
+    def _in_the_way(self, case: Case) -> list[Case]:
+        """The other cases whose measures stand on the container, and who have not lifted what they could."""
+        here = f"container/{case.serial}/{self.containers[case.serial].generation}"
+        others = [self.cases[name] for name in self.is_blocked(here, None, case.name)]
+        return [other for other in others if not other.gave_back]
+
     def _keep(self, case: Case) -> None:
         """The replacement is not to be withdrawn any more."""
+        case.undoing = case.gave_back
         own = {f"licence/{name}/{number}" for name, number in case.issued.items()}
         for (_, subject), order in case.measures.items():
             if subject in own and order.state in ("ordered", "delivered"):
@@ -573,6 +585,11 @@ class Oracle:
             if self._fails(case, "withdraw"):
                 return
             names = [("withdrawal", f"licence/{name}/{number}") for name, number in case.issued.items()]
+            case.undoing = True
+            begun = any(name in case.measures and case.measures[name].state != "lifted" for name in names)
+            if not begun and any(not other.undoing for other in self._in_the_way(case)):
+                case.stuck_in, case.status = "reinstating", "stuck"
+                return
             for name in names:
                 order = case.measures.get(name)
                 if order is None or order.state == "lifted":
@@ -590,12 +607,18 @@ class Oracle:
         }
         now = {name: case.issued.get(name, number) for name, number in case.claims}
         moved = any(self.licences[name].generation != number for name, number in now.items())
-        if self.is_blocked(here, None, case.name) or moved or claimed & set(now.items()) or case.replacement_lost:
+        case.undoing = True
+        untouched = case.target is None and any(not other.undoing for other in self._in_the_way(case))
+        if untouched or moved or claimed & set(now.items()) or case.replacement_lost:
             case.stuck_in, case.status = "reinstating", "stuck"
             return
         for order in case.measures.values():
             if order.state in ("ordered", "delivered"):
                 order.state = "lifted"
+        case.gave_back = True
+        if self._in_the_way(case):
+            case.stuck_in, case.status = "reinstating", "stuck"
+            return
         replaced = case.target is not None
         if self.is_blocked(here, None) or (replaced and container.generation != case.generation):
             container.generation += 1
@@ -619,11 +642,19 @@ class Oracle:
             (deny if action == "approve" else may).add("own_case")
         stands = {
             **dict.fromkeys(("approve", "reject", "ask"), UNDECIDED),
-            **{"meet": ("watching",), "cancel": (*UNDECIDED, "waiting"), "rule": ("resurfaced", "reinstating")},
+            **{
+                "meet": ("watching",),
+                "cancel": (*UNDECIDED, "waiting"),
+                "rule": ("resurfaced", "reinstating", "stuck"),
+            },
             **dict.fromkeys(("resume", "give_up"), ("stuck",)),
         }[action]
         if case.status not in stands or (action == "meet" and not case.condition):
             deny |= {"nothing_to_decide"} | ({"too_late"} if action == "cancel" else set())
+        if action == "rule" and case.status == "stuck":
+            unreplaced = more["verdict"] == "found" and case.target is None
+            if case.stuck_in != "reinstating" or unreplaced or more.get("reinstate"):
+                deny.add("nothing_to_decide")
         if stale:
             deny.add("stale")
         if case.status == "escalated" and by not in case.escalated_to and self._decides_instead(case, action):

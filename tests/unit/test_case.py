@@ -322,6 +322,7 @@ def test_every_transition_of_the_table_is_taken_by_some_journey() -> None:
         (REPORTED, ASSESSED, FAILED, decision(Action.RESUME), BLOCKED, FAILED, decision(Action.RESUME, "D-2")),
         (REPORTED, ASSESSED, FAILED, decision(Action.GIVE_UP)),
         (REPORTED, FAILED, decision(Action.RESUME), ASSESSED),
+        (*WATCHED, FOUND, REINSTATE, FAILED, decision(Action.RULE, "D-4", verdict=Verdict.FOUND)),
     ]
     taken = set()
     for journey in journeys:

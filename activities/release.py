@@ -1,0 +1,40 @@
+"""Release: which cases stand in the way of an un-loss; a container is blocked while any case's measure stands. Pure.
+
+An un-loss asks first. While a measure of another case stands of which nobody asked for un-loss, nothing is withdrawn or
+lifted. Then each lifts its own measures, and the licences return once those of all others are lifted too.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from events.errors import Code, RefusalError
+from events.terms import CaseId, Serial
+
+
+class Release(StrEnum):
+    """How far the un-loss of a case has come: it is asked for, or has lifted what it can of the case's measures."""
+
+    ASKED = "asked"
+    LIFTED = "lifted"
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """Another case of which a measure stands on the container."""
+
+    case: CaseId
+    release: Release | None
+
+
+def must_be_free(serial: Serial, others: Iterable[Other], *, begun: bool) -> None:
+    """Refuse to go on with an un-loss while others stand in the way, and say which: until it has begun to withdraw or
+    lift anything those of which nobody asked for un-loss, and then all that have not lifted their measures."""
+    passed = {Release.LIFTED} if begun else {Release.LIFTED, Release.ASKED}
+    names = sorted(other.case for other in others if other.release not in passed)
+    if names:
+        raise RefusalError(
+            Code.BLOCKED,
+            f"container {serial} is blocked by case {', '.join(names)} too; reinstate or give up that one and resume"
+            " this, or retire the original",
+        )

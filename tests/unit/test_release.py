@@ -1,0 +1,29 @@
+"""Which cases stand in the way of an un-loss on one container."""
+
+import pytest
+
+from activities.release import Other, Release, must_be_free
+from events.errors import Code, RefusalError
+from events.terms import CaseId, Serial
+
+D1 = Serial("D-1")
+STANDS = Other(CaseId("stands"), None)
+ASKED = Other(CaseId("asked"), Release.ASKED)
+LIFTED = Other(CaseId("lifted"), Release.LIFTED)
+
+
+@pytest.mark.parametrize(("others", "begun"), [((), False), ((), True), ((ASKED, LIFTED), False), ((LIFTED,), True)])
+def test_nothing_is_in_the_way_that_is_being_lifted_at_first_and_is_lifted_in_the_end(
+    others: tuple[Other, ...], begun: bool
+) -> None:
+    must_be_free(D1, others, begun=begun)
+
+
+@pytest.mark.parametrize(
+    ("others", "begun", "named"), [((ASKED, STANDS), False, "stands"), ((STANDS, LIFTED, ASKED), True, "asked, stands")]
+)
+def test_what_is_in_the_way_is_named(others: tuple[Other, ...], begun: bool, named: str) -> None:
+    with pytest.raises(RefusalError, match=f"container D-1 is blocked by case {named} too") as refusal:
+        must_be_free(D1, others, begun=begun)
+
+    assert refusal.value.code is Code.BLOCKED
