@@ -121,8 +121,8 @@ class Log:
             assert not projectors or any(p.alive for p in projectors), "\n".join(p.said() for p in projectors)
             await asyncio.sleep(0.05)
 
-    async def reset(self) -> None:
-        """Make the topic and the views anew."""
+    async def empty(self) -> None:
+        """Make the topic anew; the views stay."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
         await admin.start()
         try:
@@ -135,6 +135,10 @@ class Log:
             await admin.create_topics([NewTopic(spec.name, spec.partitions, 1, topic_configs=spec.config)])
         finally:
             await admin.close()
+
+    async def reset(self) -> None:
+        """Make the topic and the views anew."""
+        await self.empty()
         async with await AsyncConnection.connect(self.dsn, autocommit=True) as connection:
             cursor = await connection.execute("select nspname from pg_namespace where nspname ~ '^views(_|$)'")
             for (schema,) in await cursor.fetchall():

@@ -413,3 +413,29 @@ async def test_a_projector_that_gets_nowhere_although_facts_wait_is_ended(
 
     with pytest.raises(StalledError, match="supervisor starts another"):
         await watched(log, assigned)
+
+
+@both
+async def test_a_log_that_lost_its_end_stops_its_partitions_until_the_views_are_rebuilt(
+    log: Log, shared: Services, driver: str
+) -> None:
+    records = written(30)
+    await log.write(records)
+    async with projectors(log, driver) as (projector,):
+        await projector.ready()
+        await projector.kill()
+        await log.empty()
+        await log.write(records[: len(records) // 2])
+        await projector.start()
+        entries = await stopped(log, PARTITIONS)
+        await projector.ready()
+        rebuilt = await asyncio.to_thread(typed, shared, "views", "rebuild")
+        await until(lambda: nothing(log), projector)
+        await log.write(records[len(records) // 2 :])
+        await exact(log, projector)
+
+    assert {(entry.place, entry.code) for entry in entries} == {
+        (f"{LOG}/{partition}", Damage.SHORTER) for partition in range(PARTITIONS)
+    }
+    assert all("lostfound views rebuild" in entry.sentence for entry in entries)
+    assert rebuilt.returncode == 1, rebuilt.stderr  # they were not what the log says
