@@ -38,6 +38,7 @@ from events.licensing import (
     Withdrawal,
 )
 from events.log import LogWriter
+from events.set_aside import Register, SetAside
 
 Answer = TypeVar("Answer")
 BEAT_SECONDS = 4.0
@@ -52,9 +53,10 @@ log = structlog.get_logger()
 class Deeds(deeds.Deeds):
     """Each deed may run any number of times: the backend knows what it did, and the log takes copies."""
 
-    def __init__(self, backend: LicensingBackend, writer: LogWriter) -> None:
+    def __init__(self, backend: LicensingBackend, writer: LogWriter, register: Register | None = None) -> None:
         self._backend = backend
         self._writer = writer
+        self._register = register
 
     @activity.defn(name="assess")
     async def assess(self, key: CaseKey) -> Assessment:
@@ -95,7 +97,7 @@ class Deeds(deeds.Deeds):
 
     @activity.defn(name="close")
     async def close(self, order: CloseOrder) -> Done:
-        return await _deed(self._backend.close(order))
+        return await self._surely(order.key, self._backend.close(order))
 
     @activity.defn(name="sweep_leases")
     async def sweep_leases(self, order: SweepOrder) -> Swept:
@@ -103,7 +105,28 @@ class Deeds(deeds.Deeds):
 
     @activity.defn(name="append")
     async def append(self, order: AppendOrder) -> Appended:
-        return await _deed(self._append(order))
+        return await self._surely(order.key, self._append(order))
+
+    async def _surely(self, key: CaseKey, done: Awaitable[Answer]) -> Answer:
+        """Do what a case cannot go on without, not even to say that it is stuck: it is tried without end, and stands in
+        the register from some tries on until it works."""
+        place, attempt = f"case/{key.vendor}/{key.case}", activity.info().attempt
+        try:
+            async with _heartbeats():
+                answer = await done
+        except AWAY:
+            raise
+        except Exception as error:
+            if attempt == UNFORESEEN_TRIES and self._register is not None:
+                what = activity.info().activity_type
+                log.exception("a case cannot go on", case=key.case, activity=what)
+                code = error.code if isinstance(error, RefusalError) else Code.INTERNAL_ERROR
+                sentence = f"{what} fails ({type(error).__name__}); it is tried again, and the worker's log says more"
+                await self._register.add(SetAside(key.vendor, place, code, sentence, datetime.now(UTC)))
+            raise
+        if attempt > UNFORESEEN_TRIES and self._register is not None:
+            await self._register.remove(place)
+        return answer
 
     async def _append(self, order: AppendOrder) -> Appended:
         key = order.key

@@ -11,6 +11,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 import events.deeds
 from activities.deeds import Deeds
 from activities.delivery import Delivery
+from activities.register import PostgresRegister
 from activities.relay import Relay
 from events.log import LogReader, LogWriter
 from infra.roles import Ready
@@ -31,7 +32,7 @@ async def run(settings: Settings, ready: Ready) -> None:
     client = await open_temporal(settings)
     await schedule_lease_sweep(client, settings)
     async with open_backend(settings) as backend, LogWriter(settings.bootstrap, settings.log_partitions) as writer:
-        cases = case_worker(client, settings.task_queue, Deeds(backend, writer))
+        cases = case_worker(client, settings.task_queue, Deeds(backend, writer, PostgresRegister(settings.dsn)))
         async with cases, open_pool(settings, DELIVERY_CONNECTIONS) as pool, asyncio.TaskGroup() as tasks:
             tasks.create_task(Relay(settings.dsn, writer, LogReader(settings.bootstrap)).run())
             tasks.create_task(Delivery(pool, CaseClient(client, settings.task_queue)).run())

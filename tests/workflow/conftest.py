@@ -8,6 +8,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from activities.deeds import Deeds
 from activities.delivery import Delivery
+from activities.register import PostgresRegister
 from activities.relay import Relay
 from events.log import LogReader, LogWriter
 from events.terms import VendorId
@@ -46,7 +47,7 @@ async def bench(
     async with (
         open_backend(settings) as backend,
         LogWriter(settings.bootstrap) as writer,
-        case_worker(env.client, queue, deeds(backend, writer)),
+        case_worker(env.client, queue, deeds(backend, writer, PostgresRegister(settings.dsn))),
         open_pool(settings, 4) as pool,
     ):
         async with pool.connection() as connection:  # what other tests left is for no case of this server

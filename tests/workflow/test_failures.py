@@ -1,5 +1,6 @@
 """What an activity fails with for good makes a case stuck, or has another definite end, and never a hang."""
 
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
@@ -9,11 +10,14 @@ from temporalio import activity
 
 from activities import deeds as activities_deeds
 from activities.deeds import Deeds
+from activities.register import PostgresRegister
 from events.cases import ConfirmedDecision, DecisionQuestion, Evidence
+from events.deeds import Appended, AppendOrder
 from events.envelope import case_stream
 from events.errors import Code, RefusalError
 from events.inbox import LicenceStatement
-from events.licensing import Assessment, CaseOrder, Done, Reservation, ReserveOrder
+from events.licensing import Assessment, CaseOrder, CloseOrder, Done, Reservation, ReserveOrder
+from events.set_aside import SetAside
 from events.terms import GENERATION_LIMIT, Action, CaseKey, Mode, Status
 from tests.workflow.bench import Bench, eventually
 from workflows.case import CaseState
@@ -44,6 +48,14 @@ class FailingDeeds(Deeds):
     @activity.defn(name="keep")
     async def keep(self, order: CaseOrder) -> Done:
         return await activities_deeds._deed(self._fails("keep", super().keep(order)))
+
+    @activity.defn(name="close")
+    async def close(self, order: CloseOrder) -> Done:
+        return await self._surely(order.key, self._fails("close", self._backend.close(order)))
+
+    async def _append(self, order: AppendOrder) -> Appended:
+        appended: Appended = await self._fails("append", super()._append(order))
+        return appended
 
     @staticmethod
     async def _fails(name, done):  # type: ignore[no-untyped-def]
@@ -154,3 +166,27 @@ async def test_a_licence_at_its_last_generation_makes_its_case_stuck_and_giving_
             "select count(*) from backend.measures where vendor = %s and state <> 'lifted'", (bench.vendor,)
         )
         assert await cursor.fetchone() == (0,)
+
+
+@pytest.mark.parametrize("broken", ["append", "close"])
+async def test_what_a_case_cannot_go_on_without_is_tried_without_end_and_stands_in_the_register(
+    bench: Bench, broken: str
+) -> None:
+    register = PostgresRegister(bench.settings.dsn)
+    await bench.container("lost", licences=1)
+    key = await bench.report("R-1")
+    await bench.until(key, Status.AWAITING_APPROVAL)
+    place = f"case/{key.vendor}/{key.case}"
+    BROKEN.add(broken)
+
+    async def entered() -> SetAside | None:
+        return next((entry for entry in await register.entries(1000) if entry.place == place), None)
+
+    deciding = asyncio.create_task(bench.decide(key, Action.REJECT))
+    entry = await eventually(entered)
+    BROKEN.clear()
+
+    assert (entry.vendor, entry.code) == (key.vendor, Code.INTERNAL_ERROR)
+    await deciding
+    assert await bench.handle(key).result() == "rejected"
+    assert await entered() is None
