@@ -122,6 +122,13 @@ def _wanted(stated: LossStatement, container: Container, here: Mapping[LicenceId
     return [*((_blocking(name), generation) for name, generation in aimed if blocks), *things]
 
 
+def licences_blocked(claims: Iterable[Claimable]) -> list[tuple[LicenceId, int]]:
+    """The licences at which the measures of a case aim that is about single ones: those that it claims, and those of
+    which another case claims the loss and this one the blocking."""
+    parts = ((subject.removeprefix(_blocking("")).partition("/"), generation) for subject, generation in claims)
+    return sorted({(LicenceId(name), generation) for (aim, _, name), generation in parts if aim == Aim.LICENCE})
+
+
 def _blocking(subject: str) -> str:
     return f"{Measure.BLACKLISTING}/{subject}"
 

@@ -7,8 +7,9 @@ from typing import Any, cast
 
 from psycopg import AsyncConnection
 
+from activities.claim_rules import licences_blocked
 from activities.outbox import state
-from activities.rows import columns, every, lost_licences
+from activities.rows import columns, every
 from events.backend_facts import MeasureConfirmed, MeasureLifted, MeasureOrdered, MeasureUnconfirmable
 from events.effect import sql_in_effect
 from events.licensing import BlockOrder, CaseKey, CloseOrder, Done
@@ -84,8 +85,11 @@ async def order_measures(tx: AsyncConnection[Any], order: BlockOrder, at: dateti
 async def _subjects(tx: AsyncConnection[Any], order: BlockOrder) -> list[str]:
     """What the measures aim at, as it was claimed."""
     if order.aim is Aim.LICENCE:
-        lost = await lost_licences(tx, order.key)
-        return [subject(order.aim, item.licence, item.generation) for item in lost]
+        claims = await tx.execute(
+            "select subject, generation from backend.claims where vendor = %s and case_id = %s",
+            (order.key.vendor, order.key.case),
+        )
+        return [subject(order.aim, *licence) for licence in licences_blocked(await claims.fetchall())]
     cursor = await tx.execute(
         "select generation from backend.cases where vendor = %s and case_id = %s", (order.key.vendor, order.key.case)
     )

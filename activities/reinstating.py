@@ -11,14 +11,12 @@ from activities.issuing import Signer, issued, supersede
 from activities.measures import STANDING, Standing
 from activities.outbox import state
 from activities.release import Other, Release, must_be_free
-from activities.rows import Container, changed, every, lock_container, lost_licences, must_have_room
+from activities.rows import Container, LostLicence, changed, every, lock_container, lost_licences, must_have_room
 from activities.targets import offer
 from events.backend_facts import ContainerReinstated, HolderFlagged, MeasureLifted, MeasureOrdered
 from events.errors import Code, RefusalError
 from events.licensing import CaseKey, Done, Issued, IssuedLicence, IssueOrder, ReinstateOrder, Withdrawal
 from events.terms import Aim, Kind, Measure, MeasureState, Serial, Verdict, next_generation, subject
-
-OWN = "select case_id, measure, subject, serial, state from backend.measures where vendor = %s and case_id = %s"
 
 
 async def ask(tx: AsyncConnection[Any], key: CaseKey) -> None:
@@ -39,7 +37,7 @@ async def release(tx: AsyncConnection[Any], key: CaseKey, original: Container, a
     if last:
         await nobody_claims(tx, key, last)
     else:
-        must_be_free(key.serial, await _others(tx, key, original), begun=False)
+        must_be_free(key.serial, await _others(tx, key, original, moved=False), begun=False)
     await _lift(tx, key, key.serial, at, "and serial = %s", key.serial)
     await tx.execute(
         "update backend.cases set release = %s where vendor = %s and case_id = %s",
@@ -47,12 +45,14 @@ async def release(tx: AsyncConnection[Any], key: CaseKey, original: Container, a
     )
 
 
-async def _others(tx: AsyncConnection[Any], key: CaseKey, original: Container) -> list[Other]:
-    """The other cases of which a measure stands on the container."""
+async def _others(tx: AsyncConnection[Any], key: CaseKey, original: Container, moved: bool) -> list[Other]:
+    """The other cases of which a measure stands on the container or, where they have not `moved`, on the licences that
+    stay as they are in it."""
+    lost = [] if moved else await lost_licences(tx, key)
     cursor = await tx.execute(
         "select distinct m.case_id, c.release from backend.measures m join backend.cases c using (vendor, case_id)"
-        " where m.vendor = %s and m.case_id <> %s and m.subject = %s and m.state <> 'lifted'",
-        (key.vendor, key.case, subject(Aim.CONTAINER, key.serial, original.generation)),
+        " where m.vendor = %s and m.case_id <> %s and m.subject = any(%s) and m.state <> 'lifted'",
+        (key.vendor, key.case, [subject(Aim.CONTAINER, key.serial, original.generation), *_names(lost)]),
     )
     return [Other(case, Release(how) if how else None) for case, how in await cursor.fetchall()]
 
@@ -64,7 +64,7 @@ async def withdraw(tx: AsyncConnection[Any], key: CaseKey, original: Container, 
     if last is None:
         raise RefusalError(Code.NOTHING_TO_DECIDE, f"nothing was issued for case {key.case} that could be withdrawn")
     if (await _withdrawn(tx, key, last))[1] is None:
-        must_be_free(key.serial, await _others(tx, key, original), begun=False)
+        must_be_free(key.serial, await _others(tx, key, original, moved=True), begun=False)
     await lock_container(tx, key.vendor, last.target)
     cursor = await tx.execute(
         "insert into backend.measures (vendor, case_id, measure, serial, ordered, subject, effective)"
@@ -154,6 +154,10 @@ async def _last(tx: AsyncConnection[Any], key: CaseKey) -> Issued | None:
     return await issued(tx, key, full=True) or await issued(tx, key, full=False)
 
 
+def _names(lost: Sequence[LostLicence]) -> list[str]:
+    return [subject(Aim.LICENCE, one.licence, one.generation) for one in lost]
+
+
 def _subjects(last: Issued) -> list[str]:
     return [subject(Aim.LICENCE, item.licence, item.generation) for item in last.licences]
 
@@ -173,13 +177,12 @@ async def _as_it_was(
     tx: AsyncConnection[Any], order: ReinstateOrder, original: Container, at: datetime, signer: Signer
 ) -> Issued:
     """Nothing was issued yet, so the licences are still there: only the measures go. Where one on a licence is
-    confirmed, it stays, and the licences become ones of the next generation."""
+    confirmed, be it another case's, it stays, and the licences become ones of the next generation."""
     key = order.key
     original = await _unblock(tx, order, original, at, moved=False)
-    own = await every(tx, Standing, f"{OWN} and state <> 'lifted'", key.vendor, key.case)
     lost = await lost_licences(tx, key)
-    names = {subject(Aim.LICENCE, one.licence, one.generation) for one in lost}
-    if names & {one.subject for one in own}:
+    locked = f"{STANDING} where vendor = %s and subject = any(%s) and state <> 'lifted'"
+    if await every(tx, Standing, locked, key.vendor, _names(lost)):
         return await _put_back(tx, order, None, original, at, signer)
     licences = tuple(IssuedLicence(licence=one.licence, generation=one.generation) for one in lost)
     return Issued(at=at, target=original.serial, licences=licences)
@@ -192,7 +195,7 @@ async def _unblock(
     one that was bound to another machine meanwhile, where the licences have `moved`."""
     key = order.key
     here = subject(Aim.CONTAINER, key.serial, original.generation)
-    must_be_free(key.serial, await _others(tx, key, original), begun=True)
+    must_be_free(key.serial, await _others(tx, key, original, moved), begun=True)
     standing = f"{STANDING} where vendor = %s and subject = %s and state <> 'lifted'"
     own = await every(tx, Standing, standing, key.vendor, here)
     lost = await tx.execute(

@@ -420,7 +420,8 @@ class MemoryBackend(Tables):
     def _block(self, order: BlockOrder, at: datetime) -> Done:
         key = order.key
         case = self.cases[key.case]
-        names = [subject(order.aim, name, generation) for name, generation in self._lost(key)]
+        claims = [(one.subject, one.generation) for one in self.claims if one.case == key.case]
+        names = [subject(order.aim, *licence) for licence in claim_rules.licences_blocked(claims)]
         if order.aim is not Aim.LICENCE:
             names = [subject(order.aim, key.serial, case.generation)]
         facts: list[Fact] = []
@@ -475,17 +476,19 @@ class MemoryBackend(Tables):
         lost = [(f"{Aim.LICENCE}/{name}", generation) for name, generation in self._lost(key)]
         self._nobody_claims(case, self._issued_for(case) or lost)
         if last is None:
-            must_be_free(key.serial, self._others(key, container), begun=False)
+            must_be_free(key.serial, self._others(key, container, moved=False), begun=False)
         self._end([one for one in self._of(key.case) if one.standing.state in OPEN], MeasureState.LIFTED, at)
         case.release = Release.LIFTED
 
-    def _others(self, key: CaseKey, container: Container) -> list[Other]:
-        """The other cases of which a measure stands on the container."""
-        here = subject(Aim.CONTAINER, key.serial, container.generation)
+    def _others(self, key: CaseKey, container: Container, moved: bool) -> list[Other]:
+        """The other cases of which a measure stands on the container or, where they have not `moved`, on the licences
+        that stay as they are in it."""
+        here = {subject(Aim.CONTAINER, key.serial, container.generation)}
+        here |= set() if moved else {subject(Aim.LICENCE, *licence) for licence in self._lost(key)}
         names = {
             one.standing.case_id
             for one in self.measures.values()
-            if one.standing.subject == here and one.standing.state != MeasureState.LIFTED
+            if one.standing.subject in here and one.standing.state != MeasureState.LIFTED
         }
         return [Other(name, self.cases[name].release) for name in names - {key.case}]
 
@@ -500,7 +503,7 @@ class MemoryBackend(Tables):
         withdrawing = {f"{name}/{generation}" for name, generation in self._issued_for(case)}
         standing = (one.standing for one in self._of(key.case))
         if not any(one.subject in withdrawing and one.state != MeasureState.LIFTED for one in standing):
-            must_be_free(key.serial, self._others(key, self._container(key.serial)), begun=False)
+            must_be_free(key.serial, self._others(key, self._container(key.serial), moved=True), begun=False)
         facts: list[Fact] = []
         confirmed = True
         for item in last.licences:
@@ -542,12 +545,12 @@ class MemoryBackend(Tables):
         if last and last.target != key.serial:
             must_have_room(container, len(lost))
         self._nobody_claims(case, self._issued_for(case) or stands)
-        must_be_free(key.serial, self._others(key, container), begun=True)
+        must_be_free(key.serial, self._others(key, container, moved=last is not None), begun=True)
         if self._is_blocked(container) or (last and container.generation != case.generation):
             container = self._raise(key, self.activations.get((key.serial, case.generation)))
             again = ContainerReinstated(serial=key.serial, generation=container.generation, case=key.case)
             self._state(key.serial, at, [again])
-        locked = {one.standing.subject for one in self._of(key.case) if one.standing.state != MeasureState.LIFTED}
+        locked = {one.standing.subject for one in self.measures.values() if one.standing.state != MeasureState.LIFTED}
         if last or locked & {subject(Aim.LICENCE, name, generation) for name, generation in lost}:
             source = last.target if last else key.serial
             licences = self._next(key, lost, source, container, at, None)

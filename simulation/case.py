@@ -231,5 +231,6 @@ class RunningCase:
         try:
             return self._deed(name, deed)
         except RefusalError as refusal:
+            self.again = None  # it would be refused again
             self._take(Failed(code=refusal.code, cause=refusal.sentence))
             return None

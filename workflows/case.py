@@ -46,6 +46,7 @@ from events.terms import (
     EvidenceName,
     HolderId,
     Instant,
+    Kind,
     Outcome,
     PersonId,
     ReportId,
@@ -121,6 +122,7 @@ TRANSITIONS: dict[tuple[Status | None, str], Status] = {
     (Status.WATCHING, "condition.met"): Status.REPLACING,
     (Status.WATCHING, "case.closed"): Status.CLOSED,
     (Status.RESURFACED, "case.returned"): Status.REPLACING,
+    (Status.RESURFACED, "case.cancelled"): Status.RESURFACED,
     (Status.RESURFACED, "case.ruled"): Status.RESURFACED,
     (Status.RESURFACED, "case.ruled:reinstate"): Status.REINSTATING,
     (Status.RESURFACED, "case.closed"): Status.CLOSED,
@@ -136,6 +138,7 @@ TRANSITIONS: dict[tuple[Status | None, str], Status] = {
     (Status.STUCK, "case.resumed:reinstating"): Status.REINSTATING,
     (Status.STUCK, "case.ruled"): Status.STUCK,
     (Status.STUCK, "case.given_up"): Status.STUCK,
+    (Status.STUCK, "case.cancelled"): Status.STUCK,
     (Status.STUCK, "case.closed"): Status.CLOSED,
 }
 """Where each fact takes a case."""
@@ -219,9 +222,16 @@ class CaseState(Value):
         return self.facts.licences if self.facts else ()
 
     @property
+    def only_watches(self) -> bool:
+        """Whether other cases replace what was lost, and this one is there to block and to watch."""
+        return self.facts is not None and not self.licences and self.report.kind is not Kind.CLOUD
+
+    @property
     def owes(self) -> bool:
         """Whether what was issued is a stop-gap, until the container is back or the condition is met."""
-        return self.condition is not None or loss_of(self.report).watch is Watch.UNTIL_RETURNED
+        return self.condition is not None or (
+            loss_of(self.report).watch is Watch.UNTIL_RETURNED and not self.only_watches
+        )
 
     @property
     def beyond_quota(self) -> bool:

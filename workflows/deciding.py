@@ -105,7 +105,7 @@ def decide(state: CaseState | None, command: Command) -> list[CaseFact]:
         case Elapsed():
             return _elapsed(state, command)
         case Blocked(at=at, policy=policy):
-            if _only_watches(state):
+            if state.only_watches:
                 watched = timedelta(days=rule_of(state, policy).watch_days_for(loss_of(state.report)))
                 return [WatchBegun(target=None, until=at + watched)]
             wait = timedelta(hours=rule_of(state, policy).wait_hours)
@@ -211,11 +211,6 @@ def _brought(state: CaseState, command: Bring) -> list[CaseFact]:
     return [told, *_again(state, state.facts, command.at, command.policy, command)]
 
 
-def _only_watches(state: CaseState) -> bool:
-    """Whether another case replaces what was lost, and this one is there to block and to watch."""
-    return not state.licences and state.report.kind is not Kind.CLOUD
-
-
 def _overtaken(state: CaseState, command: Overtaken) -> list[CaseFact]:
     """What was milder goes to a person before anything is issued for it; a reset of access data that were stolen is
     over."""
@@ -275,7 +270,8 @@ def _suspected(state: CaseState, command: Sighted) -> list[CaseFact]:
 
 def _owes_return(state: CaseState) -> bool:
     """Whether the full replacement follows once the container is back; what replaces a lost one is another case's."""
-    return loss_of(state.report).watch is Watch.UNTIL_RETURNED and state.replacement_lost is None
+    bridged = loss_of(state.report).watch is Watch.UNTIL_RETURNED and not state.only_watches
+    return bridged and state.replacement_lost is None
 
 
 def _ruled_by_policy(state: CaseState, command: Sighted) -> list[CaseFact]:
@@ -422,7 +418,7 @@ def _denied_approval(state: CaseState, command: Decide) -> Code | None:
         return Code.BEYOND_QUOTA
     if order.goodwill and not may_grant_goodwill(state, order.by, command.policy):
         return Code.NO_GOODWILL
-    issues = loss_of(state.report).recovery in (Recovery.NEXT_GENERATION, Recovery.REISSUE)
+    issues = loss_of(state.report).recovery in (Recovery.NEXT_GENERATION, Recovery.REISSUE) and not state.only_watches
     return Code.NO_CONDITION if order.condition and not issues else None
 
 

@@ -160,6 +160,18 @@ async def test_a_theft_of_the_whole_container_blocks_it_while_the_case_of_one_li
     assert not getattr(await stock.backend.issue(approved), "overtaken", False)
 
 
+async def test_a_stolen_licence_after_the_same_hardware_is_blocked_by_a_case_of_its_own(stock: Stock) -> None:
+    await stock.container("A-1", "L-1", "L-2", kind=Kind.ACT)
+    same = await stock.lost("A-1", "L-1", kind=Kind.ACT, reason=Reason.SAME_HARDWARE)
+
+    theft = await stock.lost("A-1", "L-1", kind=Kind.ACT, reason=Reason.COMPUTER_STOLEN)
+
+    assert theft.key != same.key
+    assert (await stock.contact("A-1")).refused
+    told = {(one.case, one.measure, one.subject) for one in await stock.facts(MeasureOrdered)}
+    assert {(theft.key.case, measure, "licence/L-1/1") for measure in ("deactivation", "blacklisting")} <= told
+
+
 async def test_a_stolen_computer_after_the_same_hardware_is_blocked_by_a_case_of_its_own(stock: Stock) -> None:
     await stock.container("A-1", "L-1", kind=Kind.ACT)
     same = await stock.lost("A-1", kind=Kind.ACT, reason=Reason.SAME_HARDWARE)

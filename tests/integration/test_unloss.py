@@ -152,6 +152,22 @@ async def test_a_locked_licence_found_before_anything_was_issued_is_issued_anew(
     assert (answer.refused, len(answer.files)) == (False, 2)
 
 
+async def test_a_licence_that_another_case_blocks_stays_lost_until_that_case_is_undone_too(stock: Stock) -> None:
+    await stock.container("A-1", "L-1", "L-2", kind=Kind.ACT)
+    same = await stock.lost("A-1", "L-1", kind=Kind.ACT, reason=Reason.SAME_HARDWARE)
+    theft = await stock.lost("A-1", "L-1", kind=Kind.ACT, reason=Reason.COMPUTER_STOLEN)
+
+    with pytest.raises(RefusalError) as refusal:
+        await stock.backend.reinstate(reinstating(stock, same))
+    assert (refusal.value.code, theft.key.case in refusal.value.sentence) == (Code.BLOCKED, True)
+    await stock.backend.reinstate(reinstating(stock, theft))
+    done = await stock.backend.reinstate(reinstating(stock, same))
+
+    assert [item.generation for item in done.licences] == [1]
+    await stock.backend.close(CloseOrder(key=theft.key, number=next(stock.numbers), recovered=True, lift=False))
+    assert not (await stock.contact("A-1")).refused
+
+
 async def test_a_reinstated_activation_is_bound_to_its_old_machine_again(stock: Stock) -> None:
     await stock.container("A-1", "L-1", kind=Kind.ACT)
     order = await stock.lost("A-1", kind=Kind.ACT, reason=Reason.HARDWARE_REPLACED)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 Claim = tuple[str, int]
-"""A licence, or a cloud container whose access data it stands for, and a generation of it."""
+"""A licence, or a container (of one of kind cloud: its access data), and a generation of it."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ TABLE = {
     ("cloud", "forgotten"): Row(WHOLE, "reset", ()),
     ("cloud", "stolen"): Row(WHOLE, "rotation", ("blacklisting",)),
 }
+WITHOUT_RECOVERY = ("refused", "rejected", "cancelled", "given_up", "lapsed")
 UNDECIDED = ("awaiting_approval", "escalated")
 LIFTING = ("refused", "rejected", "cancelled", "given_up")
 STANDING = ("ordered", "delivered", "confirmed", "unconfirmable")
@@ -97,10 +98,17 @@ class Case:
     received: datetime
     occurred: datetime
     reporter: tuple[str, str]
-    claims: list[Claim]
+    lost: frozenset[Claim]
+    """What it says is lost and no other case said before: licences, and the container where all of it is gone."""
+    barred: frozenset[Claim]
+    """What it is to block and no other case is."""
     last_contact: datetime | None
     losses: list[datetime]
     blamed: bool
+    beside: bool
+    """Whether other cases hold a part of what its report said."""
+    former: str | None
+    """The last case of the same loss that recovered nothing."""
     reporters: set[str] = field(default_factory=set)
     evidence: set[str] = field(default_factory=set)
     status: str = "reported"
@@ -124,6 +132,8 @@ class Case:
     watch_until: datetime | None = None
     settled: bool = False
     replacement_lost: bool = False
+    widened: bool = False
+    """Whether more was reported lost, or more was asked to be blocked, in another case since."""
     withdrawn: bool = False
     stuck_in: str | None = None
     undoing: bool = False
@@ -142,11 +152,41 @@ class Case:
 
     @property
     def licences(self) -> dict[str, int]:
-        return {} if self.kind == "cloud" else dict(self.claims)
+        """What it is to replace; those of a cloud container stay where they are."""
+        return {name: number for name, number in sorted(self.lost) if name != self.serial}
+
+    @property
+    def only_watches(self) -> bool:
+        """Whether other cases replace all that was lost, and this one blocks and watches."""
+        return self.kind != "cloud" and not self.licences
 
     @property
     def owes(self) -> bool:
-        return self.condition or self.reason == "damaged"
+        return not self.only_watches and (self.condition or self.reason == "damaged")
+
+    def holds(self, claim: Claim) -> bool:
+        """Whether the loss of this is its own; a container that was found may be lost again."""
+        return claim in self.lost and not self.freed and (self.outcome != "found" or claim[0] != self.serial)
+
+    def bars(self, claim: Claim) -> bool:
+        """Whether the blocking of this is its own."""
+        return claim in self.barred and not self.freed and self.outcome != "found"
+
+
+@dataclass(frozen=True)
+class Meets:
+    """What of a report is nobody's yet, the cases that have the rest, those that took some of it away from there, the
+    last case of the same that recovered nothing, the licences that were never there, and the resets that are over if
+    the report opens a case, and what is then taken over from them."""
+
+    lost: frozenset[Claim]
+    barred: frozenset[Claim]
+    cases: set[str]
+    gone: set[str]
+    former: str | None
+    unknown: set[str]
+    resets: set[str]
+    taken_over: frozenset[Claim]
 
 
 class Oracle:
@@ -218,19 +258,15 @@ class Oracle:
             return "refused", codes
         if (by, report) in self.reports:
             return "joined", {self.reports[by, report][1]}
-        scoped = self._scope(container, scope, names)
-        here = {name for name, _ in scoped}
-        gone = set(names) - here
-        from_here = [case for case in self.cases.values() if case.serial == serial and not case.freed]
-        former = {case.name for case in from_here if gone & {name for name, _ in case.claims}}
-        if gone - {name for case in from_here for name, _ in case.claims}:
+        meets = self._meets(container, reason, scope, names)
+        if meets.unknown:
             return "refused", {"unknown_licence"}
-        if scope == "container" and not here:
-            former |= {case.name for case in from_here if case.claims}
-        overlapping = {case.name for case in from_here if set(scoped) & set(case.claims)}
-        if joined := overlapping or former:
-            return "joined", joined
-        return ("opened", set()) if scoped else ("refused", {"no_licence"})
+        if not meets.lost and not meets.barred:
+            return "joined", meets.cases | meets.gone
+        empty = kind != "cloud" and not any(one.serial == serial for one in self.licences.values())
+        if empty and not meets.cases:
+            return ("joined", meets.gone) if meets.gone else ("refused", {"no_licence"})
+        return "opened", meets.cases | meets.gone
 
     def case_of(self, report: str, serial: str, by: tuple[str, str]) -> "Case":
         """Whose case a report's number means: the speaker's own, or else the last one made of this container."""
@@ -241,11 +277,42 @@ class Oracle:
         ]
         return self.cases[max(named)[2]]
 
-    def _scope(self, container: Container, scope: str, names: Iterable[str]) -> list[Claim]:
-        if container.kind == "cloud":
-            return [(container.serial, container.generation)]
-        held = {one.name: one.generation for one in self.licences.values() if one.serial == container.serial}
-        return [(name, held[name]) for name in sorted(held) if scope == "container" or name in set(names)]
+    def _meets(self, container: Container, reason: str, scope: str, names: Iterable[str]) -> "Meets":
+        """What of a report is nobody's yet, and whose the rest is."""
+        here = {one.name: one.generation for one in self.licences.values() if one.serial == container.serial}
+        whole = container.serial, container.generation
+        row = TABLE[container.kind, reason]
+        lost = {whole} if container.kind == "cloud" else {whole, *here.items()}
+        if scope == "licences":
+            lost = {(name, here[name]) for name in names if name in here}
+        barred = ({whole} if scope == "container" else lost) if "blacklisting" in row.measures else set()
+        cases = [case for case in self.cases.values() if case.serial == container.serial]
+        losers = {claim: {case.name for case in cases if case.holds(claim)} for claim in lost}
+        barring = {claim: {one.name for one in cases if one.bars(claim) or one.bars(whole)} for claim in barred}
+        missing = set(names) - set(here) if scope == "licences" else set()
+        emptied = scope == "container" and not here and container.kind != "cloud"
+        gone = {
+            case.name
+            for case in cases
+            if not case.freed and (set(case.licences) & missing or (emptied and case.licences))
+        }
+        found = [
+            case
+            for case in cases
+            if case.freed and case.outcome in WITHOUT_RECOVERY and (case.lost & lost or case.barred & barred)
+        ]
+        met = set().union(*losers.values(), *barring.values())
+        resets = {name for name in met if self.cases[name].row.recovery == "reset" and not self.cases[name].outcome}
+        return Meets(
+            lost=frozenset(claim for claim, of in losers.items() if not of),
+            barred=frozenset(claim for claim, of in barring.items() if not of),
+            cases=met,
+            gone=gone,
+            former=max(found, key=lambda case: case.received).name if found else None,
+            unknown=missing - {name for case in cases if not case.freed for name in case.licences},
+            resets=resets,
+            taken_over=frozenset(claim for claim, of in losers.items() if of & resets),
+        )
 
     def report(
         self,
@@ -265,14 +332,20 @@ class Oracle:
         self.reports.setdefault((by, report), ((serial, kind, reason, scope, tuple(sorted(set(names)))), case))
         container = self.containers[serial]
         if case not in self.cases:
-            claims = self._scope(container, scope, names)
+            meets = self._meets(container, reason, scope, names)
             new = Case(
                 *(case, serial, kind, reason, scope, container.holder, container.generation),
-                *(self.now, occurred, by, claims, container.last_contact, self._losses(container.holder)),
-                container.holder in self.blamed,
+                *(self.now, occurred, by, meets.lost | meets.taken_over, meets.barred, container.last_contact),
+                *(self._losses(container.holder), container.holder in self.blamed),
+                *(bool(meets.cases | meets.gone), meets.former),
             )
             new.evidence |= set(evidence)
             self.cases[case] = new
+            self._tell(new)
+            for other in meets.resets:
+                self.cases[other].freed = True
+            for other in [one for one in self.cases if one in meets.cases | meets.gone]:
+                self._widen(self.cases[other])
         of = self.cases[case]
         if not known and of.status != "closed":
             of.reporters.add(by[1])
@@ -281,12 +354,24 @@ class Oracle:
             self._assess(of)
 
     def _losses(self, holder: str) -> list[datetime]:
-        return [case.received for case in self.cases.values() if case.holder == holder and case.claims]
+        return [case.received for case in self.cases.values() if case.holder == holder]
+
+    def _widen(self, case: Case) -> None:
+        """More than this case is about was reported lost, or more is to be blocked: it goes to a person before anything
+        is issued for it; a reset of access data is over."""
+        if case.status == "closed":
+            return
+        case.widened = True
+        if case.row.recovery == "reset":
+            self._close(case, "cancelled")
+        elif case.target is None and case.status in ("waiting", "awaiting_target"):
+            case.why = frozenset({"widened"})
+            self._await_approval(case)
 
     def _tell(self, case: Case) -> None:
         """The cases that issued what this one says is lost."""
         for other in self.cases.values():
-            lost = set(case.claims) & set(other.issued.items())
+            lost = case.lost & set(other.issued.items())
             if other is not case and other.status != "closed" and lost and not other.replacement_lost:
                 other.replacement_lost = True
                 if other.status == "reinstating":
@@ -315,10 +400,13 @@ class Oracle:
         rule = self.rule(case)
         if rule.get("mode") == "manual":
             return frozenset({"manual"})
-        if rule.get("mode") != "hybrid":
-            return frozenset()
-        limits = rule.get("limits") or {}
         found = set()
+        rejected = case.former is not None and self.cases[case.former].outcome == "rejected"
+        if rejected and not rule.get("automatic_after_rejection"):
+            found.add("rejected before")
+        if rule.get("mode") != "hybrid":
+            return frozenset(found)
+        limits = rule.get("limits") or {}
         if "value_above_cents" in limits and self._value(case) > limits["value_above_cents"]:
             found.add("value")
         if losses := limits.get("losses"):
@@ -334,6 +422,10 @@ class Oracle:
         if limits.get("flagged_holder", True) and case.blamed:
             found.add("blamed")
         return frozenset(found)
+
+    def _quota(self, case: Case) -> dict[str, Any] | None:
+        """What counts the recoveries of a case, if it recovers anything."""
+        return None if case.only_watches else self.rule(case).get("quota")
 
     def _reserve(self, case: Case) -> bool:
         """Whether the quota has one left for this case, or had."""
@@ -365,11 +457,9 @@ class Oracle:
         return True
 
     def _assess(self, case: Case) -> None:
-        if not case.claims:
-            self._close(case, "refused")
-            return
+        must(not case.only_watches or case.beside, f"{case.name} is of nothing at all")
         case.why = self._limits(case, case.evidence)
-        if not case.why and self.rule(case).get("quota") and not self._reserve(case):
+        if not case.why and self._quota(case) and not self._reserve(case):
             case.beyond, case.why = True, frozenset({"quota"})
         if case.why:
             self._await_approval(case)
@@ -388,7 +478,7 @@ class Oracle:
         """Policy decides again, now that more is known."""
         why = self._limits(case, case.evidence)
         beyond = case.beyond
-        if not why and self.rule(case).get("quota"):
+        if not why and self._quota(case):
             if ask_quota:
                 beyond = not self._reserve(case)
             if beyond:
@@ -402,7 +492,7 @@ class Oracle:
             if why != case.why or (ask_quota and self.choice("decided anew", case.name)):
                 case.first = None
             case.why, case.beyond = why, beyond
-        elif undecided and ask_quota:
+        elif undecided and ask_quota and not case.widened:
             case.why, case.beyond = why, False
             self._block(case)
 
@@ -414,7 +504,7 @@ class Oracle:
             return [f"access_data/{case.serial}/{case.generation}"]
         if case.scope == "container":
             return [f"container/{case.serial}/{case.generation}"]
-        return [f"licence/{name}/{generation}" for name, generation in case.claims]
+        return [f"licence/{name}/{generation}" for name, generation in sorted(case.lost | case.barred)]
 
     def asked(self, case: Case) -> list[tuple[str, int]]:
         """The measures of its policy in their order, with their delays in hours."""
@@ -431,6 +521,12 @@ class Oracle:
             for measure, delay in self.asked(case):
                 effective = self.now + timedelta(hours=delay)
                 case.measures.setdefault((measure, subject), Order(effective))
+        if case.only_watches:
+            days = self.rule(case)["stop_gap_days" if case.reason == "damaged" else "watch_days"]
+            case.status, case.recovered, case.watch_until = "watching", True, self.now + timedelta(days=days)
+            if case.settled:
+                self._close(case, "retired")
+            return
         wait = timedelta(hours=self.rule(case).get("wait_hours", 0))
         if wait:
             case.waits_until = case.waits_until or self.now + wait
@@ -524,7 +620,7 @@ class Oracle:
                 case.status = "awaiting_target"
                 return
             must(target in may, f"{target} takes the replacement of {case.name}, and only {may} may")
-        for name, claimed in case.claims:
+        for name, claimed in case.licences.items():
             licence = self.licences[name]
             before = case.issued.get(name, claimed)
             must(licence.generation == before, f"{name} is superseded twice: {licence.generation} is not {before}")
@@ -565,10 +661,12 @@ class Oracle:
             container.code = None
 
     def _in_the_way(self, case: Case) -> list[Case]:
-        """The other cases whose measures stand on the container, and who have not lifted what they could."""
+        """The other cases whose measures stand on the container, or on the licences that are still as they were lost,
+        and who have not lifted what they could."""
         here = f"container/{case.serial}/{self.containers[case.serial].generation}"
-        others = [self.cases[name] for name in self.is_blocked(here, None, case.name)]
-        return [other for other in others if not other.gave_back]
+        lost = [f"licence/{name}/{number}" for name, number in case.licences.items() if case.target is None]
+        others = {name for subject in (here, *lost) for name in self.is_blocked(subject, None, case.name)}
+        return [self.cases[name] for name in sorted(others) if not self.cases[name].gave_back]
 
     def _keep(self, case: Case) -> None:
         """The replacement is not to be withdrawn any more."""
@@ -603,9 +701,9 @@ class Oracle:
         container = self.containers[case.serial]
         here = f"container/{case.serial}/{container.generation}"
         claimed = {
-            claim for other in self.cases.values() if other is not case and not other.freed for claim in other.claims
+            claim for other in self.cases.values() if other is not case and not other.freed for claim in other.lost
         }
-        now = {name: case.issued.get(name, number) for name, number in case.claims}
+        now = {name: case.issued.get(name, number) for name, number in case.licences.items()}
         moved = any(self.licences[name].generation != number for name, number in now.items())
         case.undoing = True
         untouched = case.target is None and any(not other.undoing for other in self._in_the_way(case))
@@ -667,7 +765,9 @@ class Oracle:
                 deny.add("beyond_quota")
             if more.get("goodwill") and by not in goodwill:
                 deny.add("no_goodwill")
-            if more.get("condition") and case.row.recovery not in ("next", "reissue"):
+            if more.get("condition") and case.only_watches:
+                deny.add("no_condition")
+            elif more.get("condition") and case.row.recovery not in ("next", "reissue"):
                 may.add("no_condition")
         again = action == "meet" or (action == "resume" and case.stuck_in == "replacing" and case.target is not None)
         if again and case.replacement_lost:
@@ -707,7 +807,7 @@ class Oracle:
                 case.condition = False
                 self._issue(case)
             case "rule":
-                unreplaced = more["verdict"] == "found" and case.target is None and bool(case.licences)
+                unreplaced = more["verdict"] == "found" and case.target is None and case.kind != "cloud"
                 if more.get("reinstate") or unreplaced:
                     self._withdraw(case)
                 else:
@@ -889,6 +989,7 @@ class Oracle:
             and case.reason == "damaged"
             and case.status in ("watching", "resurfaced")
             and not case.replacement_lost
+            and not case.only_watches
         ):
             self._issue(case)
         elif case.status == "watching" or (case.status == "awaiting_target" and cause == "found"):

@@ -325,10 +325,14 @@ class LossMachine(RuleBasedStateMachine):
         if answer == "joined":
             must(case in allowed, f"{about} is answered with {case}, not with one of {allowed}")
         else:
-            must(case not in before[1], f"{about} joins {case}, and nothing overlaps")
+            must(case not in before[1], f"{about} joins {case}, and something of it is nobody's")
         self.reports.append(told)
         arguments = (told["occurred"], told["evidence"])
         self.say(lambda: self.oracle.report(case, *about, *arguments))
+        if answer == "opened":
+            opening, former = self.auditor.of(case)[0].fact, self.oracle.cases[case].former
+            must(opening.former == former, f"{case} names {opening.former} as the former, not {former}")
+            must(opening.beside in (allowed or {None}), f"{case} is beside {opening.beside}, not one of {allowed}")
 
     @rule(kind=st.sampled_from(Kind), reason=st.sampled_from(Reason), scope=st.sampled_from(Scope))
     def report_what_is_no_loss(self, kind: Kind, reason: Reason, scope: Scope) -> None:

@@ -14,6 +14,7 @@ from events.terms import (
     DecisionId,
     Mode,
     Outcome,
+    Reason,
     Status,
     Undecided,
     Verdict,
@@ -169,6 +170,25 @@ def test_a_damaged_dongle_that_came_back_before_the_stop_gap_owes_nothing() -> N
     assert (owed.status, owed.returned) == (Status.REPLACING, "returned/1")
 
 
+def test_a_damaged_dongle_whose_licences_other_cases_replace_owes_nothing_when_it_comes_back() -> None:
+    beside = Report(report=report(reason=Reason.DAMAGED, beside="case-1"))
+    nothing = Assessed(at=NOW, facts=facts(), policy=POLICY, reservation=None)
+
+    back, _ = after(beside, nothing, BLOCKED, RETURNED)
+    never, _ = after(beside, nothing, BLOCKED, ELAPSED)
+
+    assert (back.status, back.owes) == (Status.RESURFACED, False)
+    assert (never.status, never.outcome) == (Status.CLOSED, Outcome.LOST_FOR_EVER)
+
+
+def test_a_reset_of_access_data_that_turn_out_to_be_stolen_is_cancelled_wherever_it_stands() -> None:
+    waits = (FORGOTTEN, ASSESSED, BLOCKED, NO_TARGET)
+    for journey in ((FORGOTTEN, NEEDS_APPROVAL), waits, (*waits, FOUND), (FORGOTTEN, ASSESSED, BLOCKED, FAILED)):
+        state, _ = after(*journey, OVERTAKEN)
+
+        assert (state.status, state.outcome) == (Status.CLOSED, Outcome.CANCELLED)
+
+
 def test_a_damaged_dongle_that_never_comes_back_lapses() -> None:
     state, _ = after(DAMAGED, ASSESSED, BLOCKED, REPLACED, ELAPSED)
 
@@ -317,6 +337,8 @@ def test_every_transition_of_the_table_is_taken_by_some_journey() -> None:
         (REPORTED, ASSESSED, BLOCKED, NO_TARGET, OVERTAKEN),
         (FORGOTTEN, ASSESSED, BLOCKED, OVERTAKEN),
         (FORGOTTEN, ASSESSED, BLOCKED, NO_TARGET, OVERTAKEN),
+        (FORGOTTEN, ASSESSED, BLOCKED, NO_TARGET, FOUND, OVERTAKEN),
+        (FORGOTTEN, ASSESSED, BLOCKED, FAILED, OVERTAKEN),
         (BESIDE, Assessed(at=NOW, facts=facts(), policy=POLICY, reservation=None), BLOCKED, FOUND),
         (*WATCHED, FOUND, REINSTATE, decision(Action.RULE, "D-4", verdict=Verdict.FOUND)),
         (REPORTED, ASSESSED, FAILED, decision(Action.RESUME), BLOCKED, FAILED, decision(Action.RESUME, "D-2")),

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from activities.claim_rules import Claimed, Joins, Opens, whose
+from activities.claim_rules import Claimed, Joins, Opens, licences_blocked, whose
 from activities.rows import Container
 from events.errors import Code, NotYetKnownError
 from events.inbox import LossStatement
@@ -124,3 +124,11 @@ def test_what_is_not_here_and_never_was_is_waited_for() -> None:
     assert (unknown.value.code, empty.value.code) == (Code.UNKNOWN_LICENCE, Code.NO_LICENCE)
     assert "L-9" in unknown.value.sentence
     assert whose(loss(Reason.STOLEN, kind=Kind.CLOUD), container(Kind.CLOUD), {}, []) == Opens((ACCESS_BLOCKED, ACCESS))
+
+
+def test_a_case_that_claims_the_blocking_of_a_licence_blocks_it_though_another_replaces_it() -> None:
+    claimed = [("blacklisting/licence/L-1", 1), ("blacklisting/licence/L-2", 3), TWO, WHOLE, BLOCKED]
+
+    assert licences_blocked(claimed) == [("L-1", 1), ("L-2", 3)]
+    assert licences_blocked([ONE, TWO]) == [("L-1", 1), ("L-2", 3)]
+    assert licences_blocked([WHOLE, BLOCKED, ACCESS, ACCESS_BLOCKED]) == []

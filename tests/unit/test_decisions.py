@@ -18,8 +18,9 @@ from events.terms import (
     Undecided,
     Verdict,
 )
-from tests.unit.facts import NOW, instants, report
+from tests.unit.facts import NOW, facts, instants, report
 from tests.unit.journey import (
+    BESIDE,
     BLOCKED,
     CONDITIONAL,
     DEAR,
@@ -48,6 +49,7 @@ from tests.unit.journey import (
 )
 from workflows.case import CaseState
 from workflows.commands import (
+    Assessed,
     Blocked,
     Decide,
     LoseReplacement,
@@ -192,6 +194,12 @@ def test_an_approval_on_a_condition_is_a_stop_gap_until_it_is_met_and_lapses_by_
 
 def test_where_no_licence_is_issued_no_condition_can_be_set() -> None:
     state, _ = after(FORGOTTEN, NEEDS_APPROVAL, CONDITIONAL)
+
+    assert state.denial_of(DecisionId("D-1")) == Code.NO_CONDITION
+
+
+def test_where_other_cases_replace_what_was_lost_no_condition_can_be_set() -> None:
+    state, _ = after(BESIDE, Assessed(at=NOW, facts=facts(), policy=MANUAL, reservation=None), CONDITIONAL)
 
     assert state.denial_of(DecisionId("D-1")) == Code.NO_CONDITION
 
