@@ -1,9 +1,9 @@
 """The facts that the licensing backend states, through its outbox: what it did."""
 
 import json
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, JsonValue, StringConstraints
+from pydantic import Field, JsonValue, StringConstraints, model_validator
 
 from events.fact import Fact
 from events.sizes import LIST_PART, AtMost, Jws, Label, Part
@@ -13,6 +13,7 @@ from events.terms import (
     CaseId,
     Contact,
     ContactId,
+    Count,
     Fingerprint,
     FreeText,
     Generation,
@@ -27,8 +28,11 @@ from events.terms import (
     ProductId,
     Role,
     Serial,
+    Storable,
     Ticket,
     Verdict,
+    Whole,
+    storable,
 )
 
 
@@ -60,8 +64,16 @@ class PolicyAdopted(Fact):
     holds the JSON, and all defaults."""
 
     name = "policy.adopted"
-    policy_version: int
-    policy: JsonValue
+    policy_version: Count
+    policy: Annotated[JsonValue, Storable]
+
+    @model_validator(mode="after")
+    def _is_json(self) -> Self:
+        try:
+            storable(self.document)
+        except RecursionError:
+            raise ValueError("the policy is nested too deeply") from None
+        return self
 
     @property
     def document(self) -> JsonValue:
@@ -98,7 +110,7 @@ class LicenceIssued(LicenceFact):
     holder: HolderId
     product: ProductId
     ticket: Ticket
-    value_cents: int
+    value_cents: Whole
     lease: Lease
     issued: Instant
     expires: Instant | None
@@ -305,7 +317,7 @@ class SessionsEnded(Fact):
     name = "sessions.ended"
     serial: Serial
     case: CaseId
-    sessions: int
+    sessions: Count
 
 
 class RecoveryReserved(Fact):
@@ -316,10 +328,10 @@ class RecoveryReserved(Fact):
     case: CaseId
     serial: Serial
     subjects: Annotated[tuple[Label, ...], AtMost(LIST_PART)]
-    ordinal: int
-    limit: int
+    ordinal: Count
+    limit: Count
     pot: PotName = RECOVERIES
-    term_days: int | None = None
+    term_days: Count | None = None
     part: Part = 1
     parts: Part = 1
 

@@ -22,6 +22,7 @@ from events.terms import (
     Action,
     CaseId,
     Cause,
+    Count,
     Decision,
     DecisionId,
     EvidenceName,
@@ -39,14 +40,16 @@ from events.terms import (
     Scope,
     Serial,
     Status,
+    Storable,
     Ticket,
     Undecided,
     Value,
     Verdict,
+    Whole,
 )
 
 LOSSES_KNOWN = 100
-Why = Annotated[str, AtMost(TEXT_CHARACTERS)]
+Why = Annotated[str, AtMost(TEXT_CHARACTERS), Storable]
 Names = Annotated[tuple[EvidenceName, ...], AtMost(20)]
 
 
@@ -69,7 +72,7 @@ class TurnedUp(CaseFact):
     statement: Label
     cause: Cause
     occurred: Instant
-    ordinal: int | None = None
+    ordinal: Count | None = None
 
 
 class LossReported(CaseFact):
@@ -107,7 +110,7 @@ class LicenceInScope(Value):
     generation: Generation
     product: ProductId
     ticket: Ticket
-    value_cents: int
+    value_cents: Whole
     expires: Instant | None = None
     borrowed_until: Instant | None = None
     first_issued: Instant | None = None
@@ -154,11 +157,11 @@ class CaseDecided(CaseFact):
 
     name = "case.decided"
     decision: Decision
-    reasons: Annotated[tuple[Annotated[str, AtMost(REASON_CHARACTERS)], ...], AtMost(REASONS)]
-    policy_version: int
+    reasons: Annotated[tuple[Annotated[str, AtMost(REASON_CHARACTERS), Storable], ...], AtMost(REASONS)]
+    policy_version: Count
     facts: BackendFacts
-    ordinal: int | None = None
-    limit: int | None = None
+    ordinal: Count | None = None
+    limit: Count | None = None
     remind: Instant | None = None
     due: Instant | None = None
     four_eyes: bool = False
@@ -216,8 +219,8 @@ class CaseApproved(DecisionFact):
 
     name = "case.approved"
     goodwill: bool = False
-    condition: Annotated[str, AtMost(500)] | None = None
-    condition_days: int | None = None
+    condition: Annotated[str, AtMost(500), Storable] | None = None
+    condition_days: Count | None = None
 
 
 class ConditionMet(DecisionFact):
@@ -295,8 +298,8 @@ class CaseStuck(CaseFact):
     """What the case had to do failed for good with this code; a supervisor resumes it or gives it up."""
 
     name = "case.stuck"
-    code: Annotated[str, AtMost(CODE_CHARACTERS)]
-    cause: Annotated[str, AtMost(CAUSE_CHARACTERS)]
+    code: Annotated[str, AtMost(CODE_CHARACTERS), Storable]
+    cause: Annotated[str, AtMost(CAUSE_CHARACTERS), Storable]
 
 
 class CaseResumed(DecisionFact):

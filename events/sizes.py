@@ -67,7 +67,7 @@ class AtMost:
 LABEL_PATTERN: Final = r"^[A-Za-z0-9._:@+/ -]{0,200}$"
 Label = Annotated[str, StringConstraints(pattern=LABEL_PATTERN)]
 """A short text that the product makes of names, such as `contact/C-1`."""
-Jws = Annotated[str, StringConstraints(max_length=8_000)]
+Jws = Annotated[str, StringConstraints(max_length=8_000, pattern=r"^[^\x00]*$")]
 """A compact JWS: a licence file or a receipt."""
 Part = Annotated[int, Field(ge=1, le=1_000_000)]
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, NewType
+from math import isfinite
+from typing import Annotated, Any, NewType
 
 from dateutil.relativedelta import relativedelta
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
@@ -21,6 +22,27 @@ TEXT_CHARACTERS = 2_000
 FreeText = Annotated[str, StringConstraints(max_length=TEXT_CHARACTERS, pattern=TEXT_PATTERN)]
 """What a person writes."""
 
+
+def storable(value: Any) -> Any:
+    """The text, or other JSON value, where PostgreSQL can hold it: no NUL and no half of a surrogate pair in it, and no
+    number that is none. Raises `ValueError`."""
+    match value:
+        case str() if "\0" in value:
+            raise ValueError("has a NUL in it, which PostgreSQL cannot hold")
+        case str():
+            value.encode()
+        case float() if not isfinite(value):
+            raise ValueError("has a number in it that is none")
+        case list():
+            for item in value:
+                storable(item)
+        case dict():
+            for name, item in value.items():
+                storable(name)
+                storable(item)
+    return value
+
+
 VendorId = NewType("VendorId", Annotated[str, StringConstraints(pattern=VENDOR_PATTERN)])
 Serial = NewType("Serial", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
 HolderId = NewType("HolderId", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
@@ -34,7 +56,13 @@ PersonId = NewType("PersonId", Annotated[str, StringConstraints(pattern=NAME_PAT
 EvidenceName = NewType("EvidenceName", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
 PotName = NewType("PotName", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
 CaseId = NewType("CaseId", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
-Generation = Annotated[int, Field(ge=1)]
+Storable = AfterValidator(storable)
+"""Of a text or of any JSON: PostgreSQL can hold it."""
+Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+"""A whole number that a column of PostgreSQL can hold."""
+Count = Annotated[int, Field(ge=0, lt=2**31)]
+"""How many of something, or the number of one of them; many of these can be added up in a column of PostgreSQL."""
+Generation = Annotated[int, Field(ge=1, lt=2**63)]
 """As the log may have it; what comes in by a door is a `BoundedGeneration`."""
 
 GENERATION_LIMIT = 1_000_000_000
@@ -52,8 +80,8 @@ def next_generation(generation: int) -> int:
     return generation + 1
 
 
-Instant = AwareDatetime
-"""As the log may have it; what comes in by a door is a `BoundedInstant`."""
+Instant = Annotated[AwareDatetime, Field(ge=datetime(1, 1, 2, tzinfo=UTC), le=datetime.max.replace(tzinfo=UTC))]
+"""As the log may have it: also in UTC within the calendar. What comes in by a door is a `BoundedInstant`."""
 
 FIRST_INSTANT = datetime(1970, 1, 1, tzinfo=UTC)
 END_OF_INSTANTS = datetime(9001, 1, 1, tzinfo=UTC)

@@ -75,6 +75,7 @@ def fact_of(kind: type[Fact]) -> st.SearchStrategy[Fact]:
     by_name: dict[str, st.SearchStrategy[Any]] = {
         "generation": generations,
         "policy_version": generations,
+        "policy": st.dictionaries(names, names, max_size=3),
         "value_cents": st.integers(0, 10**12),
         "lease": st.just(Lease()),
         "reporter": st.builds(Reporter, role=st.sampled_from(Role), name=names),

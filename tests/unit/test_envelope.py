@@ -1,13 +1,17 @@
 """The envelope: the same fact gives the same bytes, and what was sealed is what is read."""
 
 import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from events.backend_facts import PolicyAdopted
 from events.catalogue import CATALOGUE
-from events.envelope import BACKEND, CASES, Head, UnreadableRecordError, digest, seal, unseal
+from events.envelope import BACKEND, CASES, Head, UnreadableRecordError, digest, record_key, seal, unseal
 from events.fact import Fact
 from events.terms import VendorId
 from tests.unit.facts import NOW, fact_of, report
@@ -63,6 +67,68 @@ def test_ids_differ_by_vendor_stream_and_sequence() -> None:
     }
 
     assert len(ids) == 8
+
+
+UNHELD = ["a\0b", 2**63, 2**64 - 1, -(2**63) - 1, 1e19, "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]
+"""What no column of PostgreSQL holds, be it at once or when it is read again."""
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The paths of all that is no list and no object."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+    if items is None:
+        yield path
+    for name, item in items or ():
+        yield from leaves(item, (*path, name))
+
+
+def holds(value: Any) -> bool:
+    """Whether PostgreSQL holds it. Fingerprints are in no view, and a policy is JSON."""
+    match value:
+        case dict():
+            return all(name in ("fingerprint", "policy") or holds(item) for name, item in value.items())
+        case list() | tuple():
+            return all(map(holds, value))
+        case datetime():
+            return value - value.utcoffset() > datetime.min.replace(tzinfo=value.tzinfo)  # type: ignore[operator]
+        case int():
+            return -(2**63) <= value < 2**63
+        case _:
+            return not isinstance(value, str) or "\0" not in value
+
+
+@pytest.mark.parametrize("kind", CATALOGUE.values(), ids=lambda kind: kind.name)
+@settings(max_examples=4)
+@given(data=st.data())
+def test_what_postgresql_cannot_hold_is_unreadable(kind: type[Fact], data: st.DataObject) -> None:
+    event = json.loads(seal(ACME, "case/c1", b"k", Head(), NOW, data.draw(fact_of(kind))).value)
+    for *path, last in leaves(event["data"]):
+        around = event["data"]
+        for name in path:
+            around = around[name]
+        for unheld in UNHELD:
+            sound, around[last] = around[last], unheld
+            value = json.dumps(event).encode()
+            around[last] = sound
+            try:
+                read = unseal(value).fact.model_dump()
+            except UnreadableRecordError:
+                continue
+            assert holds(read), f"{kind.name} takes {unheld!r} at {(*path, last)}"
+
+
+@pytest.mark.parametrize(
+    "policy",
+    ["no JSON", "NaN", '{"a": Infinity}', '"\\u0000"', '["\\ud800"]', "[" * 100_000, ["a\0b"], {"a\0b": 1}],
+    ids=lambda policy: str(policy)[:16].encode("unicode_escape").decode(),
+)
+def test_a_policy_that_postgresql_cannot_hold_is_unreadable(policy: Any) -> None:
+    key, fact = record_key(ACME, None), PolicyAdopted(policy_version=1, policy={})
+    event = json.loads(seal(ACME, "vendor", key, Head(), NOW, fact).value)
+    event["data"]["policy"] = policy
+
+    with pytest.raises(UnreadableRecordError):
+        unseal(json.dumps(event).encode())
 
 
 @given(value=st.binary(max_size=200))

@@ -435,7 +435,7 @@ def test_8_a_missing_fact_a_broken_chain_and_a_copy_with_other_bytes_are_named()
 def test_8_a_policy_version_that_is_missing_or_cannot_be_read_is_named() -> None:
     life = started()
     life.world.say(ACME, "vendor", None, PolicyAdopted(policy_version=3, policy=Policy().model_dump_json()))
-    life.world.say(ACME, "vendor", None, PolicyAdopted(policy_version=4, policy="{}}"))
+    life.world.say(ACME, "vendor", None, PolicyAdopted(policy_version=4, policy="[17]"))
     facts = replaced().state
     assert facts is not None
     life.case_says([decided(facts=facts.facts, policy_version=2)])
