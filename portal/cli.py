@@ -213,6 +213,8 @@ def _vendors(ground: Callable[[], Ground]) -> typer.Typer:
 
 def _file_of(generations: Sequence[LicenceView]) -> str:
     effective = next((one for one in generations if one.effective), None)
-    if effective is None or effective.file is None:
+    if effective is None:
+        raise RefusalError(Code.BLOCKED, "the current generation is blocked, so none is effective; see its container")
+    if effective.file is None:
         raise RefusalError(Code.UNKNOWN_LICENCE, "the effective generation was not issued here and has no file")
     return effective.file

@@ -47,13 +47,24 @@ SOUGHT = {
     " union all select case_id from addressed where vendor = %(vendor)s and statement = 'report/' || %(report)s)",
 }
 """How the cases are found that a word names; a serial is that of the lost container or of the one that replaces it."""
-LICENCE = """
+LICENCE = f"""
     select licence, generation, serial, holder, product, ticket, value_cents, issued, expires, case_id, superseded_by,
         file, stop_gap, borrowed_until, lease_stage,
-        superseded_by is null and generation = max(generation) over (partition by licence) as effective
-    from licences where vendor = %s and licence in (select licence from licences where vendor = %s and {which})
+        superseded_by is null and generation = max(generation) over (partition by licence) and not exists (
+            select from measures where measures.vendor = licences.vendor and measures.serial = licences.serial
+            and {sql_in_effect("%(at)s")} and subject in (
+                '{Aim.LICENCE}/' || licences.licence || '/' || licences.generation,
+                (
+                    select '{Aim.CONTAINER}/' || containers.serial || '/' || containers.generation from containers
+                    where containers.vendor = licences.vendor and containers.serial = licences.serial
+                )
+            )
+        ) as effective
+    from licences where vendor = %(vendor)s
+    and licence in (select licence from licences where vendor = %(vendor)s and {{which}})
     order by licence, generation
 """
+"""The generations of licences; a measure stands under the container that holds what it aims at."""
 MEASURE = (
     "select serial, case_id, measure, subject, ordered, effective, state, delivered, ended, confirmed_by from measures"
     " where vendor = %s"
@@ -126,7 +137,7 @@ class Queries:
             " where vendor = %s and case_id = %s order by sequence",
             (vendor, case),
         )
-        licences = await self._licences(vendor, "case_id = %s", case)
+        licences = await self._licences(vendor, "case_id", case, datetime.now(UTC))
         measures = await self._all(
             MeasureView, f"{MEASURE} and case_id = %s order by ordered, measure, subject", (vendor, case)
         )
@@ -143,9 +154,10 @@ class Queries:
             history=history,
         )
 
-    async def licence(self, vendor: VendorId, licence: LicenceId) -> list[LicenceView]:
-        """All generations of a licence, the first first; empty when there is none."""
-        return await self._licences(vendor, "licence = %s", licence)
+    async def licence(self, vendor: VendorId, licence: LicenceId, at: datetime | None = None) -> list[LicenceView]:
+        """All generations of a licence, the first first; empty when there is none. They are effective, or not, at an
+        instant (default: now)."""
+        return await self._licences(vendor, "licence", licence, at or datetime.now(UTC))
 
     async def container(self, vendor: VendorId, serial: Serial, at: datetime | None = None) -> ContainerView | None:
         """A container as it is at an instant (default: now), or None."""
@@ -156,9 +168,9 @@ class Queries:
         if row is None:
             return None
         named = dict(zip(CONTAINER.split(", "), row, strict=True))
-        licences = await self._licences(vendor, "serial = %s", serial)
-        measures = await self._all(MeasureView, f"{MEASURE} and serial = %s order by ordered", (vendor, serial))
         now = at or datetime.now(UTC)
+        licences = await self._licences(vendor, "serial", serial, now)
+        measures = await self._all(MeasureView, f"{MEASURE} and serial = %s order by ordered", (vendor, serial))
         access = await self._access(vendor, serial, now)
         last_set = next((one.generation for one in access if one.state is AccessState.SET), 1)
         whole = subject(Aim.CONTAINER, serial, named["generation"])
@@ -250,8 +262,9 @@ class Queries:
             (vendor, holder),
         )
 
-    async def _licences(self, vendor: VendorId, which: str, value: str) -> list[LicenceView]:
-        return await self._all(LicenceView, LICENCE.format(which=which), (vendor, vendor, value))
+    async def _licences(self, vendor: VendorId, column: str, value: str, at: datetime) -> list[LicenceView]:
+        query = LICENCE.format(which=f"{column} = %(value)s")
+        return await self._all(LicenceView, query, {"vendor": vendor, "value": value, "at": at})
 
     async def _all(self, view: type[Row], query: str, values: Any = ()) -> list[Row]:
         cursor = self.connection.cursor(row_factory=class_row(view))

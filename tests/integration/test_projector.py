@@ -3,13 +3,13 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from psycopg import AsyncConnection
 
-from events.backend_facts import CaseAddressed
+from events.backend_facts import CaseAddressed, MeasureOrdered
 from events.envelope import Sealed
 from events.log import LogRecord, Position
 from events.terms import CaseId, LicenceId, Serial, VendorId
@@ -297,6 +297,31 @@ async def test_doors_read_a_case_with_its_measures_replacements_and_history(log:
     assert [(licence.licence, licence.generation) for licence in case.replacements] == [("L-1a", 2), ("L-1b", 2)]
     assert [(g.generation, g.effective, g.serial) for g in generations] == [(1, False, "3-1"), (2, True, "4-1")]
     assert foreign is None
+
+
+@pytest.mark.parametrize("aim", ["licence/L-1a/1", "container/3-1/1"])
+async def test_a_licence_that_is_blocked_or_whose_container_is_is_not_effective(log: Log, aim: str) -> None:
+    world = World()
+    for vendor in (ACME, ZETA):
+        world.lose(vendor, 1, steps=2)
+    ordered = {"case": "c-9", "measure": "blacklisting", "subject": aim, "serial": "3-1"}
+    later = NOW + timedelta(hours=4)
+    fact = MeasureOrdered.model_validate({**ordered, "effective": later})
+    world.say(ACME, "container/3-1", Serial("3-1"), fact)
+    await fold_all(log, as_log([r for stream in world.streams.values() for r in stream], PARTITIONS))
+
+    async def effective(vendor: VendorId, at: datetime) -> dict[str, bool]:
+        async with open_queries(log.dsn) as queries:
+            container = await queries.container(vendor, Serial("3-1"), at)
+            (licence,) = await queries.licence(vendor, LicenceId("L-1a"), at)
+        assert container is not None
+        shown = {one.licence: one.effective for one in container.licences}
+        assert shown["L-1a"] == licence.effective
+        return shown
+
+    assert await effective(ACME, later - timedelta(seconds=1)) == {"L-1a": True, "L-1b": True}
+    assert await effective(ACME, later) == {"L-1a": False, "L-1b": aim.startswith("licence")}
+    assert await effective(ZETA, later) == {"L-1a": True, "L-1b": True}
 
 
 async def test_who_decides_sees_goodwill_conditions_and_whom_the_case_waits_for(log: Log) -> None:
