@@ -29,6 +29,8 @@ ATTRIBUTES_AT, COUNT_AT, CRC_AT = 21, 57, 17
 CODEC, TRANSACTIONAL, CONTROL = 0x07, 0x10, 0x20
 GZIP, SNAPPY, LZ4, ZSTD = 1, 2, 3, 4
 XERIAL, XERIAL_HEADER_BYTES = b"\x82SNAPPY\x00", 16
+GZIP_MEMBERS_LIMIT = 100
+"""In one batch, of which producers make one member: each copies what is behind it."""
 GZIP_WINDOW = 31
 """The largest window, and gzip's own header around it (zlib's `wbits`)."""
 
@@ -232,8 +234,11 @@ def _too_far(limit: int) -> UnreadableError:
 
 
 def _gunzip(data: bytes, limit: int) -> bytes:
-    found = bytearray()
+    found, members = bytearray(), 0
     while data:
+        members += 1
+        if members > GZIP_MEMBERS_LIMIT:
+            raise ValueError(f"it has more than {GZIP_MEMBERS_LIMIT} members")
         member = zlib.decompressobj(GZIP_WINDOW)
         found += member.decompress(data, limit + 1 - len(found))
         if len(found) > limit:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from events.errors import Code
 from portal.batches import (
     GZIP,
+    GZIP_MEMBERS_LIMIT,
     INFLATED_BYTES_LIMIT,
     LZ4,
     RECORDS_LIMIT,
@@ -106,6 +107,17 @@ def test_a_bomb_stops_at_the_bound(codec: int) -> None:
 
     assert error.value.code is Code.INFLATES_TOO_FAR
     assert most < INFLATED_BYTES_LIMIT * 2.5
+
+
+def test_gzip_of_very_many_members_is_not_read() -> None:
+    """To read them takes a time that grows with the square of their number: for 1 MiB a second, in which nobody else's
+    records are read."""
+    assert inflate(GZIP, gzip.compress(b"x") * GZIP_MEMBERS_LIMIT) == b"x" * GZIP_MEMBERS_LIMIT
+
+    with pytest.raises(UnreadableError) as error:
+        inflate(GZIP, gzip.compress(b"x") * (GZIP_MEMBERS_LIMIT + 1))
+
+    assert error.value.code is Code.UNREADABLE
 
 
 def test_a_bomb_in_snappy_blocks_stops_at_the_bound() -> None:
