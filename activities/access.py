@@ -79,11 +79,16 @@ async def access_link(
     return AccessLink(token=_token(keys, vendor, serial, owed), generation=owed.generation, until=owed.until)
 
 
+def can_be(password: str) -> bool:
+    """Whether this can be a password: neither too short nor too long, and without half of a surrogate pair."""
+    return len(password) in PASSWORD_LENGTH and not any("\ud800" <= letter <= "\udfff" for letter in password)
+
+
 async def hashed(password: str) -> str:
-    """The hash to keep, or `RefusalError` for a password that is too short or too long."""
-    if len(password) not in PASSWORD_LENGTH:
+    """The hash to keep, or `RefusalError` for what cannot be a password."""
+    if not can_be(password):
         first, last = PASSWORD_LENGTH[0], PASSWORD_LENGTH[-1]
-        raise RefusalError(Code.INVALID_DATA, f"a password has {first} to {last} characters; choose another")
+        raise RefusalError(Code.INVALID_DATA, f"a password has {first} to {last} characters of Unicode; choose another")
     return await asyncio.to_thread(HASHER.hash, password)
 
 
@@ -99,7 +104,9 @@ async def set_access(
     """Set access data by a link, once, and say so to the cases that waited for it; `password` is the hash."""
     container = await cloud_container(tx, vendor, serial)
     owed = await _owed(tx, container, vendor)
-    good = owed is not None and hmac.compare_digest(_token(keys, vendor, serial, owed).encode(), token.encode())
+    good = owed is not None and hmac.compare_digest(
+        _token(keys, vendor, serial, owed).encode(), token.encode("utf-8", "surrogatepass")
+    )
     if owed is None or not good or owed.until <= at:
         raise RefusalError(Code.BAD_LINK, "this link is wrong, used or too old; ask the vendor for a new one")
     await tx.execute(

@@ -137,6 +137,23 @@ async def test_stolen_ends_all_sessions_and_the_old_access_data_are_a_sighting(s
     assert sum(isinstance(fact, MeasureConfirmed) for fact in facts) == 1
 
 
+HALF = "\ud800" * 12
+"""Halves of surrogate pairs, as JSON can bring them: no text in UTF-8."""
+
+
+async def test_what_is_no_text_is_no_password_and_no_link(stock: Stock) -> None:
+    with pytest.raises(RefusalError) as refused:
+        await set_up(stock, HALF)
+    with pytest.raises(RefusalError) as wrong:
+        await stock.backend.set_access(stock.vendor, CLOUD, HALF, FIRST, NOW)
+    await set_by_link(stock, FIRST)
+
+    assert (refused.value.code, wrong.value.code) == (Code.INVALID_DATA, Code.BAD_LINK)
+    for number, guess in enumerate((HALF, "x" * 1_000_000)):
+        assert (await sign_in(stock, guess, f"C-{number}")).code == Code.BAD_ACCESS_DATA
+    assert (await sign_in(stock, FIRST, "C-right")).session
+
+
 async def test_strangers_together_get_a_few_guesses_and_then_one_a_minute(stock: Stock) -> None:
     await set_up(stock)
     for number in range(TRIES):
