@@ -7,14 +7,23 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from events.set_aside import SetAside
+from events.topics import LOG
 
 SECONDS = 5
 SENTENCE_CHARACTERS = 1_000
 OPTIONS = f"-c statement_timeout={SECONDS}s -c lock_timeout={SECONDS}s"
 
 ADD = """
-insert into backend.set_aside (vendor, place, code, sentence, since) values (%s, %s, %s, %s, %s)
+insert into backend.set_aside (vendor, place, code, sentence, since)
+select %(vendor)s, %(place)s, %(code)s, %(sentence)s, %(since)s
+where %(most)s::int is null or (select count(*) from backend.set_aside where vendor = %(vendor)s) < %(most)s
 on conflict (place) do update set code = excluded.code, sentence = excluded.sentence"""
+
+ENTRIES = """
+select vendor, place, code, sentence, since from (
+    select *, row_number() over (partition by vendor order by since, place) as nth from backend.set_aside
+    order by not starts_with(place, %s), nth, since, place limit %s
+) found order by since, place"""
 
 
 class PostgresRegister:
@@ -24,10 +33,10 @@ class PostgresRegister:
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
 
-    async def add(self, entry: SetAside) -> None:
-        """Enter a place."""
+    async def add(self, entry: SetAside, most: int | None = None) -> None:
+        """Enter a place, unless its vendor has `most` in the register already."""
         async with self._connected() as connection:
-            await add(connection, entry)
+            await add(connection, entry, most)
 
     async def remove(self, *places: str) -> None:
         """Take places out again."""
@@ -35,7 +44,7 @@ class PostgresRegister:
             await remove(connection, *places)
 
     async def entries(self, limit: int = 100) -> Sequence[SetAside]:
-        """The oldest entries."""
+        """The entries, the oldest first; see `events.set_aside.Register` for which these are."""
         async with self._connected() as connection:
             return await entries(connection, limit)
 
@@ -47,11 +56,12 @@ class PostgresRegister:
             yield connection
 
 
-async def add(connection: AsyncConnection[Any], entry: SetAside) -> None:
-    """Enter a place, in the caller's transaction."""
+async def add(connection: AsyncConnection[Any], entry: SetAside, most: int | None = None) -> None:
+    """Enter a place, unless its vendor has `most` already, in the caller's transaction."""
     sentence = entry.sentence.replace("\0", "\N{REPLACEMENT CHARACTER}")[:SENTENCE_CHARACTERS]
     place = entry.place.replace("\0", "\N{REPLACEMENT CHARACTER}")
-    await connection.execute(ADD, (entry.vendor, place, entry.code, sentence, entry.since))
+    values = {**entry._asdict(), "place": place, "sentence": sentence, "most": most}
+    await connection.execute(ADD, values)
 
 
 async def remove(connection: AsyncConnection[Any], *places: str) -> None:
@@ -60,8 +70,6 @@ async def remove(connection: AsyncConnection[Any], *places: str) -> None:
 
 
 async def entries(connection: AsyncConnection[Any], limit: int = 100) -> list[SetAside]:
-    """The oldest entries."""
-    cursor = await connection.execute(
-        "select vendor, place, code, sentence, since from backend.set_aside order by since, place limit %s", (limit,)
-    )
+    """The entries, the oldest first; see `events.set_aside.Register` for which these are."""
+    cursor = await connection.execute(ENTRIES, (f"{LOG}/", limit))
     return [SetAside(*row) for row in await cursor.fetchall()]

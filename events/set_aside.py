@@ -23,11 +23,13 @@ class SetAside(NamedTuple):
 class Register(Protocol):
     """The installation's register of what is set aside. Each call raises what its store raises when that is away."""
 
-    async def add(self, entry: SetAside) -> None:
-        """Enter a place; one that is there keeps its `since` and takes the newer code and sentence."""
+    async def add(self, entry: SetAside, most: int | None = None) -> None:
+        """Enter a place; one that is there keeps its `since` and takes the newer code and sentence. Nothing is entered
+        where its vendor has `most` entries already."""
 
     async def remove(self, *places: str) -> None:
         """Take places out again; one that is not there is nothing."""
 
     async def entries(self, limit: int = 100) -> Sequence[SetAside]:
-        """The oldest entries, at most so many."""
+        """At most so many entries, the oldest first. Where there are more, all that concern the log, and of each vendor
+        the oldest: nobody's many entries hide what others must see."""

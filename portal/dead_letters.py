@@ -5,7 +5,6 @@ length and hash; a topic that is missing is made again; where nothing helps, the
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -36,7 +35,8 @@ SEND_SECONDS = 10
 SEND_TRIES = 5
 RETRY_SECONDS = 1.0
 REGISTERED_LIMIT = 100
-"""Entries in the register for one vendor by one process: whoever sends nothing but poison does not fill it."""
+"""Entries of one vendor in the register, beyond which none is added: whoever sends nothing but poison does not fill it.
+"""
 OURS = "lostfound-"
 COMMANDS = "`lostfound inbox dead-letters show|retry|dismiss"
 SET_ASIDE = frozenset({Code.INTERNAL_ERROR, Code.UNREADABLE, Code.INFLATES_TOO_FAR})
@@ -96,7 +96,6 @@ class DeadLetters:
         self._bootstrap = bootstrap
         self._make_topics = make_topics
         self._register = register
-        self._registered: Counter[VendorId] = Counter()
 
     async def __aenter__(self) -> "DeadLetters":
         # Without idempotence, because that would wait without end for a topic that is gone.
@@ -169,9 +168,6 @@ class DeadLetters:
             log.warning("a vendor's topics cannot be made again", vendor=vendor, error=short(error))
 
     async def _set_aside(self, letter: Letter, sent: bool) -> None:
-        self._registered[letter.vendor] += 1
-        if self._registered[letter.vendor] > REGISTERED_LIMIT:
-            return
         where = f"{COMMANDS} {letter.place}`" if sent else "its dead letter cannot be written"
         entry = SetAside(
             letter.vendor,
@@ -180,4 +176,4 @@ class DeadLetters:
             f"{letter.refusal.sentence} ({where})",
             datetime.now(UTC),
         )
-        await steadily(lambda: self._register.add(entry), letter.place)
+        await steadily(lambda: self._register.add(entry, REGISTERED_LIMIT), letter.place)

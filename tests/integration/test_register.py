@@ -46,7 +46,31 @@ async def test_a_place_that_is_entered_again_keeps_its_time_and_takes_the_newer_
 
     assert first == entry("outbox/acme/3-1", 1, code="too_large", sentence="too\N{REPLACEMENT CHARACTER}large")
     assert second == entry("lostfound.log/3/991", 2, vendor="")
-    assert await register.entries(1) == [first]
+    assert await register.entries(1) == [second]
+
+
+async def test_one_vendors_many_entries_hide_neither_the_log_nor_other_vendors(register: PostgresRegister) -> None:
+    for number in range(10):
+        await register.add(entry(f"lostfound.acme.inbox/0/{number}", number))
+    await register.add(entry("lostfound.zeta.inbox/0/1", 20, vendor="zeta"))
+    await register.add(entry("lostfound.log/3/991", 21))
+
+    found = [one.place for one in await register.entries(4)]
+
+    first = ["lostfound.acme.inbox/0/0", "lostfound.acme.inbox/0/1"]
+    assert found == [*first, "lostfound.zeta.inbox/0/1", "lostfound.log/3/991"]
+
+
+async def test_a_vendor_at_its_bound_is_entered_again_once_an_entry_is_taken_out(register: PostgresRegister) -> None:
+    for number in range(3):
+        await register.add(entry(f"{number}", number), most=2)
+    await register.add(entry("other", vendor="zeta"), most=2)
+    assert {one.place for one in await register.entries()} == {"0", "1", "other"}
+
+    await register.remove("0")
+    await register.add(entry("3", 3), most=2)
+
+    assert {one.place for one in await register.entries()} == {"1", "3", "other"}
 
 
 async def test_what_is_taken_out_is_gone_and_what_is_not_there_is_nothing(register: PostgresRegister) -> None:
