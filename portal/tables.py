@@ -78,6 +78,10 @@ def _known(found: CaseView) -> Iterator[str]:
         yield f"watched until: {minute(found.watch_until)}"
     if found.replacement_lost:
         yield f"the replacement is lost too: case {found.replacement_lost}"
+    if found.former:
+        yield f"of the same loss was case {found.former}, which recovered nothing"
+    if found.beside:
+        yield f"a part of what was reported is of case {found.beside}"
     for flag in found.flags:
         yield f"holder {flag.holder} is flagged: {flag.verdict} in case {flag.case_id}"
 

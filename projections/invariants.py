@@ -40,6 +40,7 @@ from events.terms import (
     CaseId,
     Decision,
     Kind,
+    Outcome,
     PersonId,
     PotName,
     Reporter,
@@ -124,6 +125,7 @@ class _Story:
         self.opened = self.told[0][0].recorded
         self.reinstates = False
         self.closed: Place | None = None
+        self.outcome: Outcome | None = None
         self.knows: set[CaseId] = set()
         self.targets: list[tuple[Place, Serial]] = []
         self._ledger = ledger
@@ -165,6 +167,11 @@ class _Story:
             one.closed is None or two.opened < one.closed.recorded for one, two in ((self, other), (other, self))
         )
 
+    def ends_without_recovery_before(self, other: "_Story") -> bool:
+        """Whether this case was refused, rejected or cancelled before the other one was opened."""
+        before = self.closed is not None and self.closed.recorded < other.opened
+        return before and self.outcome in (Outcome.REFUSED, Outcome.REJECTED, Outcome.CANCELLED)
+
     def _walk(self) -> Iterator[Breach]:
         state: CaseState | None = None
         for place, fact in self.told:
@@ -192,8 +199,8 @@ class _Story:
                 self.approved.append(place)
             case CaseRuled():
                 self.reinstates = self.reinstates or fact.reinstate
-            case CaseClosed():
-                self.closed = place
+            case CaseClosed(outcome=outcome):
+                self.closed, self.outcome = place, outcome
             case ReplacementLost(case=case):
                 self.knows.add(case)
             case TargetOffered(serial=serial):
@@ -383,7 +390,8 @@ def _spans(
 
 
 def _one_case(ledger: Ledger, stories: dict[CaseName, _Story]) -> Iterator[Breach]:
-    """3: a report is in one case; a generation is recovered by one case; open cases that claim one know each other."""
+    """3: a report is in one case; a generation is recovered by one case; open cases that claim one know each other; one
+    that claims what another claimed, which recovered nothing, names a former."""
     reports: dict[tuple[VendorId, Reporter, str], _Story] = {}
     claims: dict[tuple[VendorId, str, int], set[CaseId]] = defaultdict(set)
     for story in stories.values():
@@ -403,6 +411,10 @@ def _one_case(ledger: Ledger, stories: dict[CaseName, _Story]) -> Iterator[Breac
                 other = a if later is b else b
                 sentence = f"it is open on licence {licence} generation {generation} beside case {other.case}"
                 yield _breach(3, later.told[0][0], later.about, sentence, later.decided[0][0].recorded)
+            former, after = sorted((a, b), key=lambda story: story.opened)
+            if former.ends_without_recovery_before(after) and ledger.formers.get((vendor, after.case), "") is None:
+                sentence = f"it is of the same loss as case {former.case}, which ended before it, and names no former"
+                yield _breach(3, after.told[0][0], after.about, sentence, after.decided[0][0].recorded)
     for (_, licence), generations in ledger.superseded.items():
         for generation, ends in generations.items():
             for again in ends[1:]:

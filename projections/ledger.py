@@ -26,7 +26,7 @@ from events.backend_facts import (
     RecoveryReserved,
     VendorAdded,
 )
-from events.case_facts import CaseFact
+from events.case_facts import CaseFact, LossReported
 from events.envelope import Recorded, case_of
 from events.fact import Fact
 from events.terms import CaseId, Generation, HolderId, LicenceId, Serial, VendorId
@@ -101,6 +101,8 @@ class Ledger:
     reserved: list[tuple[Place, RecoveryReserved]] = field(default_factory=list)
     freed: dict[CaseName, Place] = field(default_factory=dict)
     cases: dict[CaseName, list[tuple[Place, CaseFact]]] = field(default_factory=lambda: defaultdict(list))
+    formers: dict[CaseName, CaseId | None] = field(default_factory=dict)
+    """The former case that the report which opened each case names, where its record says whether there is one."""
     named_cases: dict[CaseName, Place] = field(default_factory=dict)
     """Where the backend first names each case."""
     named_licences: dict[tuple[VendorId, LicenceId, int], Place] = field(default_factory=dict)
@@ -117,7 +119,10 @@ class Ledger:
         self.facts += 1
         chain[recorded.sequence] = Link(recorded.hash, recorded.previous_hash, recorded.recorded)
         if isinstance(recorded.fact, CaseFact):
-            self.cases[recorded.vendor, case_of(recorded.stream)].append((place, recorded.fact))
+            name = recorded.vendor, case_of(recorded.stream)
+            self.cases[name].append((place, recorded.fact))
+            if isinstance(recorded.fact, LossReported) and recorded.sequence == 1 and "former" in recorded.data:
+                self.formers[name] = recorded.fact.former
         else:
             self._collect(place, recorded.fact)
             for case in _cases_named(recorded.fact):

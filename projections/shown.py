@@ -155,7 +155,8 @@ class CaseView(CaseLine):
 
     `awaited` is what it waits for, `asked` the evidence that was asked for and not brought, `first_approval` who gave
     the first of two approvals, `condition_until` when the stop-gap of a condition ends, `goodwill` who granted it,
-    `flags` the verdicts against the holder. `state` is the state that the case itself is in.
+    `flags` the verdicts against the holder. `former` is the last case of the same loss, which recovered nothing, and
+    `beside` one that has a part of what was reported. `state` is the state that the case itself is in.
     """
 
     awaited: Awaited | None
@@ -169,6 +170,8 @@ class CaseView(CaseLine):
     condition_until: datetime | None
     waits_until: datetime | None
     replacement_lost: str | None
+    former: str | None
+    beside: str | None
     flags: list[FlagView]
     state: dict[str, JsonValue]
     exposure: Exposure | None
@@ -200,6 +203,8 @@ def to_decide(state: CaseState, history: list[FactView]) -> dict[str, Any]:
         "condition_until": state.watch_until if bridged else None,
         "waits_until": state.waits_until,
         "replacement_lost": state.replacement_lost,
+        "former": state.report.former,
+        "beside": state.report.beside,
     }
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from events.backend_facts import PolicyAdopted, VendorAdded
-from events.case_facts import CaseFact
+from events.case_facts import CaseFact, LossReported
 from events.cases import DecisionOrder, Joined, Message
 from events.envelope import Head, Recorded, case_stream, container_stream, record_key, seal
 from events.errors import Code, RefusalError
@@ -266,6 +266,8 @@ class World:
         for _ in range(TRIES):  # who decides waits while an activity that failed in passing is tried again
             if running.pending.taken < (accepted.number or 0):
                 running.go_on()
+        if running.pending.taken < (accepted.number or 0):
+            raise RefusalError(Code.NOTHING_TO_DECIDE, f"{case} was over before it took what {order.by} decided")
         denial = running.state.denial_of(order.decision) if running.state else None
         if denial:
             raise RefusalError(Code(denial), f"{order.by} may not {order.action}")
@@ -298,5 +300,6 @@ class World:
             head = self._heads[stream]
             sealed = seal(self.vendor, stream, key, head, at, fact)
             hashes = bytes.fromhex(head.hash), bytes.fromhex(sealed.head.hash)
-            self.facts.append(Recorded(self.vendor, stream, sealed.head.sequence, *hashes, at, fact, {}))
+            data = fact.model_dump(mode="json") if isinstance(fact, LossReported) else {}
+            self.facts.append(Recorded(self.vendor, stream, sealed.head.sequence, *hashes, at, fact, data))
             self._heads[stream] = sealed.head

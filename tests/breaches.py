@@ -6,7 +6,7 @@ from events.backend_facts import ContactRefused, ContainerRegistered, RecoveryRe
 from events.case_facts import CaseApproved, CaseClosed
 from events.envelope import case_stream, container_stream, record_key, seal
 from events.licensing import Reservation
-from events.terms import CaseId, HolderId, Kind, Measure, Outcome, ProductId, Serial, VendorId
+from events.terms import Action, CaseId, HolderId, Kind, Measure, Outcome, ProductId, Serial, VendorId
 from tests.worlds import MANUAL, PLAIN, QUOTA, Life, World
 
 LOST, SPARE, OTHER = Serial("3-1"), Serial("3-2"), Serial("3-3")
@@ -52,6 +52,16 @@ def two_cases(world: World, vendor: VendorId) -> None:
     """One report is in two cases."""
     replaced(world, vendor)
     Life(world, vendor, CaseId(f"{vendor}-2"), LOST, HolderId("h-1")).reports("R-1")
+
+
+def reported_after_a_rejection(world: World, vendor: VendorId, former: CaseId | None) -> None:
+    """What a rejected case was about is of a new case, which names this former one."""
+    life = started(world, vendor, MANUAL)
+    life.assessed("L-1")
+    life.decides("D-1", Action.REJECT)
+    again = Life(world, vendor, CaseId(f"{vendor}-2"), LOST, HolderId("h-1"), MANUAL)
+    again.reports("R-2", former)
+    again.assessed("L-1")
 
 
 def to_another(world: World, vendor: VendorId) -> None:

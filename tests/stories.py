@@ -285,7 +285,7 @@ def spend(world: World, vendor: VendorId, number: int, steps: int = STEPS) -> No
                 RecoveryFreed(case=none.case, serial=first),
             ),
         ),
-        lambda: (used.reports(f"R-t{number}"), reserves(used, one), waits(used)),
+        lambda: (used.reports(f"R-t{number}", none.case), reserves(used, one), waits(used)),
         lambda: (goes_on(used), used.replaces(spares, one)),
         lambda: (
             beyond.reports(f"R-u{number}"),

@@ -214,7 +214,7 @@ class Life:
             self.serial, *(MeasureOrdered.model_validate({**self.measure(one), "effective": at}) for one in measures)
         )
 
-    def reports(self, report: str) -> None:
+    def reports(self, report: str, former: CaseId | None = None) -> None:
         """A loss report reaches the case."""
         stated = LossReported(
             report=report,
@@ -226,6 +226,7 @@ class Life:
             door="a test",
             occurred=self.world.at - timedelta(days=1),
             received=self.world.at,
+            former=former,
         )
         self.command(Report(report=stated))
 

@@ -82,6 +82,23 @@ POLICIES: dict[str, dict[str, Any]] = {
             "quota": {"per": "product", "recoveries": 3, "term_days": 60, "pot": "all"},
         },
     ),
+    "hybrid without measures": policy(
+        {
+            "mode": "hybrid",
+            "measures": [],
+            "quota": {"per": "product", "recoveries": 3, "term_days": 60, "pot": "all"},
+            "limits": {"contact_after_loss": False},
+            "automatic_after_rejection": True,
+        },
+        {"mode": "automatic", "measures": [], "kinds": ["cloud"], "wait_hours": 24},
+        {
+            "mode": "hybrid",
+            "measures": [],
+            "reasons": ["damaged", "computer_stolen"],
+            "quota": {"per": "licence", "recoveries": 1, "term_days": 60, "pot": "all"},
+            "limits": {"contact_after_loss": False},
+        },
+    ),
     "hybrid with limits": policy(
         {
             "mode": "hybrid",

@@ -266,6 +266,138 @@ class LossMachine(RuleBasedStateMachine):
             evidence=("police_report",),
         )
 
+    @rule(which=SOME, reason=SOME, part=st.sampled_from([False, False, True]))
+    @precondition(lambda self: self.open_cases())
+    def report_more(self, which: int, reason: int, part: bool) -> None:
+        """What a case is about already is lost otherwise, or more of it."""
+        self.tick()
+        case = self.pick(self.open_cases(), which)
+        reasons = [of for kind, of in TABLE if kind == case.kind and of != case.reason]
+        named = reasons[reason % len(reasons)]
+        held = [one.name for one in self.oracle.licences.values() if one.serial == case.serial]
+        self.state_loss(
+            report=self.number("R"),
+            serial=case.serial,
+            kind=case.kind,
+            reason=named,
+            by=BACK_OFFICE,
+            scope="licences" if part and held and "licences" in TABLE[case.kind, named].scopes else "container",
+            names=held[:1] if part else (),
+            occurred=self.world.now,
+            evidence=("police_report",),
+        )
+
+    @rule(which=SOME, how=st.sampled_from(["report", "evidence", "found", "returned", "approve", "give_up"]))
+    @precondition(lambda self: len(self.open_cases()) < len(self.oracle.cases))
+    def speak_to_a_closed_case(self, which: int, how: str) -> None:
+        """A case that is over answers, and nothing becomes of it."""
+        self.tick()
+        case = self.pick([case for case in self.oracle.cases.values() if case.status == "closed"], which)
+        match how:
+            case "report":
+                self.state_loss(**self.of_the_same(case))
+            case "evidence":
+                if any(of == case.name for _, of in self.oracle.reports.values()):
+                    self.give_evidence(case)
+            case "found" | "returned":
+                self.find(case.serial, how, "crm")
+            case _:
+                self.bring_decision(case, how, "ann", False, {"goodwill": False, "condition": False})
+
+    def of_the_same(self, case: Case) -> dict[str, Any]:
+        """A report of what a case is about, by the back office."""
+        return {
+            **{"report": self.number("R"), "serial": case.serial, "kind": case.kind, "reason": case.reason},
+            **{"by": BACK_OFFICE, "scope": case.scope, "names": tuple(name for name, _ in sorted(case.lost))},
+            **{"occurred": self.world.now, "evidence": ("police_report",)},
+        }
+
+    def answers(self, statement: str, case: Case | None) -> None:
+        """A report to a case is a fact: its own while it is open, else the backend's; said again, it is none."""
+        told = [
+            one
+            for one in self.new
+            if (one.fact.name == "case.addressed" and one.fact.statement == statement)
+            or (one.fact.name == "loss.reported" and f"report/{one.fact.report}" == statement)
+        ]
+        if case is None:
+            must(not told, f"{statement} was said before, and is said to be new")
+            return
+        name = "case.addressed" if case.status == "closed" else "loss.reported"
+        must([one.fact.name for one in told] == [name], f"{statement} to {case.name} is answered by {told}")
+        of = told[0].fact.case if case.status == "closed" else told[0].stream.removeprefix("case/")
+        must(of == case.name, f"{statement} is answered for {of}, and was said to {case.name}")
+
+    @rule(
+        which=SOME,
+        action=st.sampled_from(["reject", "reject", "cancel"]),
+        said=st.sampled_from(["report", "report", "found", "evidence", "decision"]),
+    )
+    @precondition(lambda self: self.open_cases(*UNDECIDED) and not self.oracle.broken and not self.passing)
+    def speak_while_a_case_closes(self, which: int, action: str, said: str) -> None:
+        """A case was decided, and what is said to it comes before the backend knows that it is over."""
+        self.tick()
+        case = self.pick(self.open_cases(*UNDECIDED), which)
+        told = self.of_the_same(case)
+        names = tuple(told["names"]) if told["scope"] == "licences" else ()
+        about = (told["report"], told["serial"], told["kind"], told["reason"], told["by"], told["scope"], names)
+        number, material = self.number("V"), self.auditor.material(case.name)[-1]
+        by = next((one for one in SUPERVISORS if not any(self.oracle.denials(case, action, one, False, {}))), None)
+        if by is None or (said == "report" and self.oracle.answers(*about) != ("joined", {case.name})):
+            return
+        self.world.break_deed("close", 1)
+        self.world.decide(CaseId(case.name), action, by, number, why="as I see it", on=material)
+        self.said.append(lambda: None)
+        self.oracle.decide(case, action, by, number, {})
+        self.tick()
+        before = set(self.world.cases)
+        reporter, late = Reporter(role=Role(BACK_OFFICE[0]), name=BACK_OFFICE[1]), self.number("S")
+        match said:
+            case "report":
+                answer, allowed = self.oracle.answers(*about)
+                self.world.report(
+                    told["report"],
+                    case.serial,
+                    Kind(case.kind),
+                    Reason(case.reason),
+                    reporter,
+                    scope=Scope(case.scope),
+                    licences=names,
+                    occurred=told["occurred"],
+                    evidence=told["evidence"],
+                )
+                opened = set(self.world.cases) - before
+                must(len(opened) == (answer == "opened"), f"a report after {case.name} was {action}ed opens {opened}")
+                self.reports.append(told)
+                self.new = self.world.facts[self.auditor.read :]
+                of = next(iter(opened), None) or next(iter(allowed))
+                self.say(lambda: self.oracle.report(of, *about, told["occurred"], told["evidence"]))
+                if answer == "opened":
+                    former = self.auditor.of(of)[0].fact.former
+                    must(former == self.oracle.cases[of].former, f"{of} names {former} as the former")
+            case "found":
+                self.world.found(late, case.serial, reporter)
+                self.say(self.found(case.serial, f"found/{late}"))
+                self.is_addressed(case, f"found/{late}", None)
+            case "evidence":
+                report = next(made for made, (_, name) in self.oracle.reports.items() if name == case.name)
+                speaker = Reporter(role=Role(report[0][0]), name=report[0][1])
+                self.world.evidence(late, report[1], case.serial, speaker, ("photo",))
+                self.say(lambda: None)
+                self.is_addressed(case, f"evidence/{late}", None)
+            case "decision":
+                on = self.auditor.material(case.name)[-1] + 2
+                refusal = self.refused(
+                    lambda: self.world.decide(CaseId(case.name), "approve", by, late, why="as I see it", on=on)
+                )
+                must(refusal is not None and refusal.code == "nothing_to_decide", f"{late} is answered {refusal}")
+                self.settle()
+                self.is_addressed(case, f"decision/{late}", "nothing_to_decide")
+
+    def is_addressed(self, case: Case, statement: str, code: str | None) -> None:
+        told = [one.fact for one in self.new if one.fact.name == "case.addressed" and one.fact.case == case.name]
+        must([(one.statement, one.code) for one in told] == [(statement, code)], f"{statement} is answered by {told}")
+
     @rule(which=SOME, how=st.sampled_from(["same", "same", "evidence", "by another", "other"]))
     @precondition(lambda self: self.reports)
     def report_again(self, which: int, how: str) -> None:
@@ -328,7 +460,10 @@ class LossMachine(RuleBasedStateMachine):
             must(case not in before[1], f"{about} joins {case}, and something of it is nobody's")
         self.reports.append(told)
         arguments = (told["occurred"], told["evidence"])
+        known = (told["by"], told["report"]) in self.oracle.reports
         self.say(lambda: self.oracle.report(case, *about, *arguments))
+        if answer == "joined":
+            self.answers(f"report/{told['report']}", None if known else self.oracle.cases[case])
         if answer == "opened":
             opening, former = self.auditor.of(case)[0].fact, self.oracle.cases[case].former
             must(opening.former == former, f"{case} names {opening.former} as the former, not {former}")
@@ -660,11 +795,17 @@ class LossMachine(RuleBasedStateMachine):
         if refusal is not None:
             return
 
-        def oracle() -> None:
-            for case in [case for case in self.open_cases() if case.serial == serial]:
-                self.oracle.sight(case, f"{cause}/{number}", cause, self.oracle.now)
+        self.say(self.found(serial, f"{cause}/{number}"))
 
-        self.say(oracle)
+    def found(self, serial: str, statement: str) -> Callable[[], None]:
+        """What turned up reaches the cases that are open now, however often it is said again."""
+        cases = [case for case in self.open_cases() if case.serial == serial]
+
+        def oracle() -> None:
+            for case in cases:
+                self.oracle.sight(case, statement, statement.partition("/")[0], self.oracle.now)
+
+        return oracle
 
     @rule(which=SOME, back=st.integers(0, 40))
     @precondition(lambda self: self.oracle.cases)
@@ -759,7 +900,10 @@ class LossMachine(RuleBasedStateMachine):
         by, report = next(made for made, (_, name) in self.oracle.reports.items() if name == case.name)
         number = self.number("E")
         self.world.evidence(number, report, case.serial, Reporter(role=Role(by[0]), name=by[1]), ("police_report",))
+        is_open = case.status != "closed"
         self.say(lambda: self.oracle.give_evidence(case, number, ("police_report",)))
+        if not is_open:
+            self.is_addressed(case, f"evidence/{number}", None)
 
     def set_access(self, serial: str) -> None:
         self.world.set_access(serial)

@@ -45,7 +45,7 @@ from events.terms import (
 from projections.audit import Reading
 from projections.invariants import Breach, check, judge
 from projections.ledger import Ledger
-from tests.breaches import PLANTED
+from tests.breaches import PLANTED, reported_after_a_rejection
 from tests.stories import STORIES, whole
 from tests.unit.facts import facts, report
 from tests.unit.work import steps_of
@@ -128,6 +128,18 @@ def test_a_planted_breach_is_named_with_its_number_vendor_and_fact(invariant: in
     assert all(
         (one.stream, one.sequence) in {(s, n) for (_, s), c in ledger.chains.items() for n in c} for one in found
     )
+
+
+def test_3_a_new_case_after_one_that_was_rejected_names_it_as_the_former() -> None:
+    world, named_world = World(), World()
+    reported_after_a_rejection(world, ACME, None)
+    reported_after_a_rejection(named_world, ACME, CaseId("acme-1"))
+    records = [unseal(record.value) for stream in world.streams.values() for record in stream]
+    older = [one._replace(data={name: said for name, said in one.data.items() if name != "former"}) for one in records]
+
+    assert named(check(records)) == [(3, "case acme-2")]
+    assert told(named_world) == []
+    assert check(older) == []  # the field was not there yet
 
 
 def test_a_record_that_cannot_be_read_is_named_with_its_place() -> None:
@@ -221,17 +233,6 @@ def test_3_two_open_cases_on_one_generation_that_do_not_know_each_other_are_name
     other.assessed("L-1")
 
     assert named(told(life.world)) == [(3, "case c-2")]
-
-
-def test_3_a_new_case_after_one_that_was_rejected_is_none() -> None:
-    life = started(MANUAL)
-    life.assessed("L-1")
-    life.decides("D-1", Action.REJECT)
-    other = Life(life.world, ACME, CaseId("c-2"), LOST, life.holder, MANUAL)
-    other.reports("R-2")
-    other.assessed("L-1")
-
-    assert told(life.world) == []
 
 
 def test_4_a_replacement_to_somebody_else_is_named() -> None:
