@@ -272,7 +272,7 @@ class _Story:
         evidence = tuple(dict.fromkeys((*state.report.evidence, *state.evidence)))
         if reasons := needs_person(state.report.model_copy(update={"evidence": evidence}), fact.facts, policy):
             yield _breach(5, place, self.about, f"it was decided automatically, though {reasons[0]}")
-        elif rule.quota and fact.ordinal is None:
+        elif rule.quota and fact.ordinal is None and (fact.facts.licences or fact.facts.kind is Kind.CLOUD):
             yield _breach(6, place, self.about, "it was decided automatically though the quota had none left")
 
 

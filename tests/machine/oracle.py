@@ -982,7 +982,7 @@ class Oracle:
         elif cause == "sighting" and case.status in (*before, "awaiting_target"):
             known = case.last_contact is not None and case.last_contact > case.occurred
             case.last_contact = max(occurred, case.last_contact or occurred)
-            if not known:
+            if not known or (case.widened and self.choice("decided anew", case.name)):
                 self._again(case, ask_quota=False)
         elif (
             cause == "returned"

@@ -31,6 +31,7 @@ from events.terms import (
     HolderId,
     Kind,
     Measure,
+    Mode,
     Outcome,
     ProductId,
     Reason,
@@ -38,6 +39,7 @@ from events.terms import (
     Role,
     Scope,
     Serial,
+    Status,
     VendorId,
     Verdict,
     subject,
@@ -51,7 +53,7 @@ from tests.unit.facts import facts, report
 from tests.unit.work import steps_of
 from tests.worlds import EYES, MANUAL, PLAIN, POLICY, QUOTA, STEPS, Life, World, as_log, interleaved
 from workflows.commands import Assessed, Elapsed, Report
-from workflows.policy import Policy
+from workflows.policy import Policy, Quota, Rule
 
 ACME, ZETA = VendorId("acme"), VendorId("zeta")
 LOST, SPARE, OTHER = Serial("3-1"), Serial("3-2"), Serial("3-3")
@@ -368,6 +370,22 @@ def test_6_recoveries_are_counted_in_their_pots(of_another: dict[str, str], brea
     other.assessed("L-2", reservation=Reservation(at=life.world.at, ordinal=1, limit=1))
 
     assert named(told(life.world)) == breaches
+
+
+def test_6_a_case_that_only_blocks_and_watches_uses_no_recovery() -> None:
+    counted = Rule(mode=Mode.HYBRID, quota=Quota(recoveries=1))
+    policy = Policy(policy_version=2, supervisors=POLICY.supervisors, rules=(counted,))
+    life = started()
+    adopted = PolicyAdopted(policy_version=2, policy=policy.model_dump_json())
+    life.world.say(ACME, "vendor", None, adopted)
+    watches = Life(life.world, ACME, CaseId("c-2"), LOST, life.holder)
+    watches.command(Report(report=report(report="R-2", serial=LOST, beside=life.case)))
+
+    watches.assessed(policy=policy)
+
+    assert watches.state is not None
+    assert watches.state.status is Status.BLOCKING
+    assert told(life.world) == []
 
 
 def test_6_an_ordinal_beyond_the_limit_or_that_was_never_set_aside_is_named() -> None:
