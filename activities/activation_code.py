@@ -83,9 +83,8 @@ def code_of(keys: SigningKeys, vendor: VendorId, serial: Serial, fetched: Fetche
 
 def none_awaits(serial: Serial) -> RefusalError:
     """Why there is no code to be had."""
-    return RefusalError(
-        Code.NO_CASE, f"no open case of container {serial} waits for an activation by code; report its loss first"
-    )
+    remedy = "report its loss first; if it is reported, `lostfound case list --serial` shows what its case waits for"
+    return RefusalError(Code.NO_CASE, f"no open case of container {serial} waits for an activation by code; {remedy}")
 
 
 async def activation_code(

@@ -56,7 +56,7 @@ def simulate(
     cases: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many.")] = 1_000,
     as_json: terminal.AsJson = False,
 ) -> None:
-    """Run whole journeys of random cases in memory, without any service. Exit code 1: an invariant was breached."""
+    """Run whole journeys of random cases in memory, without any service. Exit code 1 when an invariant is breached."""
     from rich.progress import Progress
 
     from simulation.journeys import simulate

@@ -47,8 +47,9 @@ def _outbox(app: typer.Typer) -> None:
             if as_json:
                 terminal.print_json({"tried_again": keys})
             else:
-                told = ", ".join(keys) or "nothing: no such key is set aside"
-                typer.echo(f"Tried again: {told}. `lostfound status` shows what is still refused.")
+                nothing = "no fact is set aside" if key is None else f"no fact of the key {key} is set aside"
+                tried = ", ".join(keys) or f"nothing, for {nothing}"
+                typer.echo(f"Tried again: {tried}. `lostfound status` shows what is still refused.")
 
 
 def _log(app: typer.Typer) -> None:

@@ -27,6 +27,6 @@ def commands(ground: Callable[[], Ground]) -> typer.Typer:
                 return
             typer.echo(found.code)
             left = "1 wrong try" if found.tries_left == 1 else f"{found.tries_left} wrong tries"
-            typer.echo(f"Good once, for {left}; give it to the holder of {serial} alone.", err=True)
+            typer.echo(f"Good once, and until {left}; give it to the holder of {serial} alone.", err=True)
 
     return app

@@ -51,13 +51,17 @@ def _supposed(**said: object) -> Supposed:
     return supposed
 
 
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def commands(ground: Callable[[], Ground]) -> typer.Typer:
     """The group `policy`."""
     app = typer.Typer(no_args_is_help=True, help="Policies.")
 
     @app.command("check")
     def check_file(file: PolicyFile, as_json: AsJson = False) -> None:
-        """Explain every mistake in a policy, with line and column; nothing need run. Exit code 1: there are some."""
+        """Explain every mistake in a policy, with line and column; needs no service. Exit code 1 when there are any."""
         with refusals():
             policy, mistakes = check(text_of(file, CHARACTERS_LIMIT + 1))
         if as_json:
@@ -65,7 +69,8 @@ def commands(ground: Callable[[], Ground]) -> typer.Typer:
         elif policy is None:
             typer.echo("\n".join(one.told(str(file)) for one in mistakes))
         else:
-            typer.echo(f"{file} is good: {len(policy.rules)} rules, {len(policy.supervisors)} supervisors.")
+            counts = _counted(len(policy.rules), "rule"), _counted(len(policy.supervisors), "supervisor")
+            typer.echo(f"{file} is good: {', '.join(counts)}.")
         raise typer.Exit(0 if policy else REFUSED)
 
     @app.command("explain")
@@ -93,7 +98,7 @@ def commands(ground: Callable[[], Ground]) -> typer.Typer:
         used: Annotated[int, typer.Option(help="How many recoveries of the quota are used.")] = 0,
         as_json: AsJson = False,
     ) -> None:
-        """Say what a policy would decide on a report, and why; nothing need run."""
+        """Say what a policy would decide on a report, and why; needs no service."""
         with refusals():
             text = text_of(file, CHARACTERS_LIMIT + 1)
             policy = policy_in(text, str(file))
@@ -155,8 +160,9 @@ def commands(ground: Callable[[], Ground]) -> typer.Typer:
             named = vendor_named(ground(), vendor)
             found = ask(ground(), lambda views: views.policy(named, version))
             if found is None:
-                told = "that version" if version else "a policy"
-                raise RefusalError(Code.UNREADABLE_POLICY, f"vendor {named} has not {told}; `lostfound vendor list`")
-            print_json(found)
+                missing = "no policy" if version is None else f"no policy version {version}"
+                remedy = "`lostfound vendor list` shows each vendor's version in force"
+                raise RefusalError(Code.UNREADABLE_POLICY, f"vendor {named} has {missing}; {remedy}")
+            typer.echo(json.dumps(found, indent=2, ensure_ascii=False, sort_keys=True))
 
     return app

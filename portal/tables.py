@@ -95,8 +95,12 @@ def _runs(exposure: Exposure | None) -> str:
 
 
 def _says(value: object) -> bool:
-    return not isinstance(value, dict) and value not in (None, [], "", False)
+    return value not in (None, [], {}, "", False)
 
 
 def _word(value: object) -> str:
-    return "; ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, dict):
+        return f"({', '.join(f'{name} {_word(part)}' for name, part in value.items() if _says(part))})"
+    if isinstance(value, list):
+        return "; ".join(map(_word, value))
+    return "yes" if value is True else str(value)

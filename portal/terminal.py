@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import logging
+import re
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
@@ -102,7 +104,10 @@ OfVendor = Annotated[str | None, typer.Option("--vendor", help="The vendor; the 
 @contextmanager
 def refusals() -> Iterator[None]:
     """Tell a refusal as its sentence, with exit code 1;
-    services that do not answer give exit code 3."""
+    services that do not answer give exit code 3, and their clients' own lines about it are not shown."""
+    for client in ("aiokafka", "asyncio"):
+        if not (logger := logging.getLogger(client)).handlers:
+            logger.addHandler(logging.NullHandler())
     try:
         yield
     except RefusalError as refusal:
@@ -112,10 +117,18 @@ def refusals() -> Iterator[None]:
         service = _unanswered(error)
         if service is None:
             raise
-        said = " ".join(str(error).split()) or type(error).__name__
+        said = _cause(error)
         remedy = "`lostfound status` shows what runs, `lostfound up` starts it"
         typer.echo(f"{service} does not answer: {remedy}. ({said})", err=True)
         raise typer.Exit(NOT_RUNNING) from None
+
+
+def _cause(error: Exception) -> str:
+    """What the service's client says, without its class names."""
+    said = " ".join(str(error).split())
+    if brokers := re.findall(r"\('([^']+)', (\d+), <AddressFamily", said):
+        return f"no broker answers at {', '.join(f'{host}:{port}' for host, port in brokers)}"
+    return said or "no answer came in time"
 
 
 def _unanswered(error: Exception) -> str | None:

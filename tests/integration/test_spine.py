@@ -194,7 +194,7 @@ async def test_a_stolen_computer_is_replaced_by_the_one_whose_holder_types_the_c
 
     assert (early.returncode, "[no_case]" in early.stderr) == (1, True)
     assert (again["code"], again["cases"], again["tries_left"]) == (code, [line["case_id"]], 5)
-    assert "Good once, for 5 wrong tries" in printed.stderr
+    assert "Good once, and until 5 wrong tries" in printed.stderr
     case = lostfound.ask("case", "show", line["case_id"], "--vendor", "coded")
     assert case["target"] == "A-1"
     assert "lostfound.case.sighted.v1" in [fact["type"] for fact in case["history"]]

@@ -338,7 +338,7 @@ def test_check_tells_file_line_column_and_code(tmp_path: Path) -> None:
     good.write_text(GOOD[0])
     bad.write_text("rules:\n- watch: 30\n- mode: x\n")
 
-    assert run("check", str(good)) == (0, f"{good} is good: 1 rules, 2 supervisors.\n")
+    assert run("check", str(good)) == (0, f"{good} is good: 1 rule, 2 supervisors.\n")
     code, told = run("check", str(bad))
     assert code == 1
     assert [line.split(" ")[0] for line in told.splitlines()] == [f"{bad}:2:3:", f"{bad}:3:9:"]
