@@ -111,6 +111,8 @@ def _url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or not re.fullmatch(r"[!-~]{1,200}", url):
         raise ValueError("this is no URL")
+    if "@" in parts.netloc:
+        raise ValueError("everybody reads it, so no password may be in it")
     if parts.port == 0:
         raise ValueError("nothing listens on port 0")
     return url
@@ -191,7 +193,9 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="How often leases that run out are looked for.",
     )
-    status_base: Annotated[str, AfterValidator(_url), Valid("an http or https URL of at most 200 characters")] = Field(
+    status_base: Annotated[
+        str, AfterValidator(_url), Valid("an http or https URL of at most 200 characters, without a user or password")
+    ] = Field(
         "http://127.0.0.1:8080/status-lists", description="Where licence files say that the status lists are published."
     )
     vendor: Annotated[str, Valid("2 to 32 small letters, digits and `-`, from a letter to a letter or digit")] = Field(
@@ -289,7 +293,7 @@ def _sentences(error: ValidationError) -> Iterator[str]:
             continue
         name = str(one["loc"][0])
         takes = valid(name)
-        if name == "postgres_dsn":  # it may hold a password
+        if name == "postgres_dsn" or "@" in str(one["input"]):  # it may hold a password
             yield f"{_variable(name)} cannot be read; it takes {takes}."
         else:
             shown = repr(one["input"] if isinstance(one["input"], str) else str(one["input"]))
