@@ -14,7 +14,7 @@ from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import ContainerStatement
 from events.licensing import CaseKey
 from events.sizes import CONTAINER_LICENCES
-from events.terms import Aim, CaseId, HolderId, Kind, Lease, LicenceId, ProductId, Serial, Ticket, VendorId
+from events.terms import Aim, CaseId, HolderId, Kind, Lease, LicenceId, ProductId, Serial, Ticket, VendorId, is_name
 
 Row = TypeVar("Row")
 
@@ -129,7 +129,9 @@ async def lock_holder(tx: AsyncConnection[Any], vendor: VendorId, holder: Holder
 
 
 async def lock_container(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial) -> Container:
-    """The container, locked; `NotYetKnownError` where there is none."""
+    """The container, locked; `NotYetKnownError` where there is none, or what was typed cannot be a serial."""
+    if not is_name(serial):
+        raise unknown_container(Serial(ascii(serial)))
     found = await one(tx, Container, f"{CONTAINER} where vendor = %s and serial = %s for update", vendor, serial)
     if found is None:
         raise unknown_container(serial)

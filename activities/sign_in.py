@@ -23,7 +23,7 @@ from events.backend_facts import ContactRefused
 from events.errors import Code, RefusalError
 from events.inbox import ContactStatement
 from events.licensing import ContactAnswer, SignInAnswer
-from events.terms import Aim, Contact, ContactId, Generation, Role, Serial, VendorId, subject
+from events.terms import Aim, Contact, ContactId, Generation, Role, Serial, VendorId, is_name, subject
 
 RECOGNISED = 3
 """So many of the latest generations of access data are compared with a password."""
@@ -42,6 +42,14 @@ class SignIn:
     at: datetime
     compared: bool = False
     generation: Generation | None = None
+
+    def __post_init__(self) -> None:
+        if not is_name(self.contact):
+            raise RefusalError(
+                Code.INVALID_DATA,
+                f"a contact's number has up to 80 letters, digits and ._:@+-, not {self.contact[:100]!a};"
+                " give this contact another",
+            )
 
 
 async def candidates(tx: AsyncConnection[Any], attempt: SignIn) -> list[Access] | None:

@@ -1,5 +1,6 @@
 """The words of the domain as types, and the table of losses that code, documentation and tests read."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,8 @@ from events.errors import Code, RefusalError
 
 VENDOR_PATTERN = r"^[a-z][a-z0-9-]{0,30}[a-z0-9]$"
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:@+-]{0,79}$"
+is_name = re.compile(NAME_PATTERN).fullmatch
+"""Whether a text is a name."""
 LINE_PATTERN = r"^[^\u0000-\u001f\u007f-\u009f]*$"
 """Text without control characters: PostgreSQL takes no NUL, and a terminal obeys some of the others."""
 TEXT_PATTERN = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$"

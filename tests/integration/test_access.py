@@ -154,6 +154,28 @@ async def test_what_is_no_text_is_no_password_and_no_link(stock: Stock) -> None:
     assert (await sign_in(stock, FIRST, "C-right")).session
 
 
+@pytest.mark.parametrize("typed", ["", "a name", "a\0b", HALF, "x" * 81, "C-1\n"])
+async def test_what_is_no_name_is_no_contacts_number_and_no_known_serial(stock: Stock, typed: str) -> None:
+    await set_up(stock)
+    for password in (FIRST, SECOND):
+        with pytest.raises(RefusalError) as refused:
+            await sign_in(stock, password, typed)
+        assert refused.value.code is Code.INVALID_DATA
+        refused.value.sentence.encode()
+
+    serial = Serial(typed)
+    for call in (
+        stock.backend.access_link(stock.vendor, serial),
+        stock.backend.activation_code(stock.vendor, serial),
+        stock.backend.set_access(stock.vendor, serial, "guessed", FIRST, NOW),
+        stock.backend.sign_in(stock.vendor, ContactId("C-1"), serial, FIRST, NOW),
+    ):
+        with pytest.raises(RefusalError) as unknown:
+            await call
+        assert unknown.value.code is Code.UNKNOWN_CONTAINER
+        unknown.value.sentence.encode()
+
+
 async def test_strangers_together_get_a_few_guesses_and_then_one_a_minute(stock: Stock) -> None:
     await set_up(stock)
     for number in range(TRIES):
