@@ -7,7 +7,7 @@ https://kafka.apache.org/documentation/#recordbatch.
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -31,6 +31,8 @@ GZIP, SNAPPY, LZ4, ZSTD = 1, 2, 3, 4
 XERIAL, XERIAL_HEADER_BYTES = b"\x82SNAPPY\x00", 16
 GZIP_MEMBERS_LIMIT = 100
 """In one batch, of which producers make one member: each copies what is behind it."""
+BUFFER_BYTES, BUFFER_FACTOR = 1_024, 16
+"""How large a buffer is that a codec writes into, at first and after each time that it was too small."""
 GZIP_WINDOW = 31
 """The largest window, and gzip's own header around it (zlib's `wbits`)."""
 
@@ -271,13 +273,25 @@ def _unsnap_block(data: bytes, limit: int) -> bytes:
 
 
 def _lz4(data: bytes, limit: int) -> bytes:
-    into = bytearray(limit)
-    return bytes(memoryview(into)[: cramjam.lz4.decompress_into(data, into)])
+    return _inflated_into(cramjam.lz4.decompress_into, data, limit)
 
 
 def _zstd(data: bytes, limit: int) -> bytes:
-    into = bytearray(limit)
-    return bytes(memoryview(into)[: cramjam.zstd.decompress_into(data, into)])
+    return _inflated_into(cramjam.zstd.decompress_into, data, limit)
+
+
+def _inflated_into(into: Callable[[bytes, bytearray], int], data: bytes, limit: int) -> bytes:
+    """Inflate into a buffer that is made larger until the records fit: to make one of `limit` bytes takes milliseconds,
+    and a producer that does not wait sends a batch for each record."""
+    size = min(limit, BUFFER_FACTOR * (len(data) + BUFFER_BYTES))
+    while True:
+        buffer = bytearray(size)
+        try:
+            return bytes(memoryview(buffer)[: into(data, buffer)])
+        except Exception:  # that it is too small, or whatever bytes make of a codec
+            if size == limit:
+                raise
+        size = min(limit, BUFFER_FACTOR * size)
 
 
 CODECS = {GZIP: ("gzip", _gunzip), SNAPPY: ("snappy", _unsnap), LZ4: ("lz4", _lz4), ZSTD: ("zstd", _zstd)}

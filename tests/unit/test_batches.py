@@ -109,6 +109,25 @@ def test_a_bomb_stops_at_the_bound(codec: int) -> None:
     assert most < INFLATED_BYTES_LIMIT * 2.5
 
 
+@pytest.mark.parametrize("codec", PACK)
+def test_a_small_batch_takes_little_memory_and_so_little_time(codec: int) -> None:
+    packed = PACK[codec](b"a record")
+    tracemalloc.start()
+    try:
+        assert inflate(codec, packed) == b"a record"
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert most < INFLATED_BYTES_LIMIT / 100
+
+
+@pytest.mark.parametrize("codec", PACK)
+def test_what_inflates_a_thousandfold_is_read_up_to_the_bound(codec: int) -> None:
+    for size in (100_000, INFLATED_BYTES_LIMIT):
+        assert inflate(codec, PACK[codec](b" " * size)) == b" " * size
+
+
 def test_gzip_of_very_many_members_is_not_read() -> None:
     """To read them takes a time that grows with the square of their number: for 1 MiB a second, in which nobody else's
     records are read."""
