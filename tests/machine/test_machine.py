@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from events.errors import RefusalError
 from events.licensing import Withdrawal
 from events.terms import CaseId, Kind, Reason, Reporter, Role, Scope
+from projections.invariants import check
 from simulation.world import BEGIN, World
 from tests.machine.auditor import Auditor
 from tests.machine.oracle import TABLE, UNDECIDED, Case, Oracle, must
@@ -1015,6 +1016,12 @@ class LossMachine(RuleBasedStateMachine):
                 self.auditor.effective[licence.name] == {licence.generation},
                 f"the log says otherwise of {licence.name}",
             )
+
+    def teardown(self) -> None:
+        """What `lostfound audit invariants` judges of the whole history; its policy begins at a later version."""
+        if hasattr(self, "world") and not self.passing:
+            breaches = [one for one in check(self.world.facts) if one.about != "policy"]
+            must(not breaches, f"the log breaches {breaches[:3]}")
 
 
 def machine(**more: Any) -> type[TestCase]:
