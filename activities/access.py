@@ -194,11 +194,12 @@ async def _access(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial, ge
 
 
 async def _owed(tx: AsyncConnection[Any], container: Container, vendor: VendorId) -> Access | None:
-    """The newest access data that their holder has yet to set: first ones, or those of a case that is open."""
+    """The newest access data that their holder has yet to set: first ones, or those of a case that is open and
+    that no theft has overtaken."""
     query = (
         f"{ACCESS} a where vendor = %s and serial = %s and generation >= %s and set_at is null"
         " and (case_id is null or exists (select from backend.cases c"
-        " where (c.vendor, c.case_id) = (a.vendor, a.case_id) and c.closed is null))"
+        " where (c.vendor, c.case_id) = (a.vendor, a.case_id) and c.closed is null and c.overtaken is null))"
         " order by generation desc limit 1"
     )
     return await one(tx, Access, query, vendor, container.serial, container.generation)

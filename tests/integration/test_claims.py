@@ -204,6 +204,20 @@ async def test_stolen_access_data_end_an_open_reset_and_its_link(stock: Stock) -
     await stock.backend.set_access(stock.vendor, Serial("K-1"), ours.token, "a password long enough", NOW)
 
 
+async def test_a_reset_that_a_theft_ended_owes_no_new_link_before_it_is_closed(stock: Stock) -> None:
+    await stock.container("K-1", "L-1", kind=Kind.CLOUD)
+    first = await stock.backend.access_link(stock.vendor, Serial("K-1"))
+    await stock.backend.set_access(stock.vendor, Serial("K-1"), first.token, "a password long enough", NOW)
+    reset = await stock.lost("K-1", kind=Kind.CLOUD, reason=Reason.FORGOTTEN)
+    assert isinstance(await stock.backend.issue(reset), NoTargetFound)
+
+    await stock.claim(stock.loss("K-1", kind=Kind.CLOUD, reason=Reason.STOLEN))
+
+    with pytest.raises(RefusalError) as dead:
+        await stock.backend.access_link(stock.vendor, Serial("K-1"))
+    assert dead.value.code is Code.BAD_LINK
+
+
 async def test_a_new_case_names_the_former_and_policy_knows_how_that_ended(stock: Stock) -> None:
     await stock.container("D-1", "L-1")
     former = await stock.claim(stock.loss("D-1"))
