@@ -23,6 +23,8 @@ CONTAINER_LICENCES: Final = 6_000
 """So many licences a container holds at most."""
 SCOPE_PAGE: Final = 1_000
 """So many licences with all that is known of them travel in one answer to a case: Temporal takes 2 MB."""
+MESSAGE_TOKENS: Final = 12_000
+"""So much that was said to a case, counted in names of 80 characters, goes with it into a new history: about 1 MB."""
 POLICY_BYTES: Final = 60_000
 """The longest canonical policy, as JSON in UTF-8; the fact that states it must fit too."""
 REASONS: Final = 16

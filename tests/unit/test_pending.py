@@ -53,3 +53,17 @@ def test_a_message_that_nobody_accepted_leaves_its_number_to_the_true_one() -> N
     pending.add(message(2))
 
     assert pending.first() == message(2)
+
+
+def test_a_message_that_nobody_accepted_does_not_keep_the_true_one_of_its_number_away() -> None:
+    """The true one comes while the other one is here, and never again."""
+    pending = Pending(1, [Message(number=2, content=Offer(serial="forged"))])
+
+    pending.add(message(2))
+    pending.add(message(2))
+    carried = Pending(1, pending.all())
+    for one in (pending, carried):
+        one.discard()
+        assert one.first() == message(2)
+        one.take()
+        assert (one.taken, one.first(), one.all()) == (2, None, ())

@@ -9,13 +9,13 @@ from psycopg.types.json import Jsonb
 from temporalio.api.enums.v1 import EventType
 from temporalio.testing import WorkflowEnvironment
 
-from activities import assessing
+from activities import assessing, claims
 from events.case_facts import CaseDecided, ScopeKnown
 from events.envelope import case_stream
-from events.inbox import EvidenceStatement, FoundStatement
+from events.inbox import EvidenceStatement, FoundStatement, LossStatement
 from events.licensing import CaseKey
-from events.sizes import CONTAINER_LICENCES, SCOPE_PAGE, SCOPE_PART
-from events.terms import Interval, Lease, Reporter, Role, Status, Unit
+from events.sizes import CONTAINER_LICENCES, LIST_PART, SCOPE_PAGE, SCOPE_PART
+from events.terms import Interval, Kind, Lease, Reason, Reporter, Role, Scope, Status, Unit
 from infra.wiring import open_temporal
 from tests.services import Services
 from tests.workflow.bench import Bench, eventually
@@ -101,6 +101,36 @@ async def test_a_case_that_goes_on_in_a_new_history_learns_its_licences_again(
 
     assert await eventually(asked_again) == 2
     await bench.until(key, Status.RESURFACED)
+
+
+async def test_long_reports_that_come_faster_than_a_case_takes_them_are_all_taken(bench: Bench) -> None:
+    await stocked(bench, LIST_PART)
+    names = tuple(f"L-{number}-".ljust(80, "x") for number in range(1, LIST_PART + 1))
+    key = await bench.report("R-1", licences=names)
+    await bench.until(key, Status.WATCHING)
+    first = (await bench.handle(key).describe()).run_id
+    loss = LossStatement(
+        report="R-1",
+        serial="lost",
+        kind=Kind.DONGLE,
+        reason=Reason.LOST,
+        scope=Scope.LICENCES,
+        licences=names,
+        reporter=CRM,
+        occurred=datetime.now(UTC),
+    )
+    reports = [f"J-{number}" for number in range(400)]  # together three times as long as one payload may be
+
+    async with await AsyncConnection.connect(bench.settings.dsn) as connection:
+        for report in reports:
+            again = loss.model_copy(update={"report": report})
+            await claims.claim(connection, bench.vendor, again, "test", datetime.now(UTC))
+    await eventually(lambda: _taken(bench, key), seconds=150)
+
+    state = await bench.state(key)
+    assert state is not None
+    assert state.reports == ("R-1", *reports)
+    assert (await bench.handle(key).describe()).run_id != first
 
 
 async def _taken(bench: Bench, key: CaseKey) -> bool | None:
