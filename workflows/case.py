@@ -206,6 +206,8 @@ class CaseState(Value):
     replacement_lost: CaseId | None = None
     widened_by: CaseId | None = None
     """The case of a wider loss, or of one that asks for more measures, that was reported since."""
+    overtaken: bool = False
+    """Whether such a loss was reported and the case has not gone to a person since."""
     withdrawn: bool = False
     verdict: Verdict | None = None
     sightings: int = 0
@@ -284,7 +286,7 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
         case CaseDecided():
             told = ("decision", "reasons", "policy_version", "ordinal", "limit", "four_eyes", "remind", "due")
             learnt = {name: getattr(fact, name) for name in told}
-            return {**learnt, "facts": _facts(state, fact), "scope": (), "first_approval": None}
+            return {**learnt, "facts": _facts(state, fact), "scope": (), "first_approval": None, "overtaken": False}
         case ScopeKnown():
             return {"scope": (*state.scope, *fact.licences)}
         case WatchBegun():
@@ -300,7 +302,7 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
             return {"reports": (*state.reports, fact.report), "reporters": (*state.reporters, fact.reporter.name)}
         case CaseApproved():
             condition = {"condition": fact.condition, "condition_days": fact.condition_days}
-            return {**_taken(state, fact), **condition, "remind": None, "due": None}
+            return {**_taken(state, fact), **condition, "remind": None, "due": None, "overtaken": False}
         case TurnedUp():
             back = {"returned": fact.statement} if fact.cause is Cause.RETURNED else {}
             return {**back, "sightings": state.sightings + 1}
@@ -333,7 +335,7 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
         case CaseReturned():
             return {"returned": fact.statement}
         case LossWidened():
-            return {"widened_by": fact.case}
+            return {"widened_by": fact.case, "overtaken": True}
         case ReplacementLost():
             return {"replacement_lost": fact.case}
         case ReplacementWithdrawn():

@@ -44,6 +44,7 @@ from events.licensing import Reservation
 from events.sizes import CAUSE_CHARACTERS, CODE_CHARACTERS, ESCALATED_TO, LIST_PART, SCOPE_PART, in_parts
 from events.terms import (
     Action,
+    CaseId,
     Cause,
     Decision,
     Instant,
@@ -81,6 +82,8 @@ from workflows.policy import Policy, Rule, decide_report, loss_of, quota_to_rese
 ENROLMENT = timedelta(days=14)
 """How long a holder has to set access data that were reset."""
 
+WIDER = "a wider loss of this container was reported"
+
 UNDECIDED = (Status.AWAITING_APPROVAL, Status.ESCALATED)
 """Where a case waits for an approval."""
 
@@ -110,7 +113,8 @@ def decide(state: CaseState | None, command: Command) -> list[CaseFact]:
                 return [WatchBegun(target=None, until=at + watched)]
             wait = timedelta(hours=rule_of(state, policy).wait_hours)
             until = state.waits_until or at + wait
-            return [WaitingBegun(until=until)] if wait and until > at else [ReplacingBegun()]
+            begun: CaseFact = WaitingBegun(until=until) if wait and until > at else ReplacingBegun()
+            return [begun, *_to_a_person(state, at, policy)] if state.overtaken else [begun]
         case NoTarget(at=at, tickets=tickets):
             resets = loss_of(state.report).recovery is Recovery.RESET
             ends = at + ENROLMENT if resets else None
@@ -151,6 +155,10 @@ def evident(state: CaseState, more: tuple[str, ...] = ()) -> LossReported:
 
 def _assessed(state: CaseState, command: Assessed) -> list[CaseFact]:
     decided = decide_report(state.report, command.facts, command.policy, command.reservation)
+    watches = state.model_copy(update={"facts": command.facts}).only_watches
+    if decided.decision is Decision.AUTOMATIC and state.widened_by and not watches:
+        changed = {"decision": Decision.NEEDS_APPROVAL, "reasons": (_overtaken_by(state.widened_by),)}
+        decided = decided.model_copy(update=changed)
     decided = _with_deadlines(decided, command.at, command.policy, state.report)
     closed = [CaseClosed(outcome=Outcome.REFUSED)] if decided.decision is Decision.REFUSED else []
     if command.inline:
@@ -216,23 +224,33 @@ def _overtaken(state: CaseState, command: Overtaken) -> list[CaseFact]:
     over."""
     if state.status is Status.CLOSED:
         return []
-    widened, why = LossWidened(case=command.by), "a wider loss of this container was reported"
+    widened = LossWidened(case=command.by)
     if loss_of(state.report).recovery is Recovery.RESET:
-        cancelled = CaseCancelled(statement=f"case/{command.by}", why=why)
+        cancelled = CaseCancelled(statement=f"case/{command.by}", why=WIDER)
         return [widened, cancelled, CaseClosed(outcome=Outcome.CANCELLED)]
-    if state.facts is None or state.status not in (Status.WAITING, Status.REPLACING, Status.AWAITING_TARGET):
+    if state.status not in (Status.WAITING, Status.REPLACING, Status.AWAITING_TARGET) or state.target is not None:
         return [widened]
-    if state.target is not None:
-        return [widened]
+    told = state.model_copy(update={"widened_by": command.by})
+    return [widened, *_to_a_person(told, command.at, command.policy)]
+
+
+def _overtaken_by(case: CaseId) -> str:
+    return f"{WIDER}, in case {case}"
+
+
+def _to_a_person(state: CaseState, at: Instant, policy: Policy) -> list[CaseDecided]:
+    """A case that was overtaken is for a person to decide."""
+    assert state.facts is not None
+    assert state.widened_by is not None
     decided = CaseDecided(
         decision=Decision.NEEDS_APPROVAL,
-        reasons=(f"{why}, in case {command.by}",),
-        policy_version=command.policy.policy_version,
+        reasons=(_overtaken_by(state.widened_by),),
+        policy_version=policy.policy_version,
         facts=state.facts,
         ordinal=state.ordinal,
         limit=state.limit,
     )
-    return [widened, _without_licences(_with_deadlines(decided, command.at, command.policy, state.report))]
+    return [_without_licences(_with_deadlines(decided, at, policy, state.report))]
 
 
 def _sighted(state: CaseState, command: Sighted) -> list[CaseFact]:
@@ -248,7 +266,9 @@ def _sighted(state: CaseState, command: Sighted) -> list[CaseFact]:
         case Status.AWAITING_APPROVAL | Status.ESCALATED | Status.WAITING | Status.AWAITING_TARGET if not found:
             return [CaseSighted.model_validate(seen), *_suspected(state, command)]
         case Status.WATCHING | Status.RESURFACED if sighting.cause is Cause.RETURNED and _owes_return(state):
-            return [CaseReturned.model_validate(told)]
+            back = CaseReturned.model_validate(told)
+            stopped = state.overtaken and state.target is None
+            return [back, *_to_a_person(state, command.at, command.policy)] if stopped else [back]
         case Status.WATCHING | Status.AWAITING_TARGET:
             return [CaseResurfaced.model_validate(seen), *_ruled_by_policy(state, command)]
         case _:
@@ -350,7 +370,10 @@ def _decided(state: CaseState, command: Decide) -> list[CaseFact]:
             return [ruled] if reinstate else [ruled, CaseClosed(outcome=Outcome(order.verdict))]
         case Action.RESUME:
             assert state.stuck is not None
-            return [CaseResumed.model_validate({**named, "into": state.stuck[0]})]
+            into, _, _ = state.stuck
+            if into is Status.REPLACING and state.overtaken and state.target is None:
+                into = Status.BLOCKING  # from where it goes to a person
+            return [CaseResumed.model_validate({**named, "into": into})]
         case Action.GIVE_UP:
             return [CaseGivenUp.model_validate(named), CaseClosed(outcome=Outcome.GIVEN_UP)]
         case _:

@@ -399,3 +399,60 @@ def test_access_data_that_were_remembered_close_the_case_and_reinstate_nothing()
 
     assert (state.status, state.outcome) == (Status.CLOSED, Outcome.FOUND)
     assert not any(getattr(fact, "reinstate", False) for fact in written)
+
+
+RESUME = decision(Action.RESUME)
+
+
+@pytest.mark.parametrize(
+    "journey",
+    [
+        (FAILED,),
+        (ASSESSED, FAILED),
+        (ASSESSED, BLOCKED, FAILED),
+        (NEEDS_APPROVAL,),
+        (ASSESSED, BLOCKED),
+        (ASSESSED, BLOCKED, NO_TARGET),
+        (ASSESSED, BLOCKED, NO_TARGET, FOUND),
+    ],
+)
+def test_a_theft_ends_a_reset_wherever_it_stands(journey: tuple[Command, ...]) -> None:
+    state, written = after(FORGOTTEN, *journey, OVERTAKEN)
+
+    assert (state.status, state.outcome) == (Status.CLOSED, Outcome.CANCELLED)
+    assert told(written)[-3:] == ["loss.widened", "case.cancelled", "case.closed"]
+
+
+@pytest.mark.parametrize(
+    "journey",
+    [
+        (FAILED, OVERTAKEN, RESUME, ASSESSED),
+        (ASSESSED, FAILED, OVERTAKEN, RESUME, BLOCKED),
+        (ASSESSED, BLOCKED, FAILED, OVERTAKEN, RESUME, BLOCKED),
+        (ASSESSED, BLOCKED, OVERTAKEN),
+        (ASSESSED, BLOCKED, NO_TARGET, OVERTAKEN),
+    ],
+)
+def test_a_case_that_was_overtaken_goes_to_a_person_before_it_issues_also_where_it_was_stuck(
+    journey: tuple[Command, ...],
+) -> None:
+    waiting, _ = after(REPORTED, *journey)
+    approved, _ = after(REPORTED, *journey, decision(Action.APPROVE, "D-2"), BLOCKED)
+
+    assert waiting.status is Status.AWAITING_APPROVAL
+    assert waiting.reasons == ("a wider loss of this container was reported, in case case-2",)
+    assert approved.status is Status.REPLACING
+
+
+def test_a_case_that_was_approved_when_it_was_overtaken_goes_on_once_it_is_resumed() -> None:
+    approved = (REPORTED, NEEDS_APPROVAL, OVERTAKEN, decision(Action.APPROVE, "D-2"))
+    state, _ = after(*approved, BLOCKED, FAILED, RESUME)
+
+    assert state.status is Status.REPLACING
+
+
+def test_a_damaged_original_that_comes_back_before_its_stop_gap_goes_to_a_person_once_it_is_overtaken() -> None:
+    found = (DAMAGED, ASSESSED, BLOCKED, NO_TARGET, FOUND)
+
+    assert after(*found, RETURNED)[0].status is Status.REPLACING
+    assert after(*found, OVERTAKEN, RETURNED)[0].status is Status.AWAITING_APPROVAL
