@@ -21,6 +21,7 @@ from events.cases import (
 )
 from events.errors import Code
 from events.terms import CaseKey
+from workflows.case import CaseState
 
 RPC_TIMEOUT = timedelta(seconds=10)
 ANSWER_SECONDS = 20.0
@@ -91,8 +92,18 @@ class CaseClient:
                         raise
                     # Not begun yet, going on in a new history, or over: the case's next answer says which.
                     if await self._is_over(accepted.key):
-                        return DecisionDenied(code=Code.NOTHING_TO_DECIDE)
+                        return await self._as_it_ended(accepted, order)
                 await asyncio.sleep(ASK_AGAIN_SECONDS)
+
+    async def _as_it_ended(self, accepted: AcceptedDecision, order: DecisionOrder) -> DecisionTaken | DecisionDenied:
+        """What a case that is over made of a decision, as far as Temporal still knows it."""
+        handle = self._client.get_workflow_handle(accepted.key.case)
+        ended = await handle.query("state_of_case", result_type=CaseState, rpc_timeout=RPC_TIMEOUT)
+        denial = dict(ended.decisions).get(order.decision, Code.NOTHING_TO_DECIDE)
+        if denial is not None:
+            return DecisionDenied(code=Code(denial))
+        key, status = accepted.key, ended.status
+        return DecisionTaken(case=key.case, decision=order.decision, status=status, on=accepted.on)
 
     async def _is_over(self, key: CaseKey) -> bool:
         """Whether the case's last history has ended, and no new one has begun."""

@@ -57,6 +57,27 @@ async def test_who_can_merely_write_to_temporal_decides_nothing(bench: Bench) ->
     assert ("case.approved", "ann") not in decided
 
 
+async def test_whoever_did_not_wait_for_the_decision_that_ended_a_case_is_told_later_that_it_was_taken(
+    bench: Bench,
+) -> None:
+    key = await waiting(bench)
+    state = await bench.state(key)
+    assert state is not None
+    taken, late = (
+        DecisionOrder(decision=name, action=Action.REJECT, by="bob", on=state.material) for name in ("D-1", "D-2")
+    )
+    for order in (taken, late):  # a door that died before it could ask the case
+        await bench.backend.accept_decision(bench.vendor, key.case, order, "a test", datetime.now(UTC))
+    assert await bench.handle(key).result() == "rejected"
+
+    again = await bench.doors.decide(bench.vendor, key.case, taken, "a test")
+    with pytest.raises(RefusalError) as refusal:
+        await bench.doors.decide(bench.vendor, key.case, late, "a test")
+
+    assert (again.decision, again.status, again.on) == ("D-1", Status.CLOSED, state.material)
+    assert refusal.value.code is Code.NOTHING_TO_DECIDE
+
+
 async def test_a_case_that_only_gets_decisions_goes_on_in_new_histories_and_answers_each(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
