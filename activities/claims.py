@@ -18,7 +18,7 @@ from events.envelope import NAMESPACE
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import EvidenceStatement, FoundStatement, LossStatement, ReturnStatement
 from events.licensing import CaseKey, Claim, Issued
-from events.terms import Aim, CaseId, Cause, HolderId, LicenceId, Outcome, Reporter, Role, Serial, VendorId
+from events.terms import Aim, CaseId, Cause, HolderId, LicenceId, Measure, Outcome, Reporter, Role, Serial, VendorId
 
 
 def digest(stated: LossStatement) -> str:
@@ -150,6 +150,14 @@ async def free_container(tx: AsyncConnection[Any], key: CaseKey) -> None:
     )
 
 
+async def free_blocking(tx: AsyncConnection[Any], key: CaseKey) -> None:
+    """Free the blocking that a case claims and that was lifted: whoever loses the same again has it blocked anew."""
+    await tx.execute(
+        "update backend.claims set freed = true where vendor = %s and case_id = %s and starts_with(subject, %s)",
+        (key.vendor, key.case, f"{Measure.BLACKLISTING}/"),
+    )
+
+
 async def _join(tx: AsyncConnection[Any], key: CaseKey, report: Joined, at: datetime, speaker: Speaker) -> bool:
     """Whether the case is open and learns of the report; of one that is over the backend states that it was made."""
     cursor = await tx.execute(
@@ -223,7 +231,7 @@ async def give_evidence(
     reporter = stated.reporter
     key = await _case_of_report(tx, vendor, stated)
     content = Evidence(statement=f"evidence/{stated.statement}", by=reporter.name, evidence=stated.evidence)
-    said = f"{key.case}/{'/'.join(sorted(stated.evidence))}"
+    said = f"{stated.report}/{stated.serial}/{'/'.join(sorted(stated.evidence))}"
     if await _first_said(tx, vendor, reporter, content.statement, said, received):
         speaker = Speaker(reporter.name, reporter.role, door)
         if await post(tx, key, content, received, speaker) is None:

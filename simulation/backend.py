@@ -26,6 +26,7 @@ from activities.answers import (
     answer_again,
 )
 from activities.claims import digest
+from activities.closing import goes_on_to
 from activities.inventory import fields_of, must_agree
 from activities.judgement import (
     Activation,
@@ -117,6 +118,7 @@ from events.terms import (
     Measure,
     MeasureState,
     Outcome,
+    PersonId,
     Reason,
     Recovery,
     Reporter,
@@ -277,7 +279,9 @@ class MemoryBackend(Tables):
             raise NotYetKnownError(Code.NO_CASE, f"no report {stated.report} is known of container {stated.serial}")
         key = self.cases[max(fitting)[2]].key
         content = Evidence(statement=f"evidence/{stated.statement}", by=reporter.name, evidence=stated.evidence)
-        if self._first_said(reporter, content.statement, f"{key.case}/{'/'.join(sorted(stated.evidence))}"):
+        if self._first_said(
+            reporter, content.statement, f"{stated.report}/{stated.serial}/{'/'.join(sorted(stated.evidence))}"
+        ):
             speaker = Speaker(reporter.name, reporter.role, door)
             if not self._post(key, content, speaker):
                 self._address(key, content, speaker, received)
@@ -577,22 +581,30 @@ class MemoryBackend(Tables):
             self._state(key.serial, at, [RecoveryFreed(case=key.case, serial=key.serial)] if freed else [])
         elif order.outcome is Outcome.FOUND:
             self._free(key.case, but=Aim.LICENCE)
+        elif order.lift:
+            self._free(key.case, only=Measure.BLACKLISTING)
         if order.flag and case.holder not in self.flagged:
             self.flagged.add(case.holder)
             flagged = HolderFlagged(holder=case.holder, serial=key.serial, case=key.case, verdict=order.flag)
             self._state(key.serial, at, [flagged])
         case.closed, case.outcome = at, order.outcome
         case.release = Release.LIFTED if order.lift else case.release
+        anew: dict[CaseKey, set[PersonId]] = {}
         for content, speaker in case.messages[order.taken :]:
-            if speaker is not None:
-                self._answer(order, content, speaker, at)
+            if speaker is None:
+                continue
+            again = self._answer(order, content, speaker, at)
+            if again is not None and (again.answer == "opened" or again.key in anew):
+                anew.setdefault(again.key, set()).add(speaker.by)
+            for other in goes_on_to(content, anew):
+                self._post(other, content, speaker)
         self._offer(key.serial)
         return Done(at=at)
 
-    def _free(self, case: CaseId, but: str = " ") -> None:
-        """Free the claims of a case, but those on this."""
+    def _free(self, case: CaseId, but: str = " ", only: str = "") -> None:
+        """Free the claims of a case, but those on this, or only those."""
         for claim in self.claims:
-            if claim.case == case and not claim.subject.startswith(f"{but}/"):
+            if claim.case == case and not claim.subject.startswith(f"{but}/") and claim.subject.startswith(only):
                 claim.freed = True
 
     def _end_link(self, key: CaseKey, at: datetime) -> None:
@@ -601,15 +613,15 @@ class MemoryBackend(Tables):
         lapsed = [AccessLapsed(serial=key.serial, generation=number, case=key.case) for number in dead]
         self._state(key.serial, at, lapsed)
 
-    def _answer(self, order: CloseOrder, content: Content, speaker: Speaker, at: datetime) -> None:
-        """Answer for a case what it did not take."""
+    def _answer(self, order: CloseOrder, content: Content, speaker: Speaker, at: datetime) -> Claim | None:
+        """Answer for a case what it did not take; what is claimed anew for a report."""
         if isinstance(content, Joined) and not order.recovered and content.report.received > (order.decided or at):
             said = content.report.model_dump(include=set(LossStatement.model_fields))
             stated = LossStatement.model_validate(said)
-            self._claim(self._container(stated.serial), stated, content.report.door, content.report.received)
-        else:
-            code = Code.NOTHING_TO_DECIDE if isinstance(content, DecisionOrder) else None
-            self._address(order.key, content, speaker, at, code)
+            return self._claim(self._container(stated.serial), stated, content.report.door, content.report.received)
+        code = Code.NOTHING_TO_DECIDE if isinstance(content, DecisionOrder) else None
+        self._address(order.key, content, speaker, at, code)
+        return None
 
     # Contacts.
 

@@ -204,6 +204,22 @@ async def test_stolen_access_data_end_an_open_reset_and_its_link(stock: Stock) -
     await stock.backend.set_access(stock.vendor, Serial("K-1"), ours.token, "a password long enough", NOW)
 
 
+async def test_what_a_case_that_was_given_up_blocked_is_blocked_anew_once_it_is_lost_again(stock: Stock) -> None:
+    """Giving up lifts the measures of a case, also of one that had recovered what was lost."""
+    await stock.container("D-1", "L-1")
+    await stock.container("D-2")
+    given_up = await stock.lost("D-1")
+    assert isinstance(await stock.backend.issue(given_up), Issued)
+    await stock.backend.close(CloseOrder(key=given_up.key, recovered=True, lift=True, outcome=Outcome.GIVEN_UP))
+    assert (await stock.contact("D-1", contact="C-1")).refused is False
+
+    theft = await stock.lost("D-1", reason=Reason.STOLEN)
+
+    assert theft.key != given_up.key
+    assert (await stock.opening(theft.key)).beside == given_up.key.case
+    assert (await stock.contact("D-1", contact="C-2")).refused is True
+
+
 async def test_a_reset_that_a_theft_ended_owes_no_new_link_before_it_is_closed(stock: Stock) -> None:
     await stock.container("K-1", "L-1", kind=Kind.CLOUD)
     first = await stock.backend.access_link(stock.vendor, Serial("K-1"))

@@ -224,6 +224,28 @@ async def test_a_report_after_the_decision_that_ended_a_case_is_of_a_new_case_an
     assert [one.statement for one in await stock.facts(CaseAddressed)] == ["report/R-before"]
 
 
+async def test_what_was_said_after_a_report_goes_with_it_to_its_new_case(stock: Stock) -> None:
+    """A find reaches every case that looks for the container, and evidence the case of its report."""
+    await stock.container("D-1", "L-1")
+    key = await stock.claim(loss("R-1", "D-1"))
+    late = loss("R-2", "D-1")
+    await stock.backend.claim(stock.vendor, late, "a door", NOW + 3 * MINUTE)
+    evidence = EvidenceStatement(
+        statement="E-1", report="R-2", serial="D-1", reporter=CRM, evidence=("photo",), occurred=NOW
+    )
+    for _ in range(2):
+        await stock.backend.give_evidence(stock.vendor, evidence, "a door", NOW)
+        await stock.backend.turn_up(stock.vendor, found("F-1"), "a door", NOW + 4 * MINUTE)
+
+    await stock.backend.close(CloseOrder(key=key, recovered=False, lift=True, taken=1, decided=NOW + 2 * MINUTE))
+
+    after = await stock.backend.claim(stock.vendor, late, "a door", NOW)
+    assert after.key != key
+    assert await stock.messages(after.key) == [("report", 1), ("evidence", 2), ("sighting", 3)]
+    assert await stock.backend.give_evidence(stock.vendor, evidence, "a door", NOW) == after.key  # said again
+    assert await stock.messages(after.key) == [("report", 1), ("evidence", 2), ("sighting", 3)]
+
+
 async def test_a_report_of_what_a_closed_case_recovered_is_stated_and_stays_its(stock: Stock) -> None:
     await stock.container("D-1", "L-1")
     await stock.container("D-2")
