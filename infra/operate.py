@@ -54,7 +54,7 @@ def register(app: typer.Typer, plan: Callable[[], Plan] = product) -> None:
         once: Annotated[bool, typer.Option("--once", help="Feed the sample vendor, and stop when it settled.")] = False,
         as_json: Annotated[bool, typer.Option("--json", help="With --once: the last line is one JSON object.")] = False,
     ) -> None:
-        """Start everything on this machine and serve until Ctrl-C. Exit code 1 when the sample's cases end otherwise."""
+        """Start everything on this machine and serve until Ctrl-C. Exit code 1 if the sample's cases end otherwise."""
         with told():
             if detach:
                 _up_detached(read_settings(), plan())
