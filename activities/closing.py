@@ -62,6 +62,7 @@ async def close(tx: AsyncConnection[Any], order: CloseOrder, at: datetime) -> Do
         for other in goes_on_to(content, anew):
             await post(tx, other, content, at, speaker)
     await offer(tx, key.vendor, await holder_of(tx, key), [key.serial], at)
+    await reinstating.wake(tx, key, at)
     return Done(at=closed)
 
 

@@ -9,11 +9,13 @@ from psycopg import AsyncConnection
 from activities.claims import holder_of, nobody_claims
 from activities.issuing import Signer, issued, supersede
 from activities.measures import STANDING, Standing
+from activities.messages import post_to_each
 from activities.outbox import state
 from activities.release import Other, Release, must_be_free
 from activities.rows import Container, LostLicence, changed, every, lock_container, lost_licences, must_have_room
 from activities.targets import offer
 from events.backend_facts import ContainerReinstated, HolderFlagged, MeasureLifted, MeasureOrdered
+from events.cases import Offer
 from events.errors import Code, RefusalError
 from events.licensing import CaseKey, Done, Issued, IssuedLicence, IssueOrder, ReinstateOrder, Withdrawal
 from events.terms import Aim, Kind, Measure, MeasureState, Serial, Verdict, next_generation, subject
@@ -39,10 +41,29 @@ async def release(tx: AsyncConnection[Any], key: CaseKey, original: Container, a
     else:
         must_be_free(key.serial, await _others(tx, key, original, moved=False), begun=False)
     await _lift(tx, key, key.serial, at, "and serial = %s", key.serial)
-    await tx.execute(
-        "update backend.cases set release = %s where vendor = %s and case_id = %s",
-        (Release.LIFTED, key.vendor, key.case),
+    await tx.execute(  # the rows in an order that all transactions share
+        "select from backend.cases where vendor = %s and serial = %s and closed is null order by case_id for update",
+        (key.vendor, key.serial),
     )
+    released = await changed(
+        tx,
+        "update backend.cases set release = %s where vendor = %s and case_id = %s and release is distinct from %s",
+        *(Release.LIFTED, key.vendor, key.case, Release.LIFTED),
+    )
+    if released:
+        await wake(tx, key, at)
+
+
+async def wake(tx: AsyncConnection[Any], key: CaseKey, at: datetime) -> None:
+    """Say to the other cases that have lifted their measures on the container that this one has too, or is over. The
+    last thing that a transaction does."""
+    cursor = await tx.execute(
+        "select case_id from backend.cases where vendor = %s and serial = %s and case_id <> %s and release = %s"
+        " and closed is null",
+        (key.vendor, key.serial, key.case, Release.LIFTED),
+    )
+    waiting = [CaseKey(vendor=key.vendor, case=case, serial=key.serial) for (case,) in await cursor.fetchall()]
+    await post_to_each(tx, waiting, Offer(serial=key.serial), at)
 
 
 async def _others(tx: AsyncConnection[Any], key: CaseKey, original: Container, moved: bool) -> list[Other]:
@@ -50,11 +71,12 @@ async def _others(tx: AsyncConnection[Any], key: CaseKey, original: Container, m
     stay as they are in it."""
     lost = [] if moved else await lost_licences(tx, key)
     cursor = await tx.execute(
-        "select distinct m.case_id, c.release from backend.measures m join backend.cases c using (vendor, case_id)"
+        "select distinct m.case_id, c.release, c.closed is not null"
+        " from backend.measures m join backend.cases c using (vendor, case_id)"
         " where m.vendor = %s and m.case_id <> %s and m.subject = any(%s) and m.state <> 'lifted'",
         (key.vendor, key.case, [subject(Aim.CONTAINER, key.serial, original.generation), *_names(lost)]),
     )
-    return [Other(case, Release(how) if how else None) for case, how in await cursor.fetchall()]
+    return [Other(case, Release(how) if how else None, over) for case, how, over in await cursor.fetchall()]
 
 
 async def withdraw(tx: AsyncConnection[Any], key: CaseKey, original: Container, at: datetime) -> Withdrawal:

@@ -1,7 +1,8 @@
 """Release: which cases stand in the way of an un-loss; a container is blocked while any case's measure stands. Pure.
 
 An un-loss asks first. While a measure of another case stands of which nobody asked for un-loss, nothing is withdrawn or
-lifted. Then each lifts its own measures, and the licences return once those of all others are lifted too.
+lifted. Then each lifts its own measures, and the licences return once those of all others are lifted too: open cases
+are waited for.
 """
 
 from collections.abc import Iterable
@@ -25,16 +26,20 @@ class Other:
 
     case: CaseId
     release: Release | None
+    over: bool = False
 
 
 def must_be_free(serial: Serial, others: Iterable[Other], *, begun: bool) -> None:
     """Refuse to go on with an un-loss while others stand in the way, and say which: until it has begun to withdraw or
-    lift anything those of which nobody asked for un-loss, and then all that have not lifted their measures."""
+    lift anything those of which nobody asked for un-loss, and then all that have not lifted their measures. Its code is
+    `release_awaited` where all of these may still do so."""
     passed = {Release.LIFTED} if begun else {Release.LIFTED, Release.ASKED}
-    names = sorted(other.case for other in others if other.release not in passed)
-    if names:
+    standing = [other for other in others if other.release not in passed]
+    if standing:
+        waits = begun and not any(other.over for other in standing)
+        names = ", ".join(sorted(other.case for other in standing))
         raise RefusalError(
-            Code.BLOCKED,
-            f"container {serial} is blocked by case {', '.join(names)} too; reinstate or give up that one and resume"
-            " this, or retire the original",
+            Code.RELEASE_AWAITED if waits else Code.BLOCKED,
+            f"container {serial} is blocked by case {names} too; reinstate or give up that one and resume this, or"
+            " retire the original",
         )

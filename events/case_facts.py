@@ -378,6 +378,15 @@ class ReplacementWithdrawn(CaseFact):
     name = "replacement.withdrawn"
 
 
+class ReleaseAwaited(CaseFact):
+    """The case has lifted its measures on the original, and waits until `until` for those of other cases, which `cause`
+    names."""
+
+    name = "release.awaited"
+    until: Instant
+    cause: Annotated[str, AtMost(CAUSE_CHARACTERS)]
+
+
 class CaseReinstated(CaseFact):
     """The original holds the licences again, at the generation after the replacement's."""
 

@@ -57,7 +57,8 @@ class Evidence(Value):
 
 
 class Offer(Value):
-    """A container may take the replacement that a case owes: registered, activated, or its access data were set."""
+    """A container may take what a case is to issue into it: registered, activated, its access data were set, or a case
+    that stood in the way of its un-loss no longer does."""
 
     type: Literal["offer"] = "offer"
     serial: Serial

@@ -53,6 +53,7 @@ class Code(StrEnum):
     MACHINE_STOLEN = "machine_stolen"
     SUPERSEDED = "superseded"
     BLOCKED = "blocked"
+    RELEASE_AWAITED = "release_awaited"
     GENERATION_CONFLICT = "generation_conflict"
     GENERATION_EXHAUSTED = "generation_exhausted"
     NOT_BLOCKED = "not_blocked"

@@ -53,6 +53,8 @@ def awaited(state: CaseState, supervisors: Sequence[PersonId], policy: Policy) -
             return Awaited(what="a verdict", by=able(Action.RULE))
         case Status.REINSTATING if state.target is not None and not state.withdrawn:
             return Awaited(what="the removal of the replacement", by=(str(state.target),))
+        case Status.REINSTATING if state.release_until is not None:
+            return Awaited(what="the end of other cases on the container", until=state.release_until)
         case Status.STUCK:
             return Awaited(what="a word to resume it or give it up", by=able(Action.GIVE_UP))
         case _:

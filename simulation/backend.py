@@ -482,7 +482,16 @@ class MemoryBackend(Tables):
         if last is None:
             must_be_free(key.serial, self._others(key, container, moved=False), begun=False)
         self._end([one for one in self._of(key.case) if one.standing.state in OPEN], MeasureState.LIFTED, at)
-        case.release = Release.LIFTED
+        if case.release is not Release.LIFTED:
+            case.release = Release.LIFTED
+            self._wake(key)
+
+    def _wake(self, key: CaseKey) -> None:
+        """Say to the other cases that have lifted their measures on the container that this one has too, or is over."""
+        for name, other in sorted(self.cases.items()):
+            waits = other.key.serial == key.serial and name != key.case and other.release is Release.LIFTED
+            if waits and other.closed is None:
+                self._post(other.key, Offer(serial=key.serial))
 
     def _others(self, key: CaseKey, container: Container, moved: bool) -> list[Other]:
         """The other cases of which a measure stands on the container or, where they have not `moved`, on the licences
@@ -494,7 +503,9 @@ class MemoryBackend(Tables):
             for one in self.measures.values()
             if one.standing.subject in here and one.standing.state != MeasureState.LIFTED
         }
-        return [Other(name, self.cases[name].release) for name in names - {key.case}]
+        return [
+            Other(name, self.cases[name].release, self.cases[name].closed is not None) for name in names - {key.case}
+        ]
 
     def _is_withdrawn(self, case: Case) -> bool:
         subjects = {f"{name}/{generation}" for name, generation in self._issued_for(case)}
@@ -599,6 +610,7 @@ class MemoryBackend(Tables):
             for other in goes_on_to(content, anew):
                 self._post(other, content, speaker)
         self._offer(key.serial)
+        self._wake(key)
         return Done(at=at)
 
     def _free(self, case: CaseId, but: str = " ", only: str = "") -> None:

@@ -7,7 +7,7 @@ from typing import TypeVar, cast
 
 from events.case_facts import BackendFacts, CaseFact
 from events.cases import DecisionOrder, Evidence, Joined, Message, Offer, Overtaken, ReplacementGone, Settled, Sighting
-from events.errors import RefusalError
+from events.errors import Code, RefusalError
 from events.licensing import CaseKey, Issued, Reservation
 from events.terms import EvidenceName, Status
 from simulation.backend import MemoryBackend
@@ -20,6 +20,7 @@ from workflows.commands import (
     Decide,
     Elapsed,
     Failed,
+    Held,
     LoseReplacement,
     NoTarget,
     Offered,
@@ -93,6 +94,8 @@ class RunningCase:
     def alarm(self) -> datetime | None:
         """When it looks again though nothing arrives."""
         step = self._next() if self.state is not None and self.policy is not None else None
+        if isinstance(step, Reinstate) and self.state is not None:
+            return self.state.release_until
         return step.alarm if isinstance(step, Rest) else None
 
     def go_on(self) -> None:
@@ -156,13 +159,25 @@ class RunningCase:
                     return self._rest(step, None)
                 self._take(Withdrawn())
             case Reinstate():
-                if reinstated := self._tried("reinstate", lambda: backend.reinstate(step.order, at)):
-                    self._take(Reinstated(serial=reinstated.target))
+                return self._reinstate(step)
             case End():
                 if not self.over:
                     self._deed("close", lambda: backend.close(step.order, at))
                     self.over = True
                 return False
+        return True
+
+    def _reinstate(self, step: Reinstate) -> bool:
+        try:
+            answer = self._deed("reinstate", lambda: self.ground.backend.reinstate(step.order, self.ground.now()))
+        except RefusalError as refusal:
+            self.again = None
+            if refusal.code is Code.RELEASE_AWAITED:
+                self._take(Held(cause=refusal.sentence, at=self.ground.now()))
+            else:
+                self._take(Failed(code=refusal.code, cause=refusal.sentence))
+            return self._rest(step, None) if self._next() == step else True
+        self._take(Reinstated(serial=answer.target))
         return True
 
     def _rest(self, step: Step, alarm: datetime | None) -> bool:

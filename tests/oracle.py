@@ -186,7 +186,9 @@ def _case(vendor: str, case: str, facts: list[dict[str, Any]]) -> tuple[Any, ...
     s = json.loads(state.model_dump_json())
     report, known = s["report"], s["facts"] or {}
     material = [
-        e["sequence"] for e in facts if _name(e) not in ("decision.denied", "case.sighted", "approval.reminded")
+        e["sequence"]
+        for e in facts
+        if _name(e) not in ("decision.denied", "case.sighted", "approval.reminded", "release.awaited")
     ]
     told = (s["status"], s["outcome"], report["serial"], report["kind"], report["reason"], known.get("holder"))
     times = (_at(report["received"]), s["target"], _at(s["watch_until"]), max(material), _at(s["due"]))

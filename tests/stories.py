@@ -49,6 +49,7 @@ from workflows.commands import (
     Bring,
     Elapsed,
     Failed,
+    Held,
     LoseReplacement,
     NoTarget,
     Offered,
@@ -325,7 +326,7 @@ def find(world: World, vendor: VendorId, number: int, steps: int = STEPS, confir
                 MeasureDelivered.model_validate(gone),
                 MeasureConfirmed.model_validate({**gone, "by": "contact/C-2"}),
             ),
-            life.command(Withdrawn()),
+            life.command(Withdrawn(), Held(cause="container D-1 is blocked by case c-2 too", at=world.at)),
         ),
         lambda: (
             life.backend(spare, LicenceSuperseded(licence=name, generation=2, serial=spare, case=life.case)),

@@ -28,6 +28,7 @@ from events.case_facts import (
     LicenceInScope,
     LossReported,
     LossWidened,
+    ReleaseAwaited,
     ReplacementLost,
     ReplacementWithdrawn,
     ReplacingBegun,
@@ -128,6 +129,7 @@ TRANSITIONS: dict[tuple[Status | None, str], Status] = {
     (Status.RESURFACED, "case.closed"): Status.CLOSED,
     (Status.REINSTATING, "replacement.lost"): Status.RESURFACED,
     (Status.REINSTATING, "replacement.withdrawn"): Status.REINSTATING,
+    (Status.REINSTATING, "release.awaited"): Status.REINSTATING,
     (Status.REINSTATING, "case.ruled"): Status.REINSTATING,
     (Status.REINSTATING, "case.reinstated"): Status.REINSTATING,
     (Status.REINSTATING, "case.stuck"): Status.STUCK,
@@ -157,7 +159,7 @@ STAYING = (
 DENIED = "decision.denied"
 """The one fact that a closed case still takes: an attempt to decide it."""
 
-IMMATERIAL = frozenset({DENIED, "case.sighted", "approval.reminded"})
+IMMATERIAL = frozenset({DENIED, "case.sighted", "approval.reminded", "release.awaited"})
 """The names of the facts that make no decision stale."""
 
 
@@ -209,6 +211,8 @@ class CaseState(Value):
     overtaken: bool = False
     """Whether such a loss was reported and the case has not gone to a person since."""
     withdrawn: bool = False
+    release_until: Instant | None = None
+    """How long it waits for other cases to lift their measures on the original."""
     verdict: Verdict | None = None
     sightings: int = 0
     outcome: Outcome | None = None
@@ -321,9 +325,10 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
         case CaseRejected() | CaseGivenUp():
             return _taken(state, fact)
         case CaseResumed():
-            return {**_taken(state, fact), "stuck": None}
+            return {**_taken(state, fact), "stuck": None, "release_until": None}
         case CaseRuled():
-            return {**(_taken(state, fact) if fact.decision else {}), "verdict": fact.verdict}
+            taken = _taken(state, fact) if fact.decision else {}
+            return {**taken, "verdict": fact.verdict, "release_until": None}
         case DecisionDenied():
             return {"decisions": _decisions(state, fact.decision, fact.code)}
         case CaseStuck():
@@ -340,6 +345,8 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
             return {"replacement_lost": fact.case}
         case ReplacementWithdrawn():
             return {"withdrawn": True}
+        case ReleaseAwaited():
+            return {"release_until": fact.until}
         case CaseSettled():
             return {"settled": True}
         case _:

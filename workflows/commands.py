@@ -112,6 +112,13 @@ class Reinstated(Value):
     serial: Serial
 
 
+class Held(Value):
+    """The original cannot be reinstated yet: other cases, which `cause` names, have not lifted their measures."""
+
+    cause: str
+    at: Instant
+
+
 class Failed(Value):
     """What the case had to do failed for good."""
 
@@ -135,5 +142,6 @@ Command = (
     | LoseReplacement
     | Withdrawn
     | Reinstated
+    | Held
     | Failed
 )

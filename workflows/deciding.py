@@ -29,6 +29,7 @@ from events.case_facts import (
     EvidenceGiven,
     LossReported,
     LossWidened,
+    ReleaseAwaited,
     ReplacementLost,
     ReplacementWithdrawn,
     ReplacingBegun,
@@ -66,6 +67,7 @@ from workflows.commands import (
     Decide,
     Elapsed,
     Failed,
+    Held,
     LoseReplacement,
     NoTarget,
     Offered,
@@ -83,6 +85,9 @@ ENROLMENT = timedelta(days=14)
 """How long a holder has to set access data that were reset."""
 
 WIDER = "a wider loss of this container was reported"
+
+RELEASE = timedelta(days=7)
+"""How long an un-loss waits for other cases to lift their measures on the original."""
 
 UNDECIDED = (Status.AWAITING_APPROVAL, Status.ESCALATED)
 """Where a case waits for an approval."""
@@ -135,10 +140,18 @@ def decide(state: CaseState | None, command: Command) -> list[CaseFact]:
             return [ReplacementWithdrawn()]
         case Reinstated(serial=serial):
             return [CaseReinstated(serial=serial), CaseClosed(outcome=Outcome.FOUND)]
+        case Held(cause=cause, at=at):
+            if state.release_until is None:
+                return [ReleaseAwaited(until=at + RELEASE, cause=cause[:CAUSE_CHARACTERS])]
+            return _stuck(Code.BLOCKED, cause) if state.release_until <= at else []
         case Failed(code=code, cause=cause):
-            return [CaseStuck(code=code[:CODE_CHARACTERS], cause=cause[:CAUSE_CHARACTERS])]
+            return _stuck(code, cause)
         case _:
             assert_never(command)
+
+
+def _stuck(code: str, cause: str) -> list[CaseFact]:
+    return [CaseStuck(code=code[:CODE_CHARACTERS], cause=cause[:CAUSE_CHARACTERS])]
 
 
 def rule_of(state: CaseState, policy: Policy) -> Rule:

@@ -32,7 +32,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from events.deeds import AppendOrder, Deeds
     from events.errors import Code
-    from events.licensing import Assessment, CaseKey, Issued, Reservation, ReserveOrder, ScopeOrder
+    from events.licensing import Assessment, CaseKey, Issued, ReinstateOrder, Reservation, ReserveOrder, ScopeOrder
     from events.sizes import SCOPE_PAGE
     from events.terms import Outcome, Status, Value
     from workflows.case import CaseState, fold_all
@@ -44,6 +44,7 @@ with workflow.unsafe.imports_passed_through():
         Decide,
         Elapsed,
         Failed,
+        Held,
         LoseReplacement,
         NoTarget,
         Offered,
@@ -278,8 +279,22 @@ class LossCase:
                 elif withdrawal is not None:
                     await self._rest(step, None)
             case Reinstate(order=order):
-                if reinstated := await self._done_or_stuck(Deeds.reinstate, order):
-                    await self._take(Reinstated(serial=reinstated.target))
+                await self._reinstate(step, order)
+
+    async def _reinstate(self, step: Step, order: ReinstateOrder) -> None:
+        """Have the original reinstated, or wait, for a time, until other cases have lifted their measures on it."""
+        try:
+            reinstated = await self._do(Deeds.reinstate, order)
+        except FailureError as error:
+            failed = _failed(error)
+            if failed.code != Code.RELEASE_AWAITED:
+                await self._take(failed)
+                return
+            await self._take(Held(cause=failed.cause, at=workflow.now()))
+            if self._next() == step:
+                await self._rest(step, self.state.release_until)
+        else:
+            await self._take(Reinstated(serial=reinstated.target))
 
     async def _rest(self, step: Step, alarm: datetime | None) -> None:
         """Wait until a message is there or the alarm rings, and take it."""

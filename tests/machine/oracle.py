@@ -139,6 +139,7 @@ class Case:
     undoing: bool = False
     """Whether somebody asked for its un-loss."""
     gave_back: bool = False
+    release_until: datetime | None = None
     """Whether its measures are lifted for that, as far as they can be."""
     freed: bool = False
     over: bool = False
@@ -234,6 +235,17 @@ class Oracle:
                 if case.status != "awaiting_target":
                     self.offer()
                     return
+
+    def release(self) -> None:
+        """No un-loss waits for other cases once these have lifted what they could, or are over."""
+        for case in self.cases.values():
+            if case.status != "reinstating" or case.release_until is None:
+                continue
+            others = self._in_the_way(case)
+            if not others or any(other.status == "closed" for other in others):
+                self._withdraw(case)
+                self.release()
+                return
 
     def licence(self, name: str, serial: str, product: str, value: int) -> None:
         """A licence of the vendor's own issue."""
@@ -714,8 +726,10 @@ class Oracle:
             if order.state in ("ordered", "delivered"):
                 order.state = "lifted"
         case.gave_back = True
-        if self._in_the_way(case):
-            case.stuck_in, case.status = "reinstating", "stuck"
+        if others := self._in_the_way(case):
+            if any(other.status == "closed" for other in others):
+                case.stuck_in, case.status = "reinstating", "stuck"
+            case.release_until = case.release_until or self.now + timedelta(days=7)
             return
         replaced = case.target is not None
         if self.is_blocked(here, None) or (replaced and container.generation != case.generation):
@@ -813,7 +827,7 @@ class Oracle:
                 else:
                     self._close(case, more["verdict"])
             case "resume":
-                back, case.stuck_in = case.stuck_in, None
+                back, case.stuck_in, case.release_until = case.stuck_in, None, None
                 {"blocking": self._block, "replacing": self._issue, "reinstating": self._withdraw}[str(back)](case)
             case "give_up":
                 self._close(case, "given_up")
@@ -1034,6 +1048,7 @@ class Oracle:
             "waiting": case.waits_until,
             "awaiting_target": case.lapses,
             "watching": case.watch_until,
+            "reinstating": case.release_until,
         }.get(case.status)
 
     def advance(self, until: datetime) -> None:
@@ -1063,6 +1078,8 @@ class Oracle:
                 self._close(case, "lapsed")
             case "watching":
                 self._close(case, "lapsed" if case.owes else "lost_for_ever")
+            case "reinstating":
+                case.stuck_in, case.status = "reinstating", "stuck"
 
 
 def alike(known: dict[str, str], shown: dict[str, str], match: str) -> bool:

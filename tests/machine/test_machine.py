@@ -121,6 +121,7 @@ class LossMachine(RuleBasedStateMachine):
         if oracle:
             oracle()
             self.oracle.offer()
+            self.oracle.release()
 
     def tick(self) -> None:
         self.world.now += timedelta(seconds=1)
@@ -584,6 +585,7 @@ class LossMachine(RuleBasedStateMachine):
         self.said.append(lambda: None)
         self.oracle.decide(case, action, by, number, more)
         self.oracle.offer()
+        self.oracle.release()
 
     # What turns up.
 
@@ -930,6 +932,7 @@ class LossMachine(RuleBasedStateMachine):
         self.oracle.now = until - by
         self.oracle.advance(until)
         self.oracle.offer()
+        self.oracle.release()
 
     @rule(which=SOME, deed=st.sampled_from(DEEDS), times=st.integers(1, 2))
     def have_trouble(self, which: int, deed: str, times: int) -> None:
@@ -978,6 +981,7 @@ class LossMachine(RuleBasedStateMachine):
         for oracle in self.said[-count:]:
             oracle()
         self.oracle.offer()
+        self.oracle.release()
 
     def pick(self, several: list[Any], which: int) -> Any:
         return several[which % len(several)]

@@ -27,6 +27,7 @@ from workflows.commands import (
     Decide,
     Elapsed,
     Failed,
+    Held,
     NoTarget,
     Offered,
     Overtaken,
@@ -112,6 +113,7 @@ FOUND = sighted("found/1", Cause.FOUND)
 RETURNED = sighted("returned/1", Cause.RETURNED)
 DAMAGED = Report(report=report(reason=Reason.DAMAGED))
 FORGOTTEN = Report(report=report(kind=Kind.CLOUD, reason=Reason.FORGOTTEN))
+HELD = Held(cause="container D-1 is blocked by case c-2 too", at=NOW)
 FAILED = Failed(code="generation_conflict", cause="licence L-1 is no longer at generation 1 in 3-1")
 RULED = decision(Action.RULE, name="D-2", verdict=Verdict.CLONE)
 REINSTATE = decision(Action.RULE, name="D-3", verdict=Verdict.FOUND, reinstate=True)

@@ -32,6 +32,7 @@ from tests.unit.journey import (
     FAILED,
     FORGOTTEN,
     FOUND,
+    HELD,
     LATER,
     NEEDS_APPROVAL,
     NO_TARGET,
@@ -68,7 +69,7 @@ from workflows.commands import (
     Settled,
     Withdrawn,
 )
-from workflows.deciding import decide
+from workflows.deciding import RELEASE, decide
 from workflows.limits import Limits
 from workflows.policy import Approval, Policy, Rule
 
@@ -254,6 +255,25 @@ def test_a_found_original_is_reinstated_once_its_replacement_is_withdrawn() -> N
     assert told(written)[-3:] == ["replacement.withdrawn", "case.reinstated", "case.closed"]
 
 
+def test_an_un_loss_waits_for_other_cases_to_a_deadline_and_anew_once_it_is_resumed() -> None:
+    waiting = (*WATCHED, FOUND, REINSTATE, Withdrawn(), HELD)
+    late = HELD.model_copy(update={"at": NOW + RELEASE})
+    state, written = after(*waiting, HELD.model_copy(update={"at": NOW + timedelta(days=1)}), SIGHTED)
+    stuck, _ = after(*waiting, late)
+    resumed, _ = after(*waiting, late, decision(Action.RESUME, "D-4"), late)
+
+    assert (state.status, state.release_until) == (Status.REINSTATING, NOW + RELEASE)
+    assert told(written).count("release.awaited") == 1
+    assert stuck.stuck == (Status.REINSTATING, Code.BLOCKED, HELD.cause)
+    assert (resumed.status, resumed.release_until) == (Status.REINSTATING, late.at + RELEASE)
+
+
+def test_a_decision_on_an_un_loss_that_waits_is_not_stale() -> None:
+    ruled, _ = after(*WATCHED, FOUND, REINSTATE, Withdrawn(), HELD, decision(Action.RULE, "D-4", verdict=Verdict.FOUND))
+
+    assert ruled.outcome is Outcome.FOUND
+
+
 def test_once_the_replacement_is_lost_too_the_original_can_only_be_retired() -> None:
     lost = LoseReplacement(to="other")
     denied, _ = after(*WATCHED, lost, FOUND, REINSTATE)
@@ -332,6 +352,7 @@ def test_every_transition_of_the_table_is_taken_by_some_journey() -> None:
         (FORGOTTEN, ASSESSED, BLOCKED, NO_TARGET, ELAPSED),
         (REPORTED, NEEDS_APPROVAL, CONDITIONAL, BLOCKED, REPLACED, decision(Action.MEET, "D-2")),
         (*WATCHED, FOUND, REINSTATE, Withdrawn(), FAILED, decision(Action.RESUME, "D-4"), Reinstated(serial="3-1")),
+        (*WATCHED, FOUND, REINSTATE, Withdrawn(), HELD, Reinstated(serial="3-1")),
         (*WATCHED, FOUND, REINSTATE, LoseReplacement(to="other")),
         (REPORTED, ASSESSED, BLOCKED, OVERTAKEN, decision(Action.APPROVE)),
         (REPORTED, ASSESSED, BLOCKED, NO_TARGET, OVERTAKEN),

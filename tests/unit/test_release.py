@@ -10,6 +10,7 @@ D1 = Serial("D-1")
 STANDS = Other(CaseId("stands"), None)
 ASKED = Other(CaseId("asked"), Release.ASKED)
 LIFTED = Other(CaseId("lifted"), Release.LIFTED)
+OVER = Other(CaseId("over"), None, over=True)
 
 
 @pytest.mark.parametrize(("others", "begun"), [((), False), ((), True), ((ASKED, LIFTED), False), ((LIFTED,), True)])
@@ -20,10 +21,17 @@ def test_nothing_is_in_the_way_that_is_being_lifted_at_first_and_is_lifted_in_th
 
 
 @pytest.mark.parametrize(
-    ("others", "begun", "named"), [((ASKED, STANDS), False, "stands"), ((STANDS, LIFTED, ASKED), True, "asked, stands")]
+    ("others", "begun", "named", "code"),
+    [
+        ((ASKED, STANDS), False, "stands", Code.BLOCKED),
+        ((STANDS, LIFTED, ASKED), True, "asked, stands", Code.RELEASE_AWAITED),
+        ((ASKED, OVER), True, "asked, over", Code.BLOCKED),
+    ],
 )
-def test_what_is_in_the_way_is_named(others: tuple[Other, ...], begun: bool, named: str) -> None:
+def test_what_is_in_the_way_is_named_and_waited_for_while_it_may_go(
+    others: tuple[Other, ...], begun: bool, named: str, code: Code
+) -> None:
     with pytest.raises(RefusalError, match=f"container D-1 is blocked by case {named} too") as refusal:
         must_be_free(D1, others, begun=begun)
 
-    assert refusal.value.code is Code.BLOCKED
+    assert refusal.value.code is code

@@ -34,7 +34,9 @@ from events.terms import (
     Verdict,
 )
 from tests.workflow.bench import Bench, eventually
+from workflows.case import CaseState
 from workflows.client import CaseClient
+from workflows.deciding import RELEASE
 from workflows.limits import Limits
 from workflows.loss_case import HISTORY_LIMIT, LossCase
 from workflows.policy import Approval, Policy, Rule
@@ -102,6 +104,76 @@ async def test_the_replacement_lost_in_turn_leaves_the_first_case_to_retire_its_
     await bench.decide(key, Action.RULE, decision="D-2", verdict=Verdict.FOUND)
     assert await ended(bench, key) == Outcome.FOUND
     assert (await bench.until(second, Status.WATCHING)).replacement_lost is None
+
+
+async def two_un_losses(bench: Bench) -> tuple[CaseKey, CaseKey]:
+    """One container, lost twice with other licences in it, and found: the un-loss of the first is stuck, for nobody had
+    asked for the second's, and the second waits for the first."""
+    first = await watched(bench)
+    await bench.container("third")
+    about = {"product": "cad", "ticket": "T-9", "issued": datetime.now(UTC)}
+    await bench.take(LicenceStatement.model_validate({"licence": "L-9", "serial": "lost", **about}))
+    second = await bench.report("R-2", "lost")
+    await bench.until(second, Status.WATCHING)
+    await found(bench)
+    for key, status in ((first, Status.STUCK), (second, Status.REINSTATING)):
+        await bench.until(key, Status.RESURFACED)
+        await bench.decide(key, Action.RULE, verdict=Verdict.FOUND, reinstate=True)
+        await bench.until(key, status)
+    await removed(bench, "third")
+
+    async def waits() -> CaseState | None:
+        state = await bench.state(second)
+        return state if state and state.release_until else None
+
+    state = await eventually(waits)
+    assert state.status is Status.REINSTATING
+    return first, second
+
+
+async def removed(bench: Bench, serial: str) -> None:
+    """The container is told to remove the replacement, and says that it has."""
+    for confirms in (False, True):
+        about = {"contact": f"{serial}-{confirms}", "serial": serial, "confirms": confirms}
+        await bench.take(ContactStatement.model_validate({**about, "occurred": datetime.now(UTC)}))
+
+
+@pytest.mark.parametrize("action", [Action.RESUME, Action.GIVE_UP])
+async def test_an_un_loss_that_waits_for_another_goes_on_by_itself(bench: Bench, action: Action) -> None:
+    first, second = await two_un_losses(bench)
+
+    await bench.decide(first, action, decision="D-2")
+    if action is Action.RESUME:
+        await bench.until(first, Status.REINSTATING)
+        await removed(bench, "spare")
+
+    assert await ended(bench, second) == Outcome.FOUND
+    assert await ended(bench, first) == (Outcome.FOUND if action is Action.RESUME else Outcome.GIVEN_UP)
+    await bench.save(second, f"released_by_{action}")
+
+
+async def test_an_un_loss_waits_for_another_to_a_deadline(bench: Bench) -> None:
+    first, second = await two_un_losses(bench)
+
+    await bench.env.sleep(RELEASE + timedelta(hours=1))
+
+    state = await bench.until(second, Status.STUCK)
+    assert state.stuck is not None
+    assert state.stuck[:2] == (Status.REINSTATING, Code.BLOCKED)
+    assert first.case in state.stuck[2]
+    await bench.decide(first, Action.GIVE_UP, decision="D-2")
+    await bench.decide(second, Action.RESUME, decision="D-2")
+    assert await ended(bench, second) == Outcome.FOUND
+
+
+async def test_what_an_un_loss_waits_for_that_ends_otherwise_is_said_at_once(bench: Bench) -> None:
+    first, second = await two_un_losses(bench)
+
+    await bench.decide(first, Action.RULE, decision="D-2", verdict=Verdict.USED_AFTER_LOSS)
+
+    state = await bench.until(second, Status.STUCK)
+    assert state.stuck is not None
+    assert first.case in state.stuck[2]
 
 
 async def test_once_the_old_activation_is_given_back_nothing_is_left_to_watch_for(bench: Bench) -> None:
