@@ -252,6 +252,7 @@ class EmbeddedBackend:
             if await answered_before(tx, WITHDRAW, order) is None:
                 await reinstating.ask(tx, key)  # kept though it is refused: others then know of it
         async with self._transaction() as tx:
+            await lock_holder(tx, key.vendor, await holder_of(tx, key))
             original = await lock_container(tx, key.vendor, key.serial)
             return await answered(tx, WITHDRAW, order, lambda: reinstating.withdraw(tx, key, original, at))
 
@@ -259,6 +260,7 @@ class EmbeddedBackend:
         """Lift the order to withdraw the replacement."""
         key, at = order.key, datetime.now(UTC)
         async with self._transaction() as tx:
+            await lock_holder(tx, key.vendor, await holder_of(tx, key))
             await lock_container(tx, key.vendor, key.serial)
             return await answered(tx, KEEP, order, lambda: reinstating.keep(tx, key, at))
 

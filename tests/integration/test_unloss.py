@@ -17,7 +17,7 @@ from events.backend_facts import (
 )
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import DeactivationStatement, EvidenceStatement, FoundStatement
-from events.licensing import CaseKey, CloseOrder, Issued, IssueOrder, ReinstateOrder
+from events.licensing import CaseKey, CaseOrder, CloseOrder, Issued, IssueOrder, ReinstateOrder
 from events.terms import Kind, Measure, Reason, Reporter, Role, Verdict
 from tests.integration.stock import NEW, NOW, OLD, Stock
 
@@ -383,3 +383,18 @@ async def test_of_two_cases_one_is_given_up_and_the_other_is_reinstated_and_serv
     assert await stock.serial_of("L-9") == ("D-1", 3)
     assert not (await stock.contact("D-1")).refused
     assert not (await stock.contact("D-2")).refused
+
+
+async def test_two_cases_that_replaced_into_each_others_container_are_not_in_each_others_way(stock: Stock) -> None:
+    """Each has the lock on its own container and wants that of the other."""
+    for serial, licence in (("D-1", "L-1"), ("D-2", "L-2")):
+        await stock.container(serial, licence)
+    cases = [await stock.lost("D-1", "L-1"), await stock.lost("D-2", "L-2")]
+    for case, target in zip(cases, ("D-2", "D-1"), strict=True):
+        issued = await stock.backend.issue(case)
+        assert isinstance(issued, Issued)
+        assert issued.target == target
+
+    for number in range(100, 110):  # a deadlock would be an error of one of the two
+        orders = [CaseOrder(key=case.key, number=number) for case in cases]
+        await asyncio.gather(*map(stock.backend.withdraw, orders))
