@@ -384,7 +384,7 @@ class ReleaseAwaited(CaseFact):
 
     name = "release.awaited"
     until: Instant
-    cause: Annotated[str, AtMost(CAUSE_CHARACTERS)]
+    cause: Annotated[str, AtMost(CAUSE_CHARACTERS), Storable]
 
 
 class CaseReinstated(CaseFact):

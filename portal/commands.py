@@ -27,7 +27,7 @@ class Doors:
     it to the case. So no door needs the case to be there, and only whoever decides waits for its answer.
 
     Raises `events.errors.RefusalError` for what cannot be done and `NotYetKnownError` for what may be possible once a
-    fact under way has arrived; whatever else is raised means that a service is away: say it again.
+    fact under way has arrived. A connection's errors mean that a service is away: say it again.
     """
 
     def __init__(self, backend: LicensingBackend, cases: Cases | None = None) -> None:

@@ -4,6 +4,7 @@ What a field must be is read from the model's JSON Schema, so that the words are
 """
 
 import json
+import re
 from collections.abc import Callable
 from difflib import get_close_matches
 from functools import cache
@@ -27,6 +28,8 @@ OF_MODELS: Final = ("value_error", "assertion_error")
 """What a model says of its fields together, in a sentence of its own."""
 KEY: Final = "[key]"
 """How the validator names the name of a field, where that is what does not fit."""
+PLAIN: Final = re.compile(r"[A-Za-z0-9_.:@+-]{1,80}")
+"""What may stand in a sentence as it is; whatever else somebody calls a field is quoted."""
 SHOWN_CHARACTERS: Final = 40
 MISFITS_TOLD: Final = 5
 
@@ -72,7 +75,7 @@ def name_of(path: Path) -> str:
             within = name_of(path[at + 1 :])
             item = f"item {part + 1} of {name_of(path[:at])}"
             return f"{within} of {item}" if within else item
-    return ".".join(map(str, path))
+    return ".".join(part if PLAIN.fullmatch(str(part)) else _short(part) for part in map(str, path))
 
 
 def misfit(root: Schema, error: ErrorDetails, named: Named) -> str:

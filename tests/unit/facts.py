@@ -79,7 +79,7 @@ def fact_of(kind: type[Fact]) -> st.SearchStrategy[Fact]:
         "value_cents": st.integers(0, 10**12),
         "lease": st.just(Lease()),
         "reporter": st.builds(Reporter, role=st.sampled_from(Role), name=names),
-        "reasons": st.lists(st.text(max_size=40), max_size=3).map(tuple),
+        "reasons": st.lists(st.text(st.characters(exclude_characters="\0"), max_size=40), max_size=3).map(tuple),
         "ordinal": generations,
         "limit": generations,
         "evidence": st.lists(names, max_size=3).map(tuple),

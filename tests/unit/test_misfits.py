@@ -14,7 +14,7 @@ from events.errors import Code
 from events.inbox import STATEMENTS, ContactStatement, ContainerStatement, EvidenceStatement, LicenceStatement
 from events.terms import Kind
 from portal.deciding import TYPED
-from portal.misfits import MISFITS_TOLD, invalid
+from portal.misfits import MISFITS_TOLD, invalid, name_of
 from workflows.explanation import Supposed
 
 INSIDES = re.compile(
@@ -142,6 +142,11 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=6,
 )
+
+
+def test_what_is_no_plain_name_is_quoted_where_a_field_is_named() -> None:
+    assert name_of(("fingerprint", '"')) == 'fingerprint."\\""'
+    assert name_of(("fingerprint", "\x1f")) == 'fingerprint."\\u001f"'
 
 
 @given(st.sampled_from(list(MODELS)), st.data())
