@@ -88,10 +88,11 @@ class CaseClient:
                     if not isinstance(cause, ApplicationError) or cause.type != CONTINUED:
                         raise
                 except RPCError as error:
-                    if error.status is not RPCStatusCode.NOT_FOUND:
+                    if error.status not in (RPCStatusCode.NOT_FOUND, RPCStatusCode.FAILED_PRECONDITION):
                         raise
-                    # Not begun yet, going on in a new history, or over: the case's next answer says which.
-                    if await self._is_over(accepted.key):
+                    # Not begun yet, going on in a new history, or over: the case's next answer says which. The server
+                    # says that a precondition failed when a signal came while the case went on.
+                    if error.status is RPCStatusCode.NOT_FOUND and await self._is_over(accepted.key):
                         return await self._as_it_ended(accepted, order)
                 await asyncio.sleep(ASK_AGAIN_SECONDS)
 

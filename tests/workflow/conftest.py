@@ -14,8 +14,9 @@ from events.log import LogReader, LogWriter
 from events.terms import VendorId
 from infra.roles.worker import case_worker
 from infra.settings import Settings
-from infra.wiring import add_vendor, open_backend, open_pool
+from infra.wiring import add_vendor, open_backend, open_pool, open_temporal
 from portal.commands import Doors
+from tests.services import Services
 from tests.workflow.bench import WATCH, Bench, new_server
 from workflows.client import CaseClient
 from workflows.policy import Policy, Rule
@@ -25,6 +26,13 @@ from workflows.policy import Policy, Rule
 async def env() -> AsyncIterator[WorkflowEnvironment]:
     async with await new_server() as env:
         yield env
+
+
+@pytest.fixture
+async def development(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[WorkflowEnvironment]:
+    """A development server of its own, which has the limits that a cluster has; the one that skips time has none."""
+    async with Services(tmp_path_factory.mktemp("temporal"), "temporal") as services:
+        yield WorkflowEnvironment.from_client(await open_temporal(services.settings))
 
 
 @pytest.fixture

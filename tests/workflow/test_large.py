@@ -1,6 +1,5 @@
 """The largest container that may be: its loss goes all the way, on the very server that bounds what travels."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
@@ -16,8 +15,6 @@ from events.inbox import EvidenceStatement, FoundStatement, LossStatement
 from events.licensing import CaseKey
 from events.sizes import CONTAINER_LICENCES, LIST_PART, SCOPE_PAGE, SCOPE_PART
 from events.terms import Interval, Kind, Lease, Reason, Reporter, Role, Scope, Status, Unit
-from infra.wiring import open_temporal
-from tests.services import Services
 from tests.workflow.bench import Bench, eventually
 from workflows import loss_case
 
@@ -41,10 +38,8 @@ STOCK = (
 
 
 @pytest.fixture
-async def env(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[WorkflowEnvironment]:
-    """A development server of its own, which has the limits that a cluster has; the one that skips time has none."""
-    async with Services(tmp_path_factory.mktemp("temporal"), "temporal") as services:
-        yield WorkflowEnvironment.from_client(await open_temporal(services.settings))
+def env(development: WorkflowEnvironment) -> WorkflowEnvironment:
+    return development
 
 
 async def stocked(bench: Bench, count: int) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
+from temporalio.testing import WorkflowEnvironment
 
 from events.cases import AcceptedDecision, DecisionOrder, DecisionTaken, Message
 from events.envelope import case_stream
@@ -17,6 +18,12 @@ from tests.workflow.bench import Bench, eventually
 from workflows.policy import Policy, Rule
 
 pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def env(development: WorkflowEnvironment) -> WorkflowEnvironment:
+    """The server that skips time loses signals that come while a case goes on in a new history."""
+    return development
 
 
 @pytest.fixture
