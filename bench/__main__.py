@@ -25,9 +25,8 @@ from tests.services import Services
 PARTS = ("first", "bursts", "contacts", "cases", "lag", "memory", "rebuild")
 
 
-async def measure(parts: list[str], say: Callable[[str], None]) -> list[Result]:
-    """The figures of these parts, each with its baseline."""
-    results: list[Result] = []
+async def measure(parts: list[str], say: Callable[[str], None], results: list[Result]) -> None:
+    """Add the figures of these parts, each with its baseline."""
     begun = time.monotonic()
 
     async def take(part: str, deed: Callable[[], Awaitable[list[Result]]]) -> None:
@@ -43,7 +42,7 @@ async def measure(parts: list[str], say: Callable[[str], None]) -> list[Result]:
         await take("first", lambda: first.measure(folder))
         await take("bursts", lambda: _bursts(folder))
         if not set(parts) - {"first", "bursts"}:
-            return results
+            return
         async with Services(folder / "all") as services:
             await prepare(services.settings, lambda _: None)
             await take("contacts", lambda: contacts.measure(services.settings))
@@ -54,7 +53,6 @@ async def measure(parts: list[str], say: Callable[[str], None]) -> list[Result]:
             await services.stop(*reversed(ROLES), "temporal")  # a rebuild needs both cores
             await take("rebuild", lambda: rebuild.measure(services.settings))
     say(f"{time.monotonic() - begun:4.0f} s  done")
-    return results
 
 
 async def _bursts(folder: Path) -> list[Result]:
@@ -71,8 +69,12 @@ def main() -> int:
     parser.add_argument("--only", choices=PARTS, action="append", help="measure only this part")
     arguments = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    results = asyncio.run(measure(arguments.only or list(PARTS), lambda said: print(said, file=sys.stderr, flush=True)))
-    Console(width=None if sys.stdout.isatty() else 200).print(table(results))
+    results: list[Result] = []
+    try:
+        parts = arguments.only or list(PARTS)
+        asyncio.run(measure(parts, lambda said: print(said, file=sys.stderr, flush=True), results))
+    finally:  # what was measured before a part failed is shown
+        Console(width=None if sys.stdout.isatty() else 200).print(table(results))
     if not arguments.only:
         write(results)
     return int(arguments.strict and any(result.met is False for result in results))

@@ -379,12 +379,17 @@ def tell_all(world: World, vendor: VendorId, number: int) -> None:
         story(world, vendor, number)
 
 
-def whole(vendor: VendorId) -> World:
-    """A world with every fact of the catalogue."""
-    world = World()
+def set_aside(world: World) -> None:
+    """An operator sets a record aside that stands nowhere in a generated log."""
     place = {"partition": 7, "offset": 1, "digest": "00" * 32}
     aside = RecordSetAside(**place, code="log_unreadable", why="it was none of ours", by=PersonId("ann"))
     world.say(INSTALLATION, "installation", None, aside)
+
+
+def whole(vendor: VendorId) -> World:
+    """A world with every fact of the catalogue."""
+    world = World()
+    set_aside(world)
     world.add_vendor(vendor)
     world.lose(vendor, 1, waits=True, again=True)
     tell_all(world, vendor, 1)

@@ -1,7 +1,9 @@
 """A bench for each test."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import io
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import AsyncExitStack
 
 import pytest
 from temporalio.testing import WorkflowEnvironment
@@ -21,11 +23,26 @@ from tests.workflow.bench import WATCH, Bench, new_server
 from workflows.client import CaseClient
 from workflows.policy import Policy, Rule
 
+END_SECONDS = 60.0
+
+
+async def _end(ending: Awaitable[None], what: str) -> None:
+    """Wait for an end, so long; then fail, and say what every task waits for."""
+    task = asyncio.ensure_future(ending)
+    done, _ = await asyncio.wait({task}, timeout=END_SECONDS)
+    if not done:
+        stacks = io.StringIO()
+        for other in asyncio.all_tasks():
+            other.print_stack(file=stacks)
+        pytest.fail(f"{what} did not end in {END_SECONDS:.0f} s\n{stacks.getvalue()}")
+    await task
+
 
 @pytest.fixture
 async def env() -> AsyncIterator[WorkflowEnvironment]:
-    async with await new_server() as env:
-        yield env
+    env = await new_server()
+    yield env
+    await _end(env.shutdown(), "the server that skips time")
 
 
 @pytest.fixture
@@ -52,22 +69,28 @@ async def bench(
     log_starts = await LogReader(settings.bootstrap).ends()
     await add_vendor(settings, vendor, policy)
     queue = f"queue-{vendor}"
-    async with (
-        open_backend(settings) as backend,
-        LogWriter(settings.bootstrap) as writer,
-        case_worker(env.client, queue, deeds(backend, writer, PostgresRegister(settings.dsn))),
-        open_pool(settings, 4) as pool,
-    ):
-        async with pool.connection() as connection:  # what other tests left is for no case of this server
-            await connection.execute(
-                "update backend.messages set delivered = now() where vendor <> %s and delivered is null", (vendor,)
-            )
-        cases = CaseClient(env.client, queue)
-        beside = [
-            asyncio.create_task(Relay(settings.dsn, writer, LogReader(settings.bootstrap)).run()),
-            asyncio.create_task(Delivery(pool, cases).run()),
-        ]
-        yield Bench(settings, vendor, env, backend, Doors(backend, cases), log_starts)
-        for task in beside:
-            task.cancel()
-        await asyncio.gather(*beside, return_exceptions=True)
+    stack = AsyncExitStack()
+    backend = await stack.enter_async_context(open_backend(settings))
+    writer = await stack.enter_async_context(LogWriter(settings.bootstrap))
+    worker = case_worker(env.client, queue, deeds(backend, writer, PostgresRegister(settings.dsn)))
+    pool = await stack.enter_async_context(open_pool(settings, 4))
+    async with pool.connection() as connection:  # what other tests left is for no case of this server
+        await connection.execute(
+            "update backend.messages set delivered = now() where vendor <> %s and delivered is null", (vendor,)
+        )
+    cases = CaseClient(env.client, queue)
+    await worker.__aenter__()
+    beside = [
+        asyncio.create_task(Relay(settings.dsn, writer, LogReader(settings.bootstrap)).run(), name="relay"),
+        asyncio.create_task(Delivery(pool, cases).run(), name="delivery"),
+    ]
+    yield Bench(settings, vendor, env, backend, Doors(backend, cases), log_starts)
+    for task in beside:
+        task.cancel()
+    await _end(_all(beside), "relay and delivery")
+    await _end(worker.__aexit__(None), "the worker")
+    await _end(stack.aclose(), "backend, log and pool")
+
+
+async def _all(tasks: list[asyncio.Task[None]]) -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)
