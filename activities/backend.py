@@ -33,7 +33,7 @@ from activities.assessing import as_case_learns, assess, scope
 from activities.claims import holder_of
 from activities.closing import close
 from activities.contacts import contact, ordinary, return_activation
-from activities.guesses import named
+from activities.guesses import Clock, named
 from activities.issuing import Signer, issue
 from activities.leases import sweep
 from activities.measures import order_measures
@@ -82,11 +82,19 @@ from events.terms import Aim, CaseId, ContactId, Serial, VendorId
 class EmbeddedBackend:
     """The licensing backend over PostgreSQL; see `events.licensing.LicensingBackend` for what each call promises.
 
-    The sessions of its pool are in autocommit mode; transactions are begun by name.
+    The sessions of its pool are in autocommit mode; transactions are begun by name. Wrong passwords are counted by
+    `clock`, or by PostgreSQL's own where there is none.
     """
 
-    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]], keys: SigningKeys, status_base: str) -> None:
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[AsyncConnection[Any]],
+        keys: SigningKeys,
+        status_base: str,
+        clock: Clock | None = None,
+    ) -> None:
         self._pool = pool
+        self._clock = clock
         self._signer = Signer(keys, status_base.rstrip("/"))
 
     async def add_vendor(self, vendor: VendorId, policy: dict[str, JsonValue], at: datetime) -> bool:
@@ -151,7 +159,7 @@ class EmbeddedBackend:
         origin: str | None = None,
     ) -> SignInAnswer:
         """Sign in to a cloud container. The password is compared outside the lock, and judged in it."""
-        attempt = SignIn(vendor, contact, serial, named(self._signer.keys, vendor, origin), at)
+        attempt = SignIn(vendor, contact, serial, named(self._signer.keys, vendor, origin), at, self._clock)
         async with self._transaction() as tx:
             known = await candidates(tx, attempt)
         if known is not None:

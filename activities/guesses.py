@@ -3,11 +3,15 @@
 Strangers together have a few guesses, and then one a minute. An origin (whatever a door says of where a sign-in comes
 from, such as an address or a client's id) that signed in before has as many of its own, so that nobody who guesses
 keeps the holder out. Time gives guesses back, and new access data all of them; what is refused meanwhile costs none.
+
+Time here is PostgreSQL's clock in the transaction that counts a guess: one clock for all doors. A door's clock says
+nothing, for two that differ would give guesses back at every change from one to the other.
 """
 
 import hmac
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from psycopg import AsyncConnection
 
@@ -21,6 +25,9 @@ INTERVAL = timedelta(minutes=1)
 ORIGINS_LIMIT = 20
 """So many origins of a container are known, those that signed in last."""
 ORIGIN_LENGTH_LIMIT = 200
+
+Clock = Callable[[], datetime]
+"""Answers with the time, as an aware UTC datetime."""
 
 
 class Origin(Value):
@@ -37,15 +44,25 @@ class Guesses(Value):
     clear: Instant | None = None
     origins: tuple[Origin, ...] = ()
 
+    def bounded(self, at: datetime) -> "Guesses":
+        """What is known at this instant: no guess counts for longer than one can that is made now. A longer one was
+        counted by a clock that was ahead; it counts as the last of all guesses, and is to be kept so, or it would lock
+        for ever. It gives no guess back, or whoever turns a clock to and fro could guess for ever."""
+        longest = at + TRIES * INTERVAL
+
+        def bound(clear: datetime | None) -> datetime | None:
+            return clear and min(clear, longest)
+
+        origins = tuple(Origin(name=one.name, clear=bound(one.clear)) for one in self.origins)
+        return Guesses(clear=bound(self.clear), origins=origins)
+
     def may_guess(self, origin: str | None, at: datetime) -> bool:
-        """Whether a password from there may be compared now. Guesses that count for longer than any can were made by a
-        clock that was ahead, and keep nobody out."""
-        left = (self._clear_of(origin) or at) - at
-        return left <= (TRIES - 1) * INTERVAL or left > TRIES * INTERVAL
+        """Whether a password from there may be compared now."""
+        return (self._clear_of(origin) or at) - at <= (TRIES - 1) * INTERVAL
 
     def after_wrong(self, origin: str | None, at: datetime) -> "Guesses":
         """What is known after a wrong guess that might be made."""
-        clear = min(max(self._clear_of(origin) or at, at) + INTERVAL, at + TRIES * INTERVAL)
+        clear = max(self._clear_of(origin) or at, at) + INTERVAL
         if not self._knows(origin):
             return self.model_copy(update={"clear": clear})
         origins = (Origin(name=one.name, clear=clear) if one.name == origin else one for one in self.origins)
@@ -79,6 +96,16 @@ def named(keys: SigningKeys, vendor: VendorId, origin: str | None) -> str | None
         )
     secret = keys.derived(vendor, b"lostfound origins")
     return hmac.digest(secret, origin.encode("utf-8", "surrogatepass"), "sha256").hex()[:32]
+
+
+async def time_of(tx: AsyncConnection[Any], clock: Clock | None) -> datetime:
+    """The instant by which guesses count: PostgreSQL's clock, if no other is given. Asked for under the container's
+    lock, it is never earlier than that of the guess before."""
+    if clock is not None:
+        return clock()
+    cursor = await tx.execute("select clock_timestamp()")
+    (now,) = cast(tuple[datetime], await cursor.fetchone())
+    return now
 
 
 async def guesses_of(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial) -> Guesses:

@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from activities.access import ACCESS, HASHER, Access, can_be, cloud_container, derived
 from activities.contacts import contact
-from activities.guesses import guesses_of, keep_guesses
+from activities.guesses import Clock, guesses_of, keep_guesses, time_of
 from activities.issuing import Signer
 from activities.measures import blocking
 from activities.messages import post_to_each, sighting
@@ -32,14 +32,15 @@ RECOGNISED = 3
 @dataclass(frozen=True, slots=True)
 class SignIn:
     """Somebody signs in: under the number of this contact, from an origin as `guesses.named` says (None: not told),
-    `at` by the clock of the door. `compared`: the password was, and is of this `generation` of access data (None: of
-    none)."""
+    `at` by the clock of the door. Guesses are counted by `clock`, or by PostgreSQL's where there is none. `compared`:
+    the password was, and is of this `generation` of access data (None: of none)."""
 
     vendor: VendorId
     contact: ContactId
     serial: Serial
     origin: str | None
     at: datetime
+    clock: Clock | None = None
     compared: bool = False
     generation: Generation | None = None
 
@@ -56,7 +57,7 @@ async def candidates(tx: AsyncConnection[Any], attempt: SignIn) -> list[Access] 
     """The access data to compare a password with, the current ones first; None where it may not be compared."""
     container = await cloud_container(tx, attempt.vendor, attempt.serial)
     guesses = await guesses_of(tx, attempt.vendor, attempt.serial)
-    if not guesses.may_guess(attempt.origin, attempt.at):
+    if not guesses.may_guess(attempt.origin, await time_of(tx, attempt.clock)):
         return None
     return await every(
         tx,
@@ -94,10 +95,12 @@ async def sign_in(tx: AsyncConnection[Any], attempt: SignIn, processed: datetime
         return SignInAnswer(session=None, code=before.code, cases=before.cases)
     if before is not None and attempt.generation and await _opened_by(tx, attempt, session) == attempt.generation:
         return SignInAnswer(session=session, files=before.files)
-    guesses = await guesses_of(tx, vendor, serial)
-    if not attempt.compared or not guesses.may_guess(
-        attempt.origin, at
-    ):  # again, under the lock: others may have guessed meanwhile
+    now = await time_of(tx, attempt.clock)
+    known = await guesses_of(tx, vendor, serial)
+    guesses = known.bounded(now)
+    if not attempt.compared or not guesses.may_guess(attempt.origin, now):  # again: others may have guessed meanwhile
+        if guesses != known:
+            await keep_guesses(tx, vendor, serial, guesses)
         if before is None:
             await _refuse(tx, attempt, Code.LOCKED_OUT)
         return SignInAnswer(session=None, code=Code.LOCKED_OUT)
@@ -109,7 +112,7 @@ async def sign_in(tx: AsyncConnection[Any], attempt: SignIn, processed: datetime
                 await post_to_each(tx, cases, sighting(attempt.contact, at), at)
             return SignInAnswer(session=None, code=Code.BLOCKED, cases=cases)
     if before is not None or attempt.generation is None:
-        await keep_guesses(tx, vendor, serial, guesses.after_wrong(attempt.origin, at))
+        await keep_guesses(tx, vendor, serial, guesses.after_wrong(attempt.origin, now))
         if before is None:
             await _refuse(tx, attempt, Code.BAD_ACCESS_DATA)
         return SignInAnswer(session=None, code=Code.BAD_ACCESS_DATA)

@@ -21,6 +21,7 @@ from temporalio.client import (
 )
 
 from activities.backend import EmbeddedBackend
+from activities.guesses import Clock
 from activities.parking import PostgresParking
 from activities.schema import migrate
 from activities.signing import SigningKeys, WrongKeyError
@@ -103,12 +104,14 @@ def keys(settings: Settings) -> SigningKeys:
 
 
 @asynccontextmanager
-async def open_backend(settings: Settings, patient: bool = True) -> AsyncIterator[EmbeddedBackend]:
+async def open_backend(
+    settings: Settings, patient: bool = True, clock: Clock | None = None
+) -> AsyncIterator[EmbeddedBackend]:
     """The licensing backend, on a pool of its own; unless `patient` it waits for a lock no longer than
-    `LOCK_SECONDS`, and its pool is twice as large, so that no vendor has it alone."""
+    `LOCK_SECONDS`, and its pool is twice as large, so that no vendor has it alone. `clock`: see `EmbeddedBackend`."""
     connections = POOL_CONNECTIONS if patient else 2 * POOL_CONNECTIONS
     async with open_pool(settings, connections, None if patient else LOCK_SECONDS) as pool:
-        yield EmbeddedBackend(pool, keys(settings), settings.status_base)
+        yield EmbeddedBackend(pool, keys(settings), settings.status_base, clock)
 
 
 @asynccontextmanager

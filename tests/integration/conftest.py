@@ -9,7 +9,7 @@ from events.terms import VendorId
 from infra.settings import Settings
 from infra.wiring import keys, open_backend
 from tests.integration.logs import Log, own_log
-from tests.integration.stock import NOW, Stock
+from tests.integration.stock import NOW, SetClock, Stock
 from tests.services import Services
 from workflows.policy import Policy
 
@@ -25,6 +25,7 @@ async def log(shared: Services, tmp_path: Path) -> AsyncIterator[Log]:
 async def stock(settings: Settings, vendor: VendorId) -> AsyncIterator[Stock]:
     """A vendor's stock, empty as yet."""
     keys(settings).create(vendor)
-    async with open_backend(settings) as backend:
+    clock = SetClock(NOW)
+    async with open_backend(settings, clock=clock) as backend:
         await backend.add_vendor(vendor, Policy().model_dump(mode="json"), NOW)
-        yield Stock(backend, settings, vendor)
+        yield Stock(backend, settings, vendor, clock)

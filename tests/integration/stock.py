@@ -41,12 +41,23 @@ AnyOrder = TypeVar("AnyOrder", bound=Value)
 
 
 @dataclass
+class SetClock:
+    """A clock that a test sets."""
+
+    now: datetime
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@dataclass
 class Stock:
-    """One vendor's containers; every statement is given a number of its own."""
+    """One vendor's containers; every statement is given a number of its own. Guesses are counted by `clock`."""
 
     backend: EmbeddedBackend
     settings: Settings
     vendor: VendorId
+    clock: SetClock = field(default_factory=lambda: SetClock(NOW))
     numbers: count = field(default_factory=lambda: count(1))  # type: ignore[type-arg]
 
     async def container(self, serial: str, *licences: str, kind: Kind = Kind.DONGLE, lease: Lease = WEEKLY) -> None:

@@ -1,8 +1,9 @@
 """Access data of cloud containers: set once by a link, recognised when old, guarded against guessing, never told."""
 
 import asyncio
+import time
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from events.backend_facts import (
 from events.errors import Code, RefusalError
 from events.licensing import BlockOrder, CloseOrder, Issued, MeasureToOrder, NoTargetFound, SignInAnswer
 from events.terms import Aim, Contact, ContactId, Kind, Measure, Reason, Serial, Verdict
+from infra.wiring import open_backend
 from tests.integration.stock import NOW, Stock
 
 pytestmark = pytest.mark.integration
@@ -47,6 +49,7 @@ async def sign_in(
     stock: Stock, password: str, contact: str, seconds: float = 0, origin: str | None = None
 ) -> SignInAnswer:
     at = NOW + timedelta(days=3650, seconds=seconds)
+    stock.clock.now = at
     return await stock.backend.sign_in(stock.vendor, ContactId(contact), CLOUD, password, at, origin)
 
 
@@ -202,6 +205,39 @@ async def test_whoever_guesses_the_holder_gets_in_from_where_they_signed_in_befo
     assert from_home.session
     assert from_elsewhere.code == Code.LOCKED_OUT
     assert (await sign_in(stock, FIRST, "C-z", seconds=3600, origin="elsewhere")).session
+
+
+@pytest.mark.parametrize("apart", [timedelta(minutes=10), timedelta(minutes=5), timedelta(days=365)])
+async def test_doors_whose_clocks_differ_give_no_guesses_back(stock: Stock, apart: timedelta) -> None:
+    await set_up(stock)
+    doors = (datetime.now(UTC), datetime.now(UTC) + apart)
+
+    async with open_backend(stock.settings) as backend:  # which counts by PostgreSQL's clock
+        began = time.monotonic()
+        answers = [
+            await backend.sign_in(stock.vendor, ContactId(f"C-{number}"), CLOUD, f"guess {number}", doors[number % 2])
+            for number in range(30)
+        ]
+        minutes = (time.monotonic() - began) / INTERVAL.total_seconds()
+
+    compared = [answer for answer in answers if answer.code == Code.BAD_ACCESS_DATA]
+    assert len(compared) <= TRIES + minutes
+    assert {answer.code for answer in answers} == {Code.BAD_ACCESS_DATA, Code.LOCKED_OUT}
+
+
+async def test_guesses_that_a_clock_far_ahead_counted_lock_for_no_longer_than_others_and_give_none_back(
+    stock: Stock,
+) -> None:
+    await set_up(stock)
+    year, minutes = 365 * 86_400, INTERVAL.total_seconds()
+    for number in range(TRIES + 1):
+        await sign_in(stock, f"guess number {number}", f"C-{number}", seconds=year)
+
+    at_once = [(await sign_in(stock, f"another {number}", f"D-{number}")).code for number in range(3)]
+    then = await sign_in(stock, FIRST, "E-1", seconds=minutes)
+
+    assert set(at_once) == {Code.LOCKED_OUT}
+    assert then.session
 
 
 async def test_of_new_access_data_nothing_was_guessed(stock: Stock) -> None:

@@ -24,6 +24,7 @@ def guess(guesses: Guesses, several: list[tuple[str | None, timedelta]], at: dat
     compared = 0
     for origin, gap in several:
         at += gap
+        guesses = guesses.bounded(at)
         if guesses.may_guess(origin, at):
             guesses, compared = guesses.after_wrong(origin, at), compared + 1
     return guesses, at, compared
@@ -99,6 +100,18 @@ def test_a_clock_that_was_ahead_locks_nobody_out_for_longer_than_any_other(
 
     for origin in (None, HOME):
         assert guess(guesses, [(origin, INTERVAL)] * 10, NOW)[2] >= 9
+
+
+@given(back=st.timedeltas(timedelta(), timedelta(days=4000)), several=EVENTS)
+def test_a_clock_that_was_ahead_gives_no_guess_back(
+    back: timedelta, several: list[tuple[str | None, timedelta]]
+) -> None:
+    """Whatever was guessed by that clock: turned back, it allows no more at once than it allowed before."""
+    guesses, ahead, _ = guess(Guesses().after_right(HOME), several, NOW + back)
+
+    for origin in (None, HOME):
+        before = guess(guesses, [(origin, timedelta())] * 20, ahead)[2]
+        assert guess(guesses, [(origin, timedelta())] * 20, ahead - back)[2] <= before
 
 
 @given(several=st.lists(st.integers(0, 60), max_size=100))
