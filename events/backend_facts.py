@@ -342,3 +342,36 @@ class RecoveryFreed(Fact):
     name = "recovery.freed"
     case: CaseId
     serial: Serial
+
+
+BackendFact = (
+    RecordSetAside
+    | VendorAdded
+    | PolicyAdopted
+    | ContainerRegistered
+    | LicenceIssued
+    | LicenceSuperseded
+    | LicenceRenewed
+    | LeaseDueSoon
+    | LeaseOverdue
+    | LeaseLapsed
+    | MeasureOrdered
+    | MeasureDelivered
+    | MeasureConfirmed
+    | MeasureUnconfirmable
+    | MeasureLifted
+    | ContainerContacted
+    | ContactRefused
+    | ContainerActivated
+    | ActivationReturned
+    | ContainerReinstated
+    | CaseAddressed
+    | HolderFlagged
+    | AccessOffered
+    | AccessSet
+    | AccessLapsed
+    | SessionsEnded
+    | RecoveryReserved
+    | RecoveryFreed
+)
+"""Every fact of the backend."""

@@ -53,11 +53,11 @@ Why = Annotated[str, AtMost(TEXT_CHARACTERS), Storable]
 Names = Annotated[tuple[EvidenceName, ...], AtMost(20)]
 
 
-class CaseFact(Fact):
+class CaseStreamFact(Fact):
     """A fact in the stream of a case."""
 
 
-class DecisionFact(CaseFact):
+class DecisionFact(CaseStreamFact):
     """What a supervisor decided; the same number is the same decision."""
 
     decision: DecisionId
@@ -65,7 +65,7 @@ class DecisionFact(CaseFact):
     why: Why
 
 
-class TurnedUp(CaseFact):
+class TurnedUp(CaseStreamFact):
     """The lost container turned up; `statement` names what said so, `occurred` is what that claims. Facts from before
     cases had numbered messages carry an `ordinal`, by which refused contacts were counted."""
 
@@ -75,7 +75,7 @@ class TurnedUp(CaseFact):
     ordinal: Count | None = None
 
 
-class LossReported(CaseFact):
+class LossReported(CaseStreamFact):
     """A loss report opened or joined the case. `occurred` is the reporter's claim; `received` is the door's clock;
     `evidence` names what the reporter brought.
 
@@ -136,7 +136,7 @@ class BackendFacts(Value):
     former_outcome: Outcome | None = None
 
 
-class ScopeKnown(CaseFact):
+class ScopeKnown(CaseStreamFact):
     """The licences that the loss is about, as the backend knew them: part `part` of `parts`. They come before the
     decision that rests on them, which does not list them again."""
 
@@ -146,7 +146,7 @@ class ScopeKnown(CaseFact):
     licences: Annotated[tuple[LicenceInScope, ...], AtMost(SCOPE_PART)]
 
 
-class CaseDecided(CaseFact):
+class CaseDecided(CaseStreamFact):
     """Policy decided on the report, or anew; with the `scope.known` before it, it carries all that the decision rests
     on. Only in older records do the `facts` list the licences themselves.
 
@@ -171,13 +171,13 @@ class CaseDecided(CaseFact):
         return f"{self.name}:{self.decision}"
 
 
-class ApprovalReminded(CaseFact):
+class ApprovalReminded(CaseStreamFact):
     """The supervisors were reminded that the case waits for them."""
 
     name = "approval.reminded"
 
 
-class ApprovalOverdue(CaseFact):
+class ApprovalOverdue(CaseStreamFact):
     """Nobody decided in time; what becomes of it is what policy says, and never an approval."""
 
     name = "approval.overdue"
@@ -202,7 +202,7 @@ class EvidenceAsked(DecisionFact):
     evidence: Names
 
 
-class EvidenceGiven(CaseFact):
+class EvidenceGiven(CaseStreamFact):
     """Evidence was brought to the case; `statement` names what said so."""
 
     name = "evidence.given"
@@ -229,7 +229,7 @@ class ConditionMet(DecisionFact):
     name = "condition.met"
 
 
-class CaseCancelled(CaseFact):
+class CaseCancelled(CaseStreamFact):
     """The loss is none, before anything was replaced: a supervisor's `decision`, or what the `statement` says."""
 
     name = "case.cancelled"
@@ -239,7 +239,7 @@ class CaseCancelled(CaseFact):
     why: Why = ""
 
 
-class WaitingBegun(CaseFact):
+class WaitingBegun(CaseStreamFact):
     """What is lost is blocked; the replacement waits until `until`, as policy asks."""
 
     name = "waiting.begun"
@@ -252,7 +252,7 @@ class CaseRejected(DecisionFact):
     name = "case.rejected"
 
 
-class DecisionDenied(CaseFact):
+class DecisionDenied(CaseStreamFact):
     """Somebody tried to decide and may not, or there was nothing to decide; `code` is the refusal's."""
 
     name = "decision.denied"
@@ -262,13 +262,13 @@ class DecisionDenied(CaseFact):
     code: Label
 
 
-class ReplacingBegun(CaseFact):
+class ReplacingBegun(CaseStreamFact):
     """From here on the replacement is being issued and a cancel comes too late."""
 
     name = "replacing.begun"
 
 
-class TargetAwaited(CaseFact):
+class TargetAwaited(CaseStreamFact):
     """The replacement has nowhere to go yet: no container of the holder, no activation, no access data that the holder
     has set. The tickets are released, in part `part` of `parts`, and the case waits, for access data until `until`."""
 
@@ -279,14 +279,14 @@ class TargetAwaited(CaseFact):
     parts: Part = 1
 
 
-class TargetOffered(CaseFact):
+class TargetOffered(CaseStreamFact):
     """A container that may take the replacement was registered, activated, or its access data were set."""
 
     name = "target.offered"
     serial: Serial
 
 
-class CaseReturned(CaseFact):
+class CaseReturned(CaseStreamFact):
     """The vendor has the damaged container back, and owes the full replacement; `statement` names what said so."""
 
     name = "case.returned"
@@ -294,7 +294,7 @@ class CaseReturned(CaseFact):
     occurred: Instant
 
 
-class CaseStuck(CaseFact):
+class CaseStuck(CaseStreamFact):
     """What the case had to do failed for good with this code; a supervisor resumes it or gives it up."""
 
     name = "case.stuck"
@@ -319,7 +319,7 @@ class CaseGivenUp(DecisionFact):
     name = "case.given_up"
 
 
-class WatchBegun(CaseFact):
+class WatchBegun(CaseStreamFact):
     """The replacement is in `target`; until `until` the case watches for the original, or for its return. Without a
     target nothing was replaced: another case does that."""
 
@@ -340,7 +340,7 @@ class CaseResurfaced(TurnedUp):
     name = "case.resurfaced"
 
 
-class CaseRuled(CaseFact):
+class CaseRuled(CaseStreamFact):
     """The verdict on the container that resurfaced: a supervisor's, or policy's own, which has no name and number.
 
     `reinstate`: the original is made good again once its replacement is withdrawn; else it is retired.
@@ -358,27 +358,27 @@ class CaseRuled(CaseFact):
         return f"{self.name}:reinstate" if self.reinstate else self.name
 
 
-class LossWidened(CaseFact):
+class LossWidened(CaseStreamFact):
     """A wider loss of the container, or one that asks for more measures, was reported: `case` is about it."""
 
     name = "loss.widened"
     case: CaseId
 
 
-class ReplacementLost(CaseFact):
+class ReplacementLost(CaseStreamFact):
     """The replacement was reported lost in turn, in another case; from here on the original can only be retired."""
 
     name = "replacement.lost"
     case: CaseId
 
 
-class ReplacementWithdrawn(CaseFact):
+class ReplacementWithdrawn(CaseStreamFact):
     """The container that holds the replacement confirmed that it is removed."""
 
     name = "replacement.withdrawn"
 
 
-class ReleaseAwaited(CaseFact):
+class ReleaseAwaited(CaseStreamFact):
     """The case has lifted its measures on the original, and waits until `until` for those of other cases, which `cause`
     names."""
 
@@ -387,21 +387,58 @@ class ReleaseAwaited(CaseFact):
     cause: Annotated[str, AtMost(CAUSE_CHARACTERS), Storable]
 
 
-class CaseReinstated(CaseFact):
+class CaseReinstated(CaseStreamFact):
     """The original holds the licences again, at the generation after the replacement's."""
 
     name = "case.reinstated"
     serial: Serial
 
 
-class CaseSettled(CaseFact):
+class CaseSettled(CaseStreamFact):
     """What was lost is confirmed to be removed, or was given back: nothing of it can run any more."""
 
     name = "case.settled"
 
 
-class CaseClosed(CaseFact):
+class CaseClosed(CaseStreamFact):
     """The case ended."""
 
     name = "case.closed"
     outcome: Outcome
+
+
+CaseFact = (
+    LossReported
+    | ScopeKnown
+    | CaseDecided
+    | ApprovalReminded
+    | ApprovalOverdue
+    | ApprovalGiven
+    | EvidenceAsked
+    | EvidenceGiven
+    | CaseApproved
+    | ConditionMet
+    | CaseCancelled
+    | WaitingBegun
+    | CaseRejected
+    | DecisionDenied
+    | ReplacingBegun
+    | TargetAwaited
+    | TargetOffered
+    | CaseReturned
+    | CaseStuck
+    | CaseResumed
+    | CaseGivenUp
+    | WatchBegun
+    | CaseSighted
+    | CaseResurfaced
+    | CaseRuled
+    | LossWidened
+    | ReplacementLost
+    | ReplacementWithdrawn
+    | ReleaseAwaited
+    | CaseReinstated
+    | CaseSettled
+    | CaseClosed
+)
+"""Every fact in the stream of a case."""

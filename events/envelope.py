@@ -14,8 +14,8 @@ from uuid import UUID, uuid5
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from events.case_facts import CaseFact
-from events.catalogue import CATALOGUE
+from events.case_facts import CaseStreamFact
+from events.catalogue import CATALOGUE, AnyFact
 from events.fact import Fact
 from events.sizes import READING, SEALED_BYTES
 from events.terms import VENDOR_PATTERN, CaseId, Serial, VendorId
@@ -58,7 +58,7 @@ class Recorded(NamedTuple):
     previous_hash: bytes
     hash: bytes
     recorded: datetime
-    fact: Fact
+    fact: AnyFact
     data: dict[str, Any]
 
 
@@ -112,7 +112,7 @@ def seal(vendor: VendorId, stream: str, key: bytes, head: Head, recorded: dateti
         {
             "specversion": "1.0",
             "id": str(uuid5(NAMESPACE, f"{vendor}/{stream}/{sequence}")),
-            "source": CASES if isinstance(fact, CaseFact) else BACKEND,
+            "source": CASES if isinstance(fact, CaseStreamFact) else BACKEND,
             "type": fact.type(),
             "subject": stream,
             "time": recorded.astimezone(UTC),

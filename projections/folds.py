@@ -1,7 +1,7 @@
 """How each fact changes the rows. Pure: nothing here reads a clock or a store."""
 
 from collections.abc import Iterable, Set
-from typing import Any, TypeVar, assert_never, cast
+from typing import Any, TypeVar, assert_never
 
 import orjson
 
@@ -36,7 +36,8 @@ from events.backend_facts import (
     SessionsEnded,
     VendorAdded,
 )
-from events.case_facts import CaseDecided, CaseFact, LossReported, ScopeKnown
+from events.case_facts import CaseDecided, CaseFact, CaseStreamFact, LossReported, ScopeKnown
+from events.catalogue import AnyFact
 from events.envelope import INSTALLATION, Recorded, UnreadableRecordError, backend_stream, case_of, record_key, unseal
 from events.fact import Fact
 from events.log import LogRecord, Position
@@ -82,28 +83,7 @@ from projections.tables import (
 from workflows.case import UnexpectedFactError
 
 Lease = LeaseDueSoon | LeaseOverdue | LeaseLapsed
-LicenceFact = LicenceIssued | LicenceSuperseded | LicenceRenewed | Lease
 AMeasure = MeasureOrdered | MeasureDelivered | MeasureConfirmed | MeasureUnconfirmable | MeasureLifted
-ContainerFact = (
-    ContainerRegistered
-    | ContainerContacted
-    | ContactRefused
-    | ContainerActivated
-    | ActivationReturned
-    | ContainerReinstated
-    | HolderFlagged
-    | CaseAddressed
-    | AccessOffered
-    | AccessSet
-    | AccessLapsed
-    | SessionsEnded
-    | LicenceFact
-    | AMeasure
-    | RecoveryReserved
-    | RecoveryFreed
-)
-VendorFact = VendorAdded | PolicyAdopted | RecordSetAside
-AnyFact = VendorFact | ContainerFact | CaseFact
 
 Row = TypeVar("Row")
 
@@ -127,7 +107,7 @@ def read(record: LogRecord) -> Recorded:
 def belongs(key: bytes, fact: Recorded) -> bool:
     if isinstance(fact.fact, RecordSetAside) != (fact.vendor == INSTALLATION):
         return False
-    if isinstance(fact.fact, CaseFact):
+    if isinstance(fact.fact, CaseStreamFact):
         return fact.stream.startswith("case/") and key.startswith(record_key(fact.vendor, None))
     serial = getattr(fact.fact, "serial", None)  # a vendor's fact has none
     return fact.stream == backend_stream(fact.vendor, serial) and key == record_key(fact.vendor, serial)
@@ -161,8 +141,8 @@ def fold_all(rows: Rows, facts: Iterable[tuple[Position, Recorded]], aside: Set[
 def needs(fact: Recorded) -> Iterable[tuple[Table[Any], Key]]:
     """The rows that this fact changes and may not make."""
     vendor = fact.vendor
-    match cast(AnyFact, fact.fact):
-        case CaseFact():
+    match fact.fact:
+        case CaseStreamFact():
             yield CASES, (vendor, case_of(fact.stream))
         case LicenceSuperseded() | LicenceRenewed() | LeaseDueSoon() | LeaseOverdue() | LeaseLapsed() as one:
             yield LICENCES, (vendor, one.licence, one.generation, one.serial)
@@ -177,8 +157,12 @@ def needs(fact: Recorded) -> Iterable[tuple[Table[Any], Key]]:
             yield ACCESS, (vendor, one.serial, one.generation)
         case RecoveryFreed(serial=serial, case=case) | RecoveryReserved(serial=serial, case=case):
             yield RECOVERIES, (vendor, serial, case)
-        case _:
-            return
+        case ContainerRegistered() | LicenceIssued() | HolderFlagged() | CaseAddressed():
+            pass
+        case VendorAdded() | PolicyAdopted() | RecordSetAside():
+            pass
+        case _ as never:
+            assert_never(never)
 
 
 def fold_fact(rows: Rows, position: Position, recorded: Recorded) -> None:
@@ -190,7 +174,7 @@ def fold_fact(rows: Rows, position: Position, recorded: Recorded) -> None:
         return
     (rows.changed if known else rows.fresh)[STREAMS][key] = stream
     try:
-        _fold(rows, recorded, cast(AnyFact, recorded.fact), fresh=not known)
+        _fold(rows, recorded, recorded.fact, fresh=not known)
     except (UnexpectedFactError, MissingRowError) as error:
         where = f"{recorded.vendor}/{recorded.stream}"
         sentence = f"fact {recorded.sequence} cannot follow what came before it ({error})"
@@ -200,7 +184,7 @@ def fold_fact(rows: Rows, position: Position, recorded: Recorded) -> None:
 def _fold(rows: Rows, recorded: Recorded, fact: AnyFact, fresh: bool) -> None:
     vendor, at = recorded.vendor, recorded.recorded
     match fact:
-        case CaseFact():
+        case CaseStreamFact():
             _fold_case(rows, recorded, fact, fresh)
         case LicenceIssued():
             rows.put(LICENCES, _licence_row(recorded, fact), fresh)

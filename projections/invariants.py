@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
+from typing import assert_never
 
 from events.backend_facts import (
     MeasureConfirmed,
@@ -22,16 +23,38 @@ from events.backend_facts import (
 )
 from events.case_facts import (
     ApprovalGiven,
+    ApprovalOverdue,
+    ApprovalReminded,
     CaseApproved,
+    CaseCancelled,
     CaseClosed,
     CaseDecided,
     CaseFact,
+    CaseGivenUp,
+    CaseReinstated,
+    CaseRejected,
+    CaseResumed,
+    CaseResurfaced,
+    CaseReturned,
     CaseRuled,
+    CaseSettled,
+    CaseSighted,
+    CaseStuck,
+    ConditionMet,
+    DecisionDenied,
+    EvidenceAsked,
+    EvidenceGiven,
     LicenceInScope,
     LossReported,
+    LossWidened,
+    ReleaseAwaited,
     ReplacementLost,
+    ReplacementWithdrawn,
+    ReplacingBegun,
     ScopeKnown,
+    TargetAwaited,
     TargetOffered,
+    WaitingBegun,
     WatchBegun,
 )
 from events.envelope import Recorded
@@ -205,8 +228,21 @@ class _Story:
                 self.knows.add(case)
             case TargetOffered(serial=serial):
                 self.targets.append((place, serial))
-            case WatchBegun(target=target) if target is not None:
-                self.targets.append((place, target))
+            case WatchBegun():
+                if fact.target is not None:
+                    self.targets.append((place, fact.target))
+            case ApprovalReminded() | ApprovalOverdue() | ApprovalGiven() | EvidenceAsked() | EvidenceGiven():
+                pass
+            case ConditionMet() | CaseCancelled() | CaseRejected() | DecisionDenied() | CaseGivenUp():
+                pass
+            case WaitingBegun() | ReplacingBegun() | TargetAwaited() | CaseReturned() | CaseStuck() | CaseResumed():
+                pass
+            case CaseSighted() | CaseResurfaced() | LossWidened() | ReplacementWithdrawn() | ReleaseAwaited():
+                pass
+            case CaseReinstated() | CaseSettled():
+                pass
+            case _:
+                assert_never(fact)
 
     def _whole(self, decided: CaseDecided) -> CaseDecided:
         """A decision with its licences: they stand before it, or in an older record within it."""

@@ -8,13 +8,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 from events.backend_facts import (
     AccessLapsed,
     AccessOffered,
+    AccessSet,
+    ActivationReturned,
+    BackendFact,
+    CaseAddressed,
     ContactRefused,
+    ContainerActivated,
+    ContainerContacted,
     ContainerRegistered,
+    ContainerReinstated,
+    HolderFlagged,
     LeaseFact,
     LicenceIssued,
     LicenceRenewed,
@@ -24,11 +32,12 @@ from events.backend_facts import (
     RecordSetAside,
     RecoveryFreed,
     RecoveryReserved,
+    SessionsEnded,
     VendorAdded,
 )
-from events.case_facts import CaseFact, LossReported
+from events.case_facts import CaseFact, CaseStreamFact, LossReported
+from events.catalogue import AnyFact
 from events.envelope import Recorded, case_of
-from events.fact import Fact
 from events.terms import CaseId, Generation, HolderId, LicenceId, Serial, VendorId
 from workflows.policy import Policy
 
@@ -118,7 +127,7 @@ class Ledger:
             return
         self.facts += 1
         chain[recorded.sequence] = Link(recorded.hash, recorded.previous_hash, recorded.recorded)
-        if isinstance(recorded.fact, CaseFact):
+        if isinstance(recorded.fact, CaseStreamFact):
             name = recorded.vendor, case_of(recorded.stream)
             self.cases[name].append((place, recorded.fact))
             if isinstance(recorded.fact, LossReported) and recorded.sequence == 1 and "former" in recorded.data:
@@ -150,7 +159,7 @@ class Ledger:
                         found[vendor, one.case].append((licence, generation, one))
         return found
 
-    def _collect(self, place: Place, fact: Fact) -> None:
+    def _collect(self, place: Place, fact: BackendFact) -> None:
         vendor = place.vendor
         match fact:
             case RecordSetAside():
@@ -175,8 +184,9 @@ class Ledger:
                 self.named_licences.setdefault((vendor, fact.licence, fact.generation), place)
             case LicenceRenewed() | LeaseFact():
                 self.named_licences.setdefault((vendor, fact.licence, fact.generation), place)
-            case AccessOffered(case=case) if case:
-                self.offers.append(Offer(place, fact.serial, fact.generation, case))
+            case AccessOffered():
+                if fact.case:
+                    self.offers.append(Offer(place, fact.serial, fact.generation, fact.case))
             case AccessLapsed():
                 self.lapsed.add((vendor, fact.serial, fact.generation, fact.case))
             case MeasureFact():
@@ -185,9 +195,17 @@ class Ledger:
                 self.reserved.append((place, fact))
             case RecoveryFreed():
                 self.freed.setdefault((vendor, fact.case), place)
+            case ContainerContacted() | ContactRefused() | AccessSet() | SessionsEnded():
+                pass
+            case ContainerActivated() | ActivationReturned() | ContainerReinstated() | HolderFlagged():
+                pass
+            case CaseAddressed():
+                pass
+            case _:
+                assert_never(fact)
 
 
-def _cases_named(fact: Fact) -> Iterator[CaseId]:
+def _cases_named(fact: AnyFact) -> Iterator[CaseId]:
     if isinstance(fact, ContactRefused):
         yield from fact.cases
     elif case := getattr(fact, "case", None):

@@ -1,7 +1,8 @@
 """The rows that one batch of facts works on, in memory."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 from events.case_facts import CaseFact
 from projections.tables import CASES, FOLDED, CaseRow, Json, Key, R, Table
@@ -23,7 +24,7 @@ class Rows:
     loaded: dict[Table[Any], dict[Key, Any]] = field(default_factory=_by_table)
     fresh: dict[Table[Any], dict[Key, Any]] = field(default_factory=_by_table)
     changed: dict[Table[Any], dict[Key, Any]] = field(default_factory=_by_table)
-    _cases: dict[Key, tuple[CaseState, bool]] = field(default_factory=dict)
+    _cases: dict[Key, "_Case"] = field(default_factory=dict)
 
     def get(self, table: Table[R], key: Key) -> R | None:
         """The row, or None."""
@@ -37,24 +38,40 @@ class Rows:
     def fold_case(self, key: Key, fact: CaseFact, fresh: bool) -> None:
         """Fold a fact into the state of its case (vendor, case). The row is made once, by `finish`, however many facts
         the batch has of the case. Raises `UnexpectedFactError`."""
-        known = self._cases.get(key)
-        if known is None:
-            row = self.get(CASES, key)
-            state = None if row is None else CaseState.model_validate_json(row.state)
+        case = self._cases.get(key)
+        if case is not None:
+            case.take(fact)
+        elif row := self.get(CASES, key):
+            self._cases[key] = case = _Case(CaseState.model_validate_json(row.state), fresh)
+            case.take(fact)
         else:
-            state = known[0]
-        if state is None:
-            state = fold(None, fact)
-        else:
-            # Nobody else has this state, so it is changed in place: to copy it takes longer than all else here.
-            vars(state).update(changes(state, fact))
-        self._cases[key] = (state, fresh)
+            self._cases[key] = _Case(fold(None, fact), fresh)
 
     def finish(self) -> None:
         """Make the rows of the cases."""
-        for key, (state, fresh) in self._cases.items():
-            self.put(CASES, _case_row(key, state), fresh)
+        for key, case in self._cases.items():
+            self.put(CASES, _case_row(key, case.state), case.fresh)
         self._cases.clear()
+
+
+class _Case:
+    """A case while its facts are folded. What is known of it stands in a namespace that changes with each fact: to make
+    a new state of each takes longer than all else here."""
+
+    def __init__(self, state: CaseState, fresh: bool) -> None:
+        self.fresh = fresh
+        self._before = state
+        self._known = SimpleNamespace(**vars(state))
+
+    def take(self, fact: CaseFact) -> None:
+        """Fold a fact. Raises `UnexpectedFactError`."""
+        for name, value in changes(cast(CaseState, self._known), fact).items():
+            setattr(self._known, name, value)
+
+    @property
+    def state(self) -> CaseState:
+        """The state after the facts so far."""
+        return self._before.model_copy(update=vars(self._known))
 
 
 def _case_row(key: Key, state: CaseState) -> CaseRow:

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from events.backend_facts import PolicyAdopted, VendorAdded
-from events.case_facts import CaseFact, LossReported
+from events.case_facts import CaseFact, CaseStreamFact, LossReported
 from events.cases import DecisionOrder, Joined, Message
+from events.catalogue import AnyFact
 from events.envelope import Head, Recorded, case_stream, container_stream, record_key, seal
 from events.errors import Code, RefusalError
-from events.fact import Fact
 from events.inbox import (
     ContactStatement,
     ContainerStatement,
@@ -187,7 +187,7 @@ class World:
         running = self._running[case]
         stream = case_stream(case)
         facts = [one.fact for one in self.facts if one.stream == stream]
-        refolded = fold_all([fact for fact in facts if isinstance(fact, CaseFact)])
+        refolded = fold_all([fact for fact in facts if isinstance(fact, CaseStreamFact)])
         assert refolded == running.state, "the log does not say what the case knew"
         running.state = refolded
         if running.again is not None:
@@ -295,7 +295,7 @@ class World:
 
     def _record(self, stream: str, serial: Serial | None, at: datetime, facts: Any) -> None:
         key = record_key(self.vendor, serial)
-        fact: Fact
+        fact: AnyFact
         for fact in facts:
             head = self._heads[stream]
             sealed = seal(self.vendor, stream, key, head, at, fact)

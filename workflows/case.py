@@ -1,6 +1,7 @@
 """The state of a loss case, where each fact takes it, and how facts fold. Pure."""
 
 from collections.abc import Sequence
+from typing import assert_never
 
 from events.case_facts import (
     ApprovalGiven,
@@ -350,14 +351,15 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
         case CaseSettled():
             return {"settled": True}
         case _:
-            raise UnexpectedFactError(f"nothing is known of {fact.name}")
+            assert_never(fact)
 
 
 def _facts(state: CaseState, decided: CaseDecided) -> BackendFacts:
     """The facts of a decision with their licences, which stand before it; an older record lists them itself."""
     if decided.facts.licences:
         return decided.facts
-    return decided.facts.model_copy(update={"licences": state.scope or state.licences})
+    known = state.scope or (state.facts.licences if state.facts else ())
+    return decided.facts.model_copy(update={"licences": known})
 
 
 def _taken(state: CaseState, fact: DecisionFact | CaseRuled | CaseCancelled) -> dict[str, object]:
