@@ -114,3 +114,8 @@ def test_the_policy_in_the_readme_is_good() -> None:
     (example,) = re.findall(r"```yaml\n(.*?)```", (DOCS.parent / "README.md").read_text(), re.DOTALL)
 
     assert check(example)[1] == []
+
+
+def test_the_readme_names_every_document() -> None:
+    listed = set(re.findall(r"\]\(docs/([a-z-]+\.md)\)", (DOCS.parent / "README.md").read_text()))
+    assert listed == {page.name for page in DOCS.glob("*.md")}
