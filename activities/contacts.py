@@ -29,7 +29,7 @@ from activities.judgement import (
     renewed_at,
 )
 from activities.leases import first_notice
-from activities.measures import STANDING, Standing, advance, confirm, settled_by
+from activities.measures import STANDING, Standing, advance, confirm, settled_by, texts
 from activities.messages import post, post_to_each, sighting
 from activities.outbox import state, telling, told
 from activities.rows import (
@@ -53,7 +53,20 @@ from events.errors import Code, NotYetKnownError, RefusalError
 from events.fact import Fact
 from events.inbox import ContactStatement, DeactivationStatement
 from events.licensing import CaseKey, ContactAnswer, ReceiptAnswer
-from events.terms import ActivationBy, Contact, Kind, LicenceId, Match, Measure, MeasureState, Serial, VendorId
+from events.measure_life import sql_open
+from events.terms import (
+    ActivationBy,
+    Aim,
+    Contact,
+    Kind,
+    LicenceId,
+    Match,
+    Measure,
+    MeasureState,
+    Serial,
+    Subject,
+    VendorId,
+)
 
 
 def _reading(licences: str, measures: str, more: str = "") -> str:
@@ -282,7 +295,7 @@ async def _look(
             "stream": container_stream(stated.serial),
             "contact": stated.contact,
             "presented": [item.licence for item in stated.licences],
-            "subjects": [f"licence/{item.licence}/{item.generation}" for item in stated.licences],
+            "subjects": texts(Subject(Aim.LICENCE, item.licence, item.generation) for item in stated.licences),
             "processed": processed,
         },
     )
@@ -416,7 +429,7 @@ async def return_activation(
         Standing,
         "select m.case_id, m.measure, m.subject, m.serial, m.state from backend.measures m"
         " join backend.cases c using (vendor, case_id) where m.vendor = %s and m.serial = %s and c.generation = %s"
-        " and m.measure = %s and m.state in ('ordered', 'delivered') order by m.ordered, m.case_id, m.subject",
+        f" and m.measure = %s and {sql_open('m.state')} order by m.ordered, m.case_id, m.subject",
         *(vendor, stated.serial, stated.generation, Measure.DEACTIVATION),
     )
     returned = ActivationReturned(

@@ -31,6 +31,7 @@ from events.backend_facts import ContainerActivated, LicenceSuperseded
 from events.errors import Code, RefusalError
 from events.fact import Fact
 from events.licensing import CaseKey, Issued, IssuedLicence, IssueOrder, NoTargetFound
+from events.measure_life import sql_blocks
 from events.terms import HolderId, LicenceId, Serial, Target, VendorId, next_generation
 
 
@@ -111,7 +112,7 @@ async def _is_overtaken(tx: AsyncConnection[Any], order: IssueOrder) -> bool:
 async def _must_be_blocked(tx: AsyncConnection[Any], order: IssueOrder) -> None:
     """Refuse to go on before the measures of the order stand."""
     cursor = await tx.execute(
-        "select distinct measure from backend.measures where vendor = %s and case_id = %s and state <> 'lifted'",
+        f"select distinct measure from backend.measures where vendor = %s and case_id = %s and {sql_blocks()}",
         (order.key.vendor, order.key.case),
     )
     missing = set(order.measures) - {measure for (measure,) in await cursor.fetchall()}

@@ -6,13 +6,14 @@ from datetime import datetime
 
 from activities.activation_code import Fetched, is_same, spent, tried
 from activities.leases import expiry
-from activities.measures import OPEN, Standing
+from activities.measures import Standing
 from activities.rows import Container, Licence
 from events.backend_facts import ContactRefused, ContainerContacted, LicenceRenewed, MeasureConfirmed, MeasureDelivered
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.fact import Fact
 from events.inbox import ContactStatement, LicenceStatement, Presented
 from events.licensing import CaseKey, ContactAnswer, OrderedMeasure
+from events.measure_life import OPEN
 from events.sizes import LIST_PART, in_parts
 from events.terms import (
     ActivationBy,
@@ -24,9 +25,9 @@ from events.terms import (
     Match,
     Measure,
     MeasureState,
+    Subject,
     VendorId,
     matches,
-    subject,
 )
 
 RETURNED = "returned"
@@ -104,19 +105,19 @@ class _Refusals:
     """The subjects that are refused."""
 
     known: Known
-    by_subject: dict[str, Refused] = field(default_factory=dict)
+    by_subject: dict[Subject, Refused] = field(default_factory=dict)
 
-    def blockers(self, name: str) -> list[Standing]:
+    def blockers(self, name: Subject) -> list[Standing]:
         return [measure for measure in self.known.measures if measure.subject == name]
 
-    def refuse(self, name: str, superseding: Sequence[CaseKey] = (), code: str | None = None) -> None:
+    def refuse(self, name: Subject, superseding: Sequence[CaseKey] = (), code: str | None = None) -> None:
         """Refuse a subject that is blocked, or superseded by a case, or for this code."""
         blockers = self.blockers(name)
         default = Code.BLOCKED if blockers else Code.SUPERSEDED
         self.by_subject[name] = Refused(code or default)
         self.add(name, [*(measure.key(self.known.vendor) for measure in blockers), *superseding])
 
-    def add(self, name: str, cases: Sequence[CaseKey]) -> None:
+    def add(self, name: Subject, cases: Sequence[CaseKey]) -> None:
         """Say of a subject that is refused that it is a sighting for these cases too."""
         refused = self.by_subject[name]
         self.by_subject[name] = replace(refused, cases=tuple(dict.fromkeys([*refused.cases, *cases])))
@@ -286,7 +287,7 @@ def _judge_container(known: Known, generation: int, refusals: _Refusals, stolen:
     """Refuse an activation, or access data, that is blocked or superseded, or of a machine that cases call stolen."""
     container = known.container
     aim = Aim.ACCESS_DATA if container.kind is Kind.CLOUD else Aim.CONTAINER
-    name = subject(aim, container.serial, generation)
+    name = Subject(aim, container.serial, generation)
     if generation < container.generation:
         later = known.activations.get(generation + 1)
         refusals.refuse(name, [later.case] if later and later.case else [])
@@ -311,7 +312,7 @@ def _judge_presented(known: Known, presented: Iterable[Presented], refusals: _Re
                 f"no licence {item.licence} of generation {item.generation} is known here;"
                 f" state {LicenceStatement.type()} for it first",
             )
-        name = subject(Aim.LICENCE, item.licence, item.generation)
+        name = Subject(Aim.LICENCE, item.licence, item.generation)
         if licence.serial != serial and (item.generation < licence.generation or refusals.blockers(name)):
             superseding = known.superseded.get((item.licence, item.generation))
             refusals.refuse(name, [superseding] if superseding else [])
@@ -321,7 +322,7 @@ def _judge_held(known: Known, refusals: _Refusals) -> list[Licence]:
     """Refuse what the container holds and is blocked; the licences that may go on."""
     served = []
     for licence in known.licences.values():
-        name = subject(Aim.LICENCE, licence.licence, licence.generation)
+        name = Subject(Aim.LICENCE, licence.licence, licence.generation)
         if licence.serial != known.container.serial:
             continue
         if refusals.blockers(name):
@@ -339,9 +340,9 @@ def _told(known: Known, refusals: _Refusals) -> tuple[Standing, ...]:
     def aims_here(measure: Standing) -> bool:
         if measure.subject in refusals.by_subject:
             return True
-        aim, name, _ = measure.subject.split("/")
-        licence = known.licences.get(LicenceId(name)) if aim == Aim.LICENCE else None
-        gone = aim == Aim.LICENCE and (licence is None or licence.serial != serial)
+        aimed = measure.subject
+        licence = known.licences.get(LicenceId(aimed.name)) if aimed.aim is Aim.LICENCE else None
+        gone = aimed.aim is Aim.LICENCE and (licence is None or licence.serial != serial)
         return gone and measure.serial == serial
 
     return tuple(

@@ -16,7 +16,7 @@ from activities.outbox import state
 from activities.rows import CONTAINER, LICENCE, Container, Licence, every, one
 from events.backend_facts import LeaseDueSoon, LeaseFact, LeaseLapsed, LeaseOverdue
 from events.licensing import CaseKey
-from events.terms import Aim, Lease, LicenceId, Serial, VendorId, subject
+from events.terms import Aim, Lease, LicenceId, Serial, Subject, VendorId
 
 MOST_NOTICE = timedelta(days=7)
 
@@ -86,8 +86,8 @@ async def _sweep_container(tx: AsyncConnection[Any], vendor: VendorId, serial: S
         f"{LICENCE} where vendor = %s and serial = %s and lease_next <= %s order by lease_next, licence",
         *(vendor, serial, now),
     )
-    whole = subject(Aim.CONTAINER, serial, container.generation)
-    names = [subject(Aim.LICENCE, licence.licence, licence.generation) for licence in licences]
+    whole = Subject(Aim.CONTAINER, serial, container.generation)
+    names = [Subject(Aim.LICENCE, licence.licence, licence.generation) for licence in licences]
     measures = await blocking(tx, vendor, [whole, *names], max(now, datetime.now(UTC)))
     blocked = {measure.subject for measure in measures}
     facts: list[LeaseFact] = []

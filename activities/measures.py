@@ -13,10 +13,18 @@ from activities.rows import columns, every
 from events.backend_facts import MeasureConfirmed, MeasureLifted, MeasureOrdered, MeasureUnconfirmable
 from events.effect import sql_in_effect
 from events.licensing import BlockOrder, CaseKey, CloseOrder, Done
-from events.terms import Aim, CaseId, Measure, MeasureState, Serial, VendorId, subject
+from events.measure_life import OPEN, sql_open, step
+from events.terms import Aim, CaseId, Measure, MeasureState, Serial, Subject, VendorId
 
-OPEN = (MeasureState.ORDERED, MeasureState.DELIVERED)
-"""The states of a measure that is still to be confirmed."""
+
+def as_subject(found: Subject | str) -> Subject:
+    """A subject, as it is or as the driver gives it."""
+    return Subject.parse(found) if isinstance(found, str) else found
+
+
+def texts(subjects: Iterable[Subject]) -> list[str]:
+    """Subjects as the tables have them."""
+    return [str(one) for one in subjects]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +33,20 @@ class Standing:
 
     case_id: CaseId
     measure: Measure
-    subject: str
+    subject: Subject
     serial: Serial
     state: MeasureState
 
     def __post_init__(self) -> None:  # the driver gives the bare words
         object.__setattr__(self, "measure", Measure(self.measure))
+        object.__setattr__(self, "subject", as_subject(self.subject))
         object.__setattr__(self, "state", MeasureState(self.state))
 
     def key(self, vendor: VendorId) -> CaseKey:
         """Its case."""
         return CaseKey(vendor=vendor, case=self.case_id, serial=self.serial)
 
-    def about(self) -> dict[str, str]:
+    def about(self) -> dict[str, object]:
         """What every fact about it says."""
         return {"case": self.case_id, "measure": self.measure, "subject": self.subject, "serial": self.serial}
 
@@ -45,19 +54,21 @@ class Standing:
 STANDING = "select case_id, measure, subject, serial, state from backend.measures"
 
 
-async def blocking(tx: AsyncConnection[Any], vendor: VendorId, subjects: Sequence[str], at: datetime) -> list[Standing]:
+async def blocking(
+    tx: AsyncConnection[Any], vendor: VendorId, subjects: Sequence[Subject], at: datetime
+) -> list[Standing]:
     """The measures that block any of these at this time."""
     effect = sql_in_effect("%s")
     query = f"{STANDING} where vendor = %s and subject = any(%s) and {effect} order by ordered, case_id, measure"
-    return await every(tx, Standing, query, vendor, list(subjects), at)
+    return await every(tx, Standing, query, vendor, texts(subjects), at)
 
 
 async def order_measures(tx: AsyncConnection[Any], order: BlockOrder, at: datetime) -> Done:
     """Order the measures that are not ordered yet; those of a case that is over stay as they ended."""
     key = order.key
     asked = [
-        (item.measure, name, at + timedelta(hours=item.delay_hours))
-        for name in await _subjects(tx, order)
+        (item.measure, aimed, at + timedelta(hours=item.delay_hours))
+        for aimed in await _subjects(tx, order)
         for item in order.measures
     ]
     cursor = await tx.execute(
@@ -66,13 +77,13 @@ async def order_measures(tx: AsyncConnection[Any], order: BlockOrder, at: dateti
         " from backend.cases c, unnest(%s::text[], %s::text[], %s::timestamptz[]) as a(measure, subject, effective)"
         " where c.vendor = %s and c.case_id = %s and c.closed is null on conflict do nothing"
         " returning measure, subject",
-        (at, *columns(asked, 3), key.vendor, key.case),
+        (at, *columns([(one, str(aimed), when) for one, aimed, when in asked], 3), key.vendor, key.case),
     )
     added = set(await cursor.fetchall())
     facts = [
-        MeasureOrdered(case=key.case, measure=measure, subject=name, serial=key.serial, effective=effective)
-        for measure, name, effective in asked
-        if (measure, name) in added
+        MeasureOrdered(case=key.case, measure=measure, subject=aimed, serial=key.serial, effective=effective)
+        for measure, aimed, effective in asked
+        if (measure, str(aimed)) in added
     ]
     await state(tx, key.vendor, key.serial, at, facts)
     cursor = await tx.execute(
@@ -82,24 +93,26 @@ async def order_measures(tx: AsyncConnection[Any], order: BlockOrder, at: dateti
     return Done(at=ordered or at)
 
 
-async def _subjects(tx: AsyncConnection[Any], order: BlockOrder) -> list[str]:
+async def _subjects(tx: AsyncConnection[Any], order: BlockOrder) -> list[Subject]:
     """What the measures aim at, as it was claimed."""
     if order.aim is Aim.LICENCE:
         claims = await tx.execute(
             "select subject, generation from backend.claims where vendor = %s and case_id = %s",
             (order.key.vendor, order.key.case),
         )
-        return [subject(order.aim, *licence) for licence in licences_blocked(await claims.fetchall())]
+        return [Subject(order.aim, *licence) for licence in licences_blocked(await claims.fetchall())]
     cursor = await tx.execute(
         "select generation from backend.cases where vendor = %s and case_id = %s", (order.key.vendor, order.key.case)
     )
     row = await cursor.fetchone()
-    return [subject(order.aim, order.key.serial, row[0])] if row else []
+    return [Subject(order.aim, order.key.serial, row[0])] if row else []
 
 
 async def advance(tx: AsyncConnection[Any], vendor: VendorId, reached: Mapping[Standing, MeasureState]) -> None:
     """Keep how far measures have come."""
-    several = [(item.case_id, item.measure, item.subject, state) for item, state in reached.items()]
+    several = [
+        (item.case_id, item.measure, str(item.subject), step(item.state, after)) for item, after in reached.items()
+    ]
     if not several:
         return
     await tx.execute(
@@ -119,7 +132,7 @@ async def confirm(
     return [MeasureConfirmed.model_validate({**item.about(), "by": by}) for item in measures]
 
 
-def is_settled(confirmed: Iterable[Standing], measures: Iterable[Standing], issued: Collection[str]) -> bool:
+def is_settled(confirmed: Iterable[Standing], measures: Iterable[Standing], issued: Collection[Subject]) -> bool:
     """Whether these confirmations of a case's measures say that all is removed, or given back: all that was lost, or
     all that was issued for it, each by itself. `measures` are all of the case, `issued` the subjects of what was issued
     for it. A blacklisting says no such thing: it is confirmed by a container that was refused.
@@ -141,7 +154,7 @@ async def settled_by(tx: AsyncConnection[Any], vendor: VendorId, confirmed: Sequ
             (vendor, case),
         )
         serial, issued = cast(tuple[Serial, list[str]], await cursor.fetchone())
-        if is_settled([item for item in confirmed if item.case_id == case], own, set(issued)):
+        if is_settled([item for item in confirmed if item.case_id == case], own, set(map(Subject.parse, issued))):
             settled.append(CaseKey(vendor=vendor, case=case, serial=serial))
     return tuple(settled)
 
@@ -154,9 +167,9 @@ async def settle(tx: AsyncConnection[Any], order: CloseOrder, at: datetime) -> N
         tx,
         Standing,
         "update backend.measures set state = %s where vendor = %s and case_id = %s"
-        " and state in ('ordered', 'delivered') returning case_id, measure, subject, serial, state",
+        f" and {sql_open()} returning case_id, measure, subject, serial, state",
         *(end, key.vendor, key.case),
     )
     fact = MeasureLifted if order.lift else MeasureUnconfirmable
-    ended.sort(key=lambda item: (item.subject, item.measure))
+    ended.sort(key=lambda item: (str(item.subject), item.measure))
     await state(tx, key.vendor, key.serial, at, [fact.model_validate(item.about()) for item in ended])

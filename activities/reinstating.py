@@ -8,7 +8,7 @@ from psycopg import AsyncConnection
 
 from activities.claims import holder_of, nobody_claims
 from activities.issuing import Signer, issued, supersede
-from activities.measures import STANDING, Standing
+from activities.measures import STANDING, Standing, texts
 from activities.messages import post_to_each
 from activities.outbox import state
 from activities.release import Other, Release, must_be_free
@@ -18,7 +18,8 @@ from events.backend_facts import ContainerReinstated, HolderFlagged, MeasureLift
 from events.cases import Offer
 from events.errors import Code, RefusalError
 from events.licensing import CaseKey, Done, Issued, IssuedLicence, IssueOrder, ReinstateOrder, Withdrawal
-from events.terms import Aim, Kind, Measure, MeasureState, Serial, Verdict, next_generation, subject
+from events.measure_life import sql_blocks, sql_open
+from events.terms import Aim, Kind, Measure, MeasureState, Serial, Subject, Verdict, next_generation
 
 
 async def ask(tx: AsyncConnection[Any], key: CaseKey) -> None:
@@ -73,8 +74,8 @@ async def _others(tx: AsyncConnection[Any], key: CaseKey, original: Container, m
     cursor = await tx.execute(
         "select distinct m.case_id, c.release, c.closed is not null"
         " from backend.measures m join backend.cases c using (vendor, case_id)"
-        " where m.vendor = %s and m.case_id <> %s and m.subject = any(%s) and m.state <> 'lifted'",
-        (key.vendor, key.case, [subject(Aim.CONTAINER, key.serial, original.generation), *_names(lost)]),
+        f" where m.vendor = %s and m.case_id <> %s and m.subject = any(%s) and {sql_blocks('m.state')}",
+        (key.vendor, key.case, texts([Subject(Aim.CONTAINER, key.serial, original.generation), *_names(lost)])),
     )
     return [Other(case, Release(how) if how else None, over) for case, how, over in await cursor.fetchall()]
 
@@ -93,11 +94,11 @@ async def withdraw(tx: AsyncConnection[Any], key: CaseKey, original: Container, 
         " select c.vendor, c.case_id, %s, %s, %s, a.subject, %s"
         " from backend.cases c, unnest(%s::text[]) as a(subject)"
         " where c.vendor = %s and c.case_id = %s and c.closed is null on conflict (vendor, case_id, measure, subject)"
-        " do update set state = 'ordered', ordered = excluded.ordered, effective = excluded.effective"
-        " where measures.state = 'lifted' returning subject",
-        (Measure.WITHDRAWAL, last.target, at, at, _subjects(last), key.vendor, key.case),
+        " do update set state = excluded.state, ordered = excluded.ordered, effective = excluded.effective"
+        f" where not {sql_blocks('measures.state')} returning subject",
+        (Measure.WITHDRAWAL, last.target, at, at, texts(_subjects(last)), key.vendor, key.case),
     )
-    added = {name for (name,) in await cursor.fetchall()}
+    added = {Subject.parse(name) for (name,) in await cursor.fetchall()}
     told = {"case": key.case, "measure": Measure.WITHDRAWAL, "serial": last.target, "effective": at}
     facts = [MeasureOrdered.model_validate({**told, "subject": name}) for name in _subjects(last) if name in added]
     await state(tx, key.vendor, last.target, at, facts)
@@ -110,7 +111,7 @@ async def keep(tx: AsyncConnection[Any], key: CaseKey, at: datetime) -> Done:
     if last := await _last(tx, key):
         await lock_container(tx, key.vendor, last.target)
         which = f"and measure = '{Measure.WITHDRAWAL}' and subject = any(%s)"
-        await _lift(tx, key, last.target, at, which, _subjects(last))
+        await _lift(tx, key, last.target, at, which, texts(_subjects(last)))
     await tx.execute(
         "update backend.cases set release = nullif(release, %s) where vendor = %s and case_id = %s",
         (Release.ASKED, key.vendor, key.case),
@@ -176,20 +177,20 @@ async def _last(tx: AsyncConnection[Any], key: CaseKey) -> Issued | None:
     return await issued(tx, key, full=True) or await issued(tx, key, full=False)
 
 
-def _names(lost: Sequence[LostLicence]) -> list[str]:
-    return [subject(Aim.LICENCE, one.licence, one.generation) for one in lost]
+def _names(lost: Sequence[LostLicence]) -> list[Subject]:
+    return [Subject(Aim.LICENCE, one.licence, one.generation) for one in lost]
 
 
-def _subjects(last: Issued) -> list[str]:
-    return [subject(Aim.LICENCE, item.licence, item.generation) for item in last.licences]
+def _subjects(last: Issued) -> list[Subject]:
+    return [Subject(Aim.LICENCE, item.licence, item.generation) for item in last.licences]
 
 
 async def _withdrawn(tx: AsyncConnection[Any], key: CaseKey, last: Issued) -> tuple[bool, datetime | None]:
     """Whether what was last issued is removed, and when that was ordered."""
     cursor = await tx.execute(
-        "select count(*) filter (where state = 'confirmed'), max(ordered) from backend.measures"
-        " where vendor = %s and case_id = %s and measure = %s and subject = any(%s) and state <> 'lifted'",
-        (key.vendor, key.case, Measure.WITHDRAWAL, _subjects(last)),
+        f"select count(*) filter (where state = '{MeasureState.CONFIRMED}'), max(ordered) from backend.measures"
+        f" where vendor = %s and case_id = %s and measure = %s and subject = any(%s) and {sql_blocks()}",
+        (key.vendor, key.case, Measure.WITHDRAWAL, texts(_subjects(last))),
     )
     confirmed, ordered = cast(tuple[int, datetime | None], await cursor.fetchone())
     return confirmed == len(last.licences), ordered
@@ -203,8 +204,8 @@ async def _as_it_was(
     key = order.key
     original = await _unblock(tx, order, original, at, moved=False)
     lost = await lost_licences(tx, key)
-    locked = f"{STANDING} where vendor = %s and subject = any(%s) and state <> 'lifted'"
-    if await every(tx, Standing, locked, key.vendor, _names(lost)):
+    locked = f"{STANDING} where vendor = %s and subject = any(%s) and {sql_blocks()}"
+    if await every(tx, Standing, locked, key.vendor, texts(_names(lost))):
         return await _put_back(tx, order, None, original, at, signer)
     licences = tuple(IssuedLicence(licence=one.licence, generation=one.generation) for one in lost)
     return Issued(at=at, target=original.serial, licences=licences)
@@ -216,10 +217,10 @@ async def _unblock(
     """Lift the case's measures. What was confirmed stays so, and the container becomes one of a new generation; so does
     one that was bound to another machine meanwhile, where the licences have `moved`."""
     key = order.key
-    here = subject(Aim.CONTAINER, key.serial, original.generation)
+    here = Subject(Aim.CONTAINER, key.serial, original.generation)
     must_be_free(key.serial, await _others(tx, key, original, moved), begun=True)
-    standing = f"{STANDING} where vendor = %s and subject = %s and state <> 'lifted'"
-    own = await every(tx, Standing, standing, key.vendor, here)
+    standing = f"{STANDING} where vendor = %s and subject = %s and {sql_blocks()}"
+    own = await every(tx, Standing, standing, key.vendor, str(here))
     lost = await tx.execute(
         "select generation from backend.cases where vendor = %s and case_id = %s", (key.vendor, key.case)
     )
@@ -258,11 +259,11 @@ async def _lift(
         tx,
         Standing,
         f"update backend.measures set state = '{MeasureState.LIFTED}' where vendor = %s and case_id = %s"
-        f" and state in ('ordered', 'delivered', 'unconfirmable') {which}"
+        f" and {sql_open()} {which}"
         " returning case_id, measure, subject, serial, state",
         *(key.vendor, key.case, value if isinstance(value, str) else list(value)),
     )
-    lifted.sort(key=lambda item: (item.subject, item.measure))
+    lifted.sort(key=lambda item: (str(item.subject), item.measure))
     await state(tx, key.vendor, serial, at, [MeasureLifted.model_validate(item.about()) for item in lifted])
 
 

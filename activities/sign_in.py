@@ -23,7 +23,7 @@ from events.backend_facts import ContactRefused
 from events.errors import Code, RefusalError
 from events.inbox import ContactStatement
 from events.licensing import ContactAnswer, SignInAnswer
-from events.terms import Aim, Contact, ContactId, Generation, Role, Serial, VendorId, is_name, subject
+from events.terms import Aim, Contact, ContactId, Generation, Role, Serial, Subject, VendorId, is_name
 
 RECOGNISED = 3
 """So many of the latest generations of access data are compared with a password."""
@@ -105,7 +105,7 @@ async def sign_in(tx: AsyncConnection[Any], attempt: SignIn, processed: datetime
             await _refuse(tx, attempt, Code.LOCKED_OUT)
         return SignInAnswer(session=None, code=Code.LOCKED_OUT)
     if before is not None and attempt.generation:  # a number that served other access data proves nothing
-        name = subject(Aim.ACCESS_DATA, serial, attempt.generation)
+        name = Subject(Aim.ACCESS_DATA, serial, attempt.generation)
         if blockers := await blocking(tx, vendor, [name], processed):
             cases = tuple(dict.fromkeys(measure.key(vendor) for measure in blockers))
             if await _first_replay(tx, attempt):

@@ -15,7 +15,8 @@ from psycopg import AsyncConnection
 from activities.messages import post
 from activities.rows import CONTAINER, Container, has_room, one
 from events.cases import Offer
-from events.terms import Aim, CaseKey, HolderId, Kind, Scope, Serial, Target, VendorId, subject
+from events.measure_life import sql_blocks
+from events.terms import Aim, CaseKey, HolderId, Kind, Scope, Serial, Subject, Target, VendorId
 
 CONTAINERS: Final = (Target.EMPTY_CONTAINER, Target.OTHER_CONTAINER)
 """The targets that are another container of the holder."""
@@ -43,8 +44,8 @@ def may_take(container: Container, wanted: Wanted, *, blocked: bool, lost: bool)
 async def is_blocked(tx: AsyncConnection[Any], vendor: VendorId, container: Container) -> bool:
     """Whether a measure aims at it, be it in effect yet or not."""
     cursor = await tx.execute(
-        "select from backend.measures where vendor = %s and subject = %s and state <> 'lifted' limit 1",
-        (vendor, subject(Aim.CONTAINER, container.serial, container.generation)),
+        f"select from backend.measures where vendor = %s and subject = %s and {sql_blocks()} limit 1",
+        (vendor, str(Subject(Aim.CONTAINER, container.serial, container.generation))),
     )
     return await cursor.fetchone() is not None
 

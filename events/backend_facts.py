@@ -29,6 +29,7 @@ from events.terms import (
     Role,
     Serial,
     Storable,
+    Subject,
     Ticket,
     Verdict,
     Whole,
@@ -162,11 +163,11 @@ class LeaseLapsed(LeaseFact):
 
 
 class MeasureFact(Fact):
-    """What became of a blocking measure of a case; `subject` is what it aims at, as `events.terms.subject` says."""
+    """What became of a blocking measure of a case; `subject` is what it aims at."""
 
     case: CaseId
     measure: Measure
-    subject: Label
+    subject: Subject
     serial: Serial
 
 

@@ -33,6 +33,7 @@ from events.terms import (
     PotName,
     Recovery,
     Serial,
+    Subject,
     Target,
     Ticket,
     Value,
@@ -119,11 +120,11 @@ class Reservation(Value):
 
 
 class OrderedMeasure(Value):
-    """A measure of a case: what was ordered and what it aims at, as `events.terms.subject` says."""
+    """A measure of a case: what was ordered and what it aims at."""
 
     case: CaseId
     measure: Measure
-    subject: str
+    subject: Subject
 
 
 class ContactAnswer(Value):

@@ -6,10 +6,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from math import isfinite
-from typing import Annotated, Any, NewType
+from typing import Annotated, Any, NewType, Self
 
 from dateutil.relativedelta import relativedelta
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    StringConstraints,
+)
+from pydantic_core import CoreSchema, core_schema
 
 from events.errors import Code, RefusalError
 
@@ -161,6 +170,10 @@ class Aim(StrEnum):
     CONTAINER = "container"
     LICENCE = "licence"
     ACCESS_DATA = "access_data"
+
+
+SUBJECT_PATTERN = rf"^({'|'.join(Aim)})/({NAME_PATTERN[1:-1]})/([0-9]{{1,19}})$"
+SUBJECT = re.compile(SUBJECT_PATTERN)
 
 
 class Recovery(StrEnum):
@@ -413,9 +426,37 @@ def matches(match: Match, known: dict[str, str], shown: dict[str, str]) -> bool:
     return same >= max(1, needed)
 
 
-def subject(aim: Aim, name: str, generation: int) -> str:
-    """What a measure aims at as one word, such as `licence/L-1/2`; the name is a licence's, or else a serial."""
-    return f"{aim}/{name}/{generation}"
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a measure aims at: a generation of a licence, of a container's activation, or of access data. The name is a
+    licence's, or else a serial. It is written as one word, such as `licence/L-1/2`."""
+
+    aim: Aim
+    name: str
+    generation: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The subject that is written so. Raises `ValueError`."""
+        if not (found := SUBJECT.fullmatch(text)):
+            raise ValueError(f"{text!r} is no subject of a measure, such as licence/L-1/2")
+        aim, name, generation = found.groups()
+        return cls(Aim(aim), name, int(generation))
+
+    def __str__(self) -> str:
+        return f"{self.aim}/{self.name}/{self.generation}"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls._read,
+            json_schema_input_schema=core_schema.str_schema(pattern=SUBJECT_PATTERN),
+            serialization=core_schema.to_string_ser_schema(),
+        )
+
+    @classmethod
+    def _read(cls, found: object) -> Self:
+        return found if isinstance(found, cls) else cls.parse(str(found))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from events.measure_life import FIRST, OPEN, STAGES
 from events.terms import LOSSES, ActivationBy, Aim, Loss, Outcome, Recovery, Scope, Target, Watch
 from workflows.case import STAYING, TRANSITIONS
 from workflows.policy import WATCH_DAYS, Rule
@@ -79,6 +80,13 @@ def diagram() -> str:
     return "\n".join(["stateDiagram-v2", *arrows, "    closed --> [*]"])
 
 
+def measure_diagram() -> str:
+    """The life of a measure as a Mermaid state diagram."""
+    arrows = [f"    {state} --> {after}" for state, stage in STAGES.items() for after in stage.follows]
+    ends = [f"    {state} --> [*]" for state in STAGES if state not in OPEN]
+    return "\n".join(["stateDiagram-v2", f"    [*] --> {FIRST}", *arrows, *ends])
+
+
 def _state(status: str | None) -> str:
     return "[*]" if status is None else status
 
@@ -110,6 +118,10 @@ def document() -> str:
     lines += ["## The life of a case", "", "```mermaid", diagram(), "```", ""]
     staying = ", ".join(f"`{name}`" for name in STAYING)
     lines += [f"Wherever an open case stands, it takes {staying} and stays, where no arrow says otherwise.", ""]
+    lines += ["## The life of a blocking measure", "", "```mermaid", measure_diagram(), "```", ""]
+    lines += ["| state | meaning | blocks |", "|---|---|---|"]
+    lines += [f"| `{state}` | {one.meaning} | {'yes' if one.blocks else 'no'} |" for state, one in STAGES.items()]
+    lines += ["", "A measure that blocks does so from its order on, or a delayed one from its time of effect on.", ""]
     lines += ["## Outcomes", "", "| outcome | meaning |", "|---|---|"]
     lines += [f"| `{outcome}` | {OUTCOMES[outcome]} |" for outcome in Outcome]
     return "\n".join(lines) + "\n"

@@ -20,7 +20,7 @@ def licence_table(licences: Sequence[LicenceView]) -> Table:
 def measure_table(measures: Sequence[MeasureView]) -> Table:
     table = table_of("aims at", "measure", "effective", "state", "case")
     for measure in measures:
-        table.add_row(measure.subject, measure.measure, minute(measure.effective), measure.state, measure.case_id)
+        table.add_row(str(measure.subject), measure.measure, minute(measure.effective), measure.state, measure.case_id)
     return table
 
 

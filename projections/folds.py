@@ -41,6 +41,7 @@ from events.catalogue import AnyFact
 from events.envelope import INSTALLATION, Recorded, UnreadableRecordError, backend_stream, case_of, record_key, unseal
 from events.fact import Fact
 from events.log import LogRecord, Position
+from events.measure_life import UnexpectedStepError, step
 from events.terms import MeasureState, VendorId
 from projections.chain import follow
 from projections.damage import Damage, LogDamagedError
@@ -147,7 +148,7 @@ def needs(fact: Recorded) -> Iterable[tuple[Table[Any], Key]]:
         case LicenceSuperseded() | LicenceRenewed() | LeaseDueSoon() | LeaseOverdue() | LeaseLapsed() as one:
             yield LICENCES, (vendor, one.licence, one.generation, one.serial)
         case MeasureFact() as one:
-            yield MEASURES, (vendor, one.serial, one.case, one.measure, one.subject)
+            yield MEASURES, (vendor, one.serial, one.case, one.measure, str(one.subject))
         case ContainerContacted() | ContactRefused() | SessionsEnded() | ContainerReinstated() as one:
             yield CONTAINERS, (vendor, one.serial)
         case ContainerActivated() | ActivationReturned() as one:
@@ -175,7 +176,7 @@ def fold_fact(rows: Rows, position: Position, recorded: Recorded) -> None:
     (rows.changed if known else rows.fresh)[STREAMS][key] = stream
     try:
         _fold(rows, recorded, recorded.fact, fresh=not known)
-    except (UnexpectedFactError, MissingRowError) as error:
+    except (UnexpectedFactError, UnexpectedStepError, MissingRowError) as error:
         where = f"{recorded.vendor}/{recorded.stream}"
         sentence = f"fact {recorded.sequence} cannot follow what came before it ({error})"
         raise LogDamagedError(Damage.UNEXPECTED_FACT, position, where, sentence) from error
@@ -262,19 +263,23 @@ def _fold(rows: Rows, recorded: Recorded, fact: AnyFact, fresh: bool) -> None:
 
 def _fold_measure(rows: Rows, recorded: Recorded, fact: AMeasure, fresh: bool) -> None:
     at = recorded.recorded
-    key = (recorded.vendor, fact.serial, fact.case, fact.measure, fact.subject)
+    key = (recorded.vendor, fact.serial, fact.case, fact.measure, str(fact.subject))
+    before, after = rows.get(MEASURES, key), MeasureState(fact.name.removeprefix("measure."))
+    if isinstance(fact, MeasureOrdered):
+        state = step(before and MeasureState(before.state), after)
+        row = MeasureRow(*key, at, fact.effective, state, None, None, None)
+    else:
+        row = _found(before, fact)
+        row = row._replace(state=step(MeasureState(row.state), after))
     match fact:
         case MeasureOrdered():
-            row = MeasureRow(*key, at, fact.effective, MeasureState.ORDERED, None, None, None)
+            pass
         case MeasureDelivered():
-            row = _found(rows.get(MEASURES, key), fact)._replace(state=MeasureState.DELIVERED, delivered=at)
+            row = row._replace(delivered=at)
         case MeasureConfirmed():
-            row = _found(rows.get(MEASURES, key), fact)
-            row = row._replace(state=MeasureState.CONFIRMED, ended=at, confirmed_by=fact.by)
-        case MeasureUnconfirmable():
-            row = _found(rows.get(MEASURES, key), fact)._replace(state=MeasureState.UNCONFIRMABLE, ended=at)
-        case MeasureLifted():
-            row = _found(rows.get(MEASURES, key), fact)._replace(state=MeasureState.LIFTED, ended=at)
+            row = row._replace(ended=at, confirmed_by=fact.by)
+        case MeasureUnconfirmable() | MeasureLifted():
+            row = row._replace(ended=at)
         case _:
             assert_never(fact)
     rows.put(MEASURES, row, fresh)

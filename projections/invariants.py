@@ -70,8 +70,8 @@ from events.terms import (
     Role,
     Serial,
     Status,
+    Subject,
     VendorId,
-    subject,
 )
 from projections.ledger import CaseName, Ledger, Place
 from workflows.case import CaseState, UnexpectedFactError, fold
@@ -408,12 +408,12 @@ def _spans(
     by_licence = aim is Aim.LICENCE
     aims = [f"{aim}/{report.serial}"]
     if by_licence:
-        aims = [subject(aim, item.licence, item.generation) for item in decided.facts.licences]
+        aims = [str(Subject(aim, item.licence, item.generation)) for item in decided.facts.licences]
     spans: dict[tuple[str, str], Span] = {
         (item.measure, aimed): (None, None) for item in rule.measures_for(loss) for aimed in aims
     }
     for at, fact in ledger.measures.get((story.vendor, story.case), ()):
-        name = (fact.measure, fact.subject if by_licence else fact.subject.rpartition("/")[0])
+        name = (fact.measure, str(fact.subject) if by_licence else str(fact.subject).rpartition("/")[0])
         if name not in spans:
             continue
         start, end = spans[name]
@@ -534,7 +534,7 @@ def _measures_end(ledger: Ledger, stories: dict[CaseName, _Story]) -> Iterator[B
     for name, told in ledger.measures.items():
         by_measure: dict[tuple[str, str, str], list[tuple[Place, MeasureFact]]] = defaultdict(list)
         for place, fact in told:
-            by_measure[fact.measure, fact.subject, fact.serial].append((place, fact))
+            by_measure[fact.measure, str(fact.subject), fact.serial].append((place, fact))
         closed = stories[name].closed if name in stories else None
         for (measure, aimed, _), own in by_measure.items():
             own.sort(key=lambda one: one[0].sequence)

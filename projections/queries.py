@@ -11,7 +11,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row, dict_row
 
 from events.effect import sql_in_effect
-from events.terms import Aim, CaseId, LicenceId, PersonId, ReportId, Serial, VendorId, subject
+from events.terms import Aim, CaseId, LicenceId, PersonId, ReportId, Serial, Subject, VendorId
 from projections.awaiting import awaited
 from projections.schema import current, use
 from projections.shown import (
@@ -173,8 +173,8 @@ class Queries:
         measures = await self._all(MeasureView, f"{MEASURE} and serial = %s order by ordered", (vendor, serial))
         access = await self._access(vendor, serial, now)
         last_set = next((one.generation for one in access if one.state is AccessState.SET), 1)
-        whole = subject(Aim.CONTAINER, serial, named["generation"])
-        access_data = subject(Aim.ACCESS_DATA, serial, last_set)
+        whole = Subject(Aim.CONTAINER, serial, named["generation"])
+        access_data = Subject(Aim.ACCESS_DATA, serial, last_set)
         return ContainerView(
             **named,
             status=container_status(measures, whole, access_data, now),

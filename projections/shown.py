@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from events.case_facts import CaseApproved
 from events.effect import in_effect
-from events.terms import Status
+from events.terms import MeasureState, Status, Subject
 from projections.awaiting import Awaited
 from workflows.case import CaseState
 from workflows.exposure import Exposure, exposure
@@ -56,7 +56,7 @@ class MeasureView(View):
     serial: str
     case_id: str
     measure: str
-    subject: str
+    subject: Subject
     ordered: datetime
     effective: datetime
     state: str
@@ -181,7 +181,7 @@ class CaseView(CaseLine):
     history: list[FactView]
 
 
-def container_status(measures: list[MeasureView], whole: str, access_data: str, at: datetime) -> str:
+def container_status(measures: list[MeasureView], whole: Subject, access_data: Subject, at: datetime) -> str:
     stands = {one.subject for one in measures if in_effect(one.state, one.ordered, one.effective, at)}
     if whole in stands:
         return "blocked"
@@ -218,4 +218,6 @@ def exposure_of(state: CaseState, licences: list[LicenceView], measures: list[Me
     for item in state.licences:
         latest = renewed.get((item.licence, item.generation))
         lost.append(item.model_copy(update={"expires": latest.expires}) if latest else item)
-    return exposure(lost, {one.subject: one.ended for one in measures if one.state == "confirmed" and one.ended})
+    return exposure(
+        lost, {one.subject: one.ended for one in measures if one.state == MeasureState.CONFIRMED and one.ended}
+    )

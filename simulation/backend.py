@@ -40,7 +40,6 @@ from activities.judgement import (
     renewed_at,
 )
 from activities.leases import expiry
-from activities.measures import OPEN
 from activities.messages import Speaker, sighting
 from activities.quota import Recovery as Recovered
 from activities.quota import allot, reserved
@@ -107,6 +106,7 @@ from events.licensing import (
     ReserveOrder,
     Withdrawal,
 )
+from events.measure_life import OPEN, blocks
 from events.terms import (
     ActivationBy,
     Aim,
@@ -124,9 +124,9 @@ from events.terms import (
     Reporter,
     Role,
     Serial,
+    Subject,
     Target,
     next_generation,
-    subject,
 )
 from simulation.tables import Case, Claimed, Reserved, Tables
 
@@ -425,9 +425,9 @@ class MemoryBackend(Tables):
         key = order.key
         case = self.cases[key.case]
         claims = [(one.subject, one.generation) for one in self.claims if one.case == key.case]
-        names = [subject(order.aim, *licence) for licence in claim_rules.licences_blocked(claims)]
+        names = [Subject(order.aim, *licence) for licence in claim_rules.licences_blocked(claims)]
         if order.aim is not Aim.LICENCE:
-            names = [subject(order.aim, key.serial, case.generation)]
+            names = [Subject(order.aim, key.serial, case.generation)]
         facts: list[Fact] = []
         for name in names:
             for item in order.measures:
@@ -445,7 +445,7 @@ class MemoryBackend(Tables):
             return done
         if case.overtaken is not None and order.taken < case.overtaken:
             return NoTargetFound(at=at, tickets=(), overtaken=True)
-        standing = {one.standing.measure for one in self._of(key.case) if one.standing.state != MeasureState.LIFTED}
+        standing = {one.standing.measure for one in self._of(key.case) if blocks(one.standing.state)}
         if missing := set(order.measures) - standing:
             raise RefusalError(Code.NOT_BLOCKED, f"{', '.join(missing)} is not ordered")
         lost = self._lost(key)
@@ -496,46 +496,46 @@ class MemoryBackend(Tables):
     def _others(self, key: CaseKey, container: Container, moved: bool) -> list[Other]:
         """The other cases of which a measure stands on the container or, where they have not `moved`, on the licences
         that stay as they are in it."""
-        here = {subject(Aim.CONTAINER, key.serial, container.generation)}
-        here |= set() if moved else {subject(Aim.LICENCE, *licence) for licence in self._lost(key)}
+        here = {Subject(Aim.CONTAINER, key.serial, container.generation)}
+        here |= set() if moved else {Subject(Aim.LICENCE, *licence) for licence in self._lost(key)}
         names = {
             one.standing.case_id
             for one in self.measures.values()
-            if one.standing.subject in here and one.standing.state != MeasureState.LIFTED
+            if one.standing.subject in here and blocks(one.standing.state)
         }
         return [
             Other(name, self.cases[name].release, self.cases[name].closed is not None) for name in names - {key.case}
         ]
 
     def _is_withdrawn(self, case: Case) -> bool:
-        subjects = {f"{name}/{generation}" for name, generation in self._issued_for(case)}
+        subjects = {Subject.parse(f"{name}/{generation}") for name, generation in self._issued_for(case)}
         found = [one.standing for one in self._of(case.key.case) if one.standing.subject in subjects]
         return len(found) >= len(subjects) and all(one.state is MeasureState.CONFIRMED for one in found)
 
     def _withdraw(self, key: CaseKey, at: datetime) -> Withdrawal:
         case = self.cases[key.case]
         last = case.issued.get(True) or case.issued[False]
-        withdrawing = {f"{name}/{generation}" for name, generation in self._issued_for(case)}
+        withdrawing = {Subject.parse(f"{name}/{generation}") for name, generation in self._issued_for(case)}
         standing = (one.standing for one in self._of(key.case))
-        if not any(one.subject in withdrawing and one.state != MeasureState.LIFTED for one in standing):
+        if not any(one.subject in withdrawing and blocks(one.state) for one in standing):
             must_be_free(key.serial, self._others(key, self._container(key.serial), moved=True), begun=False)
         facts: list[Fact] = []
         confirmed = True
         for item in last.licences:
-            name = subject(Aim.LICENCE, item.licence, item.generation)
+            name = Subject(Aim.LICENCE, item.licence, item.generation)
             known = self.measures.get((key.case, Measure.WITHDRAWAL, name))
-            if not case.closed and (known is None or known.standing.state is MeasureState.LIFTED):
+            if not case.closed and (known is None or not blocks(known.standing.state)):
                 facts.append(self._order(key.case, last.target, Measure.WITHDRAWAL, name, at, at))
                 confirmed = False
             else:
                 confirmed = confirmed and known is not None and known.standing.state is MeasureState.CONFIRMED
         self._state(last.target, at, facts)
-        names = {subject(Aim.LICENCE, item.licence, item.generation) for item in last.licences}
+        names = {Subject(Aim.LICENCE, item.licence, item.generation) for item in last.licences}
         ordered = max((one.ordered for one in self._of(key.case) if one.standing.subject in names), default=at)
         return Withdrawal(at=ordered, confirmed=confirmed)
 
     def _keep(self, key: CaseKey, at: datetime) -> Done:
-        names = {subject(Aim.LICENCE, name.split("/")[1], number) for name, number in self._all_issued(key.case)}
+        names = {Subject(Aim.LICENCE, name.split("/")[1], number) for name, number in self._all_issued(key.case)}
         self._end(
             [one for one in self._of(key.case) if one.standing.subject in names and one.standing.state in OPEN],
             MeasureState.LIFTED,
@@ -565,8 +565,8 @@ class MemoryBackend(Tables):
             container = self._raise(key, self.activations.get((key.serial, case.generation)))
             again = ContainerReinstated(serial=key.serial, generation=container.generation, case=key.case)
             self._state(key.serial, at, [again])
-        locked = {one.standing.subject for one in self.measures.values() if one.standing.state != MeasureState.LIFTED}
-        if last or locked & {subject(Aim.LICENCE, name, generation) for name, generation in lost}:
+        locked = {one.standing.subject for one in self.measures.values() if blocks(one.standing.state)}
+        if last or locked & {Subject(Aim.LICENCE, name, generation) for name, generation in lost}:
             source = last.target if last else key.serial
             licences = self._next(key, lost, source, container, at, None)
         else:
@@ -742,8 +742,8 @@ class MemoryBackend(Tables):
         known = self.licences[licence]
         container = self.containers[known.serial]
         aims = {
-            subject(Aim.LICENCE, licence, known.generation),
-            subject(Aim.CONTAINER, known.serial, container.generation),
+            Subject(Aim.LICENCE, licence, known.generation),
+            Subject(Aim.CONTAINER, known.serial, container.generation),
         }
         blocked = any(one.subject in aims for one in self._in_effect(at))
         return [] if blocked else [known.generation]
@@ -850,7 +850,7 @@ class MemoryBackend(Tables):
 
     def _known(self, container: Container, stated: ContactStatement, at: datetime) -> Known:
         presented = {item.licence for item in stated.licences}
-        subjects = {subject(Aim.LICENCE, item.licence, item.generation) for item in stated.licences}
+        subjects = {Subject(Aim.LICENCE, item.licence, item.generation) for item in stated.licences}
         measures = sorted(
             (
                 one
@@ -858,7 +858,7 @@ class MemoryBackend(Tables):
                 if (one.standing.serial == container.serial or one.standing.subject in subjects)
                 and in_effect(one.standing.state, one.ordered, one.effective, at)
             ),
-            key=lambda one: (one.ordered, one.standing.case_id, one.standing.measure, one.standing.subject),
+            key=lambda one: (one.ordered, one.standing.case_id, one.standing.measure, str(one.standing.subject)),
         )
         here = [case for case in self.cases.values() if case.key.serial == container.serial]
         code = self.codes.get(container.serial)

@@ -27,6 +27,7 @@ from events.licensing import (
     ReceiptAnswer,
     Reservation,
 )
+from events.measure_life import blocks, step
 from events.terms import (
     ActivationBy,
     Aim,
@@ -45,11 +46,11 @@ from events.terms import (
     Reporter,
     Scope,
     Serial,
+    Subject,
     Target,
     Value,
     VendorId,
     next_generation,
-    subject,
 )
 
 State = Callable[[str, datetime, Iterable[Fact]], None]
@@ -128,7 +129,7 @@ class Tables:
         self.reports: dict[tuple[str, Reporter], tuple[str, CaseId, datetime]] = {}
         self.statements: dict[tuple[str, Reporter], str] = {}
         self.decisions: dict[tuple[CaseId, DecisionId], tuple[int, DecisionOrder]] = {}
-        self.measures: dict[tuple[CaseId, Measure, str], Ordered] = {}
+        self.measures: dict[tuple[CaseId, Measure, Subject], Ordered] = {}
         self.reservations: list[Reserved] = []
         self.activations: dict[tuple[Serial, int], Activation] = {}
         self.codes: dict[Serial, Fetched] = {}
@@ -177,19 +178,21 @@ class Tables:
         ]
 
     def _order(
-        self, case: CaseId, serial: Serial, measure: Measure, name: str, effective: datetime, at: datetime
+        self, case: CaseId, serial: Serial, measure: Measure, name: Subject, effective: datetime, at: datetime
     ) -> MeasureOrdered:
-        standing = Standing(case, measure, name, serial, MeasureState.ORDERED)
+        before = self.measures.get((case, measure, name))
+        ordered = step(before.standing.state if before else None, MeasureState.ORDERED)
+        standing = Standing(case, measure, name, serial, ordered)
         self.measures[case, measure, name] = Ordered(standing, effective, at)
         return MeasureOrdered.model_validate({**standing.about(), "effective": effective})
 
     def _move(self, standing: Standing, to: MeasureState) -> None:
         one = self.measures[standing.case_id, standing.measure, standing.subject]
-        one.standing = replace(one.standing, state=to)
+        one.standing = replace(one.standing, state=step(one.standing.state, to))
 
     def _end(self, several: list[Ordered], end: MeasureState, at: datetime) -> None:
         fact = MeasureLifted if end is MeasureState.LIFTED else MeasureUnconfirmable
-        for one in sorted(several, key=lambda one: (one.standing.subject, one.standing.measure)):
+        for one in sorted(several, key=lambda one: (str(one.standing.subject), one.standing.measure)):
             self._state(one.standing.serial, at, [fact.model_validate(one.standing.about())])
             self._move(one.standing, end)
 
@@ -197,7 +200,7 @@ class Tables:
         """The cases of which that says that all is removed, or given back."""
         settled = []
         for case in sorted({one.case_id for one in confirmed}):
-            issued = {f"{name}/{generation}" for name, generation in self._all_issued(case)}
+            issued = {Subject.parse(f"{name}/{generation}") for name, generation in self._all_issued(case)}
             own = [one.standing for one in self._of(case)]
             if is_settled([one for one in confirmed if one.case_id == case], own, issued):
                 settled.append(self.cases[case].key)
@@ -228,10 +231,8 @@ class Tables:
         return [(f"{Aim.LICENCE}/{one.licence}", one.generation) for one in last.licences] if last else []
 
     def _is_blocked(self, container: Container) -> bool:
-        name = subject(Aim.CONTAINER, container.serial, container.generation)
-        return any(
-            one.standing.subject == name and one.standing.state != MeasureState.LIFTED for one in self.measures.values()
-        )
+        name = Subject(Aim.CONTAINER, container.serial, container.generation)
+        return any(one.standing.subject == name and blocks(one.standing.state) for one in self.measures.values())
 
     def _is_lost(self, container: Container) -> bool:
         return any(

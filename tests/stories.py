@@ -40,9 +40,9 @@ from events.terms import (
     PersonId,
     Reason,
     Serial,
+    Subject,
     VendorId,
     Verdict,
-    subject,
 )
 from tests.worlds import EYES, MANUAL, POLICY, QUOTA, STEPS, Life, World, told
 from workflows.commands import (
@@ -306,7 +306,7 @@ def find(world: World, vendor: VendorId, number: int, steps: int = STEPS, confir
     gone = {
         "case": life.case,
         "measure": Measure.WITHDRAWAL,
-        "subject": subject(Aim.LICENCE, name, 2),
+        "subject": Subject(Aim.LICENCE, name, 2),
         "serial": spare,
     }
     told(

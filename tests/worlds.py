@@ -43,11 +43,11 @@ from events.terms import (
     Role,
     Scope,
     Serial,
+    Subject,
     Undecided,
     Unit,
     VendorId,
     Verdict,
-    subject,
 )
 from workflows.case import CaseState, fold_all
 from workflows.commands import Assessed, Blocked, Command, Decide, NoTarget, Offered, Replaced, Report, Sighted
@@ -204,7 +204,7 @@ class Life:
 
     def measure(self, measure: Measure) -> dict[str, Any]:
         """A measure of the case against what is lost."""
-        aimed = subject(self.aim, self.serial, self.generation)
+        aimed = Subject(self.aim, self.serial, self.generation)
         return {"case": self.case, "measure": measure, "subject": aimed, "serial": self.serial}
 
     def orders(self, *measures: Measure) -> None:

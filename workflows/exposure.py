@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from events.case_facts import LicenceInScope
-from events.terms import Aim, Instant, LicenceId, Value, subject
+from events.terms import Aim, Instant, LicenceId, Subject, Value
 
 
 class LicenceExposure(Value):
@@ -23,16 +23,16 @@ class Exposure(Value):
     licences: tuple[LicenceExposure, ...]
 
 
-def exposure(licences: Sequence[LicenceInScope], confirmed: Mapping[str, Instant]) -> Exposure:
+def exposure(licences: Sequence[LicenceInScope], confirmed: Mapping[Subject, Instant]) -> Exposure:
     """The exposure by lost licences as they were last renewed.
 
     `confirmed` says when measures on a subject were confirmed: nothing that it names runs from then on. A measure on a
     container or on access data names all licences of the case, for they were in it.
     """
-    whole = [at for name, at in confirmed.items() if not name.startswith(f"{Aim.LICENCE}/")]
+    whole = [at for name, at in confirmed.items() if name.aim is not Aim.LICENCE]
     found = []
     for item in licences:
-        named = confirmed.get(subject(Aim.LICENCE, item.licence, item.generation))
+        named = confirmed.get(Subject(Aim.LICENCE, item.licence, item.generation))
         stops = [*whole, *([named] if named else [])]
         until = min([*stops, *_ends(item)], default=None)
         found.append(LicenceExposure(licence=item.licence, generation=item.generation, until=until))

@@ -8,7 +8,7 @@ from events.backend_facts import MeasureOrdered
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import FoundStatement
 from events.licensing import CaseOrder, CloseOrder, Issued, NoTargetFound, ReinstateOrder
-from events.terms import Kind, Lease, Measure, Outcome, Reason, Reporter, Role, Serial
+from events.terms import Kind, Lease, Measure, Outcome, Reason, Reporter, Role, Serial, Subject
 from tests.integration.stock import NOW, Stock
 from workflows.exposure import exposure
 
@@ -136,7 +136,7 @@ async def test_a_borrowed_licence_runs_to_the_end_of_its_loan(stock: Stock) -> N
     facts = (await stock.backend.assess(key)).facts
 
     assert exposure(facts.licences, {}).until == until
-    assert exposure(facts.licences, {"container/A-1/1": NOW}).until == NOW
+    assert exposure(facts.licences, {Subject.parse("container/A-1/1"): NOW}).until == NOW
 
 
 async def test_a_theft_of_the_whole_container_blocks_it_while_the_case_of_one_licence_waits_for_a_person(
@@ -168,7 +168,7 @@ async def test_a_stolen_licence_after_the_same_hardware_is_blocked_by_a_case_of_
 
     assert theft.key != same.key
     assert (await stock.contact("A-1")).refused
-    told = {(one.case, one.measure, one.subject) for one in await stock.facts(MeasureOrdered)}
+    told = {(one.case, one.measure, str(one.subject)) for one in await stock.facts(MeasureOrdered)}
     assert {(theft.key.case, measure, "licence/L-1/1") for measure in ("deactivation", "blacklisting")} <= told
 
 

@@ -127,7 +127,7 @@ class Auditor:
         must(self.granted.get(case), f"{case} is replaced, and neither policy nor a person said so")
 
     def _measure(self, fact: Any) -> None:
-        key = (fact.case, str(fact.measure), fact.subject)
+        key = (fact.case, str(fact.measure), str(fact.subject))
         state = fact.name.removeprefix("measure.")
         must((state, self.measures.get(key)) in MOVES, f"{key} goes from {self.measures.get(key)} to {state}")
         self.measures[key] = state

@@ -738,7 +738,7 @@ class LossMachine(RuleBasedStateMachine):
             if one.fact.name in ("measure.delivered", "measure.confirmed"):
                 fact = one.fact
                 must(fact.serial == serial, f"a measure on {fact.serial} moves at a contact of {serial}")
-                order = self.oracle.cases[fact.case].measures[fact.measure, fact.subject]
+                order = self.oracle.cases[fact.case].measures[fact.measure, str(fact.subject)]
                 must(order.effective <= self.oracle.now, f"{fact} before it takes effect")
                 order.state = fact.name.removeprefix("measure.")
                 if order.state == "confirmed":

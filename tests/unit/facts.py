@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from events.case_facts import BackendFacts, LicenceInScope, LossReported, ScopeKnown
 from events.fact import Fact
-from events.terms import Kind, Lease, Reporter, Role, Scope
+from events.terms import Aim, Kind, Lease, Reporter, Role, Scope, Subject
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -111,6 +111,8 @@ def fact_of(kind: type[Fact]) -> st.SearchStrategy[Fact]:
             drawn[name] = st.none() | instants if "None" in str(field.annotation) else instants
         elif "int" in str(field.annotation).replace("Constraints", ""):
             drawn[name] = generations
+        elif field.annotation is Subject:
+            drawn[name] = st.builds(Subject, st.sampled_from(Aim), names, generations)
         elif field.annotation is bool:
             drawn[name] = st.booleans()
         elif isinstance(field.annotation, type) and issubclass(field.annotation, str) and field.annotation is not str:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.terms import Aim, subject
+from events.terms import Aim, Subject
 from tests.unit.facts import NOW, licence
 from workflows.exposure import exposure
 
@@ -26,13 +26,13 @@ def test_the_latest_end_of_lease_and_loan_counts() -> None:
 
 
 def test_a_confirmed_measure_on_the_container_ends_all_of_it() -> None:
-    found = exposure([licence(1), licence(2, expires=LATER)], {subject(Aim.CONTAINER, "3-1", 1): SOON})
+    found = exposure([licence(1), licence(2, expires=LATER)], {Subject(Aim.CONTAINER, "3-1", 1): SOON})
 
     assert found.until == SOON
 
 
 def test_a_confirmed_measure_on_one_licence_ends_that_one() -> None:
-    found = exposure([licence(1), licence(2, expires=LATER)], {subject(Aim.LICENCE, "L-1", 1): SOON})
+    found = exposure([licence(1), licence(2, expires=LATER)], {Subject(Aim.LICENCE, "L-1", 1): SOON})
 
     assert [one.until for one in found.licences] == [SOON, LATER]
 
@@ -50,9 +50,9 @@ def test_one_more_confirmed_measure_never_lengthens_it(
     ends: list[datetime | None], confirmed: dict[int, datetime], another: datetime
 ) -> None:
     lost = [licence(number, expires=end) for number, end in enumerate(ends, start=1)]
-    before = {subject(Aim.LICENCE, f"L-{number}", 1): at for number, at in confirmed.items()}
+    before = {Subject(Aim.LICENCE, f"L-{number}", 1): at for number, at in confirmed.items()}
     long = exposure(lost, before)
-    short = exposure(lost, {**before, subject(Aim.CONTAINER, "3-1", 1): another})
+    short = exposure(lost, {**before, Subject(Aim.CONTAINER, "3-1", 1): another})
 
     assert long.for_ever or (not short.for_ever and (short.until or NOW) <= (long.until or NOW))
     assert not short.for_ever

@@ -23,6 +23,7 @@ from events.backend_facts import (
     MeasureConfirmed,
     MeasureDelivered,
     MeasureLifted,
+    MeasureOrdered,
     MeasureUnconfirmable,
     RecoveryFreed,
     SessionsEnded,
@@ -229,6 +230,18 @@ def test_a_fact_of_something_that_was_never_stated_stops_the_fold(fact: Fact) ->
     assert error.code is Damage.UNEXPECTED_FACT
     assert (error.stream, error.position) == ("acme/container/3-1", Position(0, 0))
     assert f"fact 1 cannot follow what came before it ({fact.name} of something that was never stated)" in str(error)
+
+
+@pytest.mark.parametrize("late", [MeasureLifted(**OF_ORDERED), MeasureOrdered(**OF_ORDERED, effective=NOW)])
+def test_a_step_that_the_life_of_a_measure_does_not_know_stops_the_fold(late: Fact) -> None:
+    first = sealed(Head(), MeasureOrdered(**OF_ORDERED, effective=NOW))
+    second = sealed(first.head, MeasureConfirmed(**OF_ORDERED, by="contact/C-1"))
+
+    error = damage(first, second, sealed(second.head, late))
+
+    assert error.code is Damage.UNEXPECTED_FACT
+    state = late.name.removeprefix("measure.")
+    assert f"fact 3 cannot follow what came before it (a measure that is confirmed cannot become {state})" in str(error)
 
 
 def test_a_case_fact_that_the_transitions_do_not_know_stops_the_fold() -> None:

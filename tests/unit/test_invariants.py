@@ -40,9 +40,9 @@ from events.terms import (
     Scope,
     Serial,
     Status,
+    Subject,
     VendorId,
     Verdict,
-    subject,
 )
 from projections.audit import Reading
 from projections.invariants import Breach, check, judge
@@ -520,7 +520,11 @@ def replaced_with(count: int, scope: Scope) -> Ledger:
         LicenceInScope(licence=name, generation=1, product=f"p-{name}", ticket="T-1", value_cents=1) for name in names
     )
     case.command(Assessed(at=life.world.at, facts=facts(*lost), policy=POLICY, reservation=None))
-    aims = [subject(Aim.LICENCE, name, 1) for name in names] if scope is Scope.LICENCES else [f"container/{LOST}/1"]
+    aims = (
+        [Subject(Aim.LICENCE, name, 1) for name in names]
+        if scope is Scope.LICENCES
+        else [Subject(Aim.CONTAINER, LOST, 1)]
+    )
     ordered = {"case": case.case, "measure": Measure.BLACKLISTING, "serial": LOST, "effective": life.world.at}
     case.backend(LOST, *(MeasureOrdered.model_validate({**ordered, "subject": aim}) for aim in aims))
     case.decides("D-1", Action.APPROVE)

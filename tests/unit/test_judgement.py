@@ -26,13 +26,13 @@ from activities.rows import Container, Licence
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import ContactStatement
 from events.licensing import CaseKey
-from events.terms import ActivationBy, Aim, Contact, Interval, Kind, Lease, Match, Measure, MeasureState, Unit, subject
+from events.terms import ActivationBy, Aim, Contact, Interval, Kind, Lease, Match, Measure, MeasureState, Subject, Unit
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CASE, OTHER = (CaseKey(vendor="acme", case=name, serial="3-1") for name in ("case-1", "case-2"))
-WITHDRAWN = Standing("case-1", Measure.WITHDRAWAL, "licence/L-1/1", "3-1", MeasureState.DELIVERED)
-BLACKLISTED = Standing("case-1", Measure.BLACKLISTING, "licence/L-1/1", "3-1", MeasureState.ORDERED)
-BLOCKED = Standing("case-1", Measure.BLACKLISTING, "container/3-1/1", "3-1", MeasureState.ORDERED)
+WITHDRAWN = Standing("case-1", Measure.WITHDRAWAL, Subject.parse("licence/L-1/1"), "3-1", MeasureState.DELIVERED)
+BLACKLISTED = Standing("case-1", Measure.BLACKLISTING, Subject.parse("licence/L-1/1"), "3-1", MeasureState.ORDERED)
+BLOCKED = Standing("case-1", Measure.BLACKLISTING, Subject.parse("container/3-1/1"), "3-1", MeasureState.ORDERED)
 MACHINE = {"board": "b1", "disk": "d1", "nic": "n1"}
 OTHER_MACHINE = {"board": "b2", "disk": "d2", "nic": "n2"}
 
@@ -196,14 +196,14 @@ def test_a_measure_is_told_delivered_and_confirmed_as_far_as_it_has_come(
 
 
 def test_a_container_is_told_of_licences_that_were_taken_out_of_it_and_of_no_other_measure() -> None:
-    gone = replace(WITHDRAWN, subject="licence/L-9/1", state=MeasureState.ORDERED)
-    moved = replace(gone, subject="licence/L-2/1")
+    gone = replace(WITHDRAWN, subject=Subject.parse("licence/L-9/1"), state=MeasureState.ORDERED)
+    moved = replace(gone, subject=Subject.parse("licence/L-2/1"))
     measures = (
         gone,
         moved,
-        replace(gone, subject="licence/L-1/7"),
+        replace(gone, subject=Subject.parse("licence/L-1/7")),
         replace(gone, serial="3-7"),
-        replace(BLOCKED, subject="container/3-1/9"),
+        replace(BLOCKED, subject=Subject.parse("container/3-1/9")),
     )
     judgement = judge(known(licence("3-1", 1), licence("3-2", 1, "L-2"), measures=measures), contact())
 
@@ -235,7 +235,7 @@ def test_an_activation_that_was_given_back_is_refused_and_is_no_sighting() -> No
 
 
 def test_access_data_are_blocked_by_their_generation() -> None:
-    old = Standing("case-1", Measure.BLACKLISTING, subject(Aim.ACCESS_DATA, "3-1", 1), "3-1", MeasureState.ORDERED)
+    old = Standing("case-1", Measure.BLACKLISTING, Subject(Aim.ACCESS_DATA, "3-1", 1), "3-1", MeasureState.ORDERED)
     cloud = known(licence("3-1", 1), measures=(old,), kind=Kind.CLOUD, generation=2)
 
     assert judge(cloud, contact(generation=1)).refused == Refused(Code.BLOCKED, (CASE,))
@@ -524,7 +524,7 @@ def test_the_answer_says_what_is_ordered_but_no_removal_that_was_just_confirmed(
         "cases": (CASE.model_dump(),),
         "awaiting": (),
         "settled": (OTHER.model_dump(),),
-        "ordered": ({"case": "case-1", "measure": Measure.BLACKLISTING, "subject": "container/3-1/1"},),
+        "ordered": ({"case": "case-1", "measure": Measure.BLACKLISTING, "subject": Subject.parse("container/3-1/1")},),
         "files": (),
     }
     assert (good.refused, good.code, good.cases, good.awaiting) == (False, None, (), (CASE,))
@@ -551,10 +551,10 @@ def test_a_contact_makes_facts_of_how_it_went_what_was_renewed_and_how_far_measu
     ]
     assert [(fact.name, fact.model_dump()) for fact in bad] == [
         ("contact.refused", {**contacted, "cases": ("case-1",), "code": "blocked", "part": 1, "parts": 1}),
-        ("measure.delivered", {**about, "measure": "blacklisting", "subject": "container/3-1/1"}),
+        ("measure.delivered", {**about, "measure": "blacklisting", "subject": Subject.parse("container/3-1/1")}),
         (
             "measure.confirmed",
-            {**about, "measure": "withdrawal", "subject": "licence/L-1/1", "by": "contact/C-1"},
+            {**about, "measure": "withdrawal", "subject": Subject.parse("licence/L-1/1"), "by": "contact/C-1"},
         ),
     ]
 
@@ -573,7 +573,7 @@ def standing(draw: st.DrawFn) -> Standing:
     aim = draw(st.sampled_from(Aim))
     name = draw(LICENCES if aim is Aim.LICENCE else SERIALS)
     kind, state = draw(st.sampled_from(Measure)), draw(st.sampled_from(MeasureState))
-    return Standing(draw(CASES).case, kind, subject(aim, name, draw(SMALL)), draw(SERIALS), state)
+    return Standing(draw(CASES).case, kind, Subject(aim, name, draw(SMALL)), draw(SERIALS), state)
 
 
 def waiting_cases() -> st.SearchStrategy[Awaiting]:

@@ -3,20 +3,20 @@
 import pytest
 
 from activities.measures import Standing, is_settled
-from events.terms import CaseId, Measure, MeasureState, Serial
+from events.terms import CaseId, Measure, MeasureState, Serial, Subject
 
-LOST, REPLACED = "container/D-1/1", "licence/L-1/2"
+LOST, REPLACED = Subject.parse("container/D-1/1"), Subject.parse("licence/L-1/2")
 ISSUED = {REPLACED}
 
 
-def standing(subject: str, state: MeasureState, measure: Measure = Measure.WITHDRAWAL) -> Standing:
+def standing(subject: Subject, state: MeasureState, measure: Measure = Measure.WITHDRAWAL) -> Standing:
     return Standing(CaseId("c"), measure, subject, Serial("D-1"), state)
 
 
 @pytest.mark.parametrize("other", MeasureState)
-@pytest.mark.parametrize(("confirmed", "open_"), [(REPLACED, LOST), (LOST, REPLACED)])
+@pytest.mark.parametrize(("confirmed", "open_"), [(REPLACED, LOST), (LOST, REPLACED)], ids=str)
 def test_what_was_lost_and_what_replaced_it_are_settled_each_by_itself(
-    confirmed: str, open_: str, other: MeasureState
+    confirmed: Subject, open_: Subject, other: MeasureState
 ) -> None:
     gone = standing(confirmed, MeasureState.CONFIRMED)
 
@@ -27,7 +27,9 @@ def test_what_was_lost_and_what_replaced_it_are_settled_each_by_itself(
 def test_nothing_is_settled_while_one_of_the_same_is_still_to_be_confirmed(state: MeasureState) -> None:
     gone = standing(REPLACED, MeasureState.CONFIRMED)
 
-    assert not is_settled([gone], [gone, standing("licence/L-2/2", state)], {*ISSUED, "licence/L-2/2"})
+    other = Subject.parse("licence/L-2/2")
+
+    assert not is_settled([gone], [gone, standing(other, state)], {*ISSUED, other})
     assert is_settled([gone], [gone, standing(REPLACED, state, Measure.DEACTIVATION)], ISSUED)
 
 

@@ -36,7 +36,7 @@ from events.sizes import (
     AtMost,
     in_parts,
 )
-from events.terms import NAME_PATTERN, CaseId, Mode, Scope, Serial, Ticket, Undecided, VendorId
+from events.terms import NAME_PATTERN, Aim, CaseId, Mode, Scope, Serial, Subject, Ticket, Undecided, VendorId
 from tests.unit.facts import NOW, facts, licence, report
 from workflows.case import CaseState, fold_all
 from workflows.commands import Assessed, Elapsed, Failed, NoTarget, Report
@@ -116,6 +116,8 @@ def largest(hint: Any, metadata: tuple[Any, ...] = (), where: str = "") -> Any:
         assert count is not None, f"{where} has no bound"
         patterned = any(isinstance(one, StringConstraints) and one.pattern for one in metadata)
         return ("\U0001f600" if patterned else "\x01") * count
+    if hint is Subject:
+        return Subject(longest(Aim), LONGEST_NAME, 2**63 - 1)
     if hint is bool:
         return False
     if hint is int:

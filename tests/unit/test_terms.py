@@ -12,7 +12,9 @@ from events.terms import (
     GENERATION_LIMIT,
     LAST_INSTANT,
     LOSSES,
+    NAME_PATTERN,
     TEXT_CHARACTERS,
+    Aim,
     BoundedInstant,
     FreeText,
     Interval,
@@ -21,6 +23,7 @@ from events.terms import (
     Loss,
     Reason,
     Serial,
+    Subject,
     Unit,
     VendorId,
     next_generation,
@@ -133,3 +136,25 @@ def test_what_a_person_writes_has_several_lines_and_no_control_characters(contro
 def test_what_a_person_writes_is_bounded() -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(FreeText).validate_python("x" * (TEXT_CHARACTERS + 1))
+
+
+SUBJECTS = st.builds(
+    Subject, st.sampled_from(Aim), st.from_regex(NAME_PATTERN, fullmatch=True), st.integers(0, 2**63 - 1)
+)
+
+
+@given(SUBJECTS)
+def test_a_subject_is_written_as_one_word_and_read_again(subject: Subject) -> None:
+    wire = TypeAdapter(Subject)
+
+    assert Subject.parse(str(subject)) == subject
+    assert wire.dump_json(subject) == f'"{subject}"'.encode()
+    assert wire.validate_json(wire.dump_json(subject)) == wire.validate_python(subject) == subject
+
+
+@pytest.mark.parametrize(
+    "text", ["", "licence/L-1", "licence//1", "licence/L-1/", "licence/L-1/x", "ticket/L-1/1", "licence/L-1/1/2", "L/1"]
+)
+def test_what_names_no_subject_is_refused(text: str) -> None:
+    with pytest.raises(ValidationError, match="is no subject of a measure, such as licence/L-1/2"):
+        TypeAdapter(Subject).validate_python(text)

@@ -5,18 +5,18 @@ from typing import Any
 
 import pytest
 
-from events.terms import Action, CaseId, Cause, HolderId, Measure, Serial, Status, VendorId, Verdict
+from events.terms import Action, CaseId, Cause, HolderId, Measure, Serial, Status, Subject, VendorId, Verdict
 from projections.awaiting import Awaited, awaited
 from projections.shown import MeasureView, container_status
 from tests.worlds import EYES, MANUAL, NOW, PLAIN, POLICY, Life, World
 from workflows.commands import Elapsed, NoTarget
 
 LATER = NOW + timedelta(hours=1)
-WHOLE, ACCESS = "container/3-1/1", "access_data/3-1/2"
+WHOLE, ACCESS = Subject.parse("container/3-1/1"), Subject.parse("access_data/3-1/2")
 SUPERVISORS = ["ann", "bob", "eve"]
 
 
-def against(subject: str, **more: Any) -> MeasureView:
+def against(subject: Subject | str, **more: Any) -> MeasureView:
     return MeasureView.model_validate(
         {
             "serial": "3-1",
