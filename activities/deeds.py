@@ -17,6 +17,7 @@ from events import deeds
 from events.cases import ConfirmedDecision, DecisionQuestion
 from events.catalogue import CATALOGUE
 from events.deeds import Appended, AppendOrder, SweepOrder, Swept
+from events.digest import Dated, digest
 from events.envelope import Head, case_stream, record_key, seal
 from events.errors import Code, RefusalError
 from events.licensing import (
@@ -131,16 +132,23 @@ class Deeds(deeds.Deeds):
     async def _append(self, order: AppendOrder) -> Appended:
         key = order.key
         head = Head(order.sequence, order.hash)
-        records = []
+        records, facts = [], list[Dated]()
         for type_, data, recorded in order.facts:
             fact = CATALOGUE[type_].model_validate(data)
             sealed = seal(key.vendor, case_stream(key.case), record_key(key.vendor, key.serial), head, recorded, fact)
             records.append(sealed)
+            facts.append((fact, recorded))
             head = sealed.head
         if not records:
             raise ApplicationError("an append needs at least one fact", type="empty_append", non_retryable=True)
         position = await self._writer.append(*records)
-        return Appended(sequence=head.sequence, hash=head.hash, partition=position.partition, offset=position.offset)
+        return Appended(
+            sequence=head.sequence,
+            hash=head.hash,
+            partition=position.partition,
+            offset=position.offset,
+            digest=digest(order.sequence + 1, facts),
+        )
 
 
 def _without_licences(issued: Issued) -> Issued:

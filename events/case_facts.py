@@ -80,7 +80,8 @@ class LossReported(CaseStreamFact):
     `evidence` names what the reporter brought.
 
     Where it opened the case, `former` is the last case of the same loss, which recovered nothing, and `beside` one that
-    holds a part of what was reported: this case is about the rest, or only blocks and watches.
+    holds a part of what was reported: this case is about the rest, or only blocks and watches. `rules_version` is that
+    of the product's rules which the case keeps to.
     """
 
     name = "loss.reported"
@@ -97,6 +98,7 @@ class LossReported(CaseStreamFact):
     evidence: Names = ()
     former: CaseId | None = None
     beside: CaseId | None = None
+    rules_version: Annotated[int, Field(ge=1, lt=2**31)] = 1
 
 
 class LicenceInScope(Value):

@@ -7,6 +7,7 @@ from pydantic import Field, JsonValue
 from temporalio import activity
 
 from events.cases import ConfirmedDecision, DecisionQuestion
+from events.digest import Digest
 from events.licensing import (
     Assessment,
     BlockOrder,
@@ -49,12 +50,14 @@ class AppendOrder(Value):
 
 
 class Appended(Value):
-    """Where the stream stands after an append, and the last fact's place in the log."""
+    """Where the stream stands after an append, the last fact's place in the log, and the digest of what was appended,
+    which the case compares with what it believes. Older releases answered without a digest."""
 
     sequence: int
     hash: str
     partition: int
     offset: int
+    digest: Digest | None = None
 
 
 class Deeds(ABC):

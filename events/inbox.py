@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, JsonValue, SecretStr, model_validator
 
+from events import rules
 from events.case_facts import LossReported
 from events.sizes import LIST_PART
 from events.terms import (
@@ -138,9 +139,11 @@ class LossStatement(Statement):
         return self
 
     def reported(self, door: str, received: datetime) -> LossReported:
-        """The fact that it is, once a case takes it. `door` is where it came in, `received` the clock there."""
+        """The fact that it is, once a case takes it. `door` is where it came in, `received` the clock there. What it
+        opens keeps to the rules of this release."""
         told = {name: getattr(self, name) for name in type(self).model_fields}
-        return LossReported.model_validate({**told, "door": door, "received": received})
+        here = {"door": door, "received": received, "rules_version": rules.RULES_VERSION}
+        return LossReported.model_validate({**told, **here})
 
 
 class Presented(Value):

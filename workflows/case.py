@@ -179,6 +179,7 @@ class CaseState(Value):
     facts: BackendFacts | None = None
     decision: Decision | None = None
     reasons: tuple[str, ...] = ()
+    rules_version: int = 1
     policy_version: int | None = None
     ordinal: int | None = None
     limit: int | None = None
@@ -256,7 +257,13 @@ def fold(state: CaseState | None, fact: CaseFact) -> CaseState:
         return state.model_copy(update=changes(state, fact))
     status = _after(None, fact)
     assert isinstance(fact, LossReported)
-    return CaseState(status=status, report=fact, reports=(fact.report,), reporters=(fact.reporter.name,))
+    return CaseState(
+        status=status,
+        report=fact,
+        reports=(fact.report,),
+        reporters=(fact.reporter.name,),
+        rules_version=fact.rules_version,
+    )
 
 
 def changes(state: CaseState, fact: CaseFact) -> dict[str, object]:

@@ -42,6 +42,7 @@ from events.case_facts import (
 from events.cases import DecisionOrder
 from events.errors import Code
 from events.licensing import Reservation
+from events.rules import as_of
 from events.sizes import CAUSE_CHARACTERS, CODE_CHARACTERS, ESCALATED_TO, LIST_PART, SCOPE_PART, in_parts
 from events.terms import (
     Action,
@@ -81,8 +82,8 @@ from workflows.commands import (
 )
 from workflows.policy import Policy, Rule, decide_report, loss_of, quota_to_reserve
 
-ENROLMENT = timedelta(days=14)
-"""How long a holder has to set access data that were reset."""
+ENROLMENT = {1: timedelta(days=14)}
+"""How long a holder has to set access data that were reset, by the version of the rules that brought it."""
 
 WIDER = "a wider loss of this container was reported"
 
@@ -122,7 +123,7 @@ def decide(state: CaseState | None, command: Command) -> list[CaseFact]:
             return [begun, *_to_a_person(state, at, policy)] if state.overtaken else [begun]
         case NoTarget(at=at, tickets=tickets):
             resets = loss_of(state.report).recovery is Recovery.RESET
-            ends = at + ENROLMENT if resets else None
+            ends = at + as_of(state.rules_version, ENROLMENT) if resets else None
             several = in_parts(tickets, LIST_PART)
             return [TargetAwaited(tickets=some, until=ends, part=part, parts=of) for part, of, some in several]
         case Offered(serial=serial):

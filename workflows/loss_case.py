@@ -31,6 +31,7 @@ with workflow.unsafe.imports_passed_through():
         Sighting,
     )
     from events.deeds import AppendOrder, Deeds
+    from events.digest import Digest, value_digest
     from events.errors import Code
     from events.licensing import Assessment, CaseKey, Issued, ReinstateOrder, Reservation, ReserveOrder, ScopeOrder
     from events.sizes import SCOPE_PAGE
@@ -57,6 +58,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.commands import Overtaken as LossOvertaken
     from workflows.commands import Settled as MeasuresSettled
     from workflows.deciding import decide
+    from workflows.divergence import must_agree, must_be_as_carried, must_know_rules
     from workflows.pending import Pending
     from workflows.policy import Policy, canonical
     from workflows.steps import (
@@ -106,9 +108,11 @@ CONTINUED = "continued"
 
 class Snapshot(Value):
     """What a case knows when it goes on in a new history: `pending` are the messages after number `taken`. Of its
-    `licences` the state holds the first ones: the backend knows the others."""
+    `licences` the state holds the first ones: the backend knows the others. By the digest the next history sees that it
+    reads the state as it was."""
 
     state: CaseState
+    digest: Digest | None = None
     licences: int = 0
     hash: str
     policy: Policy
@@ -133,6 +137,9 @@ class LossCase:
     @workflow.init
     def __init__(self, key: CaseKey, begun: LossReported | Snapshot) -> None:
         snapshot = begun if isinstance(begun, Snapshot) else None
+        must_know_rules(key.case, (begun.state if isinstance(begun, Snapshot) else begun).rules_version)
+        if snapshot:
+            must_be_as_carried(key.case, snapshot.state.sequence, snapshot.state, snapshot.digest)
         self._key = key
         self._state: CaseState | None = snapshot.state if snapshot else None
         self._said = self._state
@@ -316,8 +323,10 @@ class LossCase:
             return  # more has arrived than Temporal takes at once: some of it is taken first
         self._leaving = True
         await workflow.wait_condition(workflow.all_handlers_finished)
+        state = _first_page(self.state)
         snapshot = Snapshot(
-            state=_first_page(self.state),
+            state=state,
+            digest=value_digest(state),
             licences=len(self.state.licences),
             hash=self._hash,
             policy=self.policy,
@@ -427,6 +436,7 @@ class LossCase:
             )
             unsaid = unsaid[len(facts) :]
             appended = await (self._do if quickly else self._do_surely)(Deeds.append, order)
+            must_agree(self._key.case, order.sequence + 1, facts, appended.digest)
             assert order.sequence + len(facts) == appended.sequence
             self._hash = appended.hash
             if not unsaid:

@@ -113,7 +113,7 @@ SEEN = {"statement": "contact/1", "cause": "sighting", "occurred": NOW, "ordinal
         ((REPORTED, assessed(), BLOCKED, NO_TARGET), {"target.awaited": {"tickets": ("T-1",), "until": None, **WHOLE}}),
         (
             (FORGOTTEN, assessed(), BLOCKED, NoTarget(at=NOW, tickets=())),
-            {"target.awaited": {"tickets": (), "until": NOW + ENROLMENT, **WHOLE}},
+            {"target.awaited": {"tickets": (), "until": NOW + ENROLMENT[1], **WHOLE}},
         ),
         ((REPORTED, assessed(), BLOCKED, NO_TARGET, OFFERED), {"target.offered": {"serial": "3-2"}}),
         ((REPORTED, assessed(), FAILED), {"case.stuck": {"code": FAILED.code, "cause": FAILED.cause}}),
@@ -217,7 +217,7 @@ def test_what_is_due_happens_at_its_instant_and_not_before(passes: int) -> None:
         ((REPORTED, assessed(rejecting)), rejecting, 48 * HOUR),
         ((REPORTED, assessed(reminding)), reminding, 24 * HOUR),
         (waiting, WAITS, 24 * HOUR),
-        (awaiting, POLICY, ENROLMENT),
+        (awaiting, POLICY, ENROLMENT[1]),
         (WATCHED, POLICY, timedelta(days=30)),
     ):
         assert bool(decide(after(*journey)[0], Elapsed(at=NOW + due + moment, policy=policy))) is not early

@@ -59,7 +59,7 @@ def step_after(*journey: Command, policy: Policy = POLICY) -> Step:
         ((REPORTED, assessed(ESCALATING), elapsed(48, ESCALATING)), None),
         ((REPORTED, assessed(WAITS), Blocked(at=NOW, policy=WAITS)), NOW + 24 * HOUR),
         ((REPORTED, assessed(), BLOCKED, NO_TARGET), None),
-        ((FORGOTTEN, assessed(), BLOCKED, NoTarget(at=NOW, tickets=())), NOW + ENROLMENT),
+        ((FORGOTTEN, assessed(), BLOCKED, NoTarget(at=NOW, tickets=())), NOW + ENROLMENT[1]),
         (WATCHED, UNTIL),
         ((*WATCHED, SIGHTED), None),
         ((REPORTED, assessed(), FAILED), None),

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ from temporalio.testing import WorkflowEnvironment
 from activities.backend import EmbeddedBackend
 from activities.messages import post
 from events.cases import Content, DecisionOrder, DecisionTaken
-from events.envelope import Recorded, record_key, unseal
+from events.envelope import Recorded, case_stream, record_key, unseal
 from events.inbox import (
     ContactStatement,
     ContainerStatement,
@@ -33,11 +34,11 @@ from events.terms import Action, Kind, Reason, Reporter, Role, Scope, Status, Ve
 from infra.converter import CONVERTER
 from infra.settings import Settings
 from portal.commands import Doors
+from tests.workflow.golden import HISTORIES, Stated, as_golden
 from workflows.case import CaseState
 from workflows.loss_case import LossCase
 
 Found = TypeVar("Found")
-HISTORIES = Path(__file__).parent / "histories"
 WATCH = timedelta(days=365)
 
 
@@ -169,11 +170,15 @@ class Bench:
         return [fact for fact in found if stream in (None, fact.stream)]
 
     async def save(self, key: CaseKey, name: str) -> None:
-        """Keep the history for the replay tests when asked to."""
+        """Keep the history, and the facts of its case in the log, for the replay tests when asked to."""
         if os.environ.get("LOSTFOUND_SAVE_HISTORIES"):
             history = await self.handle(key).fetch_history()
-            HISTORIES.mkdir(exist_ok=True)
-            (HISTORIES / f"{name}.json").write_text(_without_traces_of_this_machine(history.to_json()) + "\n")
+            folder = HISTORIES / version("lostfound")
+            (folder / "facts").mkdir(parents=True, exist_ok=True)
+            (folder / f"{name}.json").write_text(_without_traces_of_this_machine(history.to_json()) + "\n")
+            facts = await self.facts(case_stream(key.case))
+            stated = [Stated(fact.sequence, fact.fact, fact.recorded) for fact in facts]
+            (folder / "facts" / f"{name}.json").write_text(as_golden(stated))
 
 
 def _without_traces_of_this_machine(history: str) -> str:

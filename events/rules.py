@@ -1,0 +1,15 @@
+"""The version of the product's own rules. A case keeps the version that it was opened under, as it keeps its policy's:
+docs/changing-a-rule.md says how a rule is changed."""
+
+from collections.abc import Mapping
+from typing import Final, TypeVar
+
+Rule = TypeVar("Rule")
+
+RULES_VERSION: Final = 1
+"""The rules that cases are opened under from now on. It is raised with every change of what a case does or states."""
+
+
+def as_of(version: int, changes: Mapping[int, Rule]) -> Rule:
+    """What a rule says for cases of a version; `changes` has each of its wordings by the version that brought it."""
+    return changes[max(since for since in changes if since <= version)]
