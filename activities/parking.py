@@ -27,14 +27,15 @@ returning {", ".join(f"p.{name}" for name in COLUMNS.split(", "))}, p.deadline <
 WAITING = """
 select serial, min(rank) from backend.parked where vendor = %s and serial = any(%s) group by serial"""
 PARK = f"""
-insert into backend.parked ({COLUMNS.removeprefix("number, ")}, deadline, due)
+insert into backend.parked ({COLUMNS.removeprefix("number, ")}, digest, deadline, due)
 select %(vendor)s, %(serial)s, %(rank)s, %(topic)s, %(partition)s, %(record_offset)s, %(key)s, %(value)s, %(names)s,
-    %(contents)s, %(received)s, now() + make_interval(secs => %(hold)s),
+    %(contents)s, %(received)s, %(digest)s, now() + make_interval(secs => %(hold)s),
     now() + make_interval(secs => least(%(hold)s, %(first)s))
 where (select count(*) from backend.parked where vendor = %(vendor)s) < %(limit)s
-on conflict (topic, partition, record_offset) do nothing"""
+on conflict (topic, partition, record_offset, digest) do nothing"""
 STANDS = """
-select from backend.parked where (topic, partition, record_offset) = (%(topic)s, %(partition)s, %(record_offset)s)"""
+select from backend.parked
+where (topic, partition, record_offset, digest) = (%(topic)s, %(partition)s, %(record_offset)s, %(digest)s)"""
 DUE = f"""
 with candidates as (
     select number, row_number() over (partition by vendor order by due, number) as place
@@ -75,6 +76,7 @@ class PostgresParking:
             **{"key": record.key, "value": record.value, "received": record.received, "first": FIRST_WAIT_SECONDS},
             "names": [name.encode() for name, _ in record.headers],  # bytes, because text of PostgreSQL has no NUL
             "contents": [content for _, content in record.headers],
+            "digest": record.digest,
         }
         async with self._pool.connection() as connection:
             inserted = await connection.execute(PARK, values)

@@ -22,6 +22,7 @@ class Code(StrEnum):
     UNKNOWN_CONTAINER = "unknown_container"
     UNKNOWN_CASE = "unknown_case"
     UNKNOWN_LETTER = "unknown_letter"
+    ANOTHER_RECORD = "another_record"
     UNKNOWN_LICENCE = "unknown_licence"
     CONTAINER_FULL = "container_full"
     CONTRADICTS_INVENTORY = "contradicts_inventory"

@@ -1,8 +1,9 @@
 """Inbox records that wait: for a fact that is under way, for a lock, or behind another that does."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from typing import NamedTuple, Protocol
 
 from events.terms import Serial, VendorId
@@ -30,8 +31,21 @@ class InboxRecord:
 
     @property
     def place(self) -> str:
-        """Where it stands, for ever."""
+        """Where it stands. A topic that is made anew has another record there: see `digest`."""
         return f"{self.topic}/{self.partition}/{self.offset}"
+
+    @property
+    def digest(self) -> str:
+        """With its place, which record it is."""
+        return digest_of(self.key, self.value, self.headers)
+
+
+def digest_of(key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, bytes | None]]) -> str:
+    """The SHA-256 of what a record is made of, in hexadecimal: of each part its length (-1: there is none), and it."""
+    hashed = sha256()
+    for part in (key, value, *(part for name, content in headers for part in (name.encode(), content))):
+        hashed.update(b"-1:" if part is None else b"%d:" % len(part) + part)
+    return hashed.hexdigest()
 
 
 class Parked(NamedTuple):

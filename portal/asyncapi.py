@@ -171,10 +171,12 @@ def _dead_letter() -> dict[str, Any]:
         "lostfound-sentence": {"type": "string", "description": "What is wrong, and what to do."},
         "lostfound-place": {"type": "string", "description": "Where it stood: topic/partition/offset."},
     }
+    digest = "Which record it was, in hexadecimal: an inbox that is made anew has another one at the same place."
+    more = {"lostfound-digest": {"type": "string", "description": digest}}
     return {
         "name": "deadLetter",
         "title": "A record that could not be handled",
         "contentType": "application/octet-stream",
-        "headers": {"type": "object", "properties": properties, "required": [*properties]},
+        "headers": {"type": "object", "properties": properties | more, "required": [*properties]},
         "payload": {},
     }

@@ -58,7 +58,8 @@ class Letter:
     @classmethod
     def of(cls, record: InboxRecord, refusal: RefusalError) -> "Letter":
         """The record with its bytes, where they fit."""
-        whole = cls(record.vendor, record.place, refusal, record.key, record.value, record.headers)
+        told = {"digest": record.digest}
+        whole = cls(record.vendor, record.place, refusal, record.key, record.value, record.headers, told)
         return whole if whole.size <= LETTER_BYTES_LIMIT else whole.brief()
 
     @classmethod
@@ -77,14 +78,15 @@ class Letter:
 
     @property
     def all_headers(self) -> list[tuple[str, bytes | None]]:
-        """Those that it came with, and then ours."""
+        """Those that it came with, and then ours; nobody else's have our name."""
+        headers = [(name, content) for name, content in self.headers if not name.startswith(OURS)]
         told = {"code": self.refusal.code, "sentence": self.refusal.sentence, "place": self.place, **self.told}
-        return [*self.headers, *((f"{OURS}{name}", text.encode()) for name, text in told.items())]
+        return [*headers, *((f"{OURS}{name}", text.encode()) for name, text in told.items())]
 
     def brief(self) -> "Letter":
         """Without its bytes, but with their length and hash."""
         value = self.value or b""
-        told = {"length": str(len(value)), "sha256": sha256(value).hexdigest()}
+        told = self.told | {"length": str(len(value)), "sha256": sha256(value).hexdigest()}
         key = self.key if len(self.key or b"") <= KEY_BYTES_LIMIT else None
         return Letter(self.vendor, self.place, self.refusal, key, None, (), told)
 

@@ -5,12 +5,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from events.errors import Code, RefusalError
-from events.parking import Headers
+from events.parking import Headers, InboxRecord, digest_of
 from events.set_aside import Register
 from events.terms import VendorId
 from events.topics import dead_letters, inbox
@@ -26,7 +27,8 @@ RETRY_HEADER = f"{OURS}retry-of"
 @dataclass(frozen=True, slots=True)
 class KeptLetter:
     """A dead letter as it stands in its topic; `at` is when it was written. Its bytes are in `key`, `value` and
-    `headers`; where they did not fit or cannot be read there are `length` and `sha256` instead."""
+    `headers`; where they did not fit or cannot be read there are `length` and `sha256` of the value instead. `digest`
+    is that of the record (None in a letter of before there were any, or of what cannot be read)."""
 
     place: str
     code: str
@@ -37,16 +39,31 @@ class KeptLetter:
     headers: Headers
     length: int
     sha256: str | None
+    digest: str | None
 
     @property
     def is_whole(self) -> bool:
         """Whether it has the bytes of the record."""
         return self.sha256 is None
 
+    @property
+    def record(self) -> str:
+        """Which record it is about, of those that stood at its place."""
+        return self.digest or self.sha256 or digest_of(self.key, self.value, self.headers)
+
+    def is_of(self, record: InboxRecord) -> bool:
+        """Whether it is about this record, as far as it says."""
+        value = record.value or b""
+        same = (len(value), sha256(value).hexdigest()) == (self.length, self.sha256)
+        return same and self.digest in (None, record.digest)
+
     @classmethod
     def of(cls, record: ConsumerRecord) -> "KeptLetter":
         """A record of the topic, whoever wrote it."""
-        told = {name: content or b"" for name, content in record.headers if isinstance(name, str)}
+        headers: Headers = record.headers
+        if record.headers and isinstance(unreadable := record.headers[0], Unreadable):
+            headers = ((f"{OURS}code", unreadable.code.encode()), (f"{OURS}sentence", unreadable.why.encode()))
+        told = {name: content or b"" for name, content in headers}
 
         def ours(name: str, otherwise: str = "") -> str:
             return told.get(f"{OURS}{name}", otherwise.encode()).decode(errors="replace")
@@ -59,9 +76,10 @@ class KeptLetter:
             at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
             key=record.key,
             value=record.value,
-            headers=tuple(header for header in record.headers if not header[0].startswith(OURS)),
+            headers=tuple(header for header in headers if not header[0].startswith(OURS)),
             length=int(length) if length.isdecimal() else len(record.value or b""),
             sha256=ours("sha256") or None,
+            digest=ours("digest") or None,
         )
 
 
@@ -80,28 +98,49 @@ class LetterBox:
         found = [letter async for letter in self._letters(searched) if code in (None, letter.code)]
         return sorted(found, key=lambda letter: letter.at, reverse=True)[:limit]
 
-    async def find(self, place: str) -> KeptLetter:
-        """The letter about a record, the latest where there are several."""
-        found = [letter async for letter in self._letters(SEARCHED_LIMIT) if letter.place == place]
+    async def find(self, place: str) -> Sequence[KeptLetter]:
+        """The letters about what stood at a place, the latest last: one, or one for each record where the inbox was
+        made anew and has had several there."""
+        found: dict[str, KeptLetter] = {}
+        async for letter in self._letters(SEARCHED_LIMIT):
+            if letter.place == place:
+                known = found.pop(letter.record, letter)
+                found[letter.record] = known if known.is_whole and not letter.is_whole else letter
         if not found:
             raise RefusalError(
                 Code.UNKNOWN_LETTER,
                 f"vendor {self._vendor} has no dead letter about {place};"
                 " `lostfound inbox dead-letters list` names them",
             )
-        return found[-1]
+        return list(found.values())
 
-    async def retry(self, place: str) -> str:
-        """Put the record of a letter into the inbox again, and answer where it stands now. May be repeated."""
-        letter = await self.find(place)
+    async def retry(self, place: str) -> Sequence[str]:
+        """Put what stood at a place into the inbox again, and answer where it stands now. May be repeated. Where one of
+        several records cannot be had any more the others are put in all the same, and the place stays set aside."""
+        letters = await self.find(place)
         topic, partition, offset = _place(place)
         if topic != inbox(self._vendor):
             raise RefusalError(Code.UNKNOWN_LETTER, f"{place} is no place in the inbox of vendor {self._vendor}")
-        if letter.is_whole:
-            key, value, headers = letter.key, letter.value, letter.headers
-        else:
-            original = await self._original(TopicPartition(topic, partition), offset, place)
-            key, value, headers = original.key, original.value, original.headers
+        records: list[tuple[bytes | None, bytes | None, Headers]] = []
+        refused: RefusalError | None = None
+        for letter in letters:
+            if letter.is_whole:
+                records.append((letter.key, letter.value, letter.headers))
+                continue
+            try:
+                original = await self._original(TopicPartition(topic, partition), offset, letter)
+                records.append((original.key, original.value, original.headers))
+            except RefusalError as refusal:
+                refused = refusal
+        sent = [await self._send(topic, partition, place, *record) for record in records]
+        if refused is not None:
+            raise refused
+        await self._register.remove(place)
+        return sent
+
+    async def _send(
+        self, topic: str, partition: int, place: str, key: bytes | None, value: bytes | None, headers: Headers
+    ) -> str:
         kept = [(name, content) for name, content in headers if name != RETRY_HEADER]
         async with AIOKafkaProducer(
             bootstrap_servers=self._bootstrap, acks="all", max_request_size=2**22, request_timeout_ms=10_000
@@ -113,7 +152,6 @@ class LetterBox:
                 headers=[*kept, (RETRY_HEADER, place.encode())],
                 partition=partition,
             )
-        await self._register.remove(place)
         return f"{topic}/{sent.partition}/{sent.offset}"
 
     async def dismiss(self, place: str) -> None:
@@ -154,12 +192,13 @@ class LetterBox:
                         if record.offset < end:
                             yield record
 
-    async def _original(self, partition: TopicPartition, offset: int | None, place: str) -> ConsumerRecord:
-        """The record as it still stands in the inbox."""
+    async def _original(self, partition: TopicPartition, offset: int | None, letter: KeptLetter) -> InboxRecord:
+        """The record of a letter as it still stands in the inbox."""
+        place = letter.place
         if offset is not None and await self._keeps(partition, offset):
             async for record in self._records(partition, offset, offset + 1):
                 if record.offset == offset and not (record.headers and isinstance(record.headers[0], Unreadable)):
-                    return record
+                    return _same(letter, record)
             raise RefusalError(Code.UNREADABLE, f"{place} cannot be read; have its sender send it anew, and dismiss it")
         raise RefusalError(
             Code.UNKNOWN_LETTER,
@@ -179,6 +218,20 @@ async def open_letter_box(bootstrap: str, vendor: VendorId, register: Register) 
     read_unstoppably()
     async with AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False) as consumer:
         yield LetterBox(consumer, bootstrap, vendor, register)
+
+
+def _same(letter: KeptLetter, found: ConsumerRecord) -> InboxRecord:
+    """What stands at a letter's place, if it is the record that the letter is about."""
+    record = InboxRecord(
+        found.topic, found.partition, found.offset, found.key, found.value, found.headers, datetime.now(UTC)
+    )
+    if not letter.is_of(record):
+        raise RefusalError(
+            Code.ANOTHER_RECORD,
+            f"another record stands at {letter.place} than that of the dead letter, for the inbox was made anew or the"
+            " record could not be read; have its sender send it anew, and dismiss it",
+        )
+    return record
 
 
 def _place(place: str) -> tuple[str, int, int | None]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -77,15 +77,17 @@ def commands(ground: Callable[[], Ground]) -> typer.Typer:
         ] = False,
         as_json: AsJson = False,
     ) -> None:
-        """Show a dead letter with its bytes."""
+        """Show a dead letter with its bytes; the latest, and those before it where several records stood there."""
         with refusals():
-            letter = of(vendor, lambda box: box.find(place))
+            *earlier, letter = of(vendor, lambda box: box.find(place))
             if raw:
                 typer.get_binary_stream("stdout").write(letter.value or b"")
             elif as_json:
-                print_json(_brief(letter) | _bytes(letter))
+                before = [_brief(one) | _bytes(one) for one in earlier]
+                print_json(_brief(letter) | _bytes(letter) | {"earlier": before})
             else:
-                _print(letter)
+                for one in (letter, *reversed(earlier)):
+                    _print(one)
 
     @letters.command("retry")
     def retry(places: Places, vendor: OfVendor = None, as_json: AsJson = False) -> None:
@@ -100,12 +102,12 @@ def commands(ground: Callable[[], Ground]) -> typer.Typer:
     return app
 
 
-def _each(places: list[str], as_json: bool, done: str, do: Callable[[str], str | None]) -> None:
+def _each(places: list[str], as_json: bool, done: str, do: Callable[[str], Sequence[str] | None]) -> None:
     told: list[dict[str, Any]] = []
     for place in dict.fromkeys(places):
         with refusals():
             try:
-                told.append({"place": place, "done": True, "as": do(place)})
+                told.append({"place": place, "done": True, "as": ", ".join(do(place) or ()) or None})
             except RefusalError as refusal:
                 told.append({"place": place, "done": False, "code": refusal.code, "sentence": refusal.sentence})
     if as_json:

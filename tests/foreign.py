@@ -3,7 +3,7 @@
 import json
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -48,9 +48,11 @@ class BackOffice:
         }
         return json.dumps(event).encode()
 
-    def send(self, key: bytes | None, value: bytes | None, partition: int = -1) -> None:
-        """Send any bytes, to that partition where one is named."""
-        headers = {"content-type": "application/cloudevents+json"}
+    def send(
+        self, key: bytes | None, value: bytes | None, partition: int = -1, more: Sequence[tuple[str, bytes]] = ()
+    ) -> None:
+        """Send any bytes, to that partition where one is named, with more headers than the usual one."""
+        headers = [("content-type", b"application/cloudevents+json"), *more]
         self._producer.produce(self._topic, key=key, value=value, headers=headers, partition=partition)
         self._producer.poll(0)
 

@@ -432,6 +432,116 @@ async def test_a_dead_letter_is_listed_shown_and_retried_as_often_as_one_likes(
     assert (unknown[0], "[unknown_letter]" in unknown[1]) == (1, True)
 
 
+async def make_anew(settings: Settings, vendor: VendorId) -> None:
+    """Delete a vendor's inbox and make it again, empty."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    await admin.start()
+    try:
+        await admin.delete_topics([inbox(vendor)])
+        async with asyncio.timeout(SECONDS):
+            while inbox(vendor) in await admin.list_topics():  # noqa: ASYNC110 - a deletion has no event
+                await asyncio.sleep(0.05)
+    finally:
+        await admin.close()
+    await make_topics(settings, vendor_specs(vendor))
+
+
+async def test_records_of_one_place_in_an_inbox_that_was_made_anew_are_retried_both(
+    settings: Settings, vendor: VendorId, other: VendorId
+) -> None:
+    broken, place = True, f"{inbox(vendor)}/1/0"
+
+    def trouble(whose: VendorId, stated: Statement) -> None:
+        if whose == vendor and broken:
+            raise KeyError("trouble")
+
+    for number in range(2):
+        async with running(settings, trouble=trouble):
+            state(BackOffice(settings.bootstrap, vendor), f"3-{number}", partition=1)
+            await letters_of(settings, vendor, number + 1)
+        if number == 0:
+            await make_anew(settings, vendor)
+    broken = False
+    async with running(settings, trouble=trouble) as doors:
+        code, said = await asyncio.to_thread(typed, settings, "show", place, "--vendor", vendor, "--json")
+        state(BackOffice(settings.bootstrap, other), "3-7")
+        retried = await asyncio.to_thread(typed, settings, "retry", place, "--vendor", vendor, "--json")
+        # That of the second inbox may come again: it may not have been committed.
+        await until(lambda: set(doors.of(vendor)) == {"0/3-0", "0/3-1"} and len(doors.of(other)) == 1)
+
+    shown = json.loads(said)
+    assert code == retried[0] == 0
+    assert b"3-1" in base64.b64decode(shown["value_base64"])
+    assert [b"3-0" in base64.b64decode(one["value_base64"]) for one in shown["earlier"]] == [True]
+    assert json.loads(retried[1])["letters"][0]["as"] == f"{inbox(vendor)}/1/1, {inbox(vendor)}/1/2"
+    assert await entries(settings, vendor, 0) == {}
+
+
+@pytest.mark.parametrize("length", [1_048_300, 1_000_001])
+async def test_a_letter_without_bytes_is_not_retried_by_another_record_at_its_place(
+    settings: Settings, vendor: VendorId, other: VendorId, length: int
+) -> None:
+    large = f"{inbox(vendor)}/0/0"
+    async with running(settings):
+        office = BackOffice(settings.bootstrap, vendor, **BIG)
+        office.send(b"k", b"x" * 1_048_300, 0)
+        office.flush()
+        await letters_of(settings, vendor, 1)
+    await make_anew(settings, vendor)
+    async with running(settings) as doors:
+        office = BackOffice(settings.bootstrap, vendor, **BIG)
+        office.send(b"k", b"y" * length, 0)
+        state(office, "3-1", partition=0)
+        await until(lambda: doors.of(vendor) == ["0/3-1"])
+        one = await letters_of(settings, vendor, 2)
+        refused = await asyncio.to_thread(typed, settings, "retry", large, "--vendor", vendor, "--json")
+        state(BackOffice(settings.bootstrap, other), "3-7")
+        await until(lambda: len(doors.of(other)) == 1)
+        letters = await letters_of(settings, vendor, 3)
+
+    (told,) = json.loads(refused[1])["letters"]
+    assert (refused[0], told["code"], "send it anew, and dismiss it" in told["sentence"]) == (1, "another_record", True)
+    assert letters[:2] == one
+    assert letters[2]["lostfound-sha256"] == one[1]["lostfound-sha256"]  # what stands there now was retried
+
+
+async def test_headers_of_our_name_from_a_sender_change_nothing_about_a_dead_letter(
+    settings: Settings, vendor: VendorId, other: VendorId
+) -> None:
+    place = f"{inbox(vendor)}/0/0"
+    ours = [(f"lostfound-{name}", b"7") for name in ("sha256", "length", "digest", "place", "code", "else")]
+    async with running(settings) as doors:
+        office = BackOffice(settings.bootstrap, vendor)
+        office.send(b"k", b"no JSON", 0, [*ours, ("theirs", b"8")])
+        office.flush()
+        (letter,) = await letters_of(settings, vendor, 1)
+        shown = await asyncio.to_thread(typed, settings, "show", place, "--vendor", vendor, "--json")
+        state(BackOffice(settings.bootstrap, other), "3-7")
+        await until(lambda: len(doors.of(other)) == 1)
+
+    told = json.loads(shown[1])
+    assert (told["whole"], told["length"], base64.b64decode(told["value_base64"])) == (True, 7, b"no JSON")
+    assert [one["name"] for one in told["headers"]] == ["content-type", "theirs"]
+    assert letter["lostfound-place"].decode() == place
+    assert "lostfound-else" not in letter
+
+
+async def test_what_cannot_be_read_among_dead_letters_is_listed_and_hides_none(
+    settings: Settings, vendor: VendorId, other: VendorId
+) -> None:
+    async with running(settings):
+        office = BackOffice(settings.bootstrap, vendor)
+        office.send(b"k", b"no JSON", 0)
+        office.flush()
+        await letters_of(settings, vendor, 1)
+    assert await send_batch(settings.bootstrap, dead_letters(vendor), 0, batch(b"k", b"one", header=b"\xff\xfe")) == 0
+
+    code, said = await asyncio.to_thread(typed, settings, "list", "--vendor", vendor, "--json")
+
+    assert code == 0, said
+    assert sorted(one["code"] for one in json.loads(said)["letters"]) == ["not_json", "unreadable"]
+
+
 async def test_a_letter_without_bytes_is_retried_from_the_inbox_and_what_cannot_be_read_is_dismissed(
     settings: Settings, vendor: VendorId, other: VendorId
 ) -> None:

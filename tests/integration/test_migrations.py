@@ -1,5 +1,7 @@
 """A backend of the first version is brought to today's, with all that stood in it."""
 
+import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -7,8 +9,12 @@ import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
+from psycopg_pool import AsyncConnectionPool
 
+from activities.parking import PostgresParking
 from activities.schema import migrate
+from events.parking import Headers, InboxRecord
+from events.terms import Serial
 from infra.settings import Settings
 
 pytestmark = pytest.mark.integration
@@ -30,11 +36,42 @@ insert into backend.issues values ('acme', 'case-1', 'L-1', 1, 2, 'D-1', %(now)s
 """
 
 
-def test_what_stood_in_the_first_version_stands_in_todays(settings: Settings) -> None:
+PARKED = """
+insert into backend.parked
+    (vendor, serial, rank, topic, partition, record_offset, key, value, names, contents, received, deadline, due)
+values ('acme', 'D-1', 2, %(topic)s, 0, 7, %(key)s, %(value)s, %(names)s, %(contents)s, %(now)s, %(now)s, %(now)s)
+"""
+
+
+def empty_database(settings: Settings) -> str:
     name = f"migrated_{uuid4().hex[:8]}"
     with psycopg.connect(settings.dsn, autocommit=True) as session:
         session.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-    dsn = make_conninfo(settings.dsn, dbname=name)
+    return make_conninfo(settings.dsn, dbname=name)
+
+
+async def test_a_record_that_waited_before_is_known_again(settings: Settings) -> None:
+    dsn = empty_database(settings)
+    await asyncio.to_thread(migrate, dsn, "0018")
+    headers: Headers = (("nul\0", b"\0\xff"), ("none", None), ("é", b""))
+    record = InboxRecord("lostfound.acme.inbox", 0, 7, None, b"v\0", headers, NOW)
+    with psycopg.connect(dsn) as session:
+        values = {"topic": record.topic, "key": record.key, "value": record.value, "now": NOW}
+        more = {"names": [name.encode() for name, _ in headers], "contents": [content for _, content in headers]}
+        session.execute(PARKED, values | more)
+
+    await asyncio.to_thread(migrate, dsn)
+
+    async with AsyncConnectionPool(dsn, kwargs={"autocommit": True}, open=False) as pool:
+        parking = PostgresParking(pool)
+        again = [await parking.park(Serial("D-1"), 2, one, 60, 10) for one in (record, replace(record, value=b"w"))]
+    with psycopg.connect(dsn) as session:
+        found = session.execute("select value from backend.parked order by number").fetchall()
+    assert (again, found) == ([True, True], [(b"v\0",), (b"w",)])
+
+
+def test_what_stood_in_the_first_version_stands_in_todays(settings: Settings) -> None:
+    dsn = empty_database(settings)
     migrate(dsn, "0001")
     with psycopg.connect(dsn) as session:
         psycopg.ClientCursor(session).execute(FIRST, {"now": NOW})

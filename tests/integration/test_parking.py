@@ -3,7 +3,9 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from psycopg import AsyncConnection
@@ -87,6 +89,26 @@ async def test_a_record_that_waits_already_is_parked_once_and_stays_as_it_is(
     assert await park(parking, vendor, 1, hold=0)
 
     assert await due(parking) == []
+
+
+@pytest.mark.parametrize(
+    "other", [{"value": b"other"}, {"value": None}, {"key": None}, {"headers": ()}, {"headers": (("none", b""),)}]
+)
+async def test_another_record_at_the_place_of_one_that_waits_waits_too(
+    parking: PostgresParking, vendor: VendorId, other: dict[str, Any]
+) -> None:
+    """As after the topic was made anew."""
+    several = [record(vendor, 1), replace(record(vendor, 1), **other)]
+
+    for _ in range(2):
+        assert [await parking.park(FIRST, 2, one, 0, 10) for one in several] == [True, True]
+    found = [*await due(parking)]
+    await parking.remove(found[0].number)
+    found += await due(parking)
+
+    assert [one.record for one in found] == several
+    assert await parking.park(FIRST, 2, several[1], 0, 1)  # it waits already
+    assert not await parking.park(FIRST, 2, several[0], 0, 1)
 
 
 async def test_a_vendor_has_so_many_waiting_and_no_more(parking: PostgresParking, vendor: VendorId) -> None:
