@@ -2,17 +2,16 @@
 
 from datetime import datetime
 
-from psycopg import AsyncConnection
-
 from activities.outbox import state
 from events.backend_facts import RecordSetAside
 from events.envelope import INSTALLATION
+from events.postgres_sessions import open_session
 
 LOCK = 7_215_905
 
 
 async def set_record_aside(dsn: str, fact: RecordSetAside, at: datetime) -> None:
     """State that an operator set a record of the log aside; the relay brings it to the log."""
-    async with await AsyncConnection.connect(dsn, connect_timeout=5) as connection:
+    async with await open_session(dsn, autocommit=False) as connection:
         await connection.execute("select pg_advisory_xact_lock(%s)", (LOCK,))
         await state(connection, INSTALLATION, None, at, [fact])

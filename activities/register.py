@@ -6,6 +6,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
+from events.postgres_sessions import open_session
 from events.set_aside import SetAside
 from events.topics import LOG
 
@@ -50,9 +51,7 @@ class PostgresRegister:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncConnection[Any]]:
-        async with await AsyncConnection.connect(
-            self._dsn, autocommit=True, connect_timeout=SECONDS, options=OPTIONS
-        ) as connection:
+        async with await open_session(self._dsn, OPTIONS) as connection:
             yield connection
 
 

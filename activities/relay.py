@@ -34,6 +34,7 @@ from activities import register
 from events.envelope import Head, Sealed
 from events.errors import RefusalError
 from events.log import LogReader, LogWriter
+from events.postgres_sessions import open_session
 from events.set_aside import SetAside
 
 log = structlog.get_logger()
@@ -143,9 +144,7 @@ class Relay:
 
     async def _session(self) -> None:
         """From taking the lease to losing it."""
-        async with await AsyncConnection.connect(
-            self._dsn, autocommit=True, connect_timeout=5, options=OPTIONS
-        ) as connection:
+        async with await open_session(self._dsn, OPTIONS) as connection:
             while not await self._take(connection):  # noqa: ASYNC110 - another process gives it up
                 await asyncio.sleep(AWAIT_LEASE_SECONDS)
             try:

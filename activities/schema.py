@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from psycopg import Connection
 from psycopg.conninfo import make_conninfo
+
+from events.postgres_sessions import open_blocking_session
 
 LOCK = 7_215_901
 
@@ -15,7 +16,7 @@ def migrate(dsn: str, revision: str = "head") -> None:
     from sqlalchemy import create_engine, text
 
     conninfo = make_conninfo(dsn)
-    engine = create_engine("postgresql+psycopg://", creator=lambda: Connection.connect(conninfo))
+    engine = create_engine("postgresql+psycopg://", creator=lambda: open_blocking_session(conninfo))
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     with engine.begin() as connection:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, cast
 
-from psycopg import AsyncConnection, Connection
+from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 from pydantic import JsonValue
 
@@ -13,6 +13,7 @@ from activities.outbox import state
 from activities.rows import changed
 from events.backend_facts import PolicyAdopted, VendorAdded
 from events.errors import Code, RefusalError
+from events.postgres_sessions import open_blocking_session
 from events.sizes import POLICY_BYTES, policy_bytes
 from events.terms import VendorId
 
@@ -103,7 +104,7 @@ async def known_key(connection: AsyncConnection[Any], vendor: VendorId) -> str |
 
 def known_key_now(dsn: str, vendor: VendorId) -> str | None:
     """As `known_key`, over a connection of its own, at once: it is asked once per vendor and process."""
-    with Connection.connect(dsn, connect_timeout=5) as connection:
+    with open_blocking_session(dsn) as connection:
         row = connection.execute(KEY, (vendor,)).fetchone()
         return row[0] if row else None
 

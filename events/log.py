@@ -13,6 +13,7 @@ from aiokafka.structs import RecordMetadata
 
 from events.envelope import CONTENT_TYPE, Sealed
 from events.errors import Code, RefusalError
+from events.kafka_clients import new_consumer, new_producer
 from events.sizes import SEALED_BYTES
 from events.topics import LOG, LOG_BATCH_BYTES
 
@@ -114,9 +115,8 @@ class LogWriter:
     async def _started(self) -> AIOKafkaProducer:
         async with self._replacing:
             if self._producer is None:
-                producer = AIOKafkaProducer(
-                    bootstrap_servers=self._bootstrap,
-                    acks="all",
+                producer = new_producer(
+                    self._bootstrap,
                     enable_idempotence=True,
                     request_timeout_ms=40_000,
                     retry_backoff_ms=200,
@@ -201,15 +201,7 @@ class LogReader:
     @contextlib.asynccontextmanager
     async def _consumer(self) -> AsyncIterator[AIOKafkaConsumer]:
         """A consumer that is closed whatever happens; its own `async with` leaves one open whose start is cancelled."""
-        consumer = AIOKafkaConsumer(
-            LOG,
-            bootstrap_servers=self._bootstrap,
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            fetch_max_bytes=16_777_216,
-            max_partition_fetch_bytes=4_194_304,
-        )
+        consumer = new_consumer(self._bootstrap, LOG, fetch_max_bytes=16_777_216, max_partition_fetch_bytes=4_194_304)
         try:
             await consumer.start()
             yield consumer

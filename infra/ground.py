@@ -97,10 +97,11 @@ class LocalGround:
     async def send(self, vendor: VendorId, key: str, event: Mapping[str, Any]) -> None:
         """Put a CloudEvent into the vendor's inbox."""
         import orjson
-        from aiokafka import AIOKafkaProducer
+
+        from events.kafka_clients import new_producer
 
         headers = [("content-type", b"application/cloudevents+json")]
-        async with AIOKafkaProducer(bootstrap_servers=self._settings.bootstrap, acks="all") as producer:
+        async with new_producer(self._settings.bootstrap) as producer:
             await producer.send_and_wait(inbox(vendor), orjson.dumps(event), key=key.encode(), headers=headers)
 
     async def decide(self, vendor: VendorId, case: CaseId, order: DecisionOrder) -> DecisionTaken:

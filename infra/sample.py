@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from pydantic import BaseModel
 
 from events.cases import DecisionOrder
 from events.errors import RefusalError
+from events.kafka_clients import new_consumer, new_producer
 from events.terms import ReportId, Serial, VendorId
 from events.topics import dead_letters, inbox
 from infra.errors import Problem
@@ -123,7 +123,7 @@ async def _send(settings: Settings, sample: Sample, wave: int) -> None:
     for row in sample.statements:
         if row["wave"] == wave and row.get("by_code"):
             row["event"]["data"] |= await _code(settings, sample.vendor, row["key"])
-    async with AIOKafkaProducer(bootstrap_servers=settings.bootstrap, acks="all") as producer:
+    async with new_producer(settings.bootstrap) as producer:
         sent = [
             await producer.send(
                 inbox(sample.vendor), json.dumps(row["event"]).encode(), key=row["key"].encode(), headers=HEADERS
@@ -211,13 +211,7 @@ def _totals(stands: Stands) -> dict[str, int]:
 
 async def _letters(settings: Settings, sample: Sample) -> Counter[str]:
     """The dead letters by code, each place once; waits, bounded, until there are as many as must be."""
-    consumer = AIOKafkaConsumer(
-        dead_letters(sample.vendor),
-        bootstrap_servers=settings.bootstrap,
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-    )
+    consumer = new_consumer(settings.bootstrap, dead_letters(sample.vendor))
     said: dict[str, tuple[str, str]] = {}
     deadline = time.monotonic() + settings.hold_seconds + 30
     async with consumer:

@@ -10,6 +10,8 @@ from typing import Any
 import structlog
 from psycopg import AsyncConnection, OperationalError, errors, sql
 
+from events.postgres_sessions import open_session
+
 log = structlog.get_logger()
 
 FEWEST_ROWS = 25
@@ -44,7 +46,7 @@ async def keep_statistics(dsn: str) -> None:
     """Analyse what grows, until cancelled; a PostgreSQL that is away is waited for."""
     while True:
         try:
-            async with await AsyncConnection.connect(dsn, autocommit=True, options=OPTIONS) as connection:
+            async with await open_session(dsn, OPTIONS) as connection:
                 while True:
                     await analyse_grown(connection)
                     await asyncio.sleep(LOOK_SECONDS)

@@ -9,6 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
+from events.kafka_clients import new_admin
 from events.log import partition_of
 from events.topics import INBOXES, LOG, TopicSpec, log_spec, vendor_of, vendor_specs
 from infra.errors import Problem
@@ -178,7 +179,7 @@ async def _repair(admin: AIOKafkaAdminClient, spec: TopicSpec, found: Found) -> 
 
 @asynccontextmanager
 async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap, request_timeout_ms=10_000)
+    admin = new_admin(settings.bootstrap, request_timeout_ms=10_000)
     try:
         await admin.start()
         yield admin

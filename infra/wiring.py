@@ -27,6 +27,7 @@ from activities.schema import migrate
 from activities.signing import SigningKeys, WrongKeyError
 from activities.vendors import known_key, known_key_now, note_key
 from events.cases import LEASE_SWEEP
+from events.postgres_sessions import new_pool, open_session
 from events.terms import VendorId
 from events.topics import vendor_specs
 from infra.converter import CONVERTER
@@ -87,7 +88,7 @@ async def add_vendor(
 
 
 async def _add_vendor(settings: Settings, vendor: VendorId, policy: Policy, say: Callable[[str], None]) -> bool:
-    async with await AsyncConnection.connect(settings.dsn, autocommit=True, connect_timeout=5) as connection:
+    async with await open_session(settings.dsn) as connection:
         keys(settings).create(vendor, await known_key(connection, vendor))
         await make_topics(settings, vendor_specs(vendor, settings.replication_factor), say)
         async with open_backend(settings) as backend:
@@ -133,15 +134,7 @@ async def open_pool(
     options = f"-c transaction_timeout={TRANSACTION_SECONDS}s -c plan_cache_mode=force_generic_plan"
     if lock_seconds is not None:
         options += f" -c lock_timeout={lock_seconds}s"
-    pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
-        settings.dsn,
-        min_size=1,
-        max_size=connections,
-        open=False,
-        kwargs={"autocommit": True, "prepare_threshold": 0, "options": options},
-        timeout=CONNECT_SECONDS,
-    )
-    async with pool:
+    async with new_pool(settings.dsn, connections, options, CONNECT_SECONDS) as pool:
         yield pool
 
 

@@ -12,10 +12,10 @@ from hashlib import sha256
 from types import TracebackType
 
 import structlog
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from events.errors import Code, RefusalError
+from events.kafka_clients import new_producer
 from events.parking import Headers, InboxRecord
 from events.set_aside import Register, SetAside
 from events.terms import VendorId
@@ -101,11 +101,8 @@ class DeadLetters:
 
     async def __aenter__(self) -> "DeadLetters":
         # Without idempotence, because that would wait without end for a topic that is gone.
-        self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap,
-            acks="all",
-            request_timeout_ms=SEND_SECONDS * 1000,
-            max_request_size=LETTER_BYTES_LIMIT * 2,
+        self._producer = new_producer(
+            self._bootstrap, request_timeout_ms=SEND_SECONDS * 1000, max_request_size=LETTER_BYTES_LIMIT * 2
         )
         await self._producer.start()
         return self

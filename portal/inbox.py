@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import Statement
+from events.kafka_clients import new_consumer
 from events.parking import InboxRecord, Parked, Parking
 from events.terms import Serial, VendorId
 from events.topics import INBOXES
@@ -110,11 +111,9 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
     async def run(self, ready: Callable[[], None]) -> None:
         """Handle records until cancelled. `ready` is called once the brokers have answered."""
         read_unstoppably()
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap,
+        self._consumer = new_consumer(
+            self._bootstrap,
             group_id=GROUP,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
             isolation_level="read_committed",
             metadata_max_age_ms=2_000,
             session_timeout_ms=6_000,

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from events.errors import Code, RefusalError
+from events.kafka_clients import new_admin, new_consumer, new_producer
 from events.parking import Headers, InboxRecord, digest_of
 from events.set_aside import Register
 from events.terms import VendorId
@@ -142,9 +142,7 @@ class LetterBox:
         self, topic: str, partition: int, place: str, key: bytes | None, value: bytes | None, headers: Headers
     ) -> str:
         kept = [(name, content) for name, content in headers if name != RETRY_HEADER]
-        async with AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap, acks="all", max_request_size=2**22, request_timeout_ms=10_000
-        ) as producer:
+        async with new_producer(self._bootstrap, max_request_size=2**22, request_timeout_ms=10_000) as producer:
             sent = await producer.send_and_wait(
                 topic,
                 key=b"" if key is None and value is None else key,
@@ -169,7 +167,7 @@ class LetterBox:
 
     async def _partitions(self) -> list[TopicPartition]:
         topic = dead_letters(self._vendor)
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
+        admin = new_admin(self._bootstrap)
         await admin.start()
         try:
             (found,) = await admin.describe_topics([topic])
@@ -216,7 +214,7 @@ class LetterBox:
 async def open_letter_box(bootstrap: str, vendor: VendorId, register: Register) -> AsyncIterator[LetterBox]:
     """The dead letters of a vendor."""
     read_unstoppably()
-    async with AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False) as consumer:
+    async with new_consumer(bootstrap) as consumer:
         yield LetterBox(consumer, bootstrap, vendor, register)
 
 

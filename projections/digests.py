@@ -6,6 +6,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
+from events.postgres_sessions import open_session
 from projections.schema import current, use
 from projections.tables import TABLES, Table
 
@@ -22,7 +23,7 @@ class TableDigest:
 
 async def digest(dsn: str) -> dict[str, TableDigest]:
     """The digests of the views in use, by table, all of one instant."""
-    async with await AsyncConnection.connect(dsn) as connection:
+    async with await open_session(dsn, autocommit=False) as connection:
         await connection.execute("set transaction isolation level repeatable read, read only")
         schema = await current(connection)
         assert schema is not None, "prepare_views comes first"

@@ -14,6 +14,7 @@ from typing import Any, cast
 from psycopg import AsyncConnection
 
 from events.log import LogReader, LogRecord, before
+from events.postgres_sessions import open_session
 from projections.damage import LogDamagedError
 from projections.look_ahead import LookAhead
 from projections.projector import Batch, fold_batch
@@ -181,7 +182,7 @@ async def batches(reader: LogReader, starts: Offsets, ends: Offsets) -> AsyncGen
 async def connect(dsn: str) -> AsyncConnection[Any]:
     """A connection that writes views which are not in use yet."""
     # A crash leaves nothing that is used, so no commit but the switch need wait for the disk.
-    return await AsyncConnection.connect(dsn, autocommit=True, options="-c synchronous_commit=off")
+    return await open_session(dsn, "-c synchronous_commit=off")
 
 
 @contextmanager

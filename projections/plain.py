@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Callable, Iterable
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
+from events.kafka_clients import new_consumer
 from events.log import LogRecord, Position
 from events.set_aside import Register
 from events.topics import LOG
@@ -57,11 +58,9 @@ class PlainDriver(ConsumerRebalanceListener):  # type: ignore[misc]
         self._projector = projector
         self._ends = ends
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap,
+        self._consumer = new_consumer(
+            bootstrap,
             group_id=group,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
             partition_assignment_strategy=[RoundRobinPartitionAssignor],
             session_timeout_ms=int(SESSION_SECONDS * 1000),
             heartbeat_interval_ms=int(HEARTBEAT_SECONDS * 1000),

@@ -11,6 +11,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row, dict_row
 
 from events.effect import sql_in_effect
+from events.postgres_sessions import open_session
 from events.terms import Aim, CaseId, LicenceId, PersonId, ReportId, Serial, Subject, VendorId
 from projections.awaiting import awaited
 from projections.schema import current, use
@@ -275,7 +276,7 @@ class Queries:
 @asynccontextmanager
 async def open_queries(dsn: str) -> AsyncIterator[Queries]:
     """Queries over one snapshot of the views in use. Raises `NoViewsError` and `psycopg.OperationalError`."""
-    async with await AsyncConnection.connect(dsn, autocommit=True) as connection, connection.transaction():
+    async with await open_session(dsn) as connection, connection.transaction():
         await connection.execute("set transaction isolation level repeatable read, read only")
         schema = await current(connection)
         if schema is None:

@@ -10,6 +10,7 @@ import structlog
 from psycopg import AsyncConnection
 
 from events.log import LogReader
+from events.postgres_sessions import open_session
 from projections.digests import TableDigest, digests
 from projections.folding import SHARE_RECORDS, Folding, connect
 from projections.schema import current, drop_unused, make_indexes, make_schema, prepare_views, use
@@ -98,7 +99,7 @@ async def _rebuild(
 async def _compare(
     dsn: str, connection: AsyncConnection[Any], folding: Folding, live: str
 ) -> tuple[dict[int, int], dict[str, TableReport]]:
-    async with await AsyncConnection.connect(dsn) as snapshot:
+    async with await open_session(dsn, autocommit=False) as snapshot:
         await snapshot.execute("set transaction isolation level repeatable read, read only")
         positions = await _positions(snapshot, live)
         await folding.up_to(positions)
@@ -113,7 +114,7 @@ async def _compare(
 async def _switch(dsn: str, folding: Folding, live: str) -> None:
     """Hold the live projectors off, fold what they were ahead, and let them go on in the fresh views."""
     options = f"-c lock_timeout={SWITCH_SECONDS}s -c idle_in_transaction_session_timeout={SWITCH_SECONDS}s"
-    async with await AsyncConnection.connect(dsn, options=options) as switching:
+    async with await open_session(dsn, options, autocommit=False) as switching:
         await current(switching, "for update")
         await folding.up_to(await _positions(switching, live))
         await switching.execute("update views.current set schema = %s where version = %s", (folding.schema, VERSION))

@@ -5,6 +5,7 @@ from typing import Any
 
 from psycopg import AsyncConnection, sql
 
+from events.postgres_sessions import open_session
 from projections.tables import TABLES, VERSION, Table
 
 LOCK = 7_215_903
@@ -18,7 +19,7 @@ async def prepare_views(dsn: str) -> None:
 
     May be repeated, and done by several at once.
     """
-    async with await AsyncConnection.connect(dsn) as connection:
+    async with await open_session(dsn, autocommit=False) as connection:
         await connection.execute("select pg_advisory_xact_lock(%s)", (LOCK,))
         await connection.execute("create schema if not exists views")
         await connection.execute(

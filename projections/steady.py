@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 from psycopg import AsyncConnection, OperationalError
 
 from events.log import LogReader, Position, before
+from events.postgres_sessions import open_session
 from events.set_aside import Register, SetAside
 from events.topics import LOG
 from projections.damage import Damage, LogDamagedError, PositionGapError
@@ -230,9 +231,7 @@ class SteadyProjector:
 
     async def _connected(self) -> AsyncConnection[Any]:
         if self._connection is None or self._connection.closed:
-            self._connection = await AsyncConnection.connect(
-                self._dsn, autocommit=True, connect_timeout=5, options=OPTIONS
-            )
+            self._connection = await open_session(self._dsn, OPTIONS)
         return self._connection
 
 

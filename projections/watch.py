@@ -7,10 +7,11 @@ from types import TracebackType
 from typing import Self
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from psycopg import OperationalError
 
+from events.kafka_clients import new_consumer
 from events.topics import LOG
 from projections.damage import StalledError
 from projections.steady import SteadyProjector, shorter
@@ -32,7 +33,7 @@ class Ends:
     """The log's ends: the offset that the next record of each partition will have."""
 
     def __init__(self, bootstrap: str) -> None:
-        self._consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+        self._consumer = new_consumer(bootstrap)
 
     async def __aenter__(self) -> Self:
         try:

@@ -20,7 +20,7 @@ from jgo.config import GlobalSettings
 from jgo.constants import MAVEN_CENTRAL_URL
 from jgo.maven import MavenContext, PythonResolver
 
-from infra.embedded.kafka_jars import Jar
+from infra.embedded.jar import Jar
 from infra.embedded.service import Fetched
 from infra.errors import Problem
 

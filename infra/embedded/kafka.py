@@ -99,13 +99,11 @@ class Kafka(Service):
         """Whether the broker describes its cluster with itself in it."""
         if is_free(self.settings.host, self.settings.kafka_port):
             return False
-        from aiokafka.admin import AIOKafkaAdminClient  # here, because commands that start nothing do without
-        from aiokafka.errors import KafkaError
+        from aiokafka.errors import KafkaError  # here, because commands that start nothing do without
 
-        admin = AIOKafkaAdminClient(
-            bootstrap_servers=self.settings.at(self.settings.kafka_port),
-            request_timeout_ms=ANSWER_SECONDS * 1000,
-        )
+        from events.kafka_clients import new_admin
+
+        admin = new_admin(self.settings.at(self.settings.kafka_port), request_timeout_ms=ANSWER_SECONDS * 1000)
         try:
             await admin.start()
             return bool((await admin.describe_cluster())["brokers"])

@@ -18,7 +18,6 @@ from infra.errors import Problem
 INITIALISING = "initialising-"
 INIT_SECONDS = 120.0
 LEFTOVER_SECONDS = 30.0
-ANSWER_SECONDS = 5
 
 CONFIGURATION = {
     "listen_addresses": "",
@@ -76,13 +75,14 @@ class Postgres(Service):
 
     async def answers(self) -> bool:
         """Whether it takes a session and has our database, which the first answer makes."""
-        import psycopg  # here, because commands that start nothing do without
-        from psycopg import sql
+        from psycopg import OperationalError, sql  # here, because commands that start nothing do without
+
+        from events.postgres_sessions import open_session
 
         dsn = postgres_dsn(self.settings.data_dir, "postgres")
         try:
-            session = await psycopg.AsyncConnection.connect(dsn, autocommit=True, connect_timeout=ANSWER_SECONDS)
-        except psycopg.OperationalError:
+            session = await open_session(dsn)
+        except OperationalError:
             return False
         async with session:
             found = await session.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,))
