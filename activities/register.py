@@ -1,14 +1,16 @@
 """The register of what is set aside, in PostgreSQL."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 from psycopg import AsyncConnection
 
 from events.postgres_sessions import open_session
-from events.set_aside import SetAside
-from events.topics import LOG
+from events.set_aside import DeadLetterState, SetAside, SettledDeadLetter
+from events.terms import VendorId
+from events.topics import DEAD_LETTER_DAYS, LOG
 
 SECONDS = 5
 SENTENCE_CHARACTERS = 1_000
@@ -25,6 +27,12 @@ select vendor, place, code, sentence, since from (
     select *, row_number() over (partition by vendor order by since, place) as nth from backend.set_aside
     order by not starts_with(place, %s), nth, since, place limit %s
 ) found order by since, place"""
+
+SETTLE = """
+insert into backend.settled_dead_letters (vendor, place, state, at, retried_as)
+values (%(vendor)s, %(place)s, %(state)s, %(at)s, %(retried_as)s)
+on conflict (place) do update set state = excluded.state, at = excluded.at,
+    retried_as = coalesce(excluded.retried_as, backend.settled_dead_letters.retried_as)"""
 
 
 class PostgresRegister:
@@ -48,6 +56,26 @@ class PostgresRegister:
         """The entries, the oldest first; see `events.set_aside.Register` for which these are."""
         async with self._connected() as connection:
             return await entries(connection, limit)
+
+    async def settle(self, settled: SettledDeadLetter) -> None:
+        """Note that a dead letter was retried or dismissed, and forget those whose dead letters are gone."""
+        async with self._connected() as connection, connection.transaction():
+            await connection.execute(SETTLE, settled._asdict())
+            await remove(connection, settled.place)
+            gone = settled.at - timedelta(days=DEAD_LETTER_DAYS)
+            await connection.execute(
+                "delete from backend.settled_dead_letters where vendor = %s and at < %s", (settled.vendor, gone)
+            )
+
+    async def settled(self, vendor: VendorId) -> Mapping[str, SettledDeadLetter]:
+        """What was noted so of a vendor's dead letters, by place."""
+        async with self._connected() as connection:
+            cursor = await connection.execute(
+                "select vendor, place, state, at, retried_as from backend.settled_dead_letters where vendor = %s",
+                (vendor,),
+            )
+            found = [SettledDeadLetter(*row) for row in await cursor.fetchall()]
+        return {one.place: one._replace(state=DeadLetterState(one.state)) for one in found}
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncConnection[Any]]:

@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from infra.settings import read_settings
 from portal import terminal
+from portal.sheet import Sheet
 
 
 def register(app: typer.Typer) -> None:
@@ -51,12 +52,12 @@ def register(app: typer.Typer) -> None:
             typer.echo(json.dumps(document, indent=2))
         else:
             if found.breaches:
-                table = terminal.table_of("no.", "vendor", "about", "stream", "fact", "breach")
+                table = Sheet("invariant", "vendor", "about", "stream", "fact number", "breach")
                 for b in found.breaches:
                     table.add_row(str(b.invariant), b.vendor, b.about, b.stream, str(b.sequence), b.sentence)
                 terminal.show(table)
             if found.set_aside:
-                table = terminal.table_of("set aside", "code", "by", "recorded", "why")
+                table = Sheet("set aside", "code", "by", "recorded", "why")
                 for one in found.set_aside:
                     place = f"partition {one.partition}, offset {one.offset}"
                     table.add_row(place, one.code, one.by, terminal.minute(one.recorded), one.why)

@@ -21,7 +21,7 @@ from workflows.policy import Policy, canonical
 
 if TYPE_CHECKING:
     from portal.commands import Doors
-    from portal.letter_box import LetterBox
+    from portal.dead_letter_reader import DeadLetterReader
 
 DOOR = "command line"
 
@@ -70,12 +70,12 @@ class LocalGround:
                 raise RefusalError(Code.VENDOR_EXISTS, f"{there}; {remedy}")
         return False
 
-    def letter_box(self, vendor: VendorId) -> "AbstractAsyncContextManager[LetterBox]":
+    def dead_letters(self, vendor: VendorId) -> "AbstractAsyncContextManager[DeadLetterReader]":
         """A vendor's dead letters."""
         from activities.register import PostgresRegister
-        from portal.letter_box import open_letter_box
+        from portal.dead_letter_reader import open_dead_letters
 
-        return open_letter_box(self._settings.bootstrap, vendor, PostgresRegister(self._settings.dsn))
+        return open_dead_letters(self._settings.bootstrap, vendor, PostgresRegister(self._settings.dsn))
 
     async def adopt_policy(self, vendor: VendorId, policy: Policy) -> int:
         """Adopt a policy."""

@@ -13,11 +13,13 @@ from infra.ending import leave
 from infra.errors import FAILED, Problem
 from infra.settings import read_settings
 from portal import cli, kinds, terminal
+from portal.arguments import PlainGroup
 
 if TYPE_CHECKING:
     from infra.ground import LocalGround
 
 app = typer.Typer(
+    cls=PlainGroup,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from events.errors import Code, RefusalError
 from infra.settings import read_settings
 from portal import terminal
+from portal.misfits import invalid
 
 
 def register(app: typer.Typer) -> None:
@@ -44,12 +45,17 @@ def _outbox(app: typer.Typer) -> None:
 
         with terminal.refusals():
             keys = asyncio.run(taken_out())
+            if key is not None and not keys:
+                raise RefusalError(
+                    Code.NOT_SET_ASIDE,
+                    f"no fact of the key {key} is set aside; `lostfound status` names those that are",
+                )
             if as_json:
-                terminal.print_json({"tried_again": keys})
+                terminal.print_json([{"key": one} for one in keys])
+            elif keys:
+                typer.echo(f"Will be tried again: {', '.join(keys)}. `lostfound status` shows what is still refused.")
             else:
-                nothing = "no fact is set aside" if key is None else f"no fact of the key {key} is set aside"
-                tried = ", ".join(keys) or f"nothing, for {nothing}"
-                typer.echo(f"Tried again: {tried}. `lostfound status` shows what is still refused.")
+                typer.echo("No fact is set aside, so there is nothing to try again.")
 
 
 def _log(app: typer.Typer) -> None:
@@ -78,6 +84,8 @@ def _log(app: typer.Typer) -> None:
         from projections.log_repair import examine
 
         async def set_it_aside() -> RecordSetAside:
+            if not why.strip():
+                raise RefusalError(Code.INVALID_DATA, "--why must say how the record came there, as far as known")
             settings = read_settings()
             record, damage = await examine(LogReader(settings.bootstrap), Position(partition, offset))
             digest = sha256(record.value or b"").hexdigest()
@@ -85,8 +93,7 @@ def _log(app: typer.Typer) -> None:
             try:
                 fact = RecordSetAside.model_validate({**place, "code": damage.code, "why": why, "by": by})
             except ValidationError as error:
-                wrong = error.errors()[0]
-                raise RefusalError(Code.INVALID_DATA, f"--{wrong['loc'][0]}: {wrong['msg']}") from None
+                raise invalid(error, RecordSetAside, {"why": "--why", "by": "--by"}) from None
             await set_record_aside(settings.dsn, fact, datetime.now(UTC))
             return fact
 

@@ -5,10 +5,12 @@ embedded on this machine.
 """
 
 import ipaddress
+import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import StrEnum
 from itertools import combinations
 from pathlib import Path
@@ -29,6 +31,12 @@ LOOPBACK = "127.0.0.1"
 PORTS = range(1, 65_536)
 NAME_BYTES = 255
 SHOWN_CHARACTERS = 80
+NO_SETTINGS = frozenset({"PREPARED_FILE", "READY_FILE", "PROBLEM_FILE", "SEED", "SOAK", "SAVE_HISTORIES"})
+"""Variables with which processes of ours, and the tests, tell each other something."""
+OF_KUBERNETES = re.compile(
+    r"\w+_SERVICE_(HOST|PORT(_\w+)?)=.*|\w+_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?=.*|\w+_PORT=\w+://.*"
+)
+"""What Kubernetes puts into the environment for a service whose name begins as our variables do."""
 HOST_PATTERN = r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?"
 WORD_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
@@ -279,11 +287,31 @@ class Settings(BaseSettings):
 
 
 def read_settings() -> Settings:
-    """The settings of this process. Raises `Problem`, with a sentence for each setting that cannot be."""
+    """The settings of this process. Raises `Problem`, with a sentence for each setting that cannot be, and for each
+    variable of our prefix that is none."""
+    wrong = [*_unknown(os.environ)]
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
-        raise Problem("bad-setting", "\n".join(dict.fromkeys(_sentences(error)))) from None
+        wrong += dict.fromkeys(_sentences(error))
+    if wrong:
+        raise Problem("bad-setting", "\n".join(wrong))
+    return settings
+
+
+def _unknown(environment: Mapping[str, str]) -> Iterator[str]:
+    """A sentence for each variable that looks like a setting and is none."""
+    known = [name.upper() for name in Settings.model_fields]
+    for variable, value in sorted(environment.items()):
+        prefix, name = variable[: len(PREFIX)].upper(), variable[len(PREFIX) :].upper()
+        if prefix != PREFIX or name in (*known, *NO_SETTINGS) or not value:
+            continue
+        if OF_KUBERNETES.fullmatch(f"{name}={value}"):
+            continue
+        shown = variable if re.fullmatch(r"\w{1,80}", variable, re.ASCII) else ascii(variable[:SHOWN_CHARACTERS])
+        close = get_close_matches(name, known, n=1)
+        remedy = f"did you mean {PREFIX}{close[0]}?" if close else "docs/settings.md lists those that there are."
+        yield f"{shown} is no setting; {remedy}"
 
 
 def _sentences(error: ValidationError) -> Iterator[str]:

@@ -14,7 +14,8 @@ import typer
 
 from events.errors import Code, RefusalError
 from events.terms import CaseId, LicenceId, Serial, Status
-from portal import access, activation, deciding, letters, policies, stating
+from portal import access, activation, dead_letter_commands, deciding, policies, stating
+from portal.sheet import Sheet
 from portal.tables import licence_table, measure_table, print_case, print_container
 from portal.terminal import (
     AsJson,
@@ -27,7 +28,6 @@ from portal.terminal import (
     print_json,
     refusals,
     show,
-    table_of,
     text_of,
     vendor_name,
     vendor_named,
@@ -46,7 +46,7 @@ def register(app: typer.Typer, ground: Callable[[], Ground]) -> None:
         ("policy", policies.commands(ground)),
         ("access", access.commands(ground)),
         ("activation", activation.commands(ground)),
-        ("inbox", letters.commands(ground)),
+        ("inbox", dead_letter_commands.commands(ground)),
     ):
         app.add_typer(commands, name=name)
     stating.register(app, ground)
@@ -75,7 +75,7 @@ def _cases(ground: Callable[[], Ground]) -> typer.Typer:
             if as_json:
                 print_json(found)
                 return
-            table = table_of("case", "received", "container", "status", "target", "due", "fact")
+            table = Sheet("case", "received", "container", "status", "target", "due", "newest fact")
             for case in found:
                 stands = f"{case.status}: {case.outcome}" if case.outcome else case.status
                 told = (minute(case.received), case.serial, stands, case.target or "", minute(case.due))
@@ -197,7 +197,7 @@ def _vendors(ground: Callable[[], Ground]) -> typer.Typer:
             if as_json:
                 print_json(found)
                 return
-            table = table_of("vendor", "issuer", "added", "policy version")
+            table = Sheet("vendor", "issuer", "added", "policy version")
             for vendor in found:
                 table.add_row(vendor.vendor, vendor.issuer, minute(vendor.added), str(vendor.policy_version or ""))
             show(table)

@@ -1,6 +1,6 @@
 """The dead letters: what cannot be handled, as it came, with the reason and the place where it stood.
 
-A vendor's dead letters stop nobody else. A letter that does not fit its topic is written without the bytes, with their
+A vendor's dead letters stop nobody else. One that does not fit its topic is written without the bytes, with their
 length and hash; a topic that is missing is made again; where nothing helps, the place goes into the register.
 """
 
@@ -25,7 +25,7 @@ from portal.failures import short, steadily
 
 log = structlog.get_logger()
 
-LETTER_BYTES_LIMIT = 1_000_000
+DEAD_LETTER_BYTES_LIMIT = 1_000_000
 """Of key, value and headers together: below the 1,048,588 bytes that Kafka's topics take if nobody says otherwise."""
 KEY_BYTES_LIMIT = 1_024
 """Of a key that is kept where the rest is not."""
@@ -40,11 +40,11 @@ REGISTERED_LIMIT = 100
 OURS = "lostfound-"
 COMMANDS = "`lostfound inbox dead-letters show|retry|dismiss"
 SET_ASIDE = frozenset({Code.INTERNAL_ERROR, Code.UNREADABLE, Code.INFLATES_TOO_FAR})
-"""Such a letter is in the register until it is retried or dismissed; the others are the sender's to mend."""
+"""Such a dead letter is in the register until it is retried or dismissed; the others are the sender's to mend."""
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class DeadLetter:
     """A dead letter as it is sent; `place` says where the record stands, `first-last` where it is several."""
 
     vendor: VendorId
@@ -56,14 +56,14 @@ class Letter:
     told: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, record: InboxRecord, refusal: RefusalError) -> "Letter":
+    def of(cls, record: InboxRecord, refusal: RefusalError) -> "DeadLetter":
         """The record with its bytes, where they fit."""
         told = {"digest": record.digest}
         whole = cls(record.vendor, record.place, refusal, record.key, record.value, record.headers, told)
-        return whole if whole.size <= LETTER_BYTES_LIMIT else whole.brief()
+        return whole if whole.size <= DEAD_LETTER_BYTES_LIMIT else whole.brief()
 
     @classmethod
-    def of_unreadable(cls, record: InboxRecord, what: Unreadable) -> "Letter":
+    def of_unreadable(cls, record: InboxRecord, what: Unreadable) -> "DeadLetter":
         """The place of what cannot be read."""
         span = f"{what.first}-{what.last}" if what.first < what.last else f"{what.last}"
         told = {"length": str(what.length), "sha256": what.sha256}
@@ -83,12 +83,12 @@ class Letter:
         told = {"code": self.refusal.code, "sentence": self.refusal.sentence, "place": self.place, **self.told}
         return [*headers, *((f"{OURS}{name}", text.encode()) for name, text in told.items())]
 
-    def brief(self) -> "Letter":
+    def brief(self) -> "DeadLetter":
         """Without its bytes, but with their length and hash."""
         value = self.value or b""
         told = self.told | {"length": str(len(value)), "sha256": sha256(value).hexdigest()}
         key = self.key if len(self.key or b"") <= KEY_BYTES_LIMIT else None
-        return Letter(self.vendor, self.place, self.refusal, key, None, (), told)
+        return DeadLetter(self.vendor, self.place, self.refusal, key, None, (), told)
 
 
 class DeadLetters:
@@ -102,7 +102,7 @@ class DeadLetters:
     async def __aenter__(self) -> "DeadLetters":
         # Without idempotence, because that would wait without end for a topic that is gone.
         self._producer = new_producer(
-            self._bootstrap, request_timeout_ms=SEND_SECONDS * 1000, max_request_size=LETTER_BYTES_LIMIT * 2
+            self._bootstrap, request_timeout_ms=SEND_SECONDS * 1000, max_request_size=DEAD_LETTER_BYTES_LIMIT * 2
         )
         await self._producer.start()
         return self
@@ -110,8 +110,8 @@ class DeadLetters:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType) -> None:
         await self._producer.stop()
 
-    async def write(self, letter: Letter) -> None:
-        """Write a letter; once this returns the record is done with. Waits, without end, only while Kafka or
+    async def write(self, letter: DeadLetter) -> None:
+        """Write a dead letter; once this returns the record is done with. Waits, without end, only while Kafka or
         PostgreSQL are away themselves."""
         refusal = letter.refusal
         sent = await self._sent(letter)
@@ -122,7 +122,7 @@ class DeadLetters:
         if not sent or refusal.code in SET_ASIDE:
             await self._set_aside(letter, sent)
 
-    async def _sent(self, letter: Letter) -> bool:
+    async def _sent(self, letter: DeadLetter) -> bool:
         """Whether it could be written, in full or at least its place."""
         tries, brief = 0, letter.value is None
         while tries < SEND_TRIES:
@@ -145,7 +145,7 @@ class DeadLetters:
                 letter, brief = letter.brief(), True
         return False
 
-    async def _send(self, letter: Letter) -> None:
+    async def _send(self, letter: DeadLetter) -> None:
         key = b"" if letter.key is None and letter.value is None else letter.key  # the client refuses to send neither
         topic = dead_letters(letter.vendor)
         future = await self._producer.send(topic, key=key, value=letter.value, headers=letter.all_headers)
@@ -166,7 +166,7 @@ class DeadLetters:
         except Exception as error:  # its topics are its own trouble, whatever it is
             log.warning("a vendor's topics cannot be made again", vendor=vendor, error=short(error))
 
-    async def _set_aside(self, letter: Letter, sent: bool) -> None:
+    async def _set_aside(self, letter: DeadLetter, sent: bool) -> None:
         where = f"{COMMANDS} {letter.place}`" if sent else "its dead letter cannot be written"
         entry = SetAside(
             letter.vendor,

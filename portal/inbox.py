@@ -26,7 +26,7 @@ from events.terms import Serial, VendorId
 from events.topics import INBOXES
 from portal.batches import Unreadable, read_unstoppably
 from portal.commands import Doors
-from portal.dead_letters import DeadLetters, Letter
+from portal.dead_letters import DeadLetter, DeadLetters
 from portal.failures import Failure, failure_of, short, steadily
 from portal.statements import read_statement
 
@@ -83,12 +83,12 @@ class Read:
     """A record and what it states, or why that is nothing."""
 
     record: InboxRecord
-    stated: Statement | Letter
+    stated: Statement | DeadLetter
 
     @property
     def serial(self) -> Serial | None:
         """The container that it is about; records of one are handled in their order."""
-        return None if isinstance(self.stated, Letter) else Serial(getattr(self.stated, "serial"))  # noqa: B009
+        return None if isinstance(self.stated, DeadLetter) else Serial(getattr(self.stated, "serial"))  # noqa: B009
 
 
 class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -96,12 +96,12 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
     parked."""
 
     def __init__(
-        self, bootstrap: str, doors: Doors, parking: Parking, letters: DeadLetters, hold_seconds: float
+        self, bootstrap: str, doors: Doors, parking: Parking, dead_letters: DeadLetters, hold_seconds: float
     ) -> None:
         self._bootstrap = bootstrap
         self._doors = doors
         self._parking = parking
-        self._letters = letters
+        self._dead_letters = dead_letters
         self._hold_seconds = hold_seconds
         self._lanes: dict[TopicPartition, Lane] = {}
         self._at_once: dict[VendorId, asyncio.Semaphore] = {}
@@ -121,7 +121,7 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
             max_partition_fetch_bytes=PARTITION_BYTES,
         )
         self._consumer.subscribe(pattern=INBOXES, listener=self)
-        async with self._consumer, self._letters, asyncio.TaskGroup() as self._tasks:
+        async with self._consumer, self._dead_letters, asyncio.TaskGroup() as self._tasks:
             self._tasks.create_task(self._retry_parked())
             ready()
             while True:
@@ -191,7 +191,7 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _batch(self, lane: Lane, records: Sequence[ConsumerRecord]) -> None:
         received = datetime.now(UTC)
         several = [_read(record, received) for record in records]
-        if any(isinstance(one.stated, Letter) and one.stated.refusal.code in REST_AFTER for one in several):
+        if any(isinstance(one.stated, DeadLetter) and one.stated.refusal.code in REST_AFTER for one in several):
             lane.rests_until = time.monotonic() + UNREADABLE_PAUSE_SECONDS
         queues: dict[object, list[Read]] = {}
         for one in several:
@@ -210,8 +210,8 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _in_order(self, queue: list[Read], waiting: dict[Serial, int], at_once: asyncio.Semaphore) -> None:
         for one in queue:
             async with at_once:
-                if isinstance(one.stated, Letter):
-                    await self._letters.write(one.stated)
+                if isinstance(one.stated, DeadLetter):
+                    await self._dead_letters.write(one.stated)
                 else:
                     await self._one(one.record, one.stated, waiting)
 
@@ -226,7 +226,7 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
                     await steadily(lambda: self._parking.wake(record.vendor, serial), record.place)
                 return
             if not isinstance(refusal, NotYetKnownError):
-                await self._letters.write(Letter.of(record, refusal))
+                await self._dead_letters.write(DeadLetter.of(record, refusal))
                 return
         parked = await steadily(
             lambda: self._parking.park(serial, stated.rank, record, self._hold_seconds, PARKED_LIMIT), record.place
@@ -235,7 +235,7 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
             waiting[serial] = min(stated.rank, waiting.get(serial, stated.rank))
             return
         full = f"{PARKED_LIMIT} records of this vendor wait already; retry this one once they are gone"
-        await self._letters.write(Letter.of(record, RefusalError(Code.TOO_MANY_WAITING, full)))
+        await self._dead_letters.write(DeadLetter.of(record, RefusalError(Code.TOO_MANY_WAITING, full)))
 
     async def _attempt(self, record: InboxRecord, stated: Statement) -> RefusalError | None:
         """Why a statement cannot be taken, or None once it is. `NotYetKnownError`: it may be taken later."""
@@ -307,15 +307,15 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
         """Whether a parked record is done with."""
         record = parked.record
         stated = _stated(record)
-        if isinstance(stated, Letter):
-            await self._letters.write(stated)
+        if isinstance(stated, DeadLetter):
+            await self._dead_letters.write(stated)
         else:
             refusal = await self._attempt(record, stated)
             if isinstance(refusal, NotYetKnownError) and not parked.overdue:
                 await steadily(lambda: self._parking.postpone(parked.number), record.place)
                 return False
             if refusal is not None:
-                await self._letters.write(Letter.of(record, refusal))
+                await self._dead_letters.write(DeadLetter.of(record, refusal))
         await steadily(lambda: self._parking.remove(parked.number), record.place)
         return True
 
@@ -328,15 +328,17 @@ def _read(record: ConsumerRecord, received: datetime) -> Read:
         record.topic, record.partition, record.offset, record.key, record.value, record.headers, received
     )
     if record.headers and isinstance(record.headers[0], Unreadable):
-        return Read(came, Letter.of_unreadable(came, record.headers[0]))
+        return Read(came, DeadLetter.of_unreadable(came, record.headers[0]))
     return Read(came, _stated(came))
 
 
-def _stated(record: InboxRecord) -> Statement | Letter:
+def _stated(record: InboxRecord) -> Statement | DeadLetter:
     try:
         return read_statement(record.key, record.value, {name: content or b"" for name, content in record.headers})
     except RefusalError as refusal:
-        return Letter.of(record, refusal)
+        return DeadLetter.of(record, refusal)
     except Exception as error:  # whatever bytes make of a parser
         log.exception("a record cannot be parsed", place=record.place)
-        return Letter.of(record, RefusalError(Code.INTERNAL_ERROR, f"this record cannot be parsed ({short(error)})"))
+        return DeadLetter.of(
+            record, RefusalError(Code.INTERNAL_ERROR, f"this record cannot be parsed ({short(error)})")
+        )

@@ -1,14 +1,15 @@
 """What can be lost and what becomes of a case, told from the data that the product itself goes by."""
 
 import json
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from events.measure_life import FIRST, OPEN, STAGES
 from events.terms import LOSSES, ActivationBy, Aim, Loss, Outcome, Recovery, Scope, Target, Watch
+from portal.sheet import Sheet
+from portal.terminal import show
 from workflows.case import STAYING, TRANSITIONS
 from workflows.policy import WATCH_DAYS, Rule
 
@@ -52,6 +53,8 @@ OUTCOMES = {
     Outcome.CLONE: "the original turned up: a clone",
     Outcome.FRAUD: "the original turned up: fraud",
 }
+
+HEADINGS = ("reason", "scope", "recovery", "target", "measures", "watch (days)")
 
 
 def rows() -> list[dict[str, Any]]:
@@ -127,6 +130,22 @@ def document() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _tables() -> Iterator[str | Sheet]:
+    """One for each kind; that fits a terminal of 80 columns."""
+    for kind in dict.fromkeys(loss.kind for loss in LOSSES):
+        table = Sheet(*HEADINGS)
+        for row in rows():
+            if row["kind"] == kind:
+                table.add_row(*_cells(row))
+        yield f"kind {kind}"
+        yield table
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    words = (row["recovery"].replace("_", " "), row["target"].replace("_", " "))
+    return row["reason"], row["scope"], *words, ", ".join(row["measures"]) or "none", str(row["watch_days"])
+
+
 def register(app: typer.Typer) -> None:
     """Add `kinds` to the program's commands."""
 
@@ -141,8 +160,4 @@ def register(app: typer.Typer) -> None:
         elif markdown:
             typer.echo(document(), nl=False)
         else:
-            table = Table("kind", "reason", "scope", "recovery", "target", "measures", "watch, days")
-            for row in rows():
-                told = (row["kind"], row["reason"], row["scope"], row["recovery"], row["target"])
-                table.add_row(*told, ", ".join(row["measures"]) or "none", str(row["watch_days"]))
-            Console().print(table)
+            show(*_tables())

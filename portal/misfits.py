@@ -107,10 +107,14 @@ def unfit(root: Schema, path: Path, given: Any, named: Named) -> str:
     if path and path[-1] == KEY:
         return f"{named(path)} must be {NAMES[NAME_PATTERN]}"
     wanted = schema_at(root, path)
-    sentence = f"{named(path)} must be {described(wanted)}"
     if _is_secret(root, path):
-        return sentence
-    sentence += f", and not {_short(given)}"
+        return f"{named(path)} must be {described(wanted)}"
+    return misfit_of_value(named(path), wanted, given)
+
+
+def misfit_of_value(name: str, wanted: Schema, given: Any) -> str:
+    """What is called so is not what it must be."""
+    sentence = f"{name} must be {described(wanted)}, and not {_short(given)}"
     close = get_close_matches(str(given), choices(wanted), n=1)
     if close:
         return f"{sentence}; did you mean {close[0]}?"

@@ -1,31 +1,32 @@
 """Answers as tables for people."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from rich.table import Table
-
-from portal.terminal import day, minute, show, table_of
+from events.terms import Status
+from portal.sheet import Sheet
+from portal.terminal import day, minute, show
 from projections.shown import AccessView, CaseView, ContainerView, LicenceView, MeasureView
 from workflows.exposure import Exposure
 
 
-def licence_table(licences: Sequence[LicenceView]) -> Table:
-    table = table_of("licence", "no.", "effective", "container", "product", "issued", "runs until")
+def licence_table(licences: Sequence[LicenceView]) -> Sheet:
+    table = Sheet("licence", "generation", "effective", "container", "product", "issued", "runs until")
     for one in licences:
         told = (one.licence, str(one.generation), "yes" if one.effective else "no", one.serial, one.product)
         table.add_row(*told, day(one.issued), day(one.expires) or "for ever")
     return table
 
 
-def measure_table(measures: Sequence[MeasureView]) -> Table:
-    table = table_of("aims at", "measure", "effective", "state", "case")
+def measure_table(measures: Sequence[MeasureView]) -> Sheet:
+    table = Sheet("against", "measure", "in effect from", "state", "case")
     for measure in measures:
         table.add_row(str(measure.subject), measure.measure, minute(measure.effective), measure.state, measure.case_id)
     return table
 
 
-def access_table(generations: Sequence[AccessView]) -> Table:
-    table = table_of("access data", "state", "link until", "set", "case")
+def access_table(generations: Sequence[AccessView]) -> Sheet:
+    table = Sheet("access data", "state", "link until", "set", "case")
     for one in generations:
         told = (one.state.replace("_", " "), minute(one.until), minute(one.set_at), one.case_id or "")
         table.add_row(str(one.generation), *told)
@@ -45,12 +46,14 @@ def print_case(found: CaseView) -> None:
     show(f"case {found.case_id}: {found.reason} {found.kind} {found.serial} of {found.holder or '?'}, {stands}")
     for line in _known(found):
         show(line)
-    history = table_of("", "recorded", "fact", "what it says")
+    history = Sheet("fact", "recorded", "what happened", "details")
     for fact in found.history:
-        told = ", ".join(f"{name} {_word(value)}" for name, value in fact.data.items() if _says(value))
+        told = ", ".join(f"{name} {_word(value)}" for name, value in _parts(fact.data).items() if _says(value))
         name = fact.type.removeprefix("lostfound.").rpartition(".")[0]
         history.add_row(str(fact.sequence), minute(fact.recorded), name, told)
-    show(history, f"A decision now is one on fact {found.material}.")
+    show(history)
+    if found.status is not Status.CLOSED:
+        show(f"A decision made now is made on fact {found.material} (`--on {found.material}`).")
     if found.measures:
         show(measure_table(found.measures))
     if found.replacements:
@@ -92,6 +95,12 @@ def _runs(exposure: Exposure | None) -> str:
     if exposure.for_ever:
         return "for ever"
     return f"until {minute(exposure.until)}" if exposure.until else "no longer"
+
+
+def _parts(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a fact says, without a code that its cause begins with."""
+    code, cause = data.get("code"), str(data.get("cause"))
+    return {name: value for name, value in data.items() if name != "code" or not cause.startswith(f"{code}:")}
 
 
 def _says(value: object) -> bool:

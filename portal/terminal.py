@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import re
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -13,9 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import typer
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
 from events.cases import DecisionOrder, DecisionTaken
 from events.errors import Code, RefusalError
@@ -23,10 +22,11 @@ from events.inbox import LossStatement, Statement
 from events.licensing import AccessLink, ActivationCode, Claim, SignInAnswer
 from events.terms import VENDOR_PATTERN, CaseId, ContactId, Serial, VendorId
 from portal.misfits import NAMES
+from portal.sheet import Sheet
 from workflows.policy import Policy
 
 if TYPE_CHECKING:
-    from portal.letter_box import LetterBox
+    from portal.dead_letter_reader import DeadLetterReader
     from projections.queries import Queries
 
 Answer = TypeVar("Answer")
@@ -34,6 +34,12 @@ Answer = TypeVar("Answer")
 REFUSED = 1
 NOT_RUNNING = 3
 PIPED_WIDTH = 160
+OWN_SERVICES = {
+    "PostgreSQL": "LOSTFOUND_POSTGRES_DSN",
+    "Kafka": "LOSTFOUND_KAFKA_BOOTSTRAP",
+    "Temporal": "LOSTFOUND_TEMPORAL_ADDRESS",
+}
+"""The setting that names a service which is not one of ours."""
 UNREADABLE = {
     FileNotFoundError: "there is no such file",
     IsADirectoryError: "it is a folder",
@@ -70,7 +76,7 @@ class Ground(Protocol):
     async def send(self, vendor: VendorId, key: str, event: Mapping[str, Any]) -> None:
         """Put a CloudEvent into the vendor's inbox."""
 
-    def letter_box(self, vendor: VendorId) -> "AbstractAsyncContextManager[LetterBox]":
+    def dead_letters(self, vendor: VendorId) -> "AbstractAsyncContextManager[DeadLetterReader]":
         """A vendor's dead letters."""
 
     async def adopt_policy(self, vendor: VendorId, policy: Policy) -> int:
@@ -117,10 +123,15 @@ def refusals() -> Iterator[None]:
         service = _unanswered(error)
         if service is None:
             raise
-        said = _cause(error)
-        remedy = "`lostfound status` shows what runs, `lostfound up` starts it"
-        typer.echo(f"{service} does not answer: {remedy}. ({said})", err=True)
+        typer.echo(f"{service} does not answer: {_remedy(service)}. ({_cause(error)})", err=True)
         raise typer.Exit(NOT_RUNNING) from None
+
+
+def _remedy(service: str) -> str:
+    setting = OWN_SERVICES[service]
+    if os.environ.get(setting):
+        return f"it is your own, at the address in {setting}; see that it runs and the address is right"
+    return "`lostfound status` shows what runs, `lostfound up` starts it"
 
 
 def _cause(error: Exception) -> str:
@@ -202,16 +213,19 @@ def json_of(path: Path) -> dict[str, Any]:
     return found
 
 
-def _plain(found: BaseModel | Sequence[BaseModel]) -> Any:
-    return (
-        found.model_dump(mode="json")
-        if isinstance(found, BaseModel)
-        else [one.model_dump(mode="json") for one in found]
-    )
+def _plain(found: "BaseModel | Mapping[str, Any] | Sequence[BaseModel | Mapping[str, Any]]") -> Any:
+    match found:
+        case BaseModel():
+            return found.model_dump(mode="json")
+        case Mapping():
+            return found
+        case _:
+            return [_plain(one) for one in found]
 
 
-def print_json(found: Any) -> None:
-    plain = found if isinstance(found, dict) else _plain(found)
+def print_json(found: "BaseModel | Mapping[str, Any] | Sequence[BaseModel | Mapping[str, Any]]") -> None:
+    """Print one object, or a list of them as an array."""
+    plain = _plain(found)
     typer.echo(json.dumps(plain, indent=2, ensure_ascii=False))
 
 
@@ -223,18 +237,13 @@ def day(instant: datetime | None) -> str:
     return f"{instant.astimezone(UTC):%Y-%m-%d}" if instant else ""
 
 
-def table_of(first: str, *others: str) -> Table:
-    """A table whose first column, which names the row, is never cut."""
-    table = Table(box=SIMPLE_HEAD)
-    table.add_column(first, no_wrap=True, overflow="fold")
-    for name in others:
-        table.add_column(name, overflow="fold")
-    return table
-
-
-def show(*tables: Table | str) -> None:
+def show(*shown: Sheet | str) -> None:
+    """Print tables and lines for people."""
     console = Console()
     if not console.is_terminal:
         console.width = PIPED_WIDTH
-    for table in tables:
-        console.print(table)
+    for one in shown:
+        if isinstance(one, Sheet):
+            console.print(one.rendered(console.width))
+        else:
+            console.print(one, highlight=False, markup=False)

@@ -56,6 +56,6 @@ def awaited(state: CaseState, supervisors: Sequence[PersonId], policy: Policy) -
         case Status.REINSTATING if state.release_until is not None:
             return Awaited(what="the end of other cases on the container", until=state.release_until)
         case Status.STUCK:
-            return Awaited(what="a word to resume it or give it up", by=able(Action.GIVE_UP))
+            return Awaited(what="a decision to resume it or give it up", by=able(Action.GIVE_UP))
         case _:
             return None

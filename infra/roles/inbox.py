@@ -19,5 +19,5 @@ async def run(settings: Settings, ready: Ready) -> None:
         await make_topics(settings, vendor_specs(vendor, settings.replication_factor))
 
     async with open_backend(settings, patient=False) as backend, open_parking(settings) as parking:
-        letters = DeadLetters(settings.bootstrap, make_again, PostgresRegister(settings.dsn))
-        await Inbox(settings.bootstrap, Doors(backend), parking, letters, settings.hold_seconds).run(ready)
+        dead_letters = DeadLetters(settings.bootstrap, make_again, PostgresRegister(settings.dsn))
+        await Inbox(settings.bootstrap, Doors(backend), parking, dead_letters, settings.hold_seconds).run(ready)

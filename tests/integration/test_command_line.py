@@ -108,6 +108,19 @@ def test_a_vendor_is_added_again_with_its_policy_or_none_and_not_with_another(
     assert typed(settings, "vendor", "add", vendor, "--policy", str(policy)).exit_code == 1
 
 
+LISTS = {words: command for words, command in commands() if words[-1] == "list"} | {
+    words: command for words, command in commands() if words in (("outbox", "retry"), ("blacklist", "show"))
+}
+
+
+@pytest.mark.parametrize("words", sorted(LISTS), ids=" ".join)
+def test_every_list_is_a_json_array(settings: Settings, words: tuple[str, ...]) -> None:
+    done = typed(settings, *words, "--json")
+
+    assert done.exit_code == 0, done.stderr
+    assert isinstance(json.loads(done.stdout), list)
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -136,6 +149,15 @@ def test_a_vendor_is_added_again_with_its_policy_or_none_and_not_with_another(
         ),
         (("report", "3-1", "--by", "Ann S."), '--by must be a name of .*, and not "Ann S." [invalid_data]'),
         (("report", "3-1", "--occurred", "yesterday"), "'yesterday' is no time; write it such as 2026-11-20T18:00"),
+        (
+            ("outbox", "retry", "nope"),
+            "no fact of the key nope is set aside; `lostfound status` names those that are [not_set_aside]",
+        ),
+        (
+            ("log", "set-aside", "0", "0", "--why", " ", "--by", "ops"),
+            "--why must say how the record came there, as far as known [invalid_data]",
+        ),
+        (("inbox", "dead-letters", "list", "--code", "foo"), "there is no code 'foo'; .* [invalid_data]"),
         (("evidence", "R-none", "photo"), "no case of report R-none is known; report the loss first [no_case]"),
     ],
 )

@@ -410,13 +410,15 @@ async def test_a_dead_letter_is_listed_shown_and_retried_as_often_as_one_likes(
         office.send(b"k", sent, 1)
         office.flush()
         assert list(await entries(settings, vendor, 1)) == [place]
-        listed = (await asyncio.to_thread(ask, "list"))["letters"]
-        by_code = (await asyncio.to_thread(ask, "list", "--code", "busy"))["letters"]
+        listed = await asyncio.to_thread(ask, "list")
+        by_code = await asyncio.to_thread(ask, "list", "--code", "busy")
         shown = await asyncio.to_thread(ask, "show", place)
         raw = await asyncio.to_thread(typed, settings, "show", place, "--raw", "--vendor", vendor)
         human = await asyncio.to_thread(typed, settings, "show", place, "--vendor", vendor)
         broken = False
-        again = [(await asyncio.to_thread(ask, "retry", place))["letters"][0] for _ in range(2)]
+        again = [(await asyncio.to_thread(ask, "retry", place))[0] for _ in range(2)]
+        open_now = await asyncio.to_thread(ask, "list")
+        every = await asyncio.to_thread(ask, "list", "--all")
         await until(lambda: len(doors.of(vendor)) == 2)
         unknown = await asyncio.to_thread(typed, settings, "retry", f"{inbox(vendor)}/1/9", "--vendor", vendor)
 
@@ -429,7 +431,9 @@ async def test_a_dead_letter_is_listed_shown_and_retried_as_often_as_one_likes(
     assert "\x1b" not in human[1]
     assert [one["as"] for one in again] == [f"{inbox(vendor)}/1/1", f"{inbox(vendor)}/1/2"]
     assert await entries(settings, vendor, 0) == {}
-    assert (unknown[0], "[unknown_letter]" in unknown[1]) == (1, True)
+    assert open_now == []
+    assert [(one["state"], one["retried_as"]) for one in every] == [("retried", f"{inbox(vendor)}/1/2")]
+    assert (unknown[0], "[unknown_dead_letter]" in unknown[1]) == (1, True)
 
 
 async def make_anew(settings: Settings, vendor: VendorId) -> None:
@@ -473,12 +477,12 @@ async def test_records_of_one_place_in_an_inbox_that_was_made_anew_are_retried_b
     assert code == retried[0] == 0
     assert b"3-1" in base64.b64decode(shown["value_base64"])
     assert [b"3-0" in base64.b64decode(one["value_base64"]) for one in shown["earlier"]] == [True]
-    assert json.loads(retried[1])["letters"][0]["as"] == f"{inbox(vendor)}/1/1, {inbox(vendor)}/1/2"
+    assert json.loads(retried[1])[0]["as"] == f"{inbox(vendor)}/1/1, {inbox(vendor)}/1/2"
     assert await entries(settings, vendor, 0) == {}
 
 
 @pytest.mark.parametrize("length", [1_048_300, 1_000_001])
-async def test_a_letter_without_bytes_is_not_retried_by_another_record_at_its_place(
+async def test_a_dead_letter_without_bytes_is_not_retried_by_another_record_at_its_place(
     settings: Settings, vendor: VendorId, other: VendorId, length: int
 ) -> None:
     large = f"{inbox(vendor)}/0/0"
@@ -499,7 +503,7 @@ async def test_a_letter_without_bytes_is_not_retried_by_another_record_at_its_pl
         await until(lambda: len(doors.of(other)) == 1)
         letters = await letters_of(settings, vendor, 3)
 
-    (told,) = json.loads(refused[1])["letters"]
+    (told,) = json.loads(refused[1])
     assert (refused[0], told["code"], "send it anew, and dismiss it" in told["sentence"]) == (1, "another_record", True)
     assert letters[:2] == one
     assert letters[2]["lostfound-sha256"] == one[1]["lostfound-sha256"]  # what stands there now was retried
@@ -539,10 +543,10 @@ async def test_what_cannot_be_read_among_dead_letters_is_listed_and_hides_none(
     code, said = await asyncio.to_thread(typed, settings, "list", "--vendor", vendor, "--json")
 
     assert code == 0, said
-    assert sorted(one["code"] for one in json.loads(said)["letters"]) == ["not_json", "unreadable"]
+    assert sorted(one["code"] for one in json.loads(said)) == ["not_json", "unreadable"]
 
 
-async def test_a_letter_without_bytes_is_retried_from_the_inbox_and_what_cannot_be_read_is_dismissed(
+async def test_a_dead_letter_without_bytes_is_retried_from_the_inbox_and_what_cannot_be_read_is_dismissed(
     settings: Settings, vendor: VendorId, other: VendorId
 ) -> None:
     large, unreadable = f"{inbox(vendor)}/0/0", f"{inbox(vendor)}/0/1"
@@ -556,12 +560,21 @@ async def test_a_letter_without_bytes_is_retried_from_the_inbox_and_what_cannot_
         letters = await letters_of(settings, vendor, 3)
         before = await entries(settings, vendor, 1)
         dismissed = await asyncio.to_thread(typed, settings, "dismiss", unreadable, "--vendor", vendor)
+        listed = await asyncio.to_thread(typed, settings, "list", "--vendor", vendor, "--json")
+        every = await asyncio.to_thread(typed, settings, "list", "--all", "--vendor", vendor, "--json")
 
-    told = {one["place"]: one for one in json.loads(said)["letters"]}
+    told = {one["place"]: one for one in json.loads(said)}
     assert code == 1
     assert told[large]["as"] == f"{inbox(vendor)}/0/2"
     assert told[unreadable]["code"] == Code.UNREADABLE
     assert letters[2]["lostfound-sha256"] == letters[0]["lostfound-sha256"]
     assert list(before) == [unreadable]
     assert dismissed[0] == 0
+    retried_again = f"{inbox(vendor)}/0/2"
+    assert [one["place"] for one in json.loads(listed[1])] == [retried_again]
+    assert {one["place"]: one["state"] for one in json.loads(every[1])} == {
+        retried_again: "open",
+        large: "retried",
+        unreadable: "dismissed",
+    }
     assert await entries(settings, vendor, 0) == {}

@@ -149,7 +149,7 @@ async def test_what_the_broker_refuses_goes_on_in_order_once_it_takes_it_and_som
             (entry,) = await until(register.entries)
             await outbox.state(ACME, "6-" + "0" * 78, 20)
             await _limit(services.settings, "131072")
-            assert await _typed(services.settings, "outbox", "retry") == {"tried_again": [entry.place[7:]]}
+            assert await _typed(services.settings, "outbox", "retry") == [{"key": entry.place[7:]}]
             await outbox.relayed()
             await until(lambda: _nothing(register))
     finally:

@@ -19,7 +19,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 ELSEWHERE = {
     Code.VENDOR_EXISTS,
     Code.UNKNOWN_CASE,
-    Code.UNKNOWN_LETTER,
+    Code.UNKNOWN_DEAD_LETTER,
     Code.ANOTHER_RECORD,
     Code.UNKNOWN_LICENCE,
     Code.GENERATION_CONFLICT,
@@ -30,6 +30,7 @@ ELSEWHERE = {
     Code.LOG_DAMAGED,
     Code.INSTALLATION,
     Code.NOT_DAMAGED,
+    Code.NOT_SET_ASIDE,
     Code.UNKNOWN_POSITION,
     Code.UNREADABLE_FILE,
     Code.UNREADABLE_POLICY,

@@ -15,7 +15,7 @@ from events.errors import RefusalError
 from events.terms import VendorId
 from infra.errors import Problem
 from infra.main import main
-from infra.settings import PREFIX, ROOT, Settings, read_settings, valid
+from infra.settings import NO_SETTINGS, PREFIX, ROOT, Settings, read_settings, valid
 
 BAD = {
     "data_dir": ("~nobody-here/data", "/tmp/" + 256 * "n", "/tmp/\udcff"),
@@ -130,6 +130,48 @@ def test_whatever_a_setting_is_it_is_taken_or_told_in_one_sentence(name: str, va
             assert sentence.encode()
         else:
             assert Settings(**{name: getattr(found, name)}) == found
+
+
+@pytest.mark.parametrize(
+    ("variable", "remedy"),
+    [
+        ("LOSTFOUND_KAFAK_PORT", "did you mean LOSTFOUND_KAFKA_PORT?"),
+        ("LOSTFOUND_POSTGRES_DNS", "did you mean LOSTFOUND_POSTGRES_DSN?"),
+        ("lostfound_vendors", "did you mean LOSTFOUND_VENDOR?"),
+        ("LOSTFOUND_XYZ", "docs/settings.md lists those that there are."),
+    ],
+)
+def test_a_variable_that_is_no_setting_is_refused_with_the_nearest_one(
+    variable: str, remedy: str, variables: pytest.MonkeyPatch
+) -> None:
+    variables.setenv(variable, "4711")
+    variables.setenv("LOSTFOUND_HOLD_SECONDS", "soon")
+
+    first, second = refused()
+
+    assert first == f"{variable} is no setting; {remedy}"
+    assert second.startswith("LOSTFOUND_HOLD_SECONDS is 'soon'")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        *((f"LOSTFOUND_{name}", "/tmp/file") for name in sorted(NO_SETTINGS)),
+        ("LOSTFOUND_API_SERVICE_HOST", "10.0.0.1"),
+        ("LOSTFOUND_API_SERVICE_PORT", "8080"),
+        ("LOSTFOUND_API_SERVICE_PORT_HTTP", "8080"),
+        ("LOSTFOUND_API_PORT", "tcp://10.0.0.1:8080"),
+        ("LOSTFOUND_API_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+        ("LOSTFOUND_API_PORT_8080_TCP_ADDR", "10.0.0.1"),
+        ("LOSTFOUND_XYZ", ""),
+    ],
+)
+def test_what_processes_of_ours_and_kubernetes_put_there_is_left_alone(
+    variable: str, value: str, variables: pytest.MonkeyPatch
+) -> None:
+    variables.setenv(variable, value)
+
+    assert read_settings() == Settings.model_construct()
 
 
 def test_an_empty_setting_is_unset(variables: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,9 @@ import pytest
 import typer
 from aiokafka.errors import KafkaConnectionError
 
-from portal.tables import _word
-from portal.terminal import NOT_RUNNING, refusals
+from infra.settings import PREFIX, Settings
+from portal.tables import _parts, _word
+from portal.terminal import NOT_RUNNING, OWN_SERVICES, _remedy, refusals
 
 
 def test_a_kafka_that_does_not_answer_is_named_by_its_address_alone(capsys: pytest.CaptureFixture[str]) -> None:
@@ -13,6 +14,28 @@ def test_a_kafka_that_does_not_answer_is_named_by_its_address_alone(capsys: pyte
         raise KafkaConnectionError("Unable to bootstrap from [('127.0.0.1', 9092, <AddressFamily.AF_INET: 2>)]")
     assert end.value.exit_code == NOT_RUNNING
     assert capsys.readouterr().err.endswith("(no broker answers at 127.0.0.1:9092)\n")
+
+
+@pytest.mark.parametrize("service", OWN_SERVICES)
+def test_a_service_of_ones_own_is_not_one_that_up_starts(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    setting = OWN_SERVICES[service]
+    assert setting.removeprefix(PREFIX).lower() in Settings.model_fields
+    monkeypatch.delenv(setting, raising=False)
+    assert "`lostfound up`" in _remedy(service)
+
+    monkeypatch.setenv(setting, "elsewhere:1")
+
+    assert _remedy(service) == f"it is your own, at the address in {setting}; see that it runs and the address is right"
+
+
+def test_a_code_is_not_told_twice() -> None:
+    assert _parts({"code": "superseded", "cause": "superseded: it has a newer one"}) == {
+        "cause": "superseded: it has a newer one"
+    }
+    assert _parts({"code": "superseded", "cause": "it has a newer one"}) == {
+        "code": "superseded",
+        "cause": "it has a newer one",
+    }
 
 
 def test_the_parts_of_a_fact_are_words_and_what_is_not_known_is_left_out() -> None:

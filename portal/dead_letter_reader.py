@@ -1,9 +1,9 @@
 """A vendor's dead letters, read back: to be looked at, put through the inbox again, or dismissed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 
@@ -12,23 +12,24 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from events.errors import Code, RefusalError
 from events.kafka_clients import new_admin, new_consumer, new_producer
 from events.parking import Headers, InboxRecord, digest_of
-from events.set_aside import Register
+from events.set_aside import DeadLetterState, Register, SettledDeadLetter
 from events.terms import VendorId
 from events.topics import dead_letters, inbox
 from portal.batches import Unreadable, read_unstoppably
 from portal.dead_letters import OURS
 
 SEARCHED_LIMIT = 100_000
-"""So many of the newest letters are looked through for a place."""
+"""So many of the newest dead letters are looked through for a place."""
 READ_SECONDS = 60
 RETRY_HEADER = f"{OURS}retry-of"
 
 
 @dataclass(frozen=True, slots=True)
-class KeptLetter:
+class StoredDeadLetter:
     """A dead letter as it stands in its topic; `at` is when it was written. Its bytes are in `key`, `value` and
     `headers`; where they did not fit or cannot be read there are `length` and `sha256` of the value instead. `digest`
-    is that of the record (None in a letter of before there were any, or of what cannot be read)."""
+    is that of the record (None in one of before there were any, or of what cannot be read). `retried_as` is where the
+    record stands that was put into the inbox again."""
 
     place: str
     code: str
@@ -40,6 +41,8 @@ class KeptLetter:
     length: int
     sha256: str | None
     digest: str | None
+    state: DeadLetterState = DeadLetterState.OPEN
+    retried_as: str | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -58,7 +61,7 @@ class KeptLetter:
         return same and self.digest in (None, record.digest)
 
     @classmethod
-    def of(cls, record: ConsumerRecord) -> "KeptLetter":
+    def of(cls, record: ConsumerRecord) -> "StoredDeadLetter":
         """A record of the topic, whoever wrote it."""
         headers: Headers = record.headers
         if record.headers and isinstance(unreadable := record.headers[0], Unreadable):
@@ -83,7 +86,7 @@ class KeptLetter:
         )
 
 
-class LetterBox:
+class DeadLetterReader:
     """The dead letters of one vendor. Raises `KafkaError` while the brokers are away."""
 
     def __init__(self, consumer: AIOKafkaConsumer, bootstrap: str, vendor: VendorId, register: Register) -> None:
@@ -92,23 +95,27 @@ class LetterBox:
         self._vendor = vendor
         self._register = register
 
-    async def newest(self, limit: int, code: str | None = None) -> Sequence[KeptLetter]:
-        """The newest letters, the latest first; of one code where it is named."""
-        searched = limit if code is None else SEARCHED_LIMIT
-        found = [letter async for letter in self._letters(searched) if code in (None, letter.code)]
-        return sorted(found, key=lambda letter: letter.at, reverse=True)[:limit]
+    async def newest(self, limit: int, code: str | None = None, settled: bool = False) -> Sequence[StoredDeadLetter]:
+        """The newest that are open, the latest first; of one code where it is named, with those that were retried or
+        dismissed where `settled`."""
+        noted = await self._register.settled(self._vendor)
+        searched = limit if code is None and (settled or not noted) else SEARCHED_LIMIT
+        found = [_with_state(one, noted) async for one in self._stored(searched) if code in (None, one.code)]
+        shown = [one for one in found if settled or one.state is DeadLetterState.OPEN]
+        return sorted(shown, key=lambda one: one.at, reverse=True)[:limit]
 
-    async def find(self, place: str) -> Sequence[KeptLetter]:
-        """The letters about what stood at a place, the latest last: one, or one for each record where the inbox was
-        made anew and has had several there."""
-        found: dict[str, KeptLetter] = {}
-        async for letter in self._letters(SEARCHED_LIMIT):
-            if letter.place == place:
-                known = found.pop(letter.record, letter)
-                found[letter.record] = known if known.is_whole and not letter.is_whole else letter
+    async def find(self, place: str) -> Sequence[StoredDeadLetter]:
+        """Those about what stood at a place, the latest last: one, or one for each record where the inbox was made anew
+        and has had several there."""
+        noted = await self._register.settled(self._vendor)
+        found: dict[str, StoredDeadLetter] = {}
+        async for one in self._stored(SEARCHED_LIMIT):
+            if one.place == place:
+                known = found.pop(one.record, one)
+                found[one.record] = _with_state(known if known.is_whole and not one.is_whole else one, noted)
         if not found:
             raise RefusalError(
-                Code.UNKNOWN_LETTER,
+                Code.UNKNOWN_DEAD_LETTER,
                 f"vendor {self._vendor} has no dead letter about {place};"
                 " `lostfound inbox dead-letters list` names them",
             )
@@ -117,25 +124,25 @@ class LetterBox:
     async def retry(self, place: str) -> Sequence[str]:
         """Put what stood at a place into the inbox again, and answer where it stands now. May be repeated. Where one of
         several records cannot be had any more the others are put in all the same, and the place stays set aside."""
-        letters = await self.find(place)
+        found = await self.find(place)
         topic, partition, offset = _place(place)
         if topic != inbox(self._vendor):
-            raise RefusalError(Code.UNKNOWN_LETTER, f"{place} is no place in the inbox of vendor {self._vendor}")
+            raise RefusalError(Code.UNKNOWN_DEAD_LETTER, f"{place} is no place in the inbox of vendor {self._vendor}")
         records: list[tuple[bytes | None, bytes | None, Headers]] = []
         refused: RefusalError | None = None
-        for letter in letters:
-            if letter.is_whole:
-                records.append((letter.key, letter.value, letter.headers))
+        for one in found:
+            if one.is_whole:
+                records.append((one.key, one.value, one.headers))
                 continue
             try:
-                original = await self._original(TopicPartition(topic, partition), offset, letter)
+                original = await self._original(TopicPartition(topic, partition), offset, one)
                 records.append((original.key, original.value, original.headers))
             except RefusalError as refusal:
                 refused = refusal
         sent = [await self._send(topic, partition, place, *record) for record in records]
         if refused is not None:
             raise refused
-        await self._register.remove(place)
+        await self._settle(place, DeadLetterState.RETRIED, ", ".join(sent))
         return sent
 
     async def _send(
@@ -153,17 +160,20 @@ class LetterBox:
         return f"{topic}/{sent.partition}/{sent.offset}"
 
     async def dismiss(self, place: str) -> None:
-        """Take a place out of the register: it is known, and nothing more is done. The letter stays."""
+        """Note that nothing more is done about a place. The dead letter stays."""
         await self.find(place)
-        await self._register.remove(place)
+        await self._settle(place, DeadLetterState.DISMISSED)
 
-    async def _letters(self, limit: int) -> AsyncIterator[KeptLetter]:
+    async def _settle(self, place: str, state: DeadLetterState, retried_as: str | None = None) -> None:
+        await self._register.settle(SettledDeadLetter(self._vendor, place, state, datetime.now(UTC), retried_as))
+
+    async def _stored(self, limit: int) -> AsyncIterator[StoredDeadLetter]:
         """At most so many of the newest of each partition, in their order."""
         for partition in await self._partitions():
             begin = (await self._consumer.beginning_offsets([partition]))[partition]
             end = (await self._consumer.end_offsets([partition]))[partition]
             async for record in self._records(partition, max(begin, end - limit), end):
-                yield KeptLetter.of(record)
+                yield StoredDeadLetter.of(record)
 
     async def _partitions(self) -> list[TopicPartition]:
         topic = dead_letters(self._vendor)
@@ -190,16 +200,16 @@ class LetterBox:
                         if record.offset < end:
                             yield record
 
-    async def _original(self, partition: TopicPartition, offset: int | None, letter: KeptLetter) -> InboxRecord:
-        """The record of a letter as it still stands in the inbox."""
-        place = letter.place
+    async def _original(self, partition: TopicPartition, offset: int | None, one: StoredDeadLetter) -> InboxRecord:
+        """The record of a dead letter as it still stands in the inbox."""
+        place = one.place
         if offset is not None and await self._keeps(partition, offset):
             async for record in self._records(partition, offset, offset + 1):
                 if record.offset == offset and not (record.headers and isinstance(record.headers[0], Unreadable)):
-                    return _same(letter, record)
+                    return _same(one, record)
             raise RefusalError(Code.UNREADABLE, f"{place} cannot be read; have its sender send it anew, and dismiss it")
         raise RefusalError(
-            Code.UNKNOWN_LETTER,
+            Code.UNKNOWN_DEAD_LETTER,
             f"neither the dead letter nor the inbox has the bytes of {place};"
             " have its sender send it anew, and dismiss it",
         )
@@ -211,22 +221,29 @@ class LetterBox:
 
 
 @asynccontextmanager
-async def open_letter_box(bootstrap: str, vendor: VendorId, register: Register) -> AsyncIterator[LetterBox]:
+async def open_dead_letters(bootstrap: str, vendor: VendorId, register: Register) -> AsyncIterator[DeadLetterReader]:
     """The dead letters of a vendor."""
     read_unstoppably()
     async with new_consumer(bootstrap) as consumer:
-        yield LetterBox(consumer, bootstrap, vendor, register)
+        yield DeadLetterReader(consumer, bootstrap, vendor, register)
 
 
-def _same(letter: KeptLetter, found: ConsumerRecord) -> InboxRecord:
-    """What stands at a letter's place, if it is the record that the letter is about."""
+def _with_state(one: StoredDeadLetter, noted: Mapping[str, SettledDeadLetter]) -> StoredDeadLetter:
+    settled = noted.get(one.place)
+    if settled is None or settled.at < one.at:
+        return one
+    return replace(one, state=settled.state, retried_as=settled.retried_as)
+
+
+def _same(one: StoredDeadLetter, found: ConsumerRecord) -> InboxRecord:
+    """What stands at the place of a dead letter, if it is the record that this is about."""
     record = InboxRecord(
         found.topic, found.partition, found.offset, found.key, found.value, found.headers, datetime.now(UTC)
     )
-    if not letter.is_of(record):
+    if not one.is_of(record):
         raise RefusalError(
             Code.ANOTHER_RECORD,
-            f"another record stands at {letter.place} than that of the dead letter, for the inbox was made anew or the"
+            f"another record stands at {one.place} than that of the dead letter, for the inbox was made anew or the"
             " record could not be read; have its sender send it anew, and dismiss it",
         )
     return record
@@ -237,5 +254,5 @@ def _place(place: str) -> tuple[str, int, int | None]:
     topic, _, rest = place.partition("/")
     partition, _, offset = rest.partition("/")
     if not partition.isdecimal():
-        raise RefusalError(Code.UNKNOWN_LETTER, f"{place} is no place; it reads TOPIC/PARTITION/OFFSET")
+        raise RefusalError(Code.UNKNOWN_DEAD_LETTER, f"{place} is no place; it reads TOPIC/PARTITION/OFFSET")
     return topic, int(partition), int(offset) if offset.isdecimal() else None
