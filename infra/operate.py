@@ -311,22 +311,23 @@ def _status(settings: Settings, as_json: bool) -> int:
 
 
 async def set_aside(settings: Settings) -> "Sequence[SetAside] | None":
-    """The oldest entries of the register, or None where PostgreSQL does not answer within seconds."""
+    """The oldest entries of the register, topics that are not as they must be, and cases that fail; None where
+    PostgreSQL does not answer within seconds."""
     from psycopg import OperationalError  # here, because the other commands need none of what it imports
     from psycopg.errors import UndefinedTable
 
     from activities.register import PostgresRegister
 
-    topics = asyncio.create_task(_misfits(settings))
+    topics, cases = asyncio.create_task(_misfits(settings)), asyncio.create_task(_failing(settings))
     try:
         async with asyncio.timeout(REGISTER_SECONDS):
             entries = await PostgresRegister(settings.dsn).entries()
     except UndefinedTable:
         entries = []  # the schema was not made yet
     except (OperationalError, TimeoutError):
-        await topics
+        await asyncio.gather(topics, cases)
         return None
-    return [*entries, *await topics]
+    return [*entries, *await topics, *await cases]
 
 
 async def _misfits(settings: Settings) -> "list[SetAside]":
@@ -343,6 +344,20 @@ async def _misfits(settings: Settings) -> "list[SetAside]":
         return []
     now = datetime.now(UTC)
     return [SetAside("", f"topic/{one.topic}/{one.setting}", "topic_misfit", one.sentence, now) for one in found]
+
+
+async def _failing(settings: Settings) -> "list[SetAside]":
+    """Cases whose workflow tasks fail; none where Temporal does not answer within seconds, or cannot tell."""
+    from temporalio.client import Client
+    from temporalio.service import RPCError
+
+    from infra.failing_cases import failing_cases
+
+    try:
+        async with asyncio.timeout(REGISTER_SECONDS):
+            return await failing_cases(await Client.connect(settings.temporal, namespace=settings.temporal_namespace))
+    except (RPCError, RuntimeError, TimeoutError):
+        return []
 
 
 def _plain(entry: "SetAside") -> dict[str, str]:

@@ -137,9 +137,6 @@ class LossCase:
     @workflow.init
     def __init__(self, key: CaseKey, begun: LossReported | Snapshot) -> None:
         snapshot = begun if isinstance(begun, Snapshot) else None
-        must_know_rules(key.case, (begun.state if isinstance(begun, Snapshot) else begun).rules_version)
-        if snapshot:
-            must_be_as_carried(key.case, snapshot.state.sequence, snapshot.state, snapshot.digest)
         self._key = key
         self._state: CaseState | None = snapshot.state if snapshot else None
         self._said = self._state
@@ -154,8 +151,11 @@ class LossCase:
     async def run(self, key: CaseKey, begun: LossReported | Snapshot) -> Outcome:
         """A case begins with a report, its first message, or goes on from the snapshot of an earlier history."""
         if isinstance(begun, LossReported):
+            must_know_rules(key.case, begun.rules_version)
             await self._open(begun)
         else:
+            must_know_rules(key.case, begun.state.rules_version)
+            must_be_as_carried(key.case, begun.state.sequence, begun.state, begun.digest)
             await self._complete(begun.licences)
         while not isinstance(step := self._next(), End):
             await self._do_step(step)

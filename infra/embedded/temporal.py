@@ -10,6 +10,8 @@ from infra.embedded.service import Service
 from infra.errors import Problem
 
 ANSWER_SECONDS = 5.0
+PROBLEMS = "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute"
+"""After so many failures of a workflow task Temporal lists its workflow as one with problems, and `status` shows it."""
 
 
 class Temporal(Service):
@@ -48,6 +50,7 @@ class Temporal(Service):
                 *("--db-filename", str(self.folder / "temporal.db")),
                 *("--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=normal"),
                 *("--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"),
+                *("--dynamic-config-value", f"{PROBLEMS}=2"),
             ),
             folder=self.folder,
             env={"HOME": str(self.folder), "TZ": "UTC"},

@@ -2,8 +2,9 @@
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 from temporalio.testing import WorkflowEnvironment
@@ -58,13 +59,24 @@ def deeds() -> type[Deeds]:
 
 
 @pytest.fixture
+def worker_for() -> Callable[..., Any]:
+    """What makes the worker of a bench."""
+    return case_worker
+
+
+@pytest.fixture
 def policy() -> Policy:
     return Policy(supervisors=("ann", "bob"), rules=(Rule(watch_days=WATCH.days),))
 
 
 @pytest.fixture
 async def bench(
-    settings: Settings, vendor: VendorId, env: WorkflowEnvironment, deeds: type[Deeds], policy: Policy
+    settings: Settings,
+    vendor: VendorId,
+    env: WorkflowEnvironment,
+    deeds: type[Deeds],
+    policy: Policy,
+    worker_for: Callable[..., Any],
 ) -> AsyncIterator[Bench]:
     log_starts = await LogReader(settings.bootstrap).ends()
     await add_vendor(settings, vendor, policy)
@@ -72,7 +84,7 @@ async def bench(
     stack = AsyncExitStack()
     backend = await stack.enter_async_context(open_backend(settings))
     writer = await stack.enter_async_context(LogWriter(settings.bootstrap))
-    worker = case_worker(env.client, queue, deeds(backend, writer, PostgresRegister(settings.dsn)))
+    worker = worker_for(env.client, queue, deeds(backend, writer, PostgresRegister(settings.dsn)))
     pool = await stack.enter_async_context(open_pool(settings, 4))
     async with pool.connection() as connection:  # what other tests left is for no case of this server
         await connection.execute(
