@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from infra.settings import read_settings
 from portal import terminal
+from portal.codes import REFUSED
 from portal.sheet import Sheet
 
 
@@ -64,4 +65,4 @@ def register(app: typer.Typer) -> None:
                 terminal.show(table)
             told = f"{len(found.breaches)} breaches" if found.breaches else "no breach"
             typer.echo(f"{found.facts} facts show {told} of the nine invariants.")
-        raise typer.Exit(terminal.REFUSED if found.breaches else 0)
+        raise typer.Exit(REFUSED if found.breaches else 0)

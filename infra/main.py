@@ -14,6 +14,7 @@ from infra.errors import FAILED, Problem
 from infra.settings import read_settings
 from portal import cli, kinds, terminal
 from portal.arguments import PlainGroup
+from portal.codes import REFUSED
 
 if TYPE_CHECKING:
     from infra.ground import LocalGround
@@ -74,7 +75,7 @@ def simulate(
         typer.echo(f"{result.cases} cases, {result.events} events, {len(result.violations)} violations.")
         for violation in result.violations:
             typer.echo(f"invariant {violation['invariant']}, {violation['about']}: {violation['sentence']}")
-    raise typer.Exit(terminal.REFUSED if result.violations else 0)
+    raise typer.Exit(REFUSED if result.violations else 0)
 
 
 @app.command()
@@ -122,7 +123,7 @@ def rebuild(as_json: terminal.AsJson = False) -> None:
             table.add_row(name, str(one.rebuilt.rows), one.rebuilt.sha256[:16], "yes" if one.equal else "NO")
         Console().print(table)
         typer.echo(f"{report.records} records folded; the views are {'equal' if report.equal else 'NOT equal'}.")
-    raise typer.Exit(0 if report.equal else terminal.REFUSED)
+    raise typer.Exit(0 if report.equal else REFUSED)
 
 
 async def _forget_lost_ends(dsn: str) -> None:

@@ -6,9 +6,9 @@ import typer
 from pydantic import ValidationError
 from typer.core import TyperGroup
 
+from portal.codes import WRONGLY_TYPED
 from portal.misfits import misfit_of_value
 
-WRONGLY_TYPED = 2
 NUMBERS = {"int": "integer", "float": "number"}
 
 

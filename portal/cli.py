@@ -15,6 +15,7 @@ import typer
 from events.errors import Code, RefusalError
 from events.terms import CaseId, LicenceId, Serial, Status
 from portal import access, activation, dead_letter_commands, deciding, policies, stating
+from portal.codes import CODES, document
 from portal.sheet import Sheet
 from portal.tables import licence_table, measure_table, print_case, print_container
 from portal.terminal import (
@@ -50,6 +51,7 @@ def register(app: typer.Typer, ground: Callable[[], Ground]) -> None:
     ):
         app.add_typer(commands, name=name)
     stating.register(app, ground)
+    _codes(app)
 
 
 def _cases(ground: Callable[[], Ground]) -> typer.Typer:
@@ -209,6 +211,24 @@ def _vendors(ground: Callable[[], Ground]) -> typer.Typer:
             print_json(ground().jwks(vendor_name(ground(), name)))
 
     return app
+
+
+def _codes(app: typer.Typer) -> None:
+    @app.command("codes")
+    def show_codes(
+        as_json: AsJson = False,
+        markdown: Annotated[bool, typer.Option("--markdown", help="The page docs/codes.md.")] = False,
+    ) -> None:
+        """Show the code of every refusal: what it means, and whether trying again helps."""
+        if as_json:
+            print_json([{"code": code, **row._asdict()} for code, row in CODES.items()])
+        elif markdown:
+            typer.echo(document(), nl=False)
+        else:
+            table = Sheet("code", "meaning", "again", "exit code", "HTTP status")
+            for code, row in CODES.items():
+                table.add_row(code, row.meaning, row.again, str(row.exit_code), str(row.http_status))
+            show(table)
 
 
 def _file_of(generations: Sequence[LicenceView]) -> str:

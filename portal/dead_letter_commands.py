@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from events.errors import Code, RefusalError
+from portal.codes import REFUSED
 from portal.sheet import Sheet
 from portal.terminal import (
-    REFUSED,
     AsJson,
     Ground,
     OfVendor,

@@ -12,11 +12,12 @@ from pydantic import ValidationError
 
 from events.errors import Code, RefusalError
 from events.terms import Kind, Loss, Reason, Role
+from portal.codes import REFUSED
 from portal.explaining import told
 from portal.misfits import invalid
 from portal.policy_file import check, policy_in, rule_lines, schema
 from portal.policy_settings import table
-from portal.terminal import REFUSED, AsJson, Ground, OfVendor, ask, print_json, refusals, text_of, vendor_named
+from portal.terminal import AsJson, Ground, OfVendor, ask, print_json, refusals, text_of, vendor_named
 from portal.yaml_document import CHARACTERS_LIMIT
 from workflows.explanation import Supposed, explain
 from workflows.policy import Policy

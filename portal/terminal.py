@@ -21,6 +21,7 @@ from events.errors import Code, RefusalError
 from events.inbox import LossStatement, Statement
 from events.licensing import AccessLink, ActivationCode, Claim, SignInAnswer
 from events.terms import VENDOR_PATTERN, CaseId, ContactId, Serial, VendorId
+from portal.codes import CODES
 from portal.misfits import NAMES
 from portal.sheet import Sheet
 from workflows.policy import Policy
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-REFUSED = 1
 NOT_RUNNING = 3
 PIPED_WIDTH = 160
 OWN_SERVICES = {
@@ -109,7 +109,7 @@ OfVendor = Annotated[str | None, typer.Option("--vendor", help="The vendor; the 
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Tell a refusal as its sentence, with exit code 1;
+    """Tell a refusal as its sentence, with the exit code of its code;
     services that do not answer give exit code 3, and their clients' own lines about it are not shown."""
     for client in ("aiokafka", "asyncio"):
         if not (logger := logging.getLogger(client)).handlers:
@@ -118,7 +118,7 @@ def refusals() -> Iterator[None]:
         yield
     except RefusalError as refusal:
         typer.echo(f"{refusal.sentence} [{refusal.code}]", err=True)
-        raise typer.Exit(REFUSED) from None
+        raise typer.Exit(CODES[refusal.code].exit_code) from None
     except Exception as error:
         service = _unanswered(error)
         if service is None:

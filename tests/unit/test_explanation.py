@@ -131,8 +131,8 @@ def test_it_says_the_same_as_json(file: str) -> None:
 
 
 def test_what_is_no_loss_or_no_policy_is_refused(file: str, tmp_path: Path) -> None:
-    assert "[invalid_loss]" in run(file, "--kind", "dongle", "--reason", "forgotten", code=1)
-    assert "[invalid_data]" in run(file, "--kind", "dongle", "--reason", "lost", "--value", "-1", code=1)
+    assert "[invalid_loss]" in run(file, "--kind", "dongle", "--reason", "forgotten", code=2)
+    assert "[invalid_data]" in run(file, "--kind", "dongle", "--reason", "lost", "--value", "-1", code=2)
     bad = tmp_path / "bad.yaml"
     bad.write_text("rules: [{watch: 1}]")
     assert "[unreadable_policy]" in run(str(bad), "--kind", "dongle", "--reason", "lost", code=1)
