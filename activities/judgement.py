@@ -286,8 +286,7 @@ def _bound(known: Known, fitting: list[Awaiting], stated: ContactStatement) -> J
 def _judge_container(known: Known, generation: int, refusals: _Refusals, stolen: Sequence[CaseKey] = ()) -> None:
     """Refuse an activation, or access data, that is blocked or superseded, or of a machine that cases call stolen."""
     container = known.container
-    aim = Aim.ACCESS_DATA if container.kind is Kind.CLOUD else Aim.CONTAINER
-    name = Subject(aim, container.serial, generation)
+    name = Subject.way_in(container.kind, container.serial, generation)
     if generation < container.generation:
         later = known.activations.get(generation + 1)
         refusals.refuse(name, [later.case] if later and later.case else [])

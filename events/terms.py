@@ -436,6 +436,11 @@ class Subject:
     generation: int
 
     @classmethod
+    def way_in(cls, kind: Kind, serial: str, generation: int) -> Self:
+        """What stands for all of a container, and is refused whatever it holds: its activation, or its access data."""
+        return cls(Aim.ACCESS_DATA if kind is Kind.CLOUD else Aim.CONTAINER, serial, generation)
+
+    @classmethod
     def parse(cls, text: str) -> Self:
         """The subject that is written so. Raises `ValueError`."""
         if not (found := SUBJECT.fullmatch(text)):

@@ -12,7 +12,7 @@ from psycopg.rows import class_row, dict_row
 
 from events.effect import sql_in_effect
 from events.postgres_sessions import open_session
-from events.terms import Aim, CaseId, LicenceId, PersonId, ReportId, Serial, Subject, VendorId
+from events.terms import Aim, CaseId, Kind, LicenceId, PersonId, Reason, ReportId, Serial, Subject, VendorId
 from projections.awaiting import awaited
 from projections.schema import current, use
 from projections.shown import (
@@ -48,6 +48,17 @@ SOUGHT = {
     " union all select case_id from addressed where vendor = %(vendor)s and statement = 'report/' || %(report)s)",
 }
 """How the cases are found that a word names; a serial is that of the lost container or of the one that replaces it."""
+CURRENT_ACCESS = f"""(
+    select coalesce(max(access.generation), 1) from access
+    where access.vendor = containers.vendor and access.serial = containers.serial and (
+        access.set_at is not null or exists (
+            select from cases where cases.vendor = access.vendor and cases.case_id = access.case_id
+            and cases.reason = '{Reason.STOLEN}'
+        )
+    )
+)"""
+"""The current generation of a cloud container's access data: those that are set, and those that replace stolen ones,
+which count from their offer on. Those of a reset count once they are set."""
 LICENCE = f"""
     select licence, generation, serial, holder, product, ticket, value_cents, issued, expires, case_id, superseded_by,
         file, stop_gap, borrowed_until, lease_stage,
@@ -56,8 +67,10 @@ LICENCE = f"""
             and {sql_in_effect("%(at)s")} and subject in (
                 '{Aim.LICENCE}/' || licences.licence || '/' || licences.generation,
                 (
-                    select '{Aim.CONTAINER}/' || containers.serial || '/' || containers.generation from containers
-                    where containers.vendor = licences.vendor and containers.serial = licences.serial
+                    select case when containers.kind = '{Kind.CLOUD}'
+                        then '{Aim.ACCESS_DATA}/' || containers.serial || '/' || {CURRENT_ACCESS}
+                        else '{Aim.CONTAINER}/' || containers.serial || '/' || containers.generation end
+                    from containers where containers.vendor = licences.vendor and containers.serial = licences.serial
                 )
             )
         ) as effective

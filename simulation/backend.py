@@ -743,7 +743,7 @@ class MemoryBackend(Tables):
         container = self.containers[known.serial]
         aims = {
             Subject(Aim.LICENCE, licence, known.generation),
-            Subject(Aim.CONTAINER, known.serial, container.generation),
+            Subject.way_in(container.kind, known.serial, container.generation),
         }
         blocked = any(one.subject in aims for one in self._in_effect(at))
         return [] if blocked else [known.generation]

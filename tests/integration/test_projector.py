@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 from events.backend_facts import CaseAddressed, MeasureOrdered
 from events.envelope import Sealed
 from events.log import LogRecord, Position
-from events.terms import CaseId, LicenceId, Serial, VendorId
+from events.terms import CaseId, HolderId, Kind, LicenceId, Reason, Serial, VendorId
 from projections import replay, steady
 from projections.damage import Damage, LogDamagedError, PositionGapError
 from projections.digests import digest
@@ -24,7 +24,7 @@ from projections.steady import SteadyProjector
 from tests.integration.logs import PARTITIONS, Log
 from tests.oracle import expected
 from tests.stories import find, open_access, ponder, spend
-from tests.worlds import NOW, STEPS, World, as_log, interleaved
+from tests.worlds import NOW, STEPS, Life, World, as_log, interleaved
 
 pytestmark = pytest.mark.integration
 
@@ -322,6 +322,37 @@ async def test_a_licence_that_is_blocked_or_whose_container_is_is_not_effective(
     assert await effective(ACME, later - timedelta(seconds=1)) == {"L-1a": True, "L-1b": True}
     assert await effective(ACME, later) == {"L-1a": False, "L-1b": aim.startswith("licence")}
     assert await effective(ZETA, later) == {"L-1a": True, "L-1b": True}
+
+
+@pytest.mark.parametrize(
+    ("steps", "blocked", "effective"),
+    [
+        (3, None, True),  # reported
+        (4, None, False),  # blocked
+        (5, None, True),  # rotated, and yet to be set
+        (6, None, True),
+        (5, 2, False),  # stolen again
+        (8, 2, False),  # a reset is under way
+        (8, 3, True),
+    ],
+)
+async def test_a_licence_in_the_cloud_is_effective_unless_the_current_access_data_are_blocked(
+    log: Log, steps: int, blocked: int | None, effective: bool
+) -> None:
+    world, serial = World(), Serial("7-1")
+    world.add_vendor(ACME)
+    open_access(world, ACME, 1, steps=steps)
+    life = Life(world, ACME, CaseId("c-9"), serial, HolderId("h-c1"), kind=Kind.CLOUD, reason=Reason.STOLEN)
+    life.backend(serial, life.licence("L-1", 1, serial))
+    if blocked is not None:
+        aim = {"case": "c-9", "measure": "blacklisting", "subject": f"access_data/7-1/{blocked}", "serial": "7-1"}
+        life.backend(serial, MeasureOrdered.model_validate({**aim, "effective": NOW}))
+    await fold_all(log, as_log([r for stream in world.streams.values() for r in stream], PARTITIONS))
+
+    async with open_queries(log.dsn) as queries:
+        (licence,) = await queries.licence(ACME, LicenceId("L-1"), NOW + timedelta(days=3650))
+
+    assert licence.effective is effective
 
 
 async def test_who_decides_sees_goodwill_conditions_and_whom_the_case_waits_for(log: Log) -> None:

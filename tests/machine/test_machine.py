@@ -1009,8 +1009,9 @@ class LossMachine(RuleBasedStateMachine):
             container = self.oracle.containers[licence.serial]
             effective = self.world.effective(licence.name)
             must(len(effective) <= 1, f"{licence.name} is effective at generations {effective}")
+            aim = "access_data" if container.kind == "cloud" else "container"
             blocked = self.oracle.is_blocked(
-                f"container/{licence.serial}/{container.generation}", self.oracle.now
+                f"{aim}/{licence.serial}/{container.generation}", self.oracle.now
             ) | self.oracle.is_blocked(f"licence/{licence.name}/{licence.generation}", self.oracle.now)
             allowed = [[]] if blocked else [[licence.generation]]
             if container.returned >= container.generation:

@@ -1,5 +1,7 @@
 """Whole random journeys in memory breach nothing, the views take their log, and the same seed gives the same ones."""
 
+from datetime import timedelta
+
 import pytest
 
 from activities import rows as backend_rows
@@ -13,7 +15,7 @@ from projections.rows import Rows
 from projections.tables import CASES
 from simulation.journeys import journey, simulate
 from simulation.world import World
-from workflows.policy import Policy
+from workflows.policy import Policy, Rule
 
 
 def test_journeys_breach_no_invariant_and_come_to_many_ends() -> None:
@@ -115,6 +117,20 @@ def test_a_stolen_machine_gets_no_replacement_in_memory_and_the_holders_new_one_
     assert world.cases[case].status is Status.WATCHING
     assert world.contact("C-4", "A-1").code == Code.GENERATION_MISSING
     assert world.contact("C-5", "A-1", **thief).code == Code.BLOCKED
+
+
+def test_a_licence_in_the_cloud_is_not_effective_in_memory_while_its_access_data_are_blocked() -> None:
+    world = World(Policy(rules=(Rule(wait_hours=24),)))
+    world.register("C-1", Kind.CLOUD, "h-1")
+    world.licence("L-1", "C-1")
+    world.report("R-1", "C-1", Kind.CLOUD, Reason.STOLEN, CRM)
+    blocked = world.effective("L-1")
+    world.advance(timedelta(hours=25))
+    rotated = world.effective("L-1")
+
+    old, new = (world.contact(f"C-{number}", "C-1", how="sign_in", generation=number) for number in (1, 2))
+    assert (blocked, rotated) == ([], [1])
+    assert (old.code, new.refused) == (Code.BLOCKED, False)
 
 
 def test_one_activation_serves_all_open_cases_in_memory_that_wait_for_one() -> None:
