@@ -37,6 +37,8 @@ from workflows.policy import Policy
 pytestmark = pytest.mark.integration
 
 SECONDS = 30
+LONG_SECONDS = 240
+"""For thousands of records, however busy the machine is."""
 CODECS = ("gzip", "snappy", "lz4", "zstd")
 BIG = {"message_max_bytes": 100_000_000, "queue_buffering_max_kbytes": 1_000_000}
 
@@ -109,11 +111,13 @@ def state(office: BackOffice, *serials: str, partition: int = -1, holder: str = 
     office.flush()
 
 
-async def letters_of(settings: Settings, vendor: VendorId, count: int) -> list[dict[str, bytes]]:
+async def letters_of(
+    settings: Settings, vendor: VendorId, count: int, seconds: float = SECONDS
+) -> list[dict[str, bytes]]:
     """The headers of the first dead letters, each with the `value` too."""
     reader = Reader(settings.bootstrap, dead_letters(vendor))
     try:
-        found = await asyncio.to_thread(reader.until, count, SECONDS)
+        found = await asyncio.to_thread(reader.until, count, seconds)
         return [{**headers, "value": value or b""} for _, _, value, headers in found]
     finally:
         reader.close()
@@ -362,16 +366,16 @@ async def test_a_vendor_of_whom_all_that_may_waits_slows_no_other_and_what_is_be
         for number in range(PARKED_LIMIT + 3 * AT_ONCE + 50):
             office.state("licence.issued", f"{number}", **licence(f"L-{number}", f"3-{number}"))
         office.flush()
-        letters = await letters_of(settings, vendor, 1)
+        letters = await letters_of(settings, vendor, 1, LONG_SECONDS)
         alone = BackOffice(settings.bootstrap, other)
-        began = asyncio.get_running_loop().time()
+        tried = sum(doors.tries.values())
         state(alone, *(f"3-{number}" for number in range(100)))
-        await until(lambda: len(doors.of(other)) == 100)
-        seconds = asyncio.get_running_loop().time() - began
+        await until(lambda: len(doors.of(other)) == 100, LONG_SECONDS)
+        meanwhile = sum(doors.tries.values()) - tried - 100
 
     assert letters[0]["lostfound-code"] == b"too_many_waiting"
     assert PARKED_LIMIT <= await parked(settings, vendor) < PARKED_LIMIT + 3 * AT_ONCE
-    assert seconds < 10
+    assert meanwhile < PARKED_LIMIT / 2, "the other waited until most of what waits was tried again"
     async with await AsyncConnection.connect(settings.dsn) as connection:
         await connection.execute("delete from backend.parked where vendor = %s", (vendor,))
 
