@@ -12,7 +12,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from activities.rows import lock_container, one
+from activities.rows import Container, lock_container, one
 from activities.signing import SigningKeys
 from events.errors import Code, RefusalError
 from events.licensing import ActivationCode, CaseKey
@@ -87,16 +87,20 @@ def none_awaits(serial: Serial) -> RefusalError:
     return RefusalError(Code.NO_CASE, f"no open case of container {serial} waits for an activation by code; {remedy}")
 
 
+def must_be_activated_by_code(container: Container) -> None:
+    """Refuse a container that is bound to no machine."""
+    if container.kind is not Kind.ACT:
+        raise RefusalError(
+            Code.KIND_MISMATCH,
+            f"container {container.serial} is of kind {container.kind}; only one of kind act is activated by code",
+        )
+
+
 async def activation_code(
     tx: AsyncConnection[Any], vendor: VendorId, serial: Serial, keys: SigningKeys
 ) -> ActivationCode:
     """The code for the cases that wait for a machine. Raises `RefusalError` where none waits for one with a code."""
-    container = await lock_container(tx, vendor, serial)
-    if container.kind is not Kind.ACT:
-        raise RefusalError(
-            Code.KIND_MISMATCH,
-            f"container {serial} is of kind {container.kind}; only one of kind act is activated by code",
-        )
+    must_be_activated_by_code(await lock_container(tx, vendor, serial))
     cursor = await tx.execute(
         "select case_id from backend.cases where vendor = %s and serial = %s and awaits = %s and activation = %s"
         " order by received, case_id",

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from psycopg import AsyncConnection
+from pydantic import JsonValue
 
 from activities.answers import ASSESS
 from activities.rows import LICENCE, Container, Licence, every
@@ -50,7 +51,11 @@ async def assess(tx: AsyncConnection[Any], key: CaseKey, container: Container, a
 async def as_case_learns(tx: AsyncConnection[Any], key: CaseKey, kept: Assessment) -> Assessment:
     """The assessment as a case is told of it: with the policy itself in place of its version, and with as many of the
     licences as travel at once."""
-    policy = await version(tx, key.vendor, cast(int, kept.policy))
+    return as_told(kept, await version(tx, key.vendor, cast(int, kept.policy)))
+
+
+def as_told(kept: Assessment, policy: JsonValue) -> Assessment:
+    """The same, of a policy that is known."""
     licences = kept.facts.licences
     first = kept.facts.model_copy(update={"licences": licences[:SCOPE_PAGE]})
     return kept.model_copy(update={"policy": policy, "facts": first, "licences": len(licences)})

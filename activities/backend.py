@@ -8,7 +8,7 @@ in this order: holder, container of the loss, target, vendor.
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -16,6 +16,7 @@ from psycopg_pool import AsyncConnectionPool
 from pydantic import JsonValue
 
 from activities import access, claims, inventory, messages, reinstating
+from activities.access_rules import SignIn
 from activities.activation_code import activation_code
 from activities.answers import (
     ASSESS,
@@ -33,13 +34,13 @@ from activities.assessing import as_case_learns, assess, scope
 from activities.claims import holder_of
 from activities.closing import close
 from activities.contacts import contact, ordinary, return_activation
-from activities.guesses import Clock, named
+from activities.guesses import named
 from activities.issuing import Signer, issue
 from activities.leases import sweep
 from activities.measures import order_measures
 from activities.quota import reserve
 from activities.rows import lock_container, lock_holder
-from activities.sign_in import SignIn, candidates, recognise, sign_in
+from activities.sign_in import candidates, recognise, sign_in
 from activities.signing import SigningKeys
 from activities.vendors import add, adopt, in_force
 from events.cases import AcceptedDecision, ConfirmedDecision, DecisionOrder, DecisionQuestion
@@ -61,11 +62,13 @@ from events.licensing import (
     CaseKey,
     CaseOrder,
     Claim,
+    Clock,
     CloseOrder,
     ContactAnswer,
     Done,
     Issued,
     IssueOrder,
+    LicensingBackend,
     NoTargetFound,
     ReceiptAnswer,
     ReinstateOrder,
@@ -79,11 +82,11 @@ from events.licensing import (
 from events.terms import Aim, CaseId, ContactId, Serial, VendorId
 
 
-class EmbeddedBackend:
+class EmbeddedBackend(LicensingBackend):
     """The licensing backend over PostgreSQL; see `events.licensing.LicensingBackend` for what each call promises.
 
     The sessions of its pool are in autocommit mode; transactions are begun by name. Wrong passwords are counted by
-    `clock`, or by PostgreSQL's own where there is none.
+    `guess_clock`, or by PostgreSQL's own where there is none.
     """
 
     def __init__(
@@ -91,10 +94,12 @@ class EmbeddedBackend:
         pool: AsyncConnectionPool[AsyncConnection[Any]],
         keys: SigningKeys,
         status_base: str,
-        clock: Clock | None = None,
+        clock: Clock,
+        guess_clock: Clock | None = None,
     ) -> None:
         self._pool = pool
         self._clock = clock
+        self._guess_clock = guess_clock
         self._signer = Signer(keys, status_base.rstrip("/"))
 
     async def add_vendor(self, vendor: VendorId, policy: dict[str, JsonValue], at: datetime) -> bool:
@@ -120,11 +125,11 @@ class EmbeddedBackend:
     async def contact(self, vendor: VendorId, stated: ContactStatement, received: datetime) -> ContactAnswer:
         """Serve or refuse a container that reports in; a contact said again is answered as before."""
         async with self._pool.connection() as connection:
-            answer = await ordinary(connection, vendor, stated, received, datetime.now(UTC), self._signer)
+            answer = await ordinary(connection, vendor, stated, received, self._clock(), self._signer)
         if answer is not None:
             return answer
         async with self._transaction() as tx:
-            return await contact(tx, vendor, stated, received, datetime.now(UTC), self._signer)
+            return await contact(tx, vendor, stated, received, self._clock(), self._signer)
 
     async def return_activation(
         self, vendor: VendorId, stated: DeactivationStatement, received: datetime
@@ -141,7 +146,7 @@ class EmbeddedBackend:
     async def access_link(self, vendor: VendorId, serial: Serial) -> AccessLink:
         """The link by which the holder sets the access data that are owed."""
         async with self._transaction() as tx:
-            return await access.access_link(tx, vendor, serial, datetime.now(UTC), self._signer.keys)
+            return await access.access_link(tx, vendor, serial, self._clock(), self._signer.keys)
 
     async def set_access(self, vendor: VendorId, serial: Serial, token: str, password: str, at: datetime) -> None:
         """Set access data by a link, once."""
@@ -159,13 +164,13 @@ class EmbeddedBackend:
         origin: str | None = None,
     ) -> SignInAnswer:
         """Sign in to a cloud container. The password is compared outside the lock, and judged in it."""
-        attempt = SignIn(vendor, contact, serial, named(self._signer.keys, vendor, origin), at, self._clock)
+        attempt = SignIn(vendor, contact, serial, named(self._signer.keys, vendor, origin), at)
         async with self._transaction() as tx:
-            known = await candidates(tx, attempt)
+            known = await candidates(tx, attempt, self._guess_clock)
         if known is not None:
             attempt = replace(attempt, compared=True, generation=await recognise(known, password))
         async with self._transaction() as tx:
-            return await sign_in(tx, attempt, datetime.now(UTC), self._signer)
+            return await sign_in(tx, attempt, self._clock(), self._signer, self._guess_clock)
 
     async def adopt_policy(self, vendor: VendorId, policy: dict[str, JsonValue], at: datetime) -> int:
         """Adopt a policy and answer with its version; the one that is in force already stays so."""
@@ -180,7 +185,7 @@ class EmbeddedBackend:
     async def sweep_leases(self, now: datetime, limit: int) -> int:
         """State what leases have come to, at most `limit` times; how often it was."""
         async with self._transaction() as tx:
-            return await sweep(tx, now, limit)
+            return await sweep(tx, now, limit, self._clock())
 
     async def turn_up(
         self, vendor: VendorId, stated: FoundStatement | ReturnStatement, door: str, received: datetime
@@ -217,7 +222,7 @@ class EmbeddedBackend:
 
     async def assess(self, key: CaseKey) -> Assessment:
         """The facts that policy decides on, and the policy; asked again, what was answered first."""
-        at = datetime.now(UTC)
+        at = self._clock()
         async with self._transaction() as tx:
             container = await lock_container(tx, key.vendor, key.serial)
             kept = await answered(tx, ASSESS, CaseOrder(key=key), lambda: assess(tx, key, container, at))
@@ -225,14 +230,14 @@ class EmbeddedBackend:
 
     async def reserve(self, order: ReserveOrder) -> Reservation:
         """Set one recovery aside for a case in each subject, or in none."""
-        at = datetime.now(UTC)
+        at = self._clock()
         async with self._transaction() as tx:
             await lock_container(tx, order.key.vendor, order.key.serial)
             return await answered(tx, RESERVE, order, lambda: reserve(tx, order, at))
 
     async def block(self, order: BlockOrder) -> Done:
         """Order the measures that are not ordered yet."""
-        key, at = order.key, datetime.now(UTC)
+        key, at = order.key, self._clock()
 
         async def block() -> Done:
             if order.aim is Aim.ACCESS_DATA:
@@ -245,7 +250,7 @@ class EmbeddedBackend:
 
     async def issue(self, order: IssueOrder) -> Issued | NoTargetFound:
         """The next generation of every licence in the order, where the order says, or none of them."""
-        key, at = order.key, datetime.now(UTC)
+        key, at = order.key, self._clock()
         async with self._transaction() as tx:
             holder = await holder_of(tx, key)
             await lock_holder(tx, key.vendor, holder)
@@ -254,7 +259,7 @@ class EmbeddedBackend:
 
     async def withdraw(self, order: CaseOrder) -> Withdrawal:
         """Order the replacement to be withdrawn, or answer that it is."""
-        key, at = order.key, datetime.now(UTC)
+        key, at = order.key, self._clock()
         async with self._transaction() as tx:
             await lock_container(tx, key.vendor, key.serial)
             if await answered_before(tx, WITHDRAW, order) is None:
@@ -266,7 +271,7 @@ class EmbeddedBackend:
 
     async def keep(self, order: CaseOrder) -> Done:
         """Lift the order to withdraw the replacement."""
-        key, at = order.key, datetime.now(UTC)
+        key, at = order.key, self._clock()
         async with self._transaction() as tx:
             await lock_holder(tx, key.vendor, await holder_of(tx, key))
             await lock_container(tx, key.vendor, key.serial)
@@ -274,7 +279,7 @@ class EmbeddedBackend:
 
     async def reinstate(self, order: ReinstateOrder) -> Issued:
         """Put the licences back into the original."""
-        key, at = order.key, datetime.now(UTC)
+        key, at = order.key, self._clock()
         async with self._transaction() as tx:
             await lock_holder(tx, key.vendor, await holder_of(tx, key))
             original = await lock_container(tx, key.vendor, key.serial)
@@ -293,7 +298,7 @@ class EmbeddedBackend:
 
     async def close(self, order: CloseOrder) -> Done:
         """Know that a case is over and end its measures."""
-        key, at = order.key, datetime.now(UTC)
+        key, at = order.key, self._clock()
         async with self._transaction() as tx:
             await lock_holder(tx, key.vendor, await holder_of(tx, key))
             await lock_container(tx, key.vendor, key.serial)

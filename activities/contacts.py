@@ -26,6 +26,8 @@ from activities.judgement import (
     code_after,
     facts_of,
     judge,
+    must_be_returnable,
+    number_taken,
     renewed_at,
 )
 from activities.leases import first_notice
@@ -49,7 +51,6 @@ from events.backend_facts import (
 from events.cases import Content, Offer, Settled
 from events.effect import sql_in_effect
 from events.envelope import Head, container_stream
-from events.errors import Code, NotYetKnownError, RefusalError
 from events.fact import Fact
 from events.inbox import ContactStatement, DeactivationStatement
 from events.licensing import CaseKey, ContactAnswer, ReceiptAnswer
@@ -58,7 +59,6 @@ from events.terms import (
     ActivationBy,
     Aim,
     Contact,
-    Kind,
     LicenceId,
     Match,
     Measure,
@@ -335,11 +335,7 @@ def _licence(row: dict[str, Any]) -> Licence:
 def _said_before(before: dict[str, Any], stated: ContactStatement | DeactivationStatement, mark: str) -> Any:
     """The answer that this number had, or `RefusalError` when it was that of something else."""
     if before["serial"] != stated.serial or mark not in before["answer"]:
-        raise RefusalError(
-            Code.CONTRADICTS_INVENTORY,
-            f"contact number {stated.contact} was used before, by container {before['serial']};"
-            " give a new contact a new number",
-        )
+        raise number_taken(stated.contact, before["serial"])
     return before["answer"]
 
 
@@ -408,15 +404,7 @@ async def return_activation(
     issuer, before = await cursor.fetchone() or ("", None)
     if before:
         return ReceiptAnswer.model_validate(_said_before(before, stated, "receipt"))
-    if container.kind is not Kind.ACT:
-        raise RefusalError(
-            Code.KIND_MISMATCH,
-            f"container {stated.serial} is of kind {container.kind}; only one of kind act can be deactivated",
-        )
-    if stated.generation > container.generation:
-        raise NotYetKnownError(
-            Code.GENERATION_CONFLICT, f"the newest generation of container {stated.serial} is {container.generation}"
-        )
+    must_be_returnable(container, stated.generation)
     receipt = signer.keys.sign_receipt(
         vendor, Receipt(issuer, stated.serial, stated.generation, stated.contact, received)
     )

@@ -9,7 +9,6 @@ nothing, for two that differ would give guesses back at every change from one to
 """
 
 import hmac
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -17,6 +16,7 @@ from psycopg import AsyncConnection
 
 from activities.signing import SigningKeys
 from events.errors import Code, RefusalError
+from events.licensing import Clock
 from events.terms import Instant, Serial, Value, VendorId
 
 TRIES = 5
@@ -25,9 +25,6 @@ INTERVAL = timedelta(minutes=1)
 ORIGINS_LIMIT = 20
 """So many origins of a container are known, those that signed in last."""
 ORIGIN_LENGTH_LIMIT = 200
-
-Clock = Callable[[], datetime]
-"""Answers with the time, as an aware UTC datetime."""
 
 
 class Origin(Value):

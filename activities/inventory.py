@@ -93,9 +93,14 @@ async def _first_of_licence(tx: AsyncConnection[Any], vendor: VendorId, licence:
 async def _known_vendor(tx: AsyncConnection[Any], vendor: VendorId) -> None:
     cursor = await tx.execute("select from backend.vendors where vendor = %s", (vendor,))
     if await cursor.fetchone() is None:
-        raise NotYetKnownError(
-            Code.UNKNOWN_VENDOR, f"vendor {vendor} is unknown; add it with `lostfound vendor add {vendor}`"
-        )
+        raise unknown_vendor(vendor)
+
+
+def unknown_vendor(vendor: VendorId) -> NotYetKnownError:
+    """The answer for a vendor that was not taken in."""
+    return NotYetKnownError(
+        Code.UNKNOWN_VENDOR, f"vendor {vendor} is unknown; add it with `lostfound vendor add {vendor}`"
+    )
 
 
 async def register_licence(tx: AsyncConnection[Any], vendor: VendorId, stated: LicenceStatement, at: datetime) -> None:

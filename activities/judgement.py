@@ -20,11 +20,13 @@ from events.terms import (
     Aim,
     CaseId,
     Contact,
+    ContactId,
     Kind,
     LicenceId,
     Match,
     Measure,
     MeasureState,
+    Serial,
     Subject,
     VendorId,
     matches,
@@ -349,6 +351,27 @@ def _told(known: Known, refusals: _Refusals) -> tuple[Standing, ...]:
         for measure in known.measures
         if aims_here(measure)
         and (measure.state is not MeasureState.CONFIRMED or measure.measure is Measure.BLACKLISTING)
+    )
+
+
+def must_be_returnable(container: Container, generation: int) -> None:
+    """Refuse to take an activation back that there is none of."""
+    if container.kind is not Kind.ACT:
+        raise RefusalError(
+            Code.KIND_MISMATCH,
+            f"container {container.serial} is of kind {container.kind}; only one of kind act can be deactivated",
+        )
+    if generation > container.generation:
+        raise NotYetKnownError(
+            Code.GENERATION_CONFLICT, f"the newest generation of container {container.serial} is {container.generation}"
+        )
+
+
+def number_taken(contact: ContactId, serial: Serial) -> RefusalError:
+    """Why the number of a contact, sign-in or return that was another's is refused."""
+    return RefusalError(
+        Code.CONTRADICTS_INVENTORY,
+        f"contact number {contact} was used before, by container {serial}; give a new contact a new number",
     )
 
 

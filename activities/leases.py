@@ -4,9 +4,9 @@ A licence's row carries the next instant at which something is to be stated of i
 a block puts it off until it is lifted.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from psycopg import AsyncConnection
@@ -61,9 +61,51 @@ def to_come(licence: Licence, stage: str | None) -> tuple[Stage, ...]:
     return every_stage[names.index(stage) :] if stage in names else ()
 
 
-async def sweep(tx: AsyncConnection[Any], now: datetime, limit: int) -> int:
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a licence's lease has come to: what is stated of it, the last stage that was, and when it comes to more."""
+
+    facts: tuple[LeaseFact, ...]
+    stage: str | None
+    following: datetime | None
+
+
+def swept(licence: Licence, now: datetime, most: int) -> Swept:
+    """What a licence's lease has come to by `now`, in at most so many facts."""
+    coming = to_come(licence, licence.lease_stage)
+    reached = [stage for stage in coming if stage.begins <= now][:most]
+    left = coming[len(reached) :]
+    steps = stages(licence.terms, licence.issued, licence.expires)
+    facts = tuple(
+        stage.fact(
+            licence=licence.licence,
+            generation=licence.generation,
+            serial=licence.serial,
+            due=steps[1].begins,
+            expires=steps[2].begins,
+        )
+        for stage in reached
+    )
+    stage = reached[-1].name if reached else licence.lease_stage
+    return Swept(facts, stage, left[0].begins if left else None)
+
+
+def subjects_of(container: Container, licences: Iterable[Licence]) -> list[Subject]:
+    """What a measure must aim at for leases in a container to be put off: the container, and each of the licences."""
+    names = (Subject(Aim.LICENCE, licence.licence, licence.generation) for licence in licences)
+    return [Subject(Aim.CONTAINER, container.serial, container.generation), *names]
+
+
+def put_off(container: Container, licences: Iterable[Licence], blocked: Collection[Subject]) -> set[LicenceId]:
+    """The licences of which no lease is looked at: what is given back or blocked."""
+    whole = Subject(Aim.CONTAINER, container.serial, container.generation)
+    gone = container.returned >= container.generation or whole in blocked
+    return {one.licence for one in licences if gone or Subject(Aim.LICENCE, one.licence, one.generation) in blocked}
+
+
+async def sweep(tx: AsyncConnection[Any], now: datetime, limit: int, processed: datetime) -> int:
     """State what leases have come to by `now`, at most `limit` of them; how many it were. Containers that somebody
-    else works on are left to the next sweep."""
+    else works on are left to the next sweep. What is blocked when it is `processed` is put off."""
     cursor = await tx.execute(
         "select vendor, serial from backend.containers where (vendor, serial) in"
         " (select vendor, serial from backend.licences where lease_next <= %s order by lease_next limit %s)"
@@ -72,11 +114,13 @@ async def sweep(tx: AsyncConnection[Any], now: datetime, limit: int) -> int:
     )
     left = limit
     for vendor, serial in await cursor.fetchall():
-        left -= await _sweep_container(tx, vendor, serial, now, left)
+        left -= await _sweep_container(tx, vendor, serial, now, left, processed)
     return limit - left
 
 
-async def _sweep_container(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial, now: datetime, most: int) -> int:
+async def _sweep_container(
+    tx: AsyncConnection[Any], vendor: VendorId, serial: Serial, now: datetime, most: int, processed: datetime
+) -> int:
     container = cast(
         Container, await one(tx, Container, f"{CONTAINER} where vendor = %s and serial = %s", vendor, serial)
     )
@@ -86,16 +130,12 @@ async def _sweep_container(tx: AsyncConnection[Any], vendor: VendorId, serial: S
         f"{LICENCE} where vendor = %s and serial = %s and lease_next <= %s order by lease_next, licence",
         *(vendor, serial, now),
     )
-    whole = Subject(Aim.CONTAINER, serial, container.generation)
-    names = [Subject(Aim.LICENCE, licence.licence, licence.generation) for licence in licences]
-    measures = await blocking(tx, vendor, [whole, *names], max(now, datetime.now(UTC)))
-    blocked = {measure.subject for measure in measures}
+    measures = await blocking(tx, vendor, subjects_of(container, licences), max(now, processed))
+    off = put_off(container, licences, {measure.subject for measure in measures})
+    await _put_off(tx, vendor, off)
     facts: list[LeaseFact] = []
-    gone = container.returned >= container.generation
-    put_off = {item.licence for item, name in zip(licences, names, strict=True) if gone or {whole, name} & blocked}
-    await _put_off(tx, vendor, put_off)
     for licence in licences:
-        if licence.licence not in put_off and len(facts) < most:
+        if licence.licence not in off and len(facts) < most:
             facts += await _sweep_licence(tx, vendor, licence, now, most - len(facts))
     await state(tx, vendor, serial, now, facts)
     return len(facts)
@@ -111,29 +151,13 @@ async def _put_off(tx: AsyncConnection[Any], vendor: VendorId, licences: Collect
 
 async def _sweep_licence(
     tx: AsyncConnection[Any], vendor: VendorId, licence: Licence, now: datetime, most: int
-) -> list[LeaseFact]:
-    coming = to_come(licence, licence.lease_stage)
-    reached = [stage for stage in coming if stage.begins <= now][:most]
-    left = coming[len(reached) :]
+) -> tuple[LeaseFact, ...]:
+    found = swept(licence, now, most)
     await tx.execute(
         "update backend.licences set lease_next = %s, lease_stage = %s where vendor = %s and licence = %s",
-        (
-            left[0].begins if left else None,
-            reached[-1].name if reached else licence.lease_stage,
-            *(vendor, licence.licence),
-        ),
+        (found.following, found.stage, vendor, licence.licence),
     )
-    steps = stages(licence.terms, licence.issued, licence.expires)
-    return [
-        stage.fact(
-            licence=licence.licence,
-            generation=licence.generation,
-            serial=licence.serial,
-            due=steps[1].begins,
-            expires=steps[2].begins,
-        )
-        for stage in reached
-    ]
+    return found.facts
 
 
 async def resume(tx: AsyncConnection[Any], key: CaseKey) -> None:

@@ -3,7 +3,7 @@
 A case's row is locked last, after every container: whoever holds it waits for no other lock.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -121,7 +121,11 @@ async def confirm_decision(tx: AsyncConnection[Any], question: DecisionQuestion)
     )
     row = await cursor.fetchone()
     _, policy = cast(tuple[int, dict[str, Any]], await in_force(tx, key.vendor))
-    order = DecisionOrder.model_validate(row[0]) if row else None
+    return confirmed_decision(DecisionOrder.model_validate(row[0]) if row else None, policy)
+
+
+def confirmed_decision(order: DecisionOrder | None, policy: Mapping[str, Any]) -> ConfirmedDecision:
+    """A decision as a door brought it, and whom the policy in force lists as supervisors."""
     return ConfirmedDecision(order=order, supervisors=tuple(policy.get("supervisors", ())))
 
 
@@ -177,5 +181,10 @@ async def find_case(tx: AsyncConnection[Any], vendor: VendorId, case: CaseId) ->
     cursor = await tx.execute("select serial from backend.cases where vendor = %s and case_id = %s", (vendor, case))
     row = await cursor.fetchone()
     if row is None:
-        raise RefusalError(Code.UNKNOWN_CASE, f"no case {case} is known here; `lostfound case list` names them")
+        raise unknown_case(case)
     return CaseKey(vendor=vendor, case=case, serial=row[0])
+
+
+def unknown_case(case: CaseId) -> RefusalError:
+    """The answer for a case that there is none of, and for another vendor's: they must not differ."""
+    return RefusalError(Code.UNKNOWN_CASE, f"no case {case} is known here; `lostfound case list` names them")

@@ -2,7 +2,6 @@
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -11,64 +10,41 @@ from argon2.exceptions import VerificationError
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
-from activities.access import ACCESS, HASHER, Access, can_be, cloud_container, derived
+from activities.access import HASHER, cloud_container, derived, known
+from activities.access_rules import (
+    Access,
+    SignIn,
+    SignInKnown,
+    can_be,
+    compared,
+    contact_of,
+    judge_sign_in,
+    refused_sign_in,
+    signed_in,
+)
 from activities.contacts import contact
-from activities.guesses import Clock, guesses_of, keep_guesses, time_of
+from activities.guesses import guesses_of, keep_guesses, time_of
 from activities.issuing import Signer
+from activities.judgement import number_taken
 from activities.measures import blocking
 from activities.messages import post_to_each, sighting
 from activities.outbox import state
-from activities.rows import changed, every
-from events.backend_facts import ContactRefused
-from events.errors import Code, RefusalError
-from events.inbox import ContactStatement
-from events.licensing import ContactAnswer, SignInAnswer
-from events.terms import Aim, Contact, ContactId, Generation, Role, Serial, Subject, VendorId, is_name
-
-RECOGNISED = 3
-"""So many of the latest generations of access data are compared with a password."""
+from activities.rows import changed
+from events.errors import Code
+from events.licensing import Clock, ContactAnswer, SignInAnswer
+from events.terms import Aim, Role, Subject
 
 
-@dataclass(frozen=True, slots=True)
-class SignIn:
-    """Somebody signs in: under the number of this contact, from an origin as `guesses.named` says (None: not told),
-    `at` by the clock of the door. Guesses are counted by `clock`, or by PostgreSQL's where there is none. `compared`:
-    the password was, and is of this `generation` of access data (None: of none)."""
-
-    vendor: VendorId
-    contact: ContactId
-    serial: Serial
-    origin: str | None
-    at: datetime
-    clock: Clock | None = None
-    compared: bool = False
-    generation: Generation | None = None
-
-    def __post_init__(self) -> None:
-        if not is_name(self.contact):
-            raise RefusalError(
-                Code.INVALID_DATA,
-                f"a contact's number has up to 80 letters, digits and ._:@+-, not {self.contact[:100]!a};"
-                " give this contact another",
-            )
-
-
-async def candidates(tx: AsyncConnection[Any], attempt: SignIn) -> list[Access] | None:
+async def candidates(tx: AsyncConnection[Any], attempt: SignIn, clock: Clock | None) -> list[Access] | None:
     """The access data to compare a password with, the current ones first; None where it may not be compared."""
     container = await cloud_container(tx, attempt.vendor, attempt.serial)
     guesses = await guesses_of(tx, attempt.vendor, attempt.serial)
-    if not guesses.may_guess(attempt.origin, await time_of(tx, attempt.clock)):
+    if not guesses.may_guess(attempt.origin, await time_of(tx, clock)):
         return None
-    return await every(
-        tx,
-        Access,
-        f"{ACCESS} where vendor = %s and serial = %s and generation <= %s and password is not null"
-        " order by generation desc limit %s",
-        *(attempt.vendor, attempt.serial, container.generation, RECOGNISED),
-    )
+    return compared(container, await known(tx, attempt.vendor, attempt.serial))
 
 
-async def recognise(known: list[Access], password: str) -> int | None:
+async def recognise(candidates: list[Access], password: str) -> int | None:
     """The generation that a password is of. Takes tens of milliseconds, in a thread of its own."""
 
     if not can_be(password):
@@ -76,7 +52,7 @@ async def recognise(known: list[Access], password: str) -> int | None:
 
     def look() -> int | None:
         found = None
-        for access in known:  # all of them, so that the time taken says nothing
+        for access in candidates:  # all of them, so that the time taken says nothing
             with suppress(VerificationError):
                 HASHER.verify(access.password or "", password)
                 found = found or access.generation
@@ -85,49 +61,51 @@ async def recognise(known: list[Access], password: str) -> int | None:
     return await asyncio.to_thread(look)
 
 
-async def sign_in(tx: AsyncConnection[Any], attempt: SignIn, processed: datetime, signer: Signer) -> SignInAnswer:
-    """Sign in, in the caller's transaction; said again, the same answer."""
+async def sign_in(
+    tx: AsyncConnection[Any], attempt: SignIn, processed: datetime, signer: Signer, clock: Clock | None
+) -> SignInAnswer:
+    """Sign in, in the caller's transaction; said again, the same answer. `clock` counts guesses; without one it is
+    PostgreSQL's."""
     vendor, serial, at = attempt.vendor, attempt.serial, attempt.at
     await cloud_container(tx, vendor, serial)
+    found = await _found(tx, attempt, processed, signer, clock)
+    judgement = judge_sign_in(attempt, found)
+    if judgement.refused:
+        await _refuse(tx, attempt, judgement.refused)
+    if judgement.sighted and await _first_replay(tx, attempt):
+        await post_to_each(tx, judgement.sighted, sighting(attempt.contact, at), at)
+    answer = judgement.answer
+    if answer is None:
+        answer = signed_in(await contact(tx, vendor, contact_of(attempt), at, processed, signer), found.session)
+        if answer.session is None:
+            return answer
+        await tx.execute(
+            "insert into backend.sessions (vendor, serial, session, generation, started) values (%s, %s, %s, %s, %s)",
+            (vendor, serial, _digest(found.session), attempt.generation, at),
+        )
+    if judgement.guesses != found.guesses:
+        await keep_guesses(tx, vendor, serial, judgement.guesses)
+    return answer
+
+
+async def _found(
+    tx: AsyncConnection[Any], attempt: SignIn, processed: datetime, signer: Signer, clock: Clock | None
+) -> SignInKnown:
+    """What is known under the container's lock: others may have guessed since the password was compared."""
+    vendor, serial = attempt.vendor, attempt.serial
     session = derived(signer.keys, vendor, f"session/{serial}/{attempt.contact}")
     before = await _before(tx, attempt)
-    if before is not None and before.refused:
-        return SignInAnswer(session=None, code=before.code, cases=before.cases)
-    if before is not None and attempt.generation and await _opened_by(tx, attempt, session) == attempt.generation:
-        return SignInAnswer(session=session, files=before.files)
-    now = await time_of(tx, attempt.clock)
-    known = await guesses_of(tx, vendor, serial)
-    guesses = known.bounded(now)
-    if not attempt.compared or not guesses.may_guess(attempt.origin, now):  # again: others may have guessed meanwhile
-        if guesses != known:
-            await keep_guesses(tx, vendor, serial, guesses)
-        if before is None:
-            await _refuse(tx, attempt, Code.LOCKED_OUT)
-        return SignInAnswer(session=None, code=Code.LOCKED_OUT)
-    if before is not None and attempt.generation:  # a number that served other access data proves nothing
-        name = Subject(Aim.ACCESS_DATA, serial, attempt.generation)
-        if blockers := await blocking(tx, vendor, [name], processed):
-            cases = tuple(dict.fromkeys(measure.key(vendor) for measure in blockers))
-            if await _first_replay(tx, attempt):
-                await post_to_each(tx, cases, sighting(attempt.contact, at), at)
-            return SignInAnswer(session=None, code=Code.BLOCKED, cases=cases)
-    if before is not None or attempt.generation is None:
-        await keep_guesses(tx, vendor, serial, guesses.after_wrong(attempt.origin, now))
-        if before is None:
-            await _refuse(tx, attempt, Code.BAD_ACCESS_DATA)
-        return SignInAnswer(session=None, code=Code.BAD_ACCESS_DATA)
-    stated = ContactStatement(
-        contact=attempt.contact, serial=serial, occurred=at, how=Contact.SIGN_IN, generation=attempt.generation
+    blockers = []
+    if before is not None and attempt.generation:
+        blockers = await blocking(tx, vendor, [Subject(Aim.ACCESS_DATA, serial, attempt.generation)], processed)
+    return SignInKnown(
+        session=session,
+        now=await time_of(tx, clock),
+        guesses=await guesses_of(tx, vendor, serial),
+        before=before,
+        opened=await _opened_by(tx, attempt, session) if before is not None else None,
+        blocked_by=tuple(dict.fromkeys(measure.key(vendor) for measure in blockers)),
     )
-    answer = await contact(tx, vendor, stated, at, processed, signer)
-    if answer.refused:
-        return SignInAnswer(session=None, code=answer.code, cases=answer.cases)
-    await tx.execute(
-        "insert into backend.sessions (vendor, serial, session, generation, started) values (%s, %s, %s, %s, %s)",
-        (vendor, serial, _digest(session), attempt.generation, at),
-    )
-    await keep_guesses(tx, vendor, serial, guesses.after_right(attempt.origin))
-    return SignInAnswer(session=session, files=answer.files)
 
 
 async def _first_replay(tx: AsyncConnection[Any], attempt: SignIn) -> bool:
@@ -160,27 +138,16 @@ async def _before(tx: AsyncConnection[Any], attempt: SignIn) -> ContactAnswer | 
         return None
     serial, answer = row
     if serial != attempt.serial:
-        raise RefusalError(
-            Code.CONTRADICTS_INVENTORY,
-            f"contact number {attempt.contact} was used before, by container {serial}; give a new contact a new number",
-        )
+        raise number_taken(attempt.contact, serial)
     return ContactAnswer.model_validate(answer)
 
 
 async def _refuse(tx: AsyncConnection[Any], attempt: SignIn, code: Code) -> None:
     """Keep and state that a password was of no access data, or was not compared."""
-    answer = ContactAnswer(refused=True, code=code)
+    answer, refused = refused_sign_in(attempt, code)
     await tx.execute(
         "insert into backend.contacts (vendor, contact, serial, answer) values (%s, %s, %s, %s)",
         (attempt.vendor, attempt.contact, attempt.serial, Jsonb(answer.model_dump(mode="json"))),
-    )
-    refused = ContactRefused(
-        contact=attempt.contact,
-        serial=attempt.serial,
-        occurred=attempt.at,
-        how=Contact.SIGN_IN,
-        cases=(),
-        code=code,
     )
     await state(tx, attempt.vendor, attempt.serial, attempt.at, [refused])
 

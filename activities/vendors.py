@@ -23,7 +23,7 @@ KEY = "select key_id from backend.vendors where vendor = %s"
 async def add(tx: AsyncConnection[Any], vendor: VendorId, policy: Mapping[str, JsonValue], at: datetime) -> bool:
     """Take in a vendor with its first policy; False when it was there already. Raises `RefusalError`."""
     must_fit(policy)
-    issuer = f"urn:lostfound:{vendor}"
+    issuer = issuer_of(vendor)
     added = await changed(
         tx, "insert into backend.vendors (vendor, issuer) values (%s, %s) on conflict do nothing", vendor, issuer
     )
@@ -31,7 +31,7 @@ async def add(tx: AsyncConnection[Any], vendor: VendorId, policy: Mapping[str, J
         return False
     numbered = {**policy, "policy_version": 1}
     await _put(tx, vendor, 1, numbered)
-    await state(tx, vendor, None, at, [VendorAdded(issuer=issuer), _adopted(1, numbered)])
+    await state(tx, vendor, None, at, [VendorAdded(issuer=issuer), adopted(1, numbered)])
     return True
 
 
@@ -50,12 +50,22 @@ async def adopt(tx: AsyncConnection[Any], vendor: VendorId, policy: dict[str, Js
     if row is None:
         raise RefusalError(Code.UNKNOWN_VENDOR, f"vendor {vendor} is unknown; `lostfound vendor list` names them")
     version, known = row
-    if {**known, "policy_version": None} == {**policy, "policy_version": None}:
+    if says_the_same(known, policy):
         return cast(int, version)
     numbered: dict[str, JsonValue] = {**policy, "policy_version": version + 1}
     await _put(tx, vendor, version + 1, numbered)
-    await state(tx, vendor, None, at, [_adopted(version + 1, numbered)])
+    await state(tx, vendor, None, at, [adopted(version + 1, numbered)])
     return cast(int, version) + 1
+
+
+def issuer_of(vendor: VendorId) -> str:
+    """The `iss` of a vendor's licence files."""
+    return f"urn:lostfound:{vendor}"
+
+
+def says_the_same(policy: Mapping[str, JsonValue], other: Mapping[str, JsonValue]) -> bool:
+    """Whether two policies differ in nothing but their version."""
+    return {**policy, "policy_version": None} == {**other, "policy_version": None}
 
 
 def must_fit(policy: Mapping[str, JsonValue]) -> None:
@@ -90,7 +100,8 @@ async def _put(tx: AsyncConnection[Any], vendor: VendorId, version: int, policy:
     await tx.execute("insert into backend.policies values (%s, %s, %s)", (vendor, version, Jsonb(policy)))
 
 
-def _adopted(version: int, policy: Mapping[str, JsonValue]) -> PolicyAdopted:
+def adopted(version: int, policy: Mapping[str, JsonValue]) -> PolicyAdopted:
+    """That this version of the policy is in force."""
     in_order = cast(JsonValue, json.loads(json.dumps(policy, sort_keys=True)))
     return PolicyAdopted(policy_version=version, policy=in_order)
 

@@ -1,6 +1,6 @@
 """The licensing backend: what is asked of it, and what it answers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal, Protocol
 
@@ -290,6 +290,10 @@ class Withdrawal(Value):
 IssueAnswer = Annotated[Issued | NoTargetFound, Field(discriminator="issued")]
 
 
+Clock = Callable[[], datetime]
+"""The time as it is now, in UTC."""
+
+
 class LicensingBackend(Protocol):
     """The authority over inventory, generations, claims and measures. Whatever it grants, it grants under a lock on the
     container, and it states what it did through its outbox, in the same transaction. Every call may be repeated; an
@@ -298,6 +302,15 @@ class LicensingBackend(Protocol):
     Each raises `RefusalError` for what is final and `NotYetKnownError` for what a later fact may mend; anything else
     is a failure to be retried.
     """
+
+    async def add_vendor(self, vendor: VendorId, policy: dict[str, JsonValue], at: datetime) -> bool:
+        """Take in a vendor with its first policy; False when it was there already."""
+
+    async def adopt_policy(self, vendor: VendorId, policy: dict[str, JsonValue], at: datetime) -> int:
+        """Adopt a policy and answer with its version; the one that is in force already stays so."""
+
+    async def policy_in_force(self, vendor: VendorId) -> tuple[int, JsonValue]:
+        """The version of the vendor's policy that decides now, and the policy."""
 
     async def register_container(self, vendor: VendorId, stated: ContainerStatement, at: datetime) -> None:
         """Take a container into the inventory."""

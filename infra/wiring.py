@@ -21,12 +21,12 @@ from temporalio.client import (
 )
 
 from activities.backend import EmbeddedBackend
-from activities.guesses import Clock
 from activities.parking import PostgresParking
 from activities.schema import migrate
 from activities.signing import SigningKeys, WrongKeyError
 from activities.vendors import known_key, known_key_now, note_key
 from events.cases import LEASE_SWEEP
+from events.licensing import Clock
 from events.postgres_sessions import new_pool, open_session
 from events.terms import VendorId
 from events.topics import vendor_specs
@@ -104,15 +104,20 @@ def keys(settings: Settings) -> SigningKeys:
     return SigningKeys(settings.data_dir / "keys", lambda vendor: known_key_now(settings.dsn, vendor))
 
 
+def _utc() -> datetime:
+    return datetime.now(UTC)
+
+
 @asynccontextmanager
 async def open_backend(
     settings: Settings, patient: bool = True, clock: Clock | None = None
 ) -> AsyncIterator[EmbeddedBackend]:
     """The licensing backend, on a pool of its own; unless `patient` it waits for a lock no longer than
-    `LOCK_SECONDS`, and its pool is twice as large, so that no vendor has it alone. `clock`: see `EmbeddedBackend`."""
+    `LOCK_SECONDS`, and its pool is twice as large, so that no vendor has it alone.
+    `clock`: what it goes by; where there is none by UTC, and wrong passwords are counted by PostgreSQL's own clock."""
     connections = POOL_CONNECTIONS if patient else 2 * POOL_CONNECTIONS
     async with open_pool(settings, connections, None if patient else LOCK_SECONDS) as pool:
-        yield EmbeddedBackend(pool, keys(settings), settings.status_base, clock)
+        yield EmbeddedBackend(pool, keys(settings), settings.status_base, clock or _utc, guess_clock=clock)
 
 
 @asynccontextmanager

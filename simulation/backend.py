@@ -1,15 +1,36 @@
-"""A licensing backend in memory: what `events.licensing.LicensingBackend` promises, one call after the other."""
+"""One vendor of the licensing backend in memory: what `events.licensing.LicensingBackend` promises, one call after the
+other."""
 
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import cast
+from typing import TypeVar, cast
 from uuid import uuid5
 
+from pydantic import JsonValue
+
 from activities import claim_rules
-from activities.activation_code import Fetched, fetch, none_awaits, written
+from activities.access_rules import (
+    Access,
+    SignIn,
+    SignInKnown,
+    compared,
+    contact_of,
+    handed_out,
+    judge_sign_in,
+    lapsing,
+    link_name,
+    must_be_a_password,
+    must_be_cloud,
+    owed,
+    refused_sign_in,
+    renewal,
+    signed_in,
+    taken,
+)
+from activities.activation_code import TRIES, Fetched, fetch, must_be_activated_by_code, none_awaits, written
 from activities.answers import (
     ASSESS,
     BLOCK,
@@ -25,9 +46,10 @@ from activities.answers import (
     OrderKind,
     answer_again,
 )
+from activities.assessing import as_told
 from activities.claims import digest
 from activities.closing import goes_on_to
-from activities.inventory import fields_of, must_agree
+from activities.inventory import fields_of, must_agree, unknown_vendor
 from activities.judgement import (
     Activation,
     Awaiting,
@@ -37,15 +59,18 @@ from activities.judgement import (
     code_after,
     facts_of,
     judge,
+    must_be_returnable,
+    number_taken,
     renewed_at,
 )
-from activities.leases import expiry
-from activities.messages import Speaker, sighting
+from activities.leases import expiry, first_notice, put_off, swept
+from activities.messages import Speaker, confirmed_decision, sighting, unknown_case
 from activities.quota import Recovery as Recovered
 from activities.quota import allot, reserved
 from activities.release import Other, Release, must_be_free
 from activities.rows import Container, Licence, must_have_room, unknown_container
 from activities.targets import CONTAINERS, Wanted, may_take
+from activities.vendors import adopted, issuer_of, must_fit, says_the_same
 from events.backend_facts import (
     AccessLapsed,
     AccessOffered,
@@ -59,13 +84,16 @@ from events.backend_facts import (
     MeasureConfirmed,
     RecoveryFreed,
     SessionsEnded,
+    VendorAdded,
 )
 from events.case_facts import BackendFacts
 from events.cases import (
     REPORTS_LIMIT,
     AcceptedDecision,
+    ConfirmedDecision,
     Content,
     DecisionOrder,
+    DecisionQuestion,
     Evidence,
     Joined,
     Offer,
@@ -81,6 +109,7 @@ from events.fact import Fact
 from events.inbox import (
     ContactStatement,
     ContainerStatement,
+    DeactivationStatement,
     EvidenceStatement,
     FoundStatement,
     LicenceStatement,
@@ -88,6 +117,8 @@ from events.inbox import (
     ReturnStatement,
 )
 from events.licensing import (
+    AccessLink,
+    ActivationCode,
     Assessment,
     BlockOrder,
     CaseKey,
@@ -104,9 +135,13 @@ from events.licensing import (
     ReinstateOrder,
     Reservation,
     ReserveOrder,
+    ScopeOrder,
+    ScopePage,
+    SignInAnswer,
     Withdrawal,
 )
 from events.measure_life import OPEN, blocks
+from events.sizes import SCOPE_PAGE
 from events.terms import (
     ActivationBy,
     Aim,
@@ -120,7 +155,6 @@ from events.terms import (
     Outcome,
     PersonId,
     Reason,
-    Recovery,
     Reporter,
     Role,
     Serial,
@@ -130,18 +164,50 @@ from events.terms import (
 )
 from simulation.tables import Case, Claimed, Reserved, Tables
 
+Said = TypeVar("Said", ContactAnswer, ReceiptAnswer)
 FILE = "a file"
 """Stands for every signed file."""
 
 
-class MemoryBackend(Tables):
-    """Grants and refuses as the real one does."""
+class VendorBackend(Tables):
+    """Grants and refuses to one vendor as the real one does."""
+
+    # The vendor itself.
+
+    def add(self, policy: dict[str, JsonValue], at: datetime) -> bool:
+        """Take the vendor in with its first policy; False when it was there already."""
+        must_fit(policy)
+        if self.policies:
+            return False
+        self._state(None, at, [VendorAdded(issuer=issuer_of(self.vendor))])
+        self._adopt(policy, at)
+        return True
+
+    def adopt(self, policy: dict[str, JsonValue], at: datetime) -> int:
+        """Put a policy in force and answer with its version; one that is in force stays so."""
+        must_fit(policy)
+        if not self.policies:
+            raise RefusalError(Code.UNKNOWN_VENDOR, f"vendor {self.vendor} is unknown")
+        if not says_the_same(self.policies[-1], policy):
+            self._adopt(policy, at)
+        return len(self.policies)
+
+    def _adopt(self, policy: dict[str, JsonValue], at: datetime) -> None:
+        version = len(self.policies) + 1
+        self.policies.append({**policy, "policy_version": version})
+        self._state(None, at, [adopted(version, self.policies[-1])])
+
+    def in_force(self) -> tuple[int, JsonValue]:
+        """The version of the policy that decides now, and the policy."""
+        return len(self.policies), self.policies[-1]
 
     # Inventory.
 
     def register(self, stated: ContainerStatement, at: datetime) -> None:
         """Take a container in, and offer it to the cases that wait for one. A second statement must agree with the
         first."""
+        if not self.policies:
+            raise unknown_vendor(self.vendor)
         must_agree(fields_of(self.stated.setdefault(stated.serial, stated)), stated)
         if stated.serial not in self.containers:
             fingerprint = stated.fingerprint
@@ -179,6 +245,7 @@ class MemoryBackend(Tables):
             lease_stage=None,
             first_issued=stated.issued,
         )
+        self.lease_next[stated.licence] = first_notice(stated.lease, stated.issued, expires)
         self._count(stated.serial)
         self._state(stated.serial, at, [self.licences[stated.licence].issued_fact(container.holder)])
 
@@ -296,6 +363,8 @@ class MemoryBackend(Tables):
 
     def accept_decision(self, case: CaseId, order: DecisionOrder, door: str, at: datetime) -> AcceptedDecision:
         """Take a decision in as a message to its case."""
+        if case not in self.cases:
+            raise unknown_case(case)
         key, speaker = self.cases[case].key, Speaker(order.by, None, door)
         if known := self.decisions.get((case, order.decision)):
             number, before = known
@@ -309,6 +378,11 @@ class MemoryBackend(Tables):
             refused = Code.NOTHING_TO_DECIDE
         self._address(key, order, speaker, at, refused)
         return AcceptedDecision(key=key, number=None, on=order.on, refused=refused)
+
+    def confirm_decision(self, question: DecisionQuestion) -> ConfirmedDecision:
+        """What a door brought under a number, and whom the policy in force lists as supervisors."""
+        known = {number: order for (case, _), (number, order) in self.decisions.items() if case == question.key.case}
+        return confirmed_decision(known.get(question.number), self.policies[-1])
 
     def rightful(self, serial: Serial, reporter: Reporter) -> Container:
         """The container, for its holder or a back-office system; unknown to everybody else."""
@@ -329,8 +403,14 @@ class MemoryBackend(Tables):
     # What a case asks for.
 
     def assess(self, key: CaseKey, at: datetime) -> Assessment:
-        """What is known of a case's container; which policy is in force the backend in memory does not know."""
-        return self._answered(ASSESS, CaseOrder(key=key), lambda: self._assess(key, at))
+        """What is known of a case's container, and the policy in force."""
+        kept = self._answered(ASSESS, CaseOrder(key=key), lambda: self._assess(key, at))
+        return as_told(kept, self.policies[cast(int, kept.policy) - 1])
+
+    def more_in_scope(self, order: ScopeOrder) -> ScopePage:
+        """More of the licences that a case was assessed with."""
+        kept = cast(Assessment, self.cases[order.key.case].answers[0, ASSESS.name])
+        return ScopePage(licences=kept.facts.licences[order.skip : order.skip + SCOPE_PAGE])
 
     def reserve(self, order: ReserveOrder, at: datetime) -> Reservation:
         """Set one recovery of a quota aside."""
@@ -396,7 +476,7 @@ class MemoryBackend(Tables):
             flagged=case.holder in self.flagged,
             former_outcome=self._former_outcome(case),
         )
-        return Assessment(at=at, facts=facts, policy=None)
+        return Assessment(at=at, facts=facts, policy=len(self.policies), licences=len(facts.licences))
 
     def _former_outcome(self, case: Case) -> Outcome | None:
         opening, _ = case.messages[0]
@@ -434,9 +514,9 @@ class MemoryBackend(Tables):
                 if (key.case, item.measure, name) not in self.measures and not case.closed:
                     effective = at + timedelta(hours=item.delay_hours)
                     facts.append(self._order(key.case, key.serial, item.measure, name, effective, at))
+        if order.aim is Aim.ACCESS_DATA:
+            self._end_sessions(key, at)
         self._state(key.serial, at, facts)
-        if order.aim is Aim.ACCESS_DATA and facts:
-            self._state(key.serial, at, [SessionsEnded(serial=key.serial, case=key.case, sessions=0)])
         return Done(at=max((one.ordered for one in self._of(key.case)), default=at))
 
     def _replace(self, order: IssueOrder, at: datetime) -> Issued | NoTargetFound:
@@ -450,7 +530,11 @@ class MemoryBackend(Tables):
             raise RefusalError(Code.NOT_BLOCKED, f"{', '.join(missing)} is not ordered")
         lost = self._lost(key)
         if order.target is Target.SAME_CONTAINER:
-            issued = self._renew_access(order, at)
+            renewed = self._renew_access(order, at)
+            if isinstance(renewed, NoTargetFound):
+                case.awaits = Target.SAME_CONTAINER
+                return renewed
+            issued: Issued | None = renewed
         else:
             target = self._target(order, len(lost), at)
             issued = self._issue(order, target, at) if target else None
@@ -594,6 +678,8 @@ class MemoryBackend(Tables):
             self._free(key.case, but=Aim.LICENCE)
         elif order.lift:
             self._free(key.case, only=Measure.BLACKLISTING)
+        if order.lift:
+            self._resume_leases(key.serial)
         if order.flag and case.holder not in self.flagged:
             self.flagged.add(case.holder)
             flagged = HolderFlagged(holder=case.holder, serial=key.serial, case=key.case, verdict=order.flag)
@@ -621,8 +707,9 @@ class MemoryBackend(Tables):
 
     def _end_link(self, key: CaseKey, at: datetime) -> None:
         """The link that a case offered sets nothing any more."""
-        dead = [number for (_, number), owed in self.access.items() if owed == (key.case, False)]
-        lapsed = [AccessLapsed(serial=key.serial, generation=number, case=key.case) for number in dead]
+        ended = lapsing(self._accesses(key.serial), key.case, at)
+        self.access |= {(key.serial, one.generation): one for one in ended}
+        lapsed = [AccessLapsed(serial=key.serial, generation=one.generation, case=key.case) for one in ended]
         self._state(key.serial, at, lapsed)
 
     def _answer(self, order: CloseOrder, content: Content, speaker: Speaker, at: datetime) -> Claim | None:
@@ -637,42 +724,45 @@ class MemoryBackend(Tables):
 
     # Contacts.
 
-    def activation_code(self, serial: Serial) -> str:
+    def activation_code(self, serial: Serial) -> ActivationCode:
         """The code by which a machine is bound for the cases that wait for one; the same until it is used."""
+        must_be_activated_by_code(self._container(serial))
         waiting = [
-            case.key.case
+            (case.received, case.key.case)
             for case in self.cases.values()
             if (case.key.serial, case.awaits, case.activation) == (serial, Target.ACTIVATION, ActivationBy.CODE)
         ]
-        if not waiting:
+        cases = tuple(case for _, case in sorted(waiting))
+        if not cases:
             raise none_awaits(serial)
-        self.codes[serial] = fetch(self.codes.get(serial), waiting)
-        return self._code(serial, self.codes[serial])
+        self.codes[serial] = fetched = fetch(self.codes.get(serial), cases)
+        return ActivationCode(code=self._code(serial, fetched), cases=cases, tries_left=TRIES - fetched.wrong)
 
     def _code(self, serial: Serial, fetched: Fetched) -> str:
         return written(sha256(f"{self.vendor}/{serial}/{fetched.number}/{fetched.case_id}".encode()).digest())
 
-    def contact(self, stated: ContactStatement, at: datetime) -> ContactAnswer:
+    def contact(self, stated: ContactStatement, at: datetime, processed: datetime) -> ContactAnswer:
         """Serve or refuse a container that reports in."""
-        if known := self.contacts.get(stated.contact):
-            assert isinstance(known, ContactAnswer)
-            return known
         container = self._container(stated.serial)
-        judgement = judge(self._known(container, stated, at), stated)
+        if known := self._said_before(stated.contact, stated.serial, ContactAnswer):
+            return known
+        judgement = judge(self._known(container, stated, processed), stated)
         for key in judgement.awaiting:
             self.pending[key.case] = stated.fingerprint or {}
         if fetched := code_after(self.codes.get(stated.serial), judgement):
             self.codes[stated.serial] = fetched
         self.containers[stated.serial] = replace(container, last_contact=max(container.last_contact or at, at))
         renewed = [item for licence in judgement.served if (item := renewed_at(licence, at))]
-        self.licences |= {item.licence: item for item in renewed}
+        for item in renewed:
+            self.licences[item.licence] = replace(item, lease_stage=None)
+            self.lease_next[item.licence] = first_notice(item.terms, item.issued, item.expires)
         self._state(stated.serial, at, facts_of(stated, judgement, renewed, defaultdict(lambda: FILE)))
         for standing in judgement.delivered:
             self._move(standing, MeasureState.DELIVERED)
         for standing in judgement.confirmed:
             self._move(standing, MeasureState.CONFIRMED)
         answer = answer_of(judgement, (FILE,) * len(renewed), self._settled(judgement.confirmed))
-        self.contacts[stated.contact] = answer
+        self.contacts[stated.contact] = (stated.serial, answer)
         for key in answer.cases:
             self._post(key, sighting(stated.contact, stated.occurred))
         for key in answer.awaiting:
@@ -681,16 +771,13 @@ class MemoryBackend(Tables):
             self._post(key, Settled())
         return answer
 
-    def return_activation(self, contact: ContactId, serial: Serial, generation: int, at: datetime) -> ReceiptAnswer:
+    def return_activation(self, stated: DeactivationStatement, at: datetime) -> ReceiptAnswer:
         """Take an activation back."""
-        if known := self.contacts.get(contact):
-            assert isinstance(known, ReceiptAnswer)
-            return known
+        contact, serial, generation = stated.contact, stated.serial, stated.generation
         container = self._container(serial)
-        if container.kind is not Kind.ACT:
-            raise RefusalError(Code.KIND_MISMATCH, "only one of kind act can be deactivated")
-        if generation > container.generation:
-            raise NotYetKnownError(Code.GENERATION_CONFLICT, f"{serial} is at generation {container.generation} only")
+        if known := self._said_before(contact, serial, ReceiptAnswer):
+            return known
+        must_be_returnable(container, generation)
         self.containers[serial] = replace(container, returned=max(container.returned, generation))
         confirmed = [
             one.standing
@@ -707,35 +794,138 @@ class MemoryBackend(Tables):
         for standing in confirmed:
             self._move(standing, MeasureState.CONFIRMED)
         answer = ReceiptAnswer(receipt=FILE, settled=self._settled(confirmed))
-        self.contacts[contact] = answer
+        self.contacts[contact] = (serial, answer)
         for key in answer.settled:
             self._post(key, Settled())
         return answer
 
-    def set_access(self, serial: Serial, at: datetime) -> None:
+    def _said_before(self, contact: ContactId, serial: Serial, kind: type[Said]) -> Said | None:
+        """The answer that this number had, or `RefusalError` where it was that of something else."""
+        if contact not in self.contacts:
+            return None
+        of, answer = self.contacts[contact]
+        if of != serial or not isinstance(answer, kind):
+            raise number_taken(contact, of)
+        return answer
+
+    def sweep_leases(self, now: datetime, limit: int, processed: datetime) -> int:
+        """State what leases have come to by `now`, at most `limit` times; how often it was."""
+        due = [(at, name) for name, at in self.lease_next.items() if at is not None and at <= now]
+        left = limit
+        for serial in dict.fromkeys(self.licences[name].serial for _, name in sorted(due)):
+            here = [self.licences[name] for _, name in sorted(due) if self.licences[name].serial == serial]
+            container, at = self.containers[serial], max(now, processed)
+            off = put_off(container, here, {one.subject for one in self._in_effect(at)})
+            self.lease_next |= dict.fromkeys(off)
+            facts: list[Fact] = []
+            for licence in here:
+                if licence.licence not in off and left > 0:
+                    found = swept(licence, now, left)
+                    self.lease_next[licence.licence] = found.following
+                    self.licences[licence.licence] = replace(licence, lease_stage=found.stage)
+                    facts += found.facts
+                    left -= len(found.facts)
+            self._state(serial, now, facts)
+        return limit - left
+
+    def _resume_leases(self, serial: Serial) -> None:
+        """Look again at the leases in a container whose measures were lifted."""
+        for one in self._held(serial):
+            if self.lease_next[one.licence] is None and one.expires is not None and one.lease_stage != "lapsed":
+                self.lease_next[one.licence] = one.issued
+
+    def access_link(self, serial: Serial, at: datetime) -> AccessLink:
+        """The link by which the holder sets the access data that are owed."""
+        container = must_be_cloud(self._container(serial))
+        found, anew = handed_out(container, self._accesses(serial), at)
+        if anew:
+            self._offer_access(serial, found, at)
+        return AccessLink(token=self._token(serial, found), generation=found.generation, until=found.until)
+
+    def set_access(self, serial: Serial, token: str, password: str, at: datetime) -> None:
         """The holder sets the access data that are owed, which the cases that waited for them are offered."""
-        owed = max(
-            (
-                number
-                for (name, number), (case, done) in self.access.items()
-                if (name, done) == (serial, False)
-                and number >= self.containers[serial].generation
-                and case
-                and not self.cases[case].closed
-                and self.cases[case].overtaken is None
-            ),
-            default=None,
+        must_be_a_password(password)
+        container = must_be_cloud(self._container(serial))
+        found = owed(container, self._accesses(serial))
+        found = taken(found, self._token(serial, found) if found else "", token, at)
+        self.access[serial, found.generation] = replace(found, password=password, set_at=at)
+        if found.generation > container.generation:
+            self.containers[serial] = replace(container, generation=found.generation)
+        self._forget_guesses(serial)
+        self._state(serial, at, [AccessSet(serial=serial, generation=found.generation)])
+        waiting = [one.key for one in self.cases.values() if one.key.serial == serial]
+        for key in sorted(waiting, key=lambda key: key.case):
+            if self.cases[key.case].awaits is Target.SAME_CONTAINER:
+                self._post(key, Offer(serial=serial))
+
+    def sign_in(
+        self, contact: ContactId, serial: Serial, password: str, at: datetime, origin: str | None, processed: datetime
+    ) -> SignInAnswer:
+        """Sign in to a cloud container."""
+        attempt = SignIn(self.vendor, contact, serial, origin, at)
+        container = must_be_cloud(self._container(serial))
+        if self.guesses[serial].may_guess(origin, processed):
+            same = (one for one in compared(container, self._accesses(serial)) if one.password == password)
+            attempt = replace(attempt, compared=True, generation=next((one.generation for one in same), None))
+        known = self._sign_in_known(attempt, processed)
+        judgement = judge_sign_in(attempt, known)
+        if judgement.refused:
+            kept, refused = refused_sign_in(attempt, judgement.refused)
+            self.contacts[contact] = (serial, kept)
+            self._state(serial, at, [refused])
+        replayed = (f"contact/{contact}", Reporter(role=Role.HOLDER, name=serial))
+        if judgement.sighted and replayed not in self.statements:
+            self.statements[replayed] = ""
+            for key in sorted(judgement.sighted, key=lambda key: key.case):
+                self._post(key, sighting(contact, at))
+        answer = judgement.answer
+        if answer is None:
+            answer = signed_in(self.contact(contact_of(attempt), at, processed), known.session)
+            if answer.session is None:
+                return answer
+            self.sessions[serial][known.session] = attempt.generation or 0
+        self.guesses[serial] = judgement.guesses
+        return answer
+
+    def _sign_in_known(self, attempt: SignIn, processed: datetime) -> SignInKnown:
+        session = self._secret(f"session/{attempt.serial}/{attempt.contact}")
+        blocks = Subject(Aim.ACCESS_DATA, attempt.serial, attempt.generation or 0)
+        blockers = [one.key(self.vendor) for one in self._in_effect(processed) if one.subject == blocks]
+        return SignInKnown(
+            session=session,
+            now=processed,
+            guesses=self.guesses[attempt.serial],
+            before=self._said_before(attempt.contact, attempt.serial, ContactAnswer),
+            opened=self.sessions[attempt.serial].get(session),
+            blocked_by=tuple(dict.fromkeys(blockers)),
         )
-        if owed is None:
-            raise RefusalError(Code.BAD_LINK, f"no access data are owed for {serial}")
-        case, _ = self.access[serial, owed]
-        self.access[serial, owed] = (case, True)
-        if owed > self.containers[serial].generation:
-            self.containers[serial] = replace(self.containers[serial], generation=owed)
-        self._state(serial, at, [AccessSet(serial=serial, generation=owed)])
-        for one in list(self.cases.values()):
-            if one.key.serial == serial and one.awaits is Target.SAME_CONTAINER:
-                self._post(one.key, Offer(serial=serial))
+
+    def _accesses(self, serial: Serial) -> list[Access]:
+        """All generations of access data that a container has and had."""
+
+        def ended(case: CaseId | None) -> bool:
+            of = self.cases[case] if case else None
+            return of is not None and (of.closed is not None or of.overtaken is not None)
+
+        return [replace(one, ended=ended(one.case_id)) for (name, _), one in self.access.items() if name == serial]
+
+    def _offer_access(self, serial: Serial, offered: Access, at: datetime) -> None:
+        self.access[serial, offered.generation] = offered
+        told = AccessOffered(serial=serial, generation=offered.generation, case=offered.case_id, until=offered.until)
+        self._state(serial, at, [told])
+
+    def _forget_guesses(self, serial: Serial) -> None:
+        self.guesses[serial] = self.guesses[serial].after_new_access()
+
+    def _end_sessions(self, key: CaseKey, at: datetime) -> None:
+        if ended := self.sessions.pop(key.serial, {}):
+            self._state(key.serial, at, [SessionsEnded(serial=key.serial, case=key.case, sessions=len(ended))])
+
+    def _token(self, serial: Serial, access: Access) -> str:
+        return self._secret(link_name(serial, access))
+
+    def _secret(self, name: str) -> str:
+        return sha256(f"{self.vendor}/{name}".encode()).hexdigest()
 
     def effective(self, licence: LicenceId, at: datetime) -> list[int]:
         """The generations of a licence that would be renewed now."""
@@ -793,20 +983,17 @@ class MemoryBackend(Tables):
         if lost := others & set(several):
             raise RefusalError(Code.REPLACEMENT_LOST, f"{lost} was reported lost too")
 
-    def _renew_access(self, order: IssueOrder, at: datetime) -> Issued | None:
+    def _renew_access(self, order: IssueOrder, at: datetime) -> Issued | NoTargetFound:
         key, case = order.key, self.cases[order.key.case]
-        generation = next_generation(case.generation)
-        owed_to, done = self.access.get((key.serial, generation), (None, False))
-        if not done and owed_to != key.case:  # never offered, or for a case that lapsed
-            self.access[key.serial, generation] = (key.case, False)
-            until = at + timedelta(days=14)
-            offered = AccessOffered(serial=key.serial, generation=generation, case=key.case, until=until)
-            self._state(key.serial, at, [offered])
-        if order.recovery is Recovery.RESET and not self.access[key.serial, generation][1]:
-            return None
-        if self.containers[key.serial].generation < generation:
-            self.containers[key.serial] = replace(self.containers[key.serial], generation=generation)
-        return Issued(at=at, target=key.serial, licences=())
+        container = self.containers[key.serial]
+        renewed = renewal(order, case.generation, container, self._accesses(key.serial), at)
+        if renewed.offer:
+            self._offer_access(key.serial, renewed.offer, at)
+        if renewed.rotated:
+            self.containers[key.serial] = replace(container, generation=next_generation(case.generation))
+            self._forget_guesses(key.serial)
+            self._end_sessions(key, at)
+        return renewed.answer
 
     def _issue(self, order: IssueOrder, target: Container, at: datetime) -> Issued:
         key, case = order.key, self.cases[order.key.case]
@@ -838,7 +1025,8 @@ class MemoryBackend(Tables):
             known = self.licences[name]
             generation, expires = next_generation(known.generation), expiry(known.terms, at, ends)
             new = replace(known, generation=generation, serial=target.serial, issued=at, expires=expires, ends=ends)
-            self.licences[name] = new = replace(new, borrowed_until=None)
+            self.licences[name] = new = replace(new, borrowed_until=None, lease_stage=None)
+            self.lease_next[name] = first_notice(new.terms, at, expires)
             self.superseded[name, known.generation] = key
             old = LicenceSuperseded(licence=name, generation=known.generation, serial=source, case=key.case)
             superseded.append(old)
@@ -875,8 +1063,8 @@ class MemoryBackend(Tables):
             activations={
                 **{g: one for (serial, g), one in self.activations.items() if serial == container.serial},
                 **{
-                    g: Activation({}, self.cases[case].key if case else None)
-                    for (serial, g), (case, _) in self.access.items()
+                    g: Activation({}, self.cases[one.case_id].key if one.case_id else None)
+                    for (serial, g), one in self.access.items()
                     if serial == container.serial
                 },
             },

@@ -8,9 +8,9 @@ from typing import TypeVar, cast
 from events.case_facts import BackendFacts, CaseFact
 from events.cases import DecisionOrder, Evidence, Joined, Message, Offer, Overtaken, ReplacementGone, Settled, Sighting
 from events.errors import Code, RefusalError
-from events.licensing import CaseKey, Issued, Reservation
+from events.licensing import CaseKey, Issued, LicensingBackend, Reservation
 from events.terms import EvidenceName, Status
-from simulation.backend import MemoryBackend
+from simulation.stage import Wait
 from workflows.case import CaseState, fold_all
 from workflows.commands import (
     Assessed,
@@ -64,7 +64,9 @@ class Ground:
     append: Callable[[CaseKey, list[CaseFact]], None]
     deed: Callable[[str], None]
     """Called before each deed, by its name; raises what the deed then fails with."""
-    backend: MemoryBackend
+    backend: LicensingBackend
+    ask: Wait
+    """Waits for what the backend answers."""
     policy: Policy
 
 
@@ -121,7 +123,7 @@ class RunningCase:
     def _assess(self) -> None:
         """Ask the backend what it knows, and have policy decide; a refusal makes the case stuck."""
         try:
-            assessment = self._deed("assess", lambda: self.ground.backend.assess(self.key, self.ground.now()))
+            assessment = self._deed("assess", lambda: self.ground.ask(self.ground.backend.assess(self.key)))
             policy, facts = self.ground.policy, assessment.facts
             reservation = self._reserve(policy, facts)
         except RefusalError as refusal:
@@ -134,17 +136,17 @@ class RunningCase:
 
     def _do(self, step: Step) -> bool:
         """Do a step; False when nothing is left to do for now."""
-        backend, at = self.ground.backend, self.ground.now()
+        backend, ask = self.ground.backend, self.ground.ask
         match step:
             case Assess():
                 self._assess()
             case Rest(alarm=alarm):
                 return self._rest(step, alarm)
             case Block():
-                if done := self._tried("block", lambda: backend.block(step.order, at)):
+                if done := self._tried("block", lambda: ask(backend.block(step.order))):
                     self._take(Blocked(at=done.at, policy=cast(Policy, self.policy)))
             case Issue():
-                answer = self._tried("issue", lambda: backend.issue(step.order, at))
+                answer = self._tried("issue", lambda: ask(backend.issue(step.order)))
                 if isinstance(answer, Issued):
                     self._take(Replaced(target=answer.target, at=answer.at, policy=cast(Policy, self.policy)))
                 elif answer is not None and answer.overtaken:
@@ -152,7 +154,7 @@ class RunningCase:
                 elif answer is not None:
                     self._take(NoTarget(at=answer.at, tickets=answer.tickets))
             case Withdraw():
-                withdrawal = self._tried("withdraw", lambda: backend.withdraw(step.order, at))
+                withdrawal = self._tried("withdraw", lambda: ask(backend.withdraw(step.order)))
                 if withdrawal is None:
                     return True
                 if not withdrawal.confirmed:
@@ -162,14 +164,14 @@ class RunningCase:
                 return self._reinstate(step)
             case End():
                 if not self.over:
-                    self._deed("close", lambda: backend.close(step.order, at))
+                    self._deed("close", lambda: ask(backend.close(step.order)))
                     self.over = True
                 return False
         return True
 
     def _reinstate(self, step: Reinstate) -> bool:
         try:
-            answer = self._deed("reinstate", lambda: self.ground.backend.reinstate(step.order, self.ground.now()))
+            answer = self._deed("reinstate", lambda: self.ground.ask(self.ground.backend.reinstate(step.order)))
         except RefusalError as refusal:
             self.again = None
             if refusal.code is Code.RELEASE_AWAITED:
@@ -207,7 +209,7 @@ class RunningCase:
             case ReplacementGone(to=to):
                 if state.status is Status.REINSTATING:
                     keep = keep_order(state, self.key)
-                    self._tried("keep", lambda: self.ground.backend.keep(keep, self.ground.now()))
+                    self._tried("keep", lambda: self.ground.ask(self.ground.backend.keep(keep)))
                 return LoseReplacement(to=to)
             case Joined(report=report):
                 return Report(report=report)
@@ -224,7 +226,7 @@ class RunningCase:
         order = reserve_order(cast(CaseState, self.state), self.key, policy, facts, evidence)
         if order is None:
             return None
-        return self._deed("reserve", lambda: self.ground.backend.reserve(order, self.ground.now()))
+        return self._deed("reserve", lambda: self.ground.ask(self.ground.backend.reserve(order)))
 
     def _take(self, command: Command) -> None:
         facts = decide(self.state, command)

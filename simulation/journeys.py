@@ -190,7 +190,7 @@ class _Vendor:
         self.world.decide(case, action, by, self._next("D"), **more)
 
     def _contact(self) -> None:
-        container = self.random.choice(list(self.world.backend.containers.values()))
+        container = self.random.choice(self.world.containers)
         more: dict[str, Any] = {"confirms": self.random.random() < 0.7}
         if container.kind is Kind.ACT and self.random.random() < 0.6:
             machine = self.random.choice((container.serial, "another"))

@@ -1,10 +1,15 @@
 """What the backend in memory keeps, and how it is looked up and moved."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from pydantic import JsonValue
+
+from activities.access_rules import Access
 from activities.activation_code import Fetched
+from activities.guesses import Guesses
 from activities.judgement import Activation
 from activities.measures import Standing, is_settled
 from activities.messages import Speaker, addressed
@@ -53,7 +58,7 @@ from events.terms import (
     next_generation,
 )
 
-State = Callable[[str, datetime, Iterable[Fact]], None]
+State = Callable[[Serial | None, datetime, Iterable[Fact]], None]
 
 
 @dataclass
@@ -120,8 +125,12 @@ class Tables:
 
     def __init__(self, vendor: VendorId, state: State) -> None:
         self.vendor = vendor
+        self.policies: list[dict[str, JsonValue]] = []
+        """The versions of its policy; none before the vendor is taken in."""
         self.containers: dict[Serial, Container] = {}
         self.licences: dict[LicenceId, Licence] = {}
+        self.lease_next: dict[LicenceId, datetime | None] = {}
+        """When a lease comes to something that is stated; None where it never does, or was put off."""
         self.stated: dict[str, ContainerStatement | LicenceStatement] = {}
         """What was first stated of each container and licence."""
         self.cases: dict[CaseId, Case] = {}
@@ -134,9 +143,12 @@ class Tables:
         self.activations: dict[tuple[Serial, int], Activation] = {}
         self.codes: dict[Serial, Fetched] = {}
         self.pending: dict[CaseId, dict[str, str]] = {}
-        self.access: dict[tuple[Serial, int], tuple[CaseId | None, bool]] = {}
+        self.access: dict[tuple[Serial, int], Access] = {}
+        self.guesses: dict[Serial, Guesses] = defaultdict(Guesses)
+        self.sessions: dict[Serial, dict[str, int]] = defaultdict(dict)
+        """The sessions that go on, and the generation of access data that each is of."""
         self.superseded: dict[tuple[LicenceId, int], CaseKey] = {}
-        self.contacts: dict[ContactId, ContactAnswer | ReceiptAnswer] = {}
+        self.contacts: dict[ContactId, tuple[Serial, ContactAnswer | ReceiptAnswer]] = {}
         self.flagged: set[HolderId] = set()
         self._state = state
 

@@ -1,19 +1,19 @@
 """One vendor in memory: what doors take, a clock that only moves when it is told to, and faults at will."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from events.backend_facts import PolicyAdopted, VendorAdded
+from activities.rows import Container
 from events.case_facts import CaseFact, CaseStreamFact, LossReported
 from events.cases import DecisionOrder, Joined, Message
-from events.catalogue import AnyFact
-from events.envelope import Head, Recorded, case_stream, container_stream, record_key, seal
+from events.envelope import Head, Recorded, case_stream, record_key, seal
 from events.errors import Code, RefusalError
 from events.inbox import (
     ContactStatement,
     ContainerStatement,
+    DeactivationStatement,
     EvidenceStatement,
     FoundStatement,
     LicenceStatement,
@@ -21,15 +21,16 @@ from events.inbox import (
     ReturnStatement,
 )
 from events.licensing import CaseKey, ContactAnswer, ReceiptAnswer
-from events.terms import CaseId, ContactId, Kind, Lease, LicenceId, Reason, Reporter, Role, Scope, Serial, VendorId
-from simulation.backend import MemoryBackend
+from events.terms import CaseId, Kind, Lease, LicenceId, Reason, Reporter, Role, Scope, Serial, VendorId
 from simulation.case import Ground, PassingFailureError, RunningCase
+from simulation.stage import OpenStage, in_memory
 from workflows.case import CaseState, fold_all
 from workflows.policy import Policy, canonical
 
 Answer = TypeVar("Answer")
 BEGIN = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DOOR = "in memory"
+PASSWORD = "a password that nobody guesses"
 SAID_KEPT = 50
 TRIES = 5
 
@@ -37,36 +38,41 @@ TRIES = 5
 class World:
     """The product of one vendor. What is said twice is done once; `facts` is its log."""
 
-    def __init__(self, policy: Policy, vendor: str = "acme") -> None:
+    def __init__(self, policy: Policy, vendor: str = "acme", stage: OpenStage = in_memory) -> None:
         self.now = BEGIN
-        self.policy = policy
         self.vendor = VendorId(vendor)
         self.facts: list[Recorded] = []
-        self.backend = MemoryBackend(self.vendor, self._state)
+        self.stage = stage(lambda: self.now)
+        self._seen = 0
         self._running: dict[CaseId, RunningCase] = {}
         self._delivered: dict[CaseId, int] = defaultdict(int)
         self._heads: dict[str, Head] = defaultdict(Head)
         self._broken: dict[str, int | None] = {}
         self._said: list[Callable[[], object]] = []
-        numbered = {**canonical(policy), "policy_version": policy.policy_version}
-        adopted = PolicyAdopted(policy_version=policy.policy_version, policy=numbered)
-        self._record("vendor", None, self.now, [VendorAdded(issuer=f"urn:lostfound:{vendor}"), adopted])
+        self._ask(self.stage.backend.add_vendor(self.vendor, canonical(policy), self.now))
+        version, _ = self._ask(self.stage.backend.policy_in_force(self.vendor))
+        self.policy = policy.model_copy(update={"policy_version": version})
 
     @property
     def cases(self) -> dict[CaseId, CaseState]:
         """Where each case stands."""
         return {name: case.state for name, case in self._running.items() if case.state is not None}
 
-    def effective(self, licence: str) -> list[int]:
-        """The generations of a licence that the backend would renew now."""
-        return self.backend.effective(LicenceId(licence), self.now)
+    @property
+    def containers(self) -> list[Container]:
+        """The containers of the inventory."""
+        return self.stage.wait(self.stage.observer.containers(self.vendor))
+
+    def effective(self) -> dict[LicenceId, list[int]]:
+        """The generations of each licence that the backend would renew now."""
+        return self.stage.wait(self.stage.observer.effective(self.vendor, self.now))
 
     # What is stated.
 
     def register(self, serial: str, kind: Kind, holder: str, fingerprint: dict[str, str] | None = None) -> None:
         """A container of the vendor's inventory."""
         stated = ContainerStatement(serial=serial, kind=kind, holder=holder, fingerprint=fingerprint)
-        self._say(lambda: self.backend.register(stated, self.now))
+        self._say(lambda: self.stage.backend.register_container(self.vendor, stated, self.now))
 
     def licence(
         self,
@@ -89,7 +95,7 @@ class World:
             borrowed_until=borrowed_until,
             issued=issued or self.now,
         )
-        self._say(lambda: self.backend.issue_own(stated, self.now))
+        self._say(lambda: self.stage.backend.register_licence(self.vendor, stated, self.now))
 
     def report(
         self,
@@ -115,7 +121,7 @@ class World:
             occurred=occurred or self.now,
             evidence=evidence,
         )
-        return self._say(lambda: self.backend.claim(stated, DOOR, self.now)).key.case
+        return self._say(lambda: self.stage.backend.claim(self.vendor, stated, DOOR, self.now)).key.case
 
     def decide(self, case: CaseId, action: str, by: str, decision: str, **more: Any) -> None:
         """A supervisor's decision, made on the last material fact unless it says otherwise. Raises RefusalError."""
@@ -124,25 +130,27 @@ class World:
         order = DecisionOrder.model_validate(
             {"decision": decision, "action": action, "by": by, "on": known.material} | more
         )
-        self._say(lambda: self._decide(case, order))
+        self._repeatable(lambda: self._decide(case, order))
 
     def contact(self, contact: str, serial: str, **more: Any) -> ContactAnswer:
         """A container reports in. Raises RefusalError."""
         stated = ContactStatement.model_validate({"contact": contact, "serial": serial, "occurred": self.now} | more)
-        return self._say(lambda: self.backend.contact(stated, self.now))
+        return self._say(lambda: self.stage.backend.contact(self.vendor, stated, self.now))
 
     def activation_code(self, serial: str) -> str:
         """The code by which a machine is activated for the cases that wait for one. Raises RefusalError."""
-        return self.backend.activation_code(Serial(serial))
+        return self._ask(self.stage.backend.activation_code(self.vendor, Serial(serial))).code
 
     def return_activation(self, contact: str, serial: str, generation: int) -> ReceiptAnswer:
         """The holder gives an activation back. Raises RefusalError."""
-        number = ContactId(contact)
-        return self._say(lambda: self.backend.return_activation(number, Serial(serial), generation, self.now))
+        stated = DeactivationStatement(contact=contact, serial=serial, generation=generation, occurred=self.now)
+        return self._say(lambda: self.stage.backend.return_activation(self.vendor, stated, self.now))
 
     def set_access(self, serial: str) -> None:
         """The holder sets the access data that are owed. Raises RefusalError."""
-        self.backend.set_access(Serial(serial), self.now)
+        link = self._ask(self.stage.backend.access_link(self.vendor, Serial(serial)))
+        set_ = self.stage.backend.set_access(self.vendor, Serial(serial), link.token, PASSWORD, self.now)
+        self._ask(set_)
         self._deliver()
 
     def found(self, report: str, serial: str, reporter: Reporter) -> None:
@@ -160,7 +168,7 @@ class World:
         stated = EvidenceStatement(
             statement=statement, report=report, serial=serial, reporter=reporter, evidence=evidence, occurred=self.now
         )
-        self._say(lambda: self.backend.give_evidence(stated, DOOR, self.now))
+        self._say(lambda: self.stage.backend.give_evidence(self.vendor, stated, DOOR, self.now))
 
     # Time and faults.
 
@@ -224,7 +232,19 @@ class World:
 
     # Within.
 
-    def _say(self, said: Callable[[], Answer]) -> Answer:
+    def _ask(self, asked: Coroutine[Any, Any, Answer]) -> Answer:
+        """What the backend answers; what it states meanwhile comes into the log, also where it refuses."""
+        try:
+            return self.stage.wait(asked)
+        finally:
+            stated = self.stage.wait(self.stage.observer.recorded(self._seen))
+            self._seen += len(stated)
+            self.facts += [one if isinstance(one.fact, LossReported) else one._replace(data={}) for one in stated]
+
+    def _say(self, said: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:
+        return self._repeatable(lambda: self._ask(said()))
+
+    def _repeatable(self, said: Callable[[], Answer]) -> Answer:
         answer = said()
         self._said = [*self._said, said][-SAID_KEPT:]
         self._deliver()
@@ -235,17 +255,12 @@ class World:
         moved = True
         while moved:
             moved = False
-            for name, case in list(self.backend.cases.items()):
-                first = max(0, self._delivered[name] - again)
-                messages = [
-                    Message(number=number, content=content)
-                    for number, (content, _) in enumerate(case.messages, 1)
-                    if number > first
-                ]
-                moved = moved or len(case.messages) > self._delivered[name]
-                self._delivered[name] = len(case.messages)
-                for message in messages:
-                    self._bring(case.key, message)
+            for key, contents in self.stage.wait(self.stage.observer.messages(self.vendor)):
+                first = max(0, self._delivered[key.case] - again)
+                moved = moved or len(contents) > self._delivered[key.case]
+                self._delivered[key.case] = len(contents)
+                for number, content in enumerate(contents[first:], first + 1):
+                    self._bring(key, Message(number=number, content=content))
             again = 0
 
     def _bring(self, key: CaseKey, message: Message) -> None:
@@ -253,12 +268,12 @@ class World:
             self._running[key.case].receive(message)
         elif key.case not in self._running:
             assert isinstance(message.content, Joined)
-            ground = Ground(lambda: self.now, self._append, self._deed, self.backend, self.policy)
+            ground = Ground(lambda: self.now, self._append, self._deed, self.stage.backend, self._ask, self.policy)
             self._running[key.case] = RunningCase(key, ground, message.content)
             self._running[key.case].go_on()
 
     def _decide(self, case: CaseId, order: DecisionOrder) -> None:
-        accepted = self.backend.accept_decision(case, order, DOOR, self.now)
+        accepted = self._ask(self.stage.backend.accept_decision(self.vendor, case, order, DOOR, self.now))
         if accepted.refused:
             raise RefusalError(accepted.refused, f"{order.by} may not {order.action}")
         self._deliver()
@@ -273,7 +288,7 @@ class World:
             raise RefusalError(Code(denial), f"{order.by} may not {order.action}")
 
     def _turn_up(self, stated: FoundStatement | ReturnStatement) -> None:
-        self._say(lambda: self.backend.turn_up(stated, DOOR, self.now))
+        self._say(lambda: self.stage.backend.turn_up(self.vendor, stated, DOOR, self.now))
 
     def _deed(self, name: str) -> None:
         if name not in self._broken:
@@ -288,18 +303,11 @@ class World:
             raise PassingFailureError(name)
 
     def _append(self, key: CaseKey, facts: list[CaseFact]) -> None:
-        self._record(case_stream(key.case), key.serial, self.now, facts)
-
-    def _state(self, serial: str, at: datetime, facts: Any) -> None:
-        self._record(container_stream(Serial(serial)), Serial(serial), at, facts)
-
-    def _record(self, stream: str, serial: Serial | None, at: datetime, facts: Any) -> None:
-        key = record_key(self.vendor, serial)
-        fact: AnyFact
+        stream = case_stream(key.case)
         for fact in facts:
             head = self._heads[stream]
-            sealed = seal(self.vendor, stream, key, head, at, fact)
+            sealed = seal(self.vendor, stream, record_key(self.vendor, key.serial), head, self.now, fact)
             hashes = bytes.fromhex(head.hash), bytes.fromhex(sealed.head.hash)
             data = fact.model_dump(mode="json") if isinstance(fact, LossReported) else {}
-            self.facts.append(Recorded(self.vendor, stream, sealed.head.sequence, *hashes, at, fact, data))
+            self.facts.append(Recorded(self.vendor, stream, sealed.head.sequence, *hashes, self.now, fact, data))
             self._heads[stream] = sealed.head

@@ -11,7 +11,7 @@ from argon2 import extract_parameters
 from argon2.profiles import RFC_9106_LOW_MEMORY
 
 from activities.access import HASHER as HASHER_OF_THE_PRODUCT
-from activities.access import LINK_DAYS
+from activities.access_rules import LINK_DAYS
 from activities.guesses import INTERVAL, TRIES
 from events.backend_facts import (
     AccessLapsed,

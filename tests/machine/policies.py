@@ -8,7 +8,7 @@ USUAL = {"watch_days": 60, "stop_gap_days": 20}
 
 def policy(*rules: dict[str, Any]) -> dict[str, Any]:
     """A policy of these rules, with what all of them share."""
-    return {"policy_version": 3, "supervisors": SUPERVISORS, "rules": [USUAL | rule for rule in rules]}
+    return {"policy_version": 1, "supervisors": SUPERVISORS, "rules": [USUAL | rule for rule in rules]}
 
 
 POLICIES: dict[str, dict[str, Any]] = {

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from events.effect import in_effect
 from events.terms import MeasureState, Subject
-from simulation.backend import MemoryBackend
+from simulation.backend import VendorBackend
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -39,7 +39,7 @@ def test_a_lifted_measure_is_never_in_effect(ordered: timedelta, delay: timedelt
 
 @pytest.mark.parametrize("behind", [timedelta(), HOUR])
 def test_the_backend_in_memory_goes_by_it(behind: timedelta) -> None:
-    backend = MemoryBackend("acme", lambda *_: None)
+    backend = VendorBackend("acme", lambda *_: None)
     aimed = Subject.parse("container/3-1/1")
     backend._order("case-1", "3-1", "blacklisting", aimed, NOW, NOW)
 

@@ -145,8 +145,8 @@ def test_one_activation_serves_all_open_cases_in_memory_that_wait_for_one() -> N
 
     assert [key.case for key in asked.awaiting] == cases
     assert [world.cases[case].status for case in cases] == [Status.WATCHING] * 2
-    assert [world.effective(name) for name in ("L-1", "L-2")] == [[2], [2]]
-    assert world.backend.containers["A-1"].generation == 2
+    assert world.effective() == {"L-1": [2], "L-2": [2]}
+    assert [one.generation for one in world.containers] == [2]
 
 
 def test_a_code_in_memory_is_dead_after_five_wrong_ones_and_once_its_case_is_closed() -> None:

@@ -1,0 +1,211 @@
+"""The licensing backend in memory, of all vendors: the protocol over one `VendorBackend` each."""
+
+from collections import defaultdict
+from collections.abc import Coroutine, Iterable
+from datetime import datetime
+from typing import Any, TypeVar
+
+from pydantic import JsonValue
+
+from activities.rows import Container, Licence
+from events.cases import AcceptedDecision, ConfirmedDecision, Content, DecisionOrder, DecisionQuestion
+from events.envelope import Head, Recorded, backend_stream, record_key, seal, unseal
+from events.fact import Fact
+from events.inbox import (
+    ContactStatement,
+    ContainerStatement,
+    DeactivationStatement,
+    EvidenceStatement,
+    FoundStatement,
+    LicenceStatement,
+    LossStatement,
+    ReturnStatement,
+)
+from events.licensing import (
+    AccessLink,
+    ActivationCode,
+    Assessment,
+    BlockOrder,
+    CaseKey,
+    CaseOrder,
+    Claim,
+    Clock,
+    CloseOrder,
+    ContactAnswer,
+    Done,
+    Issued,
+    IssueOrder,
+    LicensingBackend,
+    NoTargetFound,
+    ReceiptAnswer,
+    ReinstateOrder,
+    Reservation,
+    ReserveOrder,
+    ScopeOrder,
+    ScopePage,
+    SignInAnswer,
+    Withdrawal,
+)
+from events.terms import CaseId, ContactId, LicenceId, Serial, VendorId
+from simulation.backend import VendorBackend
+
+Answer = TypeVar("Answer")
+
+
+def at_once(asked: Coroutine[Any, Any, Answer]) -> Answer:
+    """The answer of what waits for nothing."""
+    try:
+        asked.send(None)
+    except StopIteration as end:
+        answer: Answer = end.value
+        return answer
+    raise AssertionError("a backend in memory waits for nothing")
+
+
+class MemoryBackend(LicensingBackend):
+    """Keeps all in memory; nothing happens at the same time as anything else. `facts` are what it stated, in order."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.facts: list[Recorded] = []
+        self._clock = clock
+        self._vendors: dict[VendorId, VendorBackend] = {}
+        self._heads: dict[tuple[VendorId, str], Head] = defaultdict(Head)
+
+    def vendor(self, vendor: VendorId) -> VendorBackend:
+        """All that is kept of a vendor."""
+        if vendor not in self._vendors:
+
+            def state(serial: Serial | None, at: datetime, facts: Iterable[Fact]) -> None:
+                self._state(vendor, serial, at, facts)
+
+            self._vendors[vendor] = VendorBackend(vendor, state)
+        return self._vendors[vendor]
+
+    def _state(self, vendor: VendorId, serial: Serial | None, at: datetime, facts: Iterable[Fact]) -> None:
+        stream, key = backend_stream(vendor, serial), record_key(vendor, serial)
+        for fact in facts:
+            sealed = seal(vendor, stream, key, self._heads[vendor, stream], at, fact)
+            self._heads[vendor, stream] = sealed.head
+            self.facts.append(unseal(sealed.value))
+
+    # What can be seen of it.
+
+    async def recorded(self, skip: int) -> list[Recorded]:
+        """What it stated, in order, without the first so many."""
+        return self.facts[skip:]
+
+    async def messages(self, vendor: VendorId) -> list[tuple[CaseKey, list[Content]]]:
+        """What was said to each case, in order."""
+        return [(case.key, [content for content, _ in case.messages]) for case in self.vendor(vendor).cases.values()]
+
+    async def containers(self, vendor: VendorId) -> list[Container]:
+        """The vendor's containers."""
+        return list(self.vendor(vendor).containers.values())
+
+    async def licences(self, vendor: VendorId) -> list[Licence]:
+        """The vendor's licences."""
+        return list(self.vendor(vendor).licences.values())
+
+    async def effective(self, vendor: VendorId, at: datetime) -> dict[LicenceId, list[int]]:
+        """The generations of each licence that would be renewed at this instant."""
+        of = self.vendor(vendor)
+        return {name: of.effective(name, at) for name in of.licences}
+
+    # What is asked of it.
+
+    async def add_vendor(self, vendor: VendorId, policy: dict[str, JsonValue], at: datetime) -> bool:
+        return self.vendor(vendor).add(policy, at)
+
+    async def adopt_policy(self, vendor: VendorId, policy: dict[str, JsonValue], at: datetime) -> int:
+        return self.vendor(vendor).adopt(policy, at)
+
+    async def policy_in_force(self, vendor: VendorId) -> tuple[int, JsonValue]:
+        return self.vendor(vendor).in_force()
+
+    async def register_container(self, vendor: VendorId, stated: ContainerStatement, at: datetime) -> None:
+        self.vendor(vendor).register(stated, at)
+
+    async def register_licence(self, vendor: VendorId, stated: LicenceStatement, at: datetime) -> None:
+        self.vendor(vendor).issue_own(stated, at)
+
+    async def claim(self, vendor: VendorId, stated: LossStatement, door: str, received: datetime) -> Claim:
+        return self.vendor(vendor).claim(stated, door, received)
+
+    async def contact(self, vendor: VendorId, stated: ContactStatement, received: datetime) -> ContactAnswer:
+        return self.vendor(vendor).contact(stated, received, self._clock())
+
+    async def return_activation(
+        self, vendor: VendorId, stated: DeactivationStatement, received: datetime
+    ) -> ReceiptAnswer:
+        return self.vendor(vendor).return_activation(stated, received)
+
+    async def activation_code(self, vendor: VendorId, serial: Serial) -> ActivationCode:
+        return self.vendor(vendor).activation_code(serial)
+
+    async def access_link(self, vendor: VendorId, serial: Serial) -> AccessLink:
+        return self.vendor(vendor).access_link(serial, self._clock())
+
+    async def set_access(self, vendor: VendorId, serial: Serial, token: str, password: str, at: datetime) -> None:
+        self.vendor(vendor).set_access(serial, token, password, at)
+
+    async def sign_in(
+        self,
+        vendor: VendorId,
+        contact: ContactId,
+        serial: Serial,
+        password: str,
+        at: datetime,
+        origin: str | None = None,
+    ) -> SignInAnswer:
+        return self.vendor(vendor).sign_in(contact, serial, password, at, origin, self._clock())
+
+    async def sweep_leases(self, now: datetime, limit: int) -> int:
+        left = limit
+        for of in list(self._vendors.values()):
+            left -= of.sweep_leases(now, left, self._clock())
+        return limit - left
+
+    async def turn_up(
+        self, vendor: VendorId, stated: FoundStatement | ReturnStatement, door: str, received: datetime
+    ) -> list[CaseKey]:
+        return self.vendor(vendor).turn_up(stated, door, received)
+
+    async def give_evidence(
+        self, vendor: VendorId, stated: EvidenceStatement, door: str, received: datetime
+    ) -> CaseKey:
+        return self.vendor(vendor).give_evidence(stated, door, received)
+
+    async def accept_decision(
+        self, vendor: VendorId, case: CaseId, order: DecisionOrder, door: str, at: datetime
+    ) -> AcceptedDecision:
+        return self.vendor(vendor).accept_decision(case, order, door, at)
+
+    async def confirm_decision(self, question: DecisionQuestion) -> ConfirmedDecision:
+        return self.vendor(question.key.vendor).confirm_decision(question)
+
+    async def assess(self, key: CaseKey) -> Assessment:
+        return self.vendor(key.vendor).assess(key, self._clock())
+
+    async def scope(self, order: ScopeOrder) -> ScopePage:
+        return self.vendor(order.key.vendor).more_in_scope(order)
+
+    async def reserve(self, order: ReserveOrder) -> Reservation:
+        return self.vendor(order.key.vendor).reserve(order, self._clock())
+
+    async def block(self, order: BlockOrder) -> Done:
+        return self.vendor(order.key.vendor).block(order, self._clock())
+
+    async def issue(self, order: IssueOrder) -> Issued | NoTargetFound:
+        return self.vendor(order.key.vendor).issue(order, self._clock())
+
+    async def withdraw(self, order: CaseOrder) -> Withdrawal:
+        return self.vendor(order.key.vendor).withdraw(order, self._clock())
+
+    async def keep(self, order: CaseOrder) -> Done:
+        return self.vendor(order.key.vendor).keep(order, self._clock())
+
+    async def reinstate(self, order: ReinstateOrder) -> Issued:
+        return self.vendor(order.key.vendor).reinstate(order, self._clock())
+
+    async def close(self, order: CloseOrder) -> Done:
+        return self.vendor(order.key.vendor).close(order, self._clock())
