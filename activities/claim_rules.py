@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from activities.rows import Container
-from events.errors import Code, NotYetKnownError
+from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import LicenceStatement, LossStatement
 from events.terms import Aim, CaseId, Kind, LicenceId, Loss, Measure, Outcome, Reason, Recovery, Scope
 
@@ -160,3 +160,11 @@ def _recovered(
             f" state {LicenceStatement.type()} for it first",
         )
     return found
+
+
+def said_otherwise(report: str) -> RefusalError:
+    """Why a report is refused whose number its reporter has used for another statement."""
+    return RefusalError(
+        Code.REPORT_ID_TAKEN,
+        f"report {report} was made before and said something else; give a new statement a new number",
+    )

@@ -9,7 +9,7 @@ from uuid import uuid5
 from psycopg import AsyncConnection
 
 from activities.access import end_link
-from activities.claim_rules import Claimed, Joins, recovery_of, whose
+from activities.claim_rules import Claimed, Joins, recovery_of, said_otherwise, whose
 from activities.messages import Speaker, addressed, open_cases, post
 from activities.outbox import state
 from activities.rows import Container, changed, lock_container, unknown_container
@@ -297,10 +297,7 @@ async def _repeated(tx: AsyncConnection[Any], vendor: VendorId, stated: LossStat
         return None
     known, case, serial, received, closed = row
     if known != digest(stated):
-        raise RefusalError(
-            Code.REPORT_ID_TAKEN,
-            f"report {stated.report} was made before and said something else; give a new statement a new number",
-        )
+        raise said_otherwise(stated.report)
     key = CaseKey(vendor=vendor, case=case, serial=serial)
     return Claim(key=key, received=received, closed=closed, answer="repeated")
 

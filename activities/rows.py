@@ -131,7 +131,7 @@ async def lock_holder(tx: AsyncConnection[Any], vendor: VendorId, holder: Holder
 async def lock_container(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial) -> Container:
     """The container, locked; `NotYetKnownError` where there is none, or what was typed cannot be a serial."""
     if not is_name(serial):
-        raise unknown_container(Serial(ascii(serial)))
+        raise unknown_container(serial)
     found = await one(tx, Container, f"{CONTAINER} where vendor = %s and serial = %s for update", vendor, serial)
     if found is None:
         raise unknown_container(serial)
@@ -169,6 +169,7 @@ def must_have_room(container: Container, licences: int) -> None:
 
 def unknown_container(serial: Serial) -> NotYetKnownError:
     """The answer for a serial that is unknown and for one that the asker has no right to: they must not differ."""
+    serial = serial if is_name(serial) else Serial(ascii(serial))
     return NotYetKnownError(
         Code.UNKNOWN_CONTAINER,
         f"no container {serial} is known here; state {ContainerStatement.type()} for it first",

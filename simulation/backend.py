@@ -259,7 +259,7 @@ class VendorBackend(Tables):
         if known := self.reports.get((stated.report, stated.reporter)):
             said, case, at = known
             if said != digest(stated):
-                raise RefusalError(Code.REPORT_ID_TAKEN, f"report {stated.report} said something else before")
+                raise claim_rules.said_otherwise(stated.report)
             of = self.cases[case]
             return Claim(key=of.key, received=at, closed=of.closed is not None, answer="repeated")
         return self._claim(container, stated, door, received)

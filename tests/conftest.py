@@ -9,15 +9,20 @@ import pytest
 from argon2 import PasswordHasher
 from hypothesis import HealthCheck, Phase
 from hypothesis import settings as hypothesis_settings
+from psycopg import AsyncConnection
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from activities import access
 from events.terms import VendorId
 from infra.settings import Settings
-from infra.wiring import prepare
+from infra.wiring import keys, open_backend, prepare
+from tests.contract.observer import DatabaseObserver
+from tests.contract.stock import NOW, SetClock
+from tests.integration.stock import Stock
 from tests.services import Services
 from tests.watched import watch
+from workflows.policy import Policy, canonical
 
 hypothesis_settings.register_profile("lostfound", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.register_profile(  # for `make mutants`: few examples, always the same, and none made simpler
@@ -97,3 +102,17 @@ def settings(shared: Services) -> Settings:
 def vendor() -> VendorId:
     """A vendor of the test's own."""
     return VendorId(f"v{uuid4().hex[:8]}")
+
+
+@pytest.fixture
+async def database_stock(settings: Settings, vendor: VendorId) -> AsyncIterator[Stock]:
+    """A vendor's stock in PostgreSQL, empty as yet."""
+    clock = SetClock(NOW)
+    keys(settings).create(vendor)
+    async with (
+        open_backend(settings, clock=clock) as backend,
+        await AsyncConnection.connect(settings.dsn, autocommit=True) as connection,
+    ):
+        await backend.add_vendor(vendor, canonical(Policy()), NOW)
+        observer = DatabaseObserver(connection, vendor)
+        yield Stock(backend=backend, observer=observer, vendor=vendor, clock=clock, settings=settings)

@@ -124,9 +124,9 @@ def test_a_licence_in_the_cloud_is_not_effective_in_memory_while_its_access_data
     world.register("C-1", Kind.CLOUD, "h-1")
     world.licence("L-1", "C-1")
     world.report("R-1", "C-1", Kind.CLOUD, Reason.STOLEN, CRM)
-    blocked = world.effective("L-1")
+    blocked = world.effective()["L-1"]
     world.advance(timedelta(hours=25))
-    rotated = world.effective("L-1")
+    rotated = world.effective()["L-1"]
 
     old, new = (world.contact(f"C-{number}", "C-1", how="sign_in", generation=number) for number in (1, 2))
     assert (blocked, rotated) == ([], [1])

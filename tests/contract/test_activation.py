@@ -1,4 +1,4 @@
-"""Activations on a real PostgreSQL: which machine a container is bound to, with which code, and for which cases."""
+"""Activations: which machine a container is bound to, with which code, and for which cases."""
 
 from typing import Any
 
@@ -9,9 +9,7 @@ from events.backend_facts import ContactRefused, ContainerActivated, LicenceIssu
 from events.errors import Code, RefusalError
 from events.licensing import CloseOrder, Issued, IssueOrder, NoTargetFound
 from events.terms import ActivationBy, Kind, Reason
-from tests.integration.stock import NEW, OLD, Stock
-
-pytestmark = pytest.mark.integration
+from tests.contract.stock import NEW, OLD, Stock
 
 BY_CODE = {"activation": ActivationBy.CODE}
 THIEF = {**OLD, "disk": "d9"}

@@ -1,38 +1,28 @@
-"""The licensing backend on a real PostgreSQL: claims, measures and generations under races and repetition."""
+"""Claims, measures and generations under races and repetition."""
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from psycopg import AsyncConnection
 
-from activities.backend import EmbeddedBackend
 from events.backend_facts import LicenceIssued, LicenceSuperseded, MeasureOrdered
-from events.envelope import Recorded, unseal
+from events.envelope import Recorded
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import ContainerStatement, LicenceStatement, LossStatement
-from events.licensing import BlockOrder, CloseOrder, Issued, IssueOrder, MeasureToOrder, NoTargetFound
+from events.licensing import BlockOrder, CloseOrder, Issued, IssueOrder, LicensingBackend, MeasureToOrder, NoTargetFound
 from events.terms import Kind, Measure, Reason, Reporter, Role, VendorId
-from infra.settings import Settings
-from infra.wiring import keys, open_backend
-from tests.integration.stock import Stock
+from tests.contract.stock import Stock
 from workflows.policy import Policy
-
-pytestmark = pytest.mark.integration
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DOOR = "a test"
 
 
 @pytest.fixture
-async def backend(settings: Settings, vendor: VendorId) -> AsyncIterator[EmbeddedBackend]:
-    keys(settings).create(vendor)
-    async with open_backend(settings) as backend:
-        await backend.add_vendor(vendor, Policy().model_dump(mode="json"), NOW)
-        yield backend
+def backend(stock: Stock) -> LicensingBackend:
+    return stock.backend
 
 
 def container(serial: str, holder: str = "h-1") -> ContainerStatement:
@@ -54,7 +44,7 @@ def loss(report: str, serial: str = "lost", reason: Reason = Reason.LOST) -> Los
     )
 
 
-async def stocked(backend: EmbeddedBackend, vendor: VendorId, licences: int = 2, spare: bool = True) -> None:
+async def stocked(backend: LicensingBackend, vendor: VendorId, licences: int = 2, spare: bool = True) -> None:
     await backend.register_container(vendor, container("lost"), NOW)
     for number in range(1, licences + 1):
         await backend.register_licence(vendor, licence(number, "lost"), NOW)
@@ -66,22 +56,19 @@ def to_order(measures: tuple[Measure, ...]) -> tuple[MeasureToOrder, ...]:
     return tuple(MeasureToOrder(measure=measure) for measure in measures)
 
 
-async def blocked(backend: EmbeddedBackend, vendor: VendorId, report: str = "R-1") -> IssueOrder:
+async def blocked(backend: LicensingBackend, vendor: VendorId, report: str = "R-1") -> IssueOrder:
     key = (await backend.claim(vendor, loss(report), DOOR, NOW)).key
     measures = (Measure.BLACKLISTING,)
     await backend.block(BlockOrder(key=key, measures=to_order(measures)))
     return IssueOrder(key=key, measures=measures)
 
 
-async def stated(settings: Settings, vendor: VendorId) -> list[Recorded]:
-    """The vendor's facts in the outbox, in their order; no relay runs in these tests."""
-    async with await AsyncConnection.connect(settings.dsn) as connection:
-        cursor = await connection.execute("select value from backend.outbox order by id")
-        facts = [unseal(row[0]) for row in await cursor.fetchall()]
-    return [fact for fact in facts if fact.vendor == vendor]
+async def stated(stock: Stock) -> list[Recorded]:
+    """The vendor's facts, in their order."""
+    return [one for one in await stock.observer.recorded(0) if one.vendor == stock.vendor]
 
 
-async def test_the_same_report_five_times_at_once_is_one_case(backend: EmbeddedBackend, vendor: VendorId) -> None:
+async def test_the_same_report_five_times_at_once_is_one_case(backend: LicensingBackend, vendor: VendorId) -> None:
     await stocked(backend, vendor)
 
     claims = await asyncio.gather(*(backend.claim(vendor, loss("R-1"), DOOR, NOW) for _ in range(5)))
@@ -90,7 +77,7 @@ async def test_the_same_report_five_times_at_once_is_one_case(backend: EmbeddedB
     assert Counter(claim.answer for claim in claims) == {"opened": 1, "repeated": 4}
 
 
-async def test_two_reports_of_one_container_at_once_are_one_case(backend: EmbeddedBackend, vendor: VendorId) -> None:
+async def test_two_reports_of_one_container_at_once_are_one_case(backend: LicensingBackend, vendor: VendorId) -> None:
     await stocked(backend, vendor)
 
     claims = await asyncio.gather(
@@ -102,7 +89,7 @@ async def test_two_reports_of_one_container_at_once_are_one_case(backend: Embedd
 
 
 async def test_a_report_after_the_replacement_joins_the_case_that_recovered_the_licence(
-    backend: EmbeddedBackend, vendor: VendorId
+    backend: LicensingBackend, vendor: VendorId
 ) -> None:
     await stocked(backend, vendor)
     order = await blocked(backend, vendor)
@@ -113,7 +100,7 @@ async def test_a_report_after_the_replacement_joins_the_case_that_recovered_the_
     assert (late.key, late.answer) == (order.key, "joined")
 
 
-async def test_a_report_of_the_replacement_opens_a_case_of_its_own(backend: EmbeddedBackend, vendor: VendorId) -> None:
+async def test_a_report_of_the_replacement_opens_a_case_of_its_own(backend: LicensingBackend, vendor: VendorId) -> None:
     await stocked(backend, vendor)
     order = await blocked(backend, vendor)
     await backend.issue(order)
@@ -125,7 +112,7 @@ async def test_a_report_of_the_replacement_opens_a_case_of_its_own(backend: Embe
     assert [item.generation for item in (await backend.assess(second.key)).facts.licences] == [2, 2]
 
 
-async def test_a_case_that_recovered_nothing_frees_its_claims(backend: EmbeddedBackend, vendor: VendorId) -> None:
+async def test_a_case_that_recovered_nothing_frees_its_claims(backend: LicensingBackend, vendor: VendorId) -> None:
     await stocked(backend, vendor)
     first = await backend.claim(vendor, loss("R-1"), DOOR, NOW)
 
@@ -140,7 +127,7 @@ async def test_a_case_that_recovered_nothing_frees_its_claims(backend: EmbeddedB
 
 
 async def test_a_report_after_the_end_joins_the_case_that_recovered_the_licence_and_finds_it_closed(
-    backend: EmbeddedBackend, vendor: VendorId
+    backend: LicensingBackend, vendor: VendorId
 ) -> None:
     await stocked(backend, vendor)
     order = await blocked(backend, vendor)
@@ -152,7 +139,7 @@ async def test_a_report_after_the_end_joins_the_case_that_recovered_the_licence_
     assert (late.key, late.answer, late.closed) == (order.key, "joined", True)
 
 
-async def test_a_report_number_that_said_something_else_is_refused(backend: EmbeddedBackend, vendor: VendorId) -> None:
+async def test_a_report_number_that_said_something_else_is_refused(backend: LicensingBackend, vendor: VendorId) -> None:
     await stocked(backend, vendor)
     await backend.claim(vendor, loss("R-1"), DOOR, NOW)
 
@@ -162,7 +149,7 @@ async def test_a_report_number_that_said_something_else_is_refused(backend: Embe
 
 
 async def test_another_vendors_container_is_an_unknown_one(
-    backend: EmbeddedBackend, settings: Settings, vendor: VendorId
+    backend: LicensingBackend, stock: Stock, vendor: VendorId
 ) -> None:
     await stocked(backend, vendor)
     other = VendorId(f"{vendor}-x")
@@ -173,7 +160,7 @@ async def test_another_vendors_container_is_an_unknown_one(
     assert refusal.value.code is Code.UNKNOWN_CONTAINER
 
 
-async def test_nothing_is_issued_before_its_measures_are_ordered(backend: EmbeddedBackend, vendor: VendorId) -> None:
+async def test_nothing_is_issued_before_its_measures_are_ordered(backend: LicensingBackend, vendor: VendorId) -> None:
     await stocked(backend, vendor)
     key = (await backend.claim(vendor, loss("R-1"), DOOR, NOW)).key
     order = IssueOrder(key=key, measures=(Measure.BLACKLISTING,))
@@ -184,7 +171,7 @@ async def test_nothing_is_issued_before_its_measures_are_ordered(backend: Embedd
 
 
 async def test_a_replacement_is_issued_once_however_often_it_is_asked_for(
-    backend: EmbeddedBackend, settings: Settings, vendor: VendorId
+    backend: LicensingBackend, stock: Stock, vendor: VendorId
 ) -> None:
     await stocked(backend, vendor, licences=3)
     order = await blocked(backend, vendor)
@@ -194,45 +181,29 @@ async def test_a_replacement_is_issued_once_however_often_it_is_asked_for(
     assert isinstance(answers[0], Issued)
     assert all(answer == answers[0] for answer in answers)
     assert [(item.licence, item.generation) for item in answers[0].licences] == [("L-1", 2), ("L-2", 2), ("L-3", 2)]
-    facts = [recorded.fact for recorded in await stated(settings, vendor)]
+    facts = [recorded.fact for recorded in await stated(stock)]
     replaced = [fact for fact in facts if isinstance(fact, LicenceIssued) and fact.case]
     assert len(replaced) == sum(isinstance(fact, LicenceSuperseded) for fact in facts) == 3
     assert {fact.serial for fact in replaced} == {"spare"}
     assert all(fact.file for fact in replaced)
 
 
-async def test_a_generation_that_moved_on_is_not_superseded_again(
-    backend: EmbeddedBackend, settings: Settings, vendor: VendorId
-) -> None:
-    await stocked(backend, vendor)
-    order = await blocked(backend, vendor)
-    async with await AsyncConnection.connect(settings.dsn) as connection:
-        other = "update backend.claims set generation = 9 where vendor = %s and subject = 'licence/L-1'"
-        await connection.execute(other, (vendor,))
-
-    with pytest.raises(RefusalError) as refusal:
-        await backend.issue(order)
-
-    assert refusal.value.code is Code.GENERATION_CONFLICT
-    assert not any(isinstance(recorded.fact, LicenceSuperseded) for recorded in await stated(settings, vendor))
-
-
 async def test_measures_are_stated_once_and_before_the_issue(
-    backend: EmbeddedBackend, settings: Settings, vendor: VendorId
+    backend: LicensingBackend, stock: Stock, vendor: VendorId
 ) -> None:
     await stocked(backend, vendor)
     order = await blocked(backend, vendor)
     await backend.block(BlockOrder(key=order.key, measures=to_order(order.measures)))
     await backend.issue(order)
 
-    names = [recorded.fact.name for recorded in await stated(settings, vendor)]
+    names = [recorded.fact.name for recorded in await stated(stock)]
 
     assert names.count(MeasureOrdered.name) == 1
     assert names.index(MeasureOrdered.name) < names.index(LicenceSuperseded.name)
 
 
 async def test_a_target_registered_during_the_search_is_found_or_offered(
-    backend: EmbeddedBackend, settings: Settings, vendor: VendorId
+    backend: LicensingBackend, stock: Stock, vendor: VendorId
 ) -> None:
     for attempt in range(30):
         holder, lost, spare = f"h{attempt}", f"lost{attempt}", f"spare{attempt}"
@@ -247,10 +218,10 @@ async def test_a_target_registered_during_the_search_is_found_or_offered(
         )
 
         offers = ["report"] if isinstance(answer, Issued) else ["report", "offer"]
-        assert [name for name, _ in await Stock(backend, settings, vendor).messages(key)] == offers
+        assert [name for name, _ in await stock.messages(key)] == offers
 
 
-async def test_two_cases_of_one_holder_never_share_a_target(backend: EmbeddedBackend, vendor: VendorId) -> None:
+async def test_two_cases_of_one_holder_never_share_a_target(backend: LicensingBackend, vendor: VendorId) -> None:
     orders = []
     for number in (1, 2):
         serial = f"lost{number}"
@@ -267,13 +238,13 @@ async def test_two_cases_of_one_holder_never_share_a_target(backend: EmbeddedBac
 
 
 async def test_every_stream_of_the_outbox_counts_and_chains(
-    backend: EmbeddedBackend, settings: Settings, vendor: VendorId
+    backend: LicensingBackend, stock: Stock, vendor: VendorId
 ) -> None:
     await stocked(backend, vendor, licences=3)
     await backend.issue(await blocked(backend, vendor))
 
     heads: dict[str, tuple[int, bytes]] = {}
-    for recorded in await stated(settings, vendor):
+    for recorded in await stated(stock):
         sequence, digest = heads.get(recorded.stream, (0, b""))
         assert (recorded.sequence, recorded.previous_hash) == (sequence + 1, digest)
         heads[recorded.stream] = (recorded.sequence, recorded.hash)
@@ -281,14 +252,14 @@ async def test_every_stream_of_the_outbox_counts_and_chains(
 
 
 async def test_inventory_said_again_changes_nothing_and_a_contradiction_is_refused(
-    backend: EmbeddedBackend, settings: Settings, vendor: VendorId
+    backend: LicensingBackend, stock: Stock, vendor: VendorId
 ) -> None:
     await stocked(backend, vendor)
-    before = await stated(settings, vendor)
+    before = await stated(stock)
 
     await stocked(backend, vendor)
 
-    assert await stated(settings, vendor) == before
+    assert await stated(stock) == before
     with pytest.raises(RefusalError, match="container lost was stated before with another holder") as refusal:
         await backend.register_container(vendor, container("lost", holder="h-2"), NOW)
     assert refusal.value.code is Code.CONTRADICTS_INVENTORY
@@ -309,30 +280,14 @@ async def test_inventory_said_again_changes_nothing_and_a_contradiction_is_refus
     ids=lambda otherwise: next(iter(otherwise)),
 )
 async def test_a_licence_stated_again_must_be_as_it_was_first_stated_before_and_after_its_replacement(
-    backend: EmbeddedBackend, settings: Settings, vendor: VendorId, otherwise: dict[str, Any]
+    backend: LicensingBackend, stock: Stock, vendor: VendorId, otherwise: dict[str, Any]
 ) -> None:
     await stocked(backend, vendor)
     again = LicenceStatement.model_validate(licence(1, "lost").model_dump() | otherwise)
     for _ in range(2):
-        before = await stated(settings, vendor)
+        before = await stated(stock)
         with pytest.raises(RefusalError, match=f"licence L-1 was stated before with another {next(iter(otherwise))}"):
             await backend.register_licence(vendor, again, NOW)
         await backend.register_licence(vendor, licence(1, "lost"), NOW)
-        assert await stated(settings, vendor) == before
+        assert await stated(stock) == before
         await backend.issue(await blocked(backend, vendor))
-
-
-async def test_what_was_stated_before_statements_were_kept_is_compared_as_far_as_it_is_known(
-    backend: EmbeddedBackend, settings: Settings, vendor: VendorId
-) -> None:
-    await stocked(backend, vendor)
-    async with await AsyncConnection.connect(settings.dsn) as connection:
-        for table in ("licences", "containers"):
-            await connection.execute(f"update backend.{table} set stated = null where vendor = %s", (vendor,))
-
-    await stocked(backend, vendor)
-
-    with pytest.raises(RefusalError, match="another value_cents"):
-        await backend.register_licence(vendor, licence(1, "lost").model_copy(update={"value_cents": 7}), NOW)
-    with pytest.raises(RefusalError, match="another holder"):
-        await backend.register_container(vendor, container("lost", holder="h-2"), NOW)

@@ -1,4 +1,4 @@
-"""Claims of single licences and of access data on a real PostgreSQL."""
+"""Claims of single licences and of access data."""
 
 from datetime import timedelta
 
@@ -9,10 +9,8 @@ from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import FoundStatement
 from events.licensing import CaseOrder, CloseOrder, Issued, NoTargetFound, ReinstateOrder
 from events.terms import Kind, Lease, Measure, Outcome, Reason, Reporter, Role, Serial, Subject
-from tests.integration.stock import NOW, Stock
+from tests.contract.stock import NOW, Stock
 from workflows.exposure import exposure
-
-pytestmark = pytest.mark.integration
 
 CRM = Reporter(role=Role.BACK_OFFICE, name="crm")
 
@@ -192,6 +190,7 @@ async def test_stolen_access_data_end_an_open_reset_and_its_link(stock: Stock) -
     assert isinstance(await stock.backend.issue(reset), NoTargetFound)
     link = await stock.backend.access_link(stock.vendor, Serial("K-1"))
 
+    stock.pass_(timedelta(seconds=1))
     theft = await stock.lost("K-1", kind=Kind.CLOUD, reason=Reason.STOLEN)
     rotated = await stock.backend.issue(theft)
 

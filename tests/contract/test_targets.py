@@ -1,29 +1,21 @@
-"""On a real PostgreSQL: a case that waits for a container is told when one comes to be a target, in whatever way."""
+"""A case that waits for a container is told when one comes to be a target, in whatever way."""
 
 import asyncio
 from typing import Any
 
 import pytest
-from psycopg import AsyncConnection
 
 from activities.rows import Container
 from activities.targets import Wanted, may_take
+from events.cases import Offer
 from events.licensing import CaseKey, CloseOrder, Issued, IssueOrder, NoTargetFound, ReinstateOrder
 from events.terms import HolderId, Kind, Serial, Target
-from tests.integration.stock import Stock
-
-pytestmark = pytest.mark.integration
+from tests.contract.stock import Stock
 
 
 async def offered(stock: Stock, key: CaseKey) -> list[str]:
     """The containers that a case was offered, in their order."""
-    async with await AsyncConnection.connect(stock.settings.dsn) as connection:
-        cursor = await connection.execute(
-            "select content ->> 'serial' from backend.messages"
-            " where vendor = %s and case_id = %s and content ->> 'type' = 'offer' order by number",
-            (key.vendor, key.case),
-        )
-        return [serial for (serial,) in await cursor.fetchall()]
+    return [content.serial for content in await stock.contents(key) if isinstance(content, Offer)]
 
 
 async def waiting(stock: Stock, *licences: str) -> IssueOrder:

@@ -1,4 +1,4 @@
-"""Un-loss on a real PostgreSQL: a replacement withdrawn or kept, an original reinstated, a replacement lost too."""
+"""Un-loss: a replacement withdrawn or kept, an original reinstated, a replacement lost too."""
 
 import asyncio
 from typing import Any
@@ -19,9 +19,7 @@ from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import DeactivationStatement, EvidenceStatement, FoundStatement
 from events.licensing import CaseKey, CaseOrder, CloseOrder, Issued, IssueOrder, ReinstateOrder
 from events.terms import Kind, Measure, Reason, Reporter, Role, Verdict
-from tests.integration.stock import NEW, NOW, OLD, Stock
-
-pytestmark = pytest.mark.integration
+from tests.contract.stock import NEW, NOW, OLD, Stock
 
 CRM = Reporter(role=Role.BACK_OFFICE, name="crm")
 

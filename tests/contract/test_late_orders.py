@@ -1,4 +1,4 @@
-"""On a real PostgreSQL: a late duplicate of any earlier order of a case changes nothing and is answered as before."""
+"""A late duplicate of any earlier order of a case changes nothing and is answered as before."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,9 +10,7 @@ import pytest
 from events.errors import Code, RefusalError
 from events.licensing import BlockOrder, CaseKey, CaseOrder, CloseOrder, IssueOrder, ReinstateOrder, ReserveOrder
 from events.terms import Kind, Measure, Reason, Value
-from tests.integration.stock import NEW, NOW, Stock
-
-pytestmark = pytest.mark.integration
+from tests.contract.stock import NEW, NOW, Stock
 
 
 @dataclass

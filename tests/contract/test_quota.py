@@ -1,16 +1,12 @@
-"""Recovery quotas on a real PostgreSQL: set aside under lock, at most so many for each subject in any rolling term."""
+"""Recovery quotas: set aside under lock, at most so many for each subject in any rolling term."""
 
 import asyncio
 from datetime import timedelta
 
-import pytest
-
 from events.backend_facts import RecoveryFreed, RecoveryReserved
 from events.licensing import CloseOrder, ReserveOrder
 from events.terms import RECOVERIES, SAME_HARDWARE, PotName
-from tests.integration.stock import NOW, Stock
-
-pytestmark = pytest.mark.integration
+from tests.contract.stock import NOW, Stock
 
 DAY = timedelta(days=1)
 

@@ -1,16 +1,12 @@
-"""Leases on a real PostgreSQL: each stage is stated once, and nothing of what is blocked or superseded."""
+"""Leases: each stage is stated once, and nothing of what is blocked or superseded."""
 
 import asyncio
 from datetime import timedelta
 
-import pytest
-
 from events.backend_facts import LeaseDueSoon, LeaseFact, LeaseLapsed, LeaseOverdue
 from events.licensing import CloseOrder
 from events.terms import Interval, Lease, Unit
-from tests.integration.stock import NOW, Stock
-
-pytestmark = pytest.mark.integration
+from tests.contract.stock import NOW, Stock
 
 DAY = timedelta(days=1)
 SOON, DUE, END = NOW + DAY * 5.25, NOW + DAY * 7, NOW + DAY * 10  # a week with three days of grace
@@ -77,6 +73,7 @@ async def test_nothing_is_stated_of_what_is_blocked_until_it_is_lifted(stock: St
 async def test_nothing_is_stated_of_a_superseded_generation(stock: Stock) -> None:
     await stock.container("D-1", "L-1")
     await stock.container("D-2")
+    stock.pass_(10 * DAY)
     await stock.backend.issue(await stock.lost("D-1"))
 
     await stock.backend.sweep_leases(END, LIMIT)
