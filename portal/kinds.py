@@ -1,16 +1,17 @@
 """What can be lost and what becomes of a case, told from the data that the product itself goes by."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from events.measure_life import FIRST, OPEN, STAGES
-from events.terms import LOSSES, ActivationBy, Aim, Loss, Outcome, Recovery, Scope, Target, Watch
+from events.terms import LOSSES, Action, ActivationBy, Aim, Loss, Outcome, Recovery, Scope, Status, Target, Watch
 from portal.sheet import Sheet
 from portal.terminal import show
-from workflows.case import STAYING, TRANSITIONS
+from workflows.case_life import STAGES as CASE_STAGES
+from workflows.case_life import STAYING, TRANSITIONS, Wait
 from workflows.policy import WATCH_DAYS, Rule
 
 RECOVERIES = {
@@ -37,6 +38,11 @@ WATCHES = {
     Watch.LONG: f"{WATCH_DAYS[Watch.LONG]} days",
     Watch.UNTIL_RETURNED: f"until it is returned, at most {Rule().stop_gap_days} days",
 }
+STATUSES_READ = (
+    "Of several things that a case may wait for the first one that applies counts. It looks again by itself at the"
+    " earliest of the instants in these fields of its state. Where it is too late to cancel a case, its holder may say"
+    " that the container was found."
+)
 OUTCOMES = {
     Outcome.REFUSED: "policy refused the report",
     Outcome.REJECTED: "a supervisor rejected it",
@@ -79,8 +85,39 @@ def _row(loss: Loss, scope: Scope) -> dict[str, Any]:
 
 def diagram() -> str:
     """The life of a case as a Mermaid state diagram."""
-    arrows = [f"    {_state(source)} --> {target}: {trigger}" for (source, trigger), target in TRANSITIONS.items()]
+    order = [None, *Status]
+    several = sorted(TRANSITIONS.items(), key=lambda item: order.index(item[0][0]))
+    arrows = [f"    {_state(source)} --> {target}: {trigger}" for (source, trigger), target in several]
     return "\n".join(["stateDiagram-v2", *arrows, "    closed --> [*]"])
+
+
+def _statuses() -> list[str]:
+    """The table of the statuses of a case."""
+    lines = ["| status | the case | what is awaited | looks again at | may be decided | cancel | may end |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    for status, stage in CASE_STAGES.items():
+        waits = [f"{_what(wait)}{_by(wait)}" for wait in stage.waits]
+        does = stage.does or ("waits" if stage.waits else "is over")
+        cells = (
+            *(f"`{status}`", does, "; ".join(waits) or "-", _names(stage.alarms), _names(stage.actions)),
+            *(stage.cancel, _names(stage.outcomes)),
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def _what(wait: Wait) -> str:
+    return wait.what.format(condition="what was asked for", target="what may take the replacement")
+
+
+def _by(wait: Wait) -> str:
+    if wait.by is None:
+        return ""
+    return f", from {f'who may `{wait.by}`' if isinstance(wait.by, Action) else wait.by}"
+
+
+def _names(several: Sequence[str]) -> str:
+    return ", ".join(f"`{one}`" for one in several) or "-"
 
 
 def measure_diagram() -> str:
@@ -121,6 +158,8 @@ def document() -> str:
     lines += ["## The life of a case", "", "```mermaid", diagram(), "```", ""]
     staying = ", ".join(f"`{name}`" for name in STAYING)
     lines += [f"Wherever an open case stands, it takes {staying} and stays, where no arrow says otherwise.", ""]
+    lines += ["## The statuses of a case", "", *_statuses(), ""]
+    lines += [STATUSES_READ, ""]
     lines += ["## The life of a blocking measure", "", "```mermaid", measure_diagram(), "```", ""]
     lines += ["| state | meaning | blocks |", "|---|---|---|"]
     lines += [f"| `{state}` | {one.meaning} | {'yes' if one.blocks else 'no'} |" for state, one in STAGES.items()]

@@ -14,11 +14,12 @@ from pydantic import ValidationError
 from events.errors import Code, RefusalError
 from events.inbox import PREFIX, STATEMENTS, EvidenceStatement, LossStatement, Statement
 from events.licensing import Claim
-from events.terms import CaseId, Kind, Reason, ReportId, Role, Scope, Status, VendorId
+from events.terms import CaseId, Kind, Reason, ReportId, Role, Scope, VendorId
 from portal.asyncapi import cloudevent
 from portal.misfits import invalid
 from portal.terminal import AsJson, Ground, OfVendor, ask, print_json, refusals, vendor_name, vendor_named
 from projections.shown import CaseLine, CaseView
+from workflows.case_life import UNDER_WAY
 
 if TYPE_CHECKING:
     from projections.queries import Queries
@@ -33,7 +34,6 @@ TYPED = {
     "statement": "--statement",
     **{f"item {number} of licences": f"licence number {number}" for number in range(1, 10)},
 }
-UNDER_WAY = (Status.REPORTED, Status.BLOCKING, Status.REPLACING)
 
 
 def register(app: typer.Typer, ground: Callable[[], Ground]) -> None:

@@ -58,6 +58,7 @@ from events.terms import (
     Verdict,
     Watch,
 )
+from workflows.case_life import DENIED, IMMATERIAL, STAGES, STAYING, TRANSITIONS
 from workflows.policy import loss_of
 
 DECISIONS_KEPT = 100
@@ -69,99 +70,6 @@ EVIDENCE_KEPT = 500
 
 class UnexpectedFactError(Exception):
     """A fact that the transition table does not know in this state: a bug or a damaged log, never input."""
-
-
-TRANSITIONS: dict[tuple[Status | None, str], Status] = {
-    (None, "loss.reported"): Status.REPORTED,
-    (Status.REPORTED, "scope.known"): Status.REPORTED,
-    (Status.REPORTED, "case.decided:automatic"): Status.BLOCKING,
-    (Status.REPORTED, "case.decided:refused"): Status.REPORTED,
-    (Status.REPORTED, "case.decided:needs_approval"): Status.AWAITING_APPROVAL,
-    (Status.REPORTED, "case.closed"): Status.CLOSED,
-    (Status.REPORTED, "case.stuck"): Status.STUCK,
-    (Status.AWAITING_APPROVAL, "case.decided:automatic"): Status.BLOCKING,
-    (Status.AWAITING_APPROVAL, "case.decided:needs_approval"): Status.AWAITING_APPROVAL,
-    (Status.AWAITING_APPROVAL, "approval.reminded"): Status.AWAITING_APPROVAL,
-    (Status.AWAITING_APPROVAL, "approval.overdue:keep_waiting"): Status.AWAITING_APPROVAL,
-    (Status.AWAITING_APPROVAL, "approval.overdue:escalate"): Status.ESCALATED,
-    (Status.AWAITING_APPROVAL, "approval.overdue:reject"): Status.AWAITING_APPROVAL,
-    (Status.AWAITING_APPROVAL, "approval.given"): Status.AWAITING_APPROVAL,
-    (Status.AWAITING_APPROVAL, "evidence.asked"): Status.AWAITING_APPROVAL,
-    (Status.AWAITING_APPROVAL, "case.approved"): Status.BLOCKING,
-    (Status.AWAITING_APPROVAL, "case.rejected"): Status.AWAITING_APPROVAL,
-    (Status.AWAITING_APPROVAL, "case.cancelled"): Status.AWAITING_APPROVAL,
-    (Status.AWAITING_APPROVAL, "case.closed"): Status.CLOSED,
-    (Status.ESCALATED, "case.decided:automatic"): Status.BLOCKING,
-    (Status.ESCALATED, "case.decided:needs_approval"): Status.ESCALATED,
-    (Status.ESCALATED, "approval.given"): Status.ESCALATED,
-    (Status.ESCALATED, "evidence.asked"): Status.ESCALATED,
-    (Status.ESCALATED, "case.approved"): Status.BLOCKING,
-    (Status.ESCALATED, "case.rejected"): Status.ESCALATED,
-    (Status.ESCALATED, "case.cancelled"): Status.ESCALATED,
-    (Status.ESCALATED, "case.closed"): Status.CLOSED,
-    (Status.BLOCKING, "waiting.begun"): Status.WAITING,
-    (Status.BLOCKING, "replacing.begun"): Status.REPLACING,
-    (Status.BLOCKING, "watch.begun"): Status.WATCHING,
-    (Status.BLOCKING, "case.stuck"): Status.STUCK,
-    (Status.WAITING, "case.decided:needs_approval"): Status.AWAITING_APPROVAL,
-    (Status.WAITING, "replacing.begun"): Status.REPLACING,
-    (Status.WAITING, "case.cancelled"): Status.WAITING,
-    (Status.WAITING, "case.closed"): Status.CLOSED,
-    (Status.REPLACING, "target.awaited"): Status.AWAITING_TARGET,
-    (Status.REPLACING, "case.decided:needs_approval"): Status.AWAITING_APPROVAL,
-    (Status.REPLACING, "case.cancelled"): Status.REPLACING,
-    (Status.REPLACING, "watch.begun"): Status.WATCHING,
-    (Status.REPLACING, "case.closed"): Status.CLOSED,
-    (Status.REPLACING, "case.stuck"): Status.STUCK,
-    (Status.AWAITING_TARGET, "case.decided:needs_approval"): Status.AWAITING_APPROVAL,
-    (Status.AWAITING_TARGET, "target.awaited"): Status.AWAITING_TARGET,
-    (Status.AWAITING_TARGET, "target.offered"): Status.REPLACING,
-    (Status.AWAITING_TARGET, "case.cancelled"): Status.AWAITING_TARGET,
-    (Status.AWAITING_TARGET, "case.resurfaced"): Status.RESURFACED,
-    (Status.AWAITING_TARGET, "case.closed"): Status.CLOSED,
-    (Status.WATCHING, "case.resurfaced"): Status.RESURFACED,
-    (Status.WATCHING, "case.returned"): Status.REPLACING,
-    (Status.WATCHING, "condition.met"): Status.REPLACING,
-    (Status.WATCHING, "case.closed"): Status.CLOSED,
-    (Status.RESURFACED, "case.returned"): Status.REPLACING,
-    (Status.RESURFACED, "case.cancelled"): Status.RESURFACED,
-    (Status.RESURFACED, "case.ruled"): Status.RESURFACED,
-    (Status.RESURFACED, "case.ruled:reinstate"): Status.REINSTATING,
-    (Status.RESURFACED, "case.closed"): Status.CLOSED,
-    (Status.REINSTATING, "replacement.lost"): Status.RESURFACED,
-    (Status.REINSTATING, "replacement.withdrawn"): Status.REINSTATING,
-    (Status.REINSTATING, "release.awaited"): Status.REINSTATING,
-    (Status.REINSTATING, "case.ruled"): Status.REINSTATING,
-    (Status.REINSTATING, "case.reinstated"): Status.REINSTATING,
-    (Status.REINSTATING, "case.stuck"): Status.STUCK,
-    (Status.REINSTATING, "case.closed"): Status.CLOSED,
-    (Status.STUCK, "case.resumed:reported"): Status.REPORTED,
-    (Status.STUCK, "case.resumed:blocking"): Status.BLOCKING,
-    (Status.STUCK, "case.resumed:replacing"): Status.REPLACING,
-    (Status.STUCK, "case.resumed:reinstating"): Status.REINSTATING,
-    (Status.STUCK, "case.ruled"): Status.STUCK,
-    (Status.STUCK, "case.given_up"): Status.STUCK,
-    (Status.STUCK, "case.cancelled"): Status.STUCK,
-    (Status.STUCK, "case.closed"): Status.CLOSED,
-}
-"""Where each fact takes a case."""
-
-STAYING = (
-    "loss.widened",
-    "loss.reported",
-    "decision.denied",
-    "case.sighted",
-    "evidence.given",
-    "replacement.lost",
-    "case.settled",
-)
-"""Facts that leave every open case where it is, where the table does not say otherwise."""
-
-DENIED = "decision.denied"
-"""The one fact that a closed case still takes: an attempt to decide it."""
-
-IMMATERIAL = frozenset({DENIED, "case.sighted", "approval.reminded", "release.awaited"})
-"""The names of the facts that make no decision stale."""
 
 
 class CaseState(Value):
@@ -237,9 +145,27 @@ class CaseState(Value):
     @property
     def owes(self) -> bool:
         """Whether what was issued is a stop-gap, until the container is back or the condition is met."""
-        return self.condition is not None or (
-            loss_of(self.report).watch is Watch.UNTIL_RETURNED and not self.only_watches
-        )
+        return self.condition is not None or self._bridges
+
+    @property
+    def owes_return(self) -> bool:
+        """Whether the full replacement follows once the container is back; another case replaces one that was lost."""
+        return self._bridges and self.replacement_lost is None
+
+    @property
+    def _bridges(self) -> bool:
+        return loss_of(self.report).watch is Watch.UNTIL_RETURNED and not self.only_watches
+
+    @property
+    def withdraws(self) -> bool:
+        """Whether what was issued must be removed before the original is reinstated."""
+        return self.target is not None and not self.withdrawn
+
+    @property
+    def alarm(self) -> Instant | None:
+        """When it looks again though no message comes."""
+        instants = (getattr(self, name) for name in STAGES[self.status].alarms)
+        return min((at for at in instants if at is not None), default=None)
 
     @property
     def beyond_quota(self) -> bool:
@@ -290,6 +216,8 @@ def _after(status: Status | None, fact: CaseFact) -> Status:
         after = status if stays else None
     if after is None:
         raise UnexpectedFactError(f"{fact.trigger} in {status or 'a case that does not exist'}")
+    if isinstance(fact, CaseClosed) and status is not None and fact.outcome not in STAGES[status].outcomes:
+        raise UnexpectedFactError(f"{fact.trigger} as {fact.outcome} in {status}")
     return after
 
 

@@ -60,6 +60,7 @@ from events.terms import (
 )
 from workflows.authority import may_grant_goodwill, why_not
 from workflows.case import CaseState
+from workflows.case_life import CANCELLABLE, DECIDABLE, TOO_LATE, UNDECIDED
 from workflows.commands import (
     Assessed,
     Blocked,
@@ -89,12 +90,6 @@ WIDER = "a wider loss of this container was reported"
 
 RELEASE = timedelta(days=7)
 """How long an un-loss waits for other cases to lift their measures on the original."""
-
-UNDECIDED = (Status.AWAITING_APPROVAL, Status.ESCALATED)
-"""Where a case waits for an approval."""
-
-BEFORE_REPLACING = (*UNDECIDED, Status.WAITING)
-"""Where a case rests before its replacement is begun, and can be cancelled."""
 
 
 def decide(state: CaseState | None, command: Command) -> list[CaseFact]:
@@ -275,11 +270,11 @@ def _sighted(state: CaseState, command: Sighted) -> list[CaseFact]:
     seen = {**told, "cause": sighting.cause}
     found = sighting.cause is Cause.FOUND
     match state.status:
-        case Status.AWAITING_APPROVAL | Status.ESCALATED | Status.WAITING if found:
+        case _ if found and state.status in CANCELLABLE:
             return [CaseCancelled(statement=sighting.statement), CaseClosed(outcome=Outcome.CANCELLED)]
-        case Status.AWAITING_APPROVAL | Status.ESCALATED | Status.WAITING | Status.AWAITING_TARGET if not found:
+        case _ if not found and state.status in (*CANCELLABLE, Status.AWAITING_TARGET):
             return [CaseSighted.model_validate(seen), *_suspected(state, command)]
-        case Status.WATCHING | Status.RESURFACED if sighting.cause is Cause.RETURNED and _owes_return(state):
+        case Status.WATCHING | Status.RESURFACED if sighting.cause is Cause.RETURNED and state.owes_return:
             back = CaseReturned.model_validate(told)
             stopped = state.overtaken and state.target is None
             return [back, *_to_a_person(state, command.at, command.policy)] if stopped else [back]
@@ -300,12 +295,6 @@ def _suspected(state: CaseState, command: Sighted) -> list[CaseFact]:
     if facts.last_contact is None or occurred > facts.last_contact:
         facts = facts.model_copy(update={"last_contact": occurred})
     return _again(state, facts, command.at, command.policy, None)
-
-
-def _owes_return(state: CaseState) -> bool:
-    """Whether the full replacement follows once the container is back; what replaces a lost one is another case's."""
-    bridged = loss_of(state.report).watch is Watch.UNTIL_RETURNED and not state.only_watches
-    return bridged and state.replacement_lost is None
 
 
 def _ruled_by_policy(state: CaseState, command: Sighted) -> list[CaseFact]:
@@ -394,22 +383,6 @@ def _decided(state: CaseState, command: Decide) -> list[CaseFact]:
             assert_never(order.action)
 
 
-DECIDABLE: dict[Action, tuple[Status, ...]] = {
-    Action.APPROVE: UNDECIDED,
-    Action.REJECT: UNDECIDED,
-    Action.ASK: UNDECIDED,
-    Action.MEET: (Status.WATCHING,),
-    Action.CANCEL: BEFORE_REPLACING,
-    Action.RULE: (Status.RESURFACED, Status.REINSTATING, Status.STUCK),
-    Action.RESUME: (Status.STUCK,),
-    Action.GIVE_UP: (Status.STUCK,),
-}
-"""Where a case must stand for each action."""
-
-TOO_LATE = (Status.REPLACING, Status.AWAITING_TARGET, Status.WATCHING, Status.RESURFACED, Status.REINSTATING)
-"""Where a cancel comes too late, and is a find."""
-
-
 def _denial(state: CaseState, command: Decide) -> Code | None:
     """Why a decision may not be taken; None where it may."""
     order = command.order
@@ -420,7 +393,7 @@ def _denial(state: CaseState, command: Decide) -> Code | None:
         return Code.TOO_LATE
     if state.status not in DECIDABLE[order.action] or (order.action is Action.MEET and state.condition is None):
         return Code.NOTHING_TO_DECIDE
-    if order.action is Action.RULE and state.stuck and not _may_be_retired(state, order):
+    if order.action is Action.RULE and state.status is not Status.RESURFACED and not _may_be_retired(state, order):
         return Code.NOTHING_TO_DECIDE
     if order.on != state.material:
         return Code.STALE
@@ -438,10 +411,9 @@ def _denial(state: CaseState, command: Decide) -> Code | None:
 
 
 def _may_be_retired(state: CaseState, order: DecisionOrder) -> bool:
-    """Whether a case that is stuck can be ruled on: an un-loss that others are in the way of ends with another verdict;
-    found again means nothing while nothing was issued."""
-    unreplaced = order.verdict is Verdict.FOUND and state.target is None
-    return state.stuck is not None and state.stuck[0] is Status.REINSTATING and not unreplaced
+    """Whether a verdict ends an un-loss, under way or stuck: found again means nothing while nothing was issued."""
+    unloss = state.stuck[0] if state.stuck else state.status
+    return unloss is Status.REINSTATING and not (order.verdict is Verdict.FOUND and state.target is None)
 
 
 def _replaces_again(state: CaseState) -> bool:

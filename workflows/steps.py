@@ -11,7 +11,8 @@ from events.case_facts import BackendFacts
 from events.licensing import BlockOrder, CaseKey, CaseOrder, CloseOrder, IssueOrder, ReinstateOrder, ReserveOrder
 from events.terms import EvidenceName, Outcome, Recovery, Status
 from workflows.case import CaseState
-from workflows.deciding import HOLDER_BLAMED, UNDECIDED, evident, rule_of
+from workflows.case_life import UNDECIDED
+from workflows.deciding import HOLDER_BLAMED, evident, rule_of
 from workflows.policy import Policy, loss_of, quota_to_reserve
 
 LIFTING = (Outcome.REFUSED, Outcome.REJECTED, Outcome.CANCELLED, Outcome.GIVEN_UP)
@@ -72,24 +73,18 @@ def next_step(state: CaseState, key: CaseKey, policy: Policy, taken: int = 1, at
     """What is to be done now that policy has decided on the report; `taken` is the number of the last message that the
     case took, `at` the time of its last fact."""
     match state.status:
-        case Status.AWAITING_APPROVAL:
-            return Rest(min((at for at in (state.remind, state.due) if at is not None), default=None))
         case Status.BLOCKING:
             return Block(block_order(state, key, policy))
-        case Status.WAITING:
-            return Rest(state.waits_until)
         case Status.REPLACING:
             return Issue(issue_order(state, key, policy, taken))
-        case Status.AWAITING_TARGET:
-            return Rest(state.lapses)
-        case Status.WATCHING:
-            return Rest(state.watch_until)
+        case Status.REINSTATING if state.withdraws:
+            return Withdraw(CaseOrder(key=key, number=state.material))
         case Status.REINSTATING:
-            if state.target is not None and not state.withdrawn:
-                return Withdraw(CaseOrder(key=key, number=state.material))
             return Reinstate(ReinstateOrder(key=key, number=state.material))
-        case Status.ESCALATED | Status.RESURFACED | Status.STUCK:
-            return Rest()
+        case Status.AWAITING_APPROVAL | Status.ESCALATED | Status.WAITING | Status.AWAITING_TARGET | Status.WATCHING:
+            return Rest(state.alarm)
+        case Status.RESURFACED | Status.STUCK:
+            return Rest(state.alarm)
         case Status.CLOSED:
             return End(close_order(state, key, taken, at))
         case Status.REPORTED:

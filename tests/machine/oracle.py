@@ -763,9 +763,11 @@ class Oracle:
         }[action]
         if case.status not in stands or (action == "meet" and not case.condition):
             deny |= {"nothing_to_decide"} | ({"too_late"} if action == "cancel" else set())
-        if action == "rule" and case.status == "stuck":
+        if action == "rule":
             unreplaced = more["verdict"] == "found" and case.target is None
-            if case.stuck_in != "reinstating" or unreplaced or more.get("reinstate"):
+            if case.status == "reinstating" and unreplaced:  # it is being reinstated already
+                deny.add("nothing_to_decide")
+            if case.status == "stuck" and (case.stuck_in != "reinstating" or unreplaced or more.get("reinstate")):
                 deny.add("nothing_to_decide")
         if stale:
             deny.add("stale")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from events.errors import Code
 from events.licensing import Reservation
-from events.terms import Action, Mode, PersonId, Status, Undecided
+from events.terms import Action, Kind, Mode, PersonId, Reason, Status, Undecided
 from portal.policy_file import check
 from projections.awaiting import awaited
 from tests.unit.facts import NOW
@@ -16,6 +16,7 @@ from tests.unit.journey import REPORTED, after, assessed, decision, elapsed
 from workflows.authority import may_decide, why_not
 from workflows.case import CaseState
 from workflows.deciding import decide
+from workflows.explanation import Supposed, explain
 from workflows.policy import Approval, Policy, Quota, Rule
 
 ANN, BOB, CY = (PersonId(name) for name in ("ann", "bob", "cy"))
@@ -110,6 +111,32 @@ def test_what_is_awaited_from_whom_is_what_a_decision_is_taken_from(
     assert (by in waits.by) is (fact.name != "decision.denied")
     if listed - {reporter} - {state.first_approval}:
         assert waits.by, "somebody is left who may decide"
+
+
+@given(
+    mode=st.sampled_from([Mode.MANUAL, Mode.HYBRID]),
+    goodwill=st.sets(st.sampled_from(EVERYBODY)),
+    listed=st.sets(st.sampled_from(EVERYBODY)),
+    by=st.sampled_from(EVERYBODY),
+)
+def test_view_explanation_and_decision_ask_one_may_decide(
+    mode: Mode, goodwill: set[PersonId], listed: set[PersonId], by: PersonId
+) -> None:
+    supervisors = tuple(sorted(listed))
+    quota = None if mode is Mode.MANUAL else Quota(recoveries=0, goodwill=tuple(sorted(goodwill)))
+    policy = Policy(supervisors=supervisors, rules=(Rule(mode=mode, quota=quota),))
+    beyond = Reservation(at=NOW, ordinal=None, limit=0) if quota else None
+    state, _ = after(REPORTED, assessed(policy, reservation=beyond))
+    may = {one for one in EVERYBODY if may_decide(state, Action.APPROVE, one, supervisors, policy)}
+    order = decision(Action.APPROVE, by=by, on=state.material, policy=policy, goodwill=state.beyond_quota)
+
+    waits = awaited(state, supervisors, policy)
+    explained = explain(policy, Supposed(kind=Kind.DONGLE, reason=Reason.LOST), NOW)
+    (fact, *_) = decide(state, order.model_copy(update={"supervisors": supervisors}))
+
+    assert waits is not None
+    assert set(waits.by) == set(explained.may_approve) == may
+    assert (fact.name != "decision.denied") is (by in may)
 
 
 @pytest.mark.parametrize(("to", "codes"), [("[cy]", ["four_eyes_of_one"]), ("[cy, ann]", [])])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.case_facts import CaseFact, LossReported, TargetOffered, WatchBegun
+from events.case_facts import CaseClosed, CaseFact, LossReported, TargetOffered, WatchBegun
 from events.errors import Code
 from events.terms import (
     Action,
@@ -57,7 +57,8 @@ from tests.unit.journey import (
     step,
     told,
 )
-from workflows.case import TRANSITIONS, CaseState, UnexpectedFactError, fold, fold_all
+from workflows.case import CaseState, UnexpectedFactError, fold, fold_all
+from workflows.case_life import STAGES, TRANSITIONS
 from workflows.commands import (
     Assessed,
     Blocked,
@@ -301,7 +302,7 @@ def test_once_every_measure_is_confirmed_the_watch_is_over() -> None:
     assert owed.status is Status.WATCHING
 
 
-def test_every_transition_of_the_table_is_taken_by_some_journey() -> None:
+def test_every_transition_and_every_end_of_the_tables_is_taken_by_some_journey() -> None:
     waits = Policy(rules=(Rule(mode=Mode.HYBRID, limits=Limits(contact_after_loss=True), wait_hours=24),))
     waiting = (REPORTED, assessed(waits), Blocked(at=NOW, policy=waits))
     late = sighted("contact/9", policy=waits, occurred=LATER)
@@ -366,8 +367,17 @@ def test_every_transition_of_the_table_is_taken_by_some_journey() -> None:
         (REPORTED, ASSESSED, FAILED, decision(Action.GIVE_UP)),
         (REPORTED, FAILED, decision(Action.RESUME), ASSESSED),
         (*WATCHED, FOUND, REINSTATE, FAILED, decision(Action.RULE, "D-4", verdict=Verdict.FOUND)),
+        (FORGOTTEN, ASSESSED, BLOCKED, REPLACED),
+        (DAMAGED, ASSESSED, BLOCKED, REPLACED, ELAPSED),
+        (*WATCHED, ELAPSED),
+        (*WATCHED, Settled()),
+        *(
+            (*WATCHED, FOUND, *undone, decision(Action.RULE, "D-4", verdict=verdict))
+            for undone in ((), (REINSTATE,), (REINSTATE, FAILED))
+            for verdict in Verdict
+        ),
     ]
-    taken = set()
+    taken, ends = set(), set()
     for journey in journeys:
         state: CaseState | None = None
         for command in journey:
@@ -376,8 +386,34 @@ def test_every_transition_of_the_table_is_taken_by_some_journey() -> None:
                 state = fold(state, fact)
                 if (before, fact.trigger) in TRANSITIONS:
                     taken.add((before, fact.trigger))
+                if isinstance(fact, CaseClosed):
+                    ends.add((before, fact.outcome))
 
     assert taken == set(TRANSITIONS)
+    assert ends == {(status, outcome) for status, stage in STAGES.items() for outcome in stage.outcomes}
+
+
+@pytest.mark.parametrize("status", Status)
+@pytest.mark.parametrize("outcome", Outcome)
+def test_a_case_ends_only_as_its_status_says_it_may(status: Status, outcome: Outcome) -> None:
+    state = CaseState(status=status, report=report(), reports=("R-1",), reporters=("crm",))
+    end = CaseClosed(outcome=outcome)
+
+    if outcome in STAGES[status].outcomes:
+        assert fold(state, end).outcome is outcome
+    else:
+        with pytest.raises(UnexpectedFactError):
+            fold(state, end)
+
+
+def test_a_find_of_what_is_being_reinstated_changes_nothing_while_nothing_was_issued() -> None:
+    """It is on its way back already; another verdict retires it."""
+    found = (REPORTED, ASSESSED, BLOCKED, NO_TARGET, FOUND, decision(Action.RULE, verdict=Verdict.FOUND), HELD)
+    again, _ = after(*found, decision(Action.RULE, "D-2", verdict=Verdict.FOUND))
+    retired, _ = after(*found, decision(Action.RULE, "D-2", verdict=Verdict.DAMAGED))
+
+    assert (again.status, again.denial_of("D-2")) == (Status.REINSTATING, Code.NOTHING_TO_DECIDE)
+    assert retired.outcome is Outcome.DAMAGED
 
 
 @given(status=st.sampled_from([None, *Status]), data=st.data())
