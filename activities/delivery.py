@@ -30,23 +30,53 @@ RETRY_SECONDS = 0.5
 BACKOFF_SECONDS = (0.2, 0.5, 1, 2, 5, 10, 30)
 """How long a message waits that could not be brought, the first time, the second time, and so on."""
 
+WINDOW = 200
+"""So many messages of a vendor that are due are looked at for the cases that they are of."""
+
 LEASE = """
-with heads as (
-    select h.vendor, h.case_id, h.number from backend.vendors v cross join lateral (
-        select vendor, case_id, number from backend.messages m
-        where m.vendor = v.vendor and m.delivered is null and m.due <= now() and not exists (
-            select from backend.messages e where e.vendor = m.vendor and e.case_id = m.case_id
-                and e.number < m.number and e.delivered is null
-        )
-        order by m.due limit %(each)s for update skip locked
+with recursive wanted as (
+    select vendor from backend.vendors where vendor <> all(%(busy)s::text[])
+), due as (
+    select d.vendor, d.case_id from wanted v cross join lateral (
+        select vendor, case_id from backend.messages m
+        where m.vendor = v.vendor and m.delivered is null and m.due <= now() order by m.due limit %(window)s
+    ) d
+), first_of_due as (
+    select h.vendor, h.case_id, h.number, h.due from (select distinct vendor, case_id from due) c cross join lateral (
+        select vendor, case_id, number, due from backend.messages m
+        where m.vendor = c.vendor and m.case_id = c.case_id and m.delivered is null order by number limit 1
+    ) h where h.due <= now()
+), backed_up as (
+    select vendor from due group by vendor having count(*) = %(window)s
+        and (select count(*) from first_of_due f where f.vendor = due.vendor) < %(each)s
+), first_of_all as (
+    select h.* from backed_up b cross join lateral (
+        select vendor, case_id, number, due from backend.messages m
+        where m.vendor = b.vendor and m.delivered is null order by case_id, number limit 1
     ) h
-    where v.vendor <> all(%(busy)s::text[])
-    limit %(most)s
+    union all
+    select h.* from first_of_all f cross join lateral (
+        select vendor, case_id, number, due from backend.messages m
+        where m.vendor = f.vendor and m.case_id > f.case_id and m.delivered is null order by case_id, number limit 1
+    ) h
+), firsts as (
+    select vendor, case_id, number from first_of_due union
+    select vendor, case_id, number from first_of_all where due <= now()
+), heads as (
+    select h.vendor, h.case_id, h.number from wanted v cross join lateral (
+        select m.vendor, m.case_id, m.number from firsts f
+        join backend.messages m on (m.vendor, m.case_id, m.number) = (f.vendor, f.case_id, f.number)
+        where f.vendor = v.vendor and m.delivered is null and m.due <= now()
+        order by m.due limit %(each)s for update of m skip locked
+    ) h limit %(most)s
 )
 update backend.messages m set due = now() + make_interval(secs => %(lease)s)
 from heads h join backend.cases c on (c.vendor, c.case_id) = (h.vendor, h.case_id)
 where (m.vendor, m.case_id, m.number) = (h.vendor, h.case_id, h.number)
 returning m.vendor, m.case_id, c.serial, m.number, m.content, m.tries"""
+"""Leases the first undelivered message of each case, as far as it is due. Where those that are due are of too few such
+cases, for many wait behind a first one that is not, all cases of that vendor are looked through, and of each no more
+than its first message: what one case has waiting costs nothing."""
 
 DELIVERED = """
 with done as (
@@ -102,7 +132,7 @@ class Delivery:
         """Begin to deliver the first messages that are due; how many cases they are for."""
         counts = Counter(self._running.values())
         busy = [vendor for vendor, count in counts.items() if count >= AT_ONCE_OF_A_VENDOR]
-        wanted = {"each": AT_ONCE_OF_A_VENDOR, "most": AT_ONCE - len(self._running), "busy": busy}
+        wanted = {"each": AT_ONCE_OF_A_VENDOR, "most": AT_ONCE - len(self._running), "busy": busy, "window": WINDOW}
         async with self._pool.connection() as connection:
             cursor = await connection.execute(LEASE, wanted | {"lease": LEASE_SECONDS})
             rows = await cursor.fetchall()

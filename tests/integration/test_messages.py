@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 from psycopg import AsyncConnection
 
-from activities.delivery import Delivery
+from activities.delivery import AT_ONCE_OF_A_VENDOR, LEASE, WINDOW, Delivery
 from activities.messages import post, sighting
 from events.backend_facts import CaseAddressed
 from events.case_facts import LossReported
@@ -347,6 +347,50 @@ async def test_a_case_that_takes_nothing_holds_up_no_other_and_is_tried_again(st
         await eventually(lambda: _brought(cases, broken, 1))
 
     assert cases.numbers(broken) == [1]
+
+
+WAITING = """
+insert into backend.messages (vendor, case_id, number, content, accepted, due)
+select vendor, case_id, 1 + n, content, accepted, due from backend.messages, generate_series(%s::int, %s::int) n
+where vendor = %s and case_id = %s and number = 1"""
+
+
+async def test_what_waits_for_one_case_costs_no_poll_more_and_hides_no_other_case(stock: Stock) -> None:
+    keys = []
+    for number in (1, 2, 3):
+        await stock.container(f"D-{number}", f"L-{number}")
+        keys.append(await stock.claim(stock.loss(f"D-{number}")))
+    stuck, behind, free = keys
+    wanted = {"each": AT_ONCE_OF_A_VENDOR, "most": 64, "busy": [], "window": WINDOW, "lease": 30.0}
+    blocks = []
+
+    async with await AsyncConnection.connect(stock.settings.dsn) as connection:
+        await connection.execute(
+            "update backend.messages set delivered = now() where vendor <> %s and delivered is null", (stock.vendor,)
+        )
+        await connection.execute(
+            "update backend.messages set due = now() + interval '1 h' where vendor = %s and case_id = any(%s)",
+            (stock.vendor, [stuck.case, behind.case]),
+        )
+        await connection.execute("update backend.messages set due = now() where case_id = %s", (free.case,))
+        for first, last in ((1, 1_000), (1_001, 20_000)):
+            await connection.execute(WAITING, (first, last, stock.vendor, stuck.case))
+            await connection.execute(
+                "update backend.messages set due = now() where case_id = %s and number > 1", (stuck.case,)
+            )
+            await connection.execute("analyze backend.messages")
+            async with connection.transaction(force_rollback=True):
+                cursor = await connection.execute(LEASE, wanted)
+                assert [(case, number) for _, case, _, number, *_ in await cursor.fetchall()] == [(free.case, 1)]
+            async with connection.transaction(force_rollback=True):
+                cursor = await connection.execute(f"explain (analyze, buffers, format json) {LEASE}", wanted)
+                ((explained,),) = await cursor.fetchall()
+                plan = explained[0]["Plan"]
+                blocks.append(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+        await connection.rollback()
+
+    few, many = blocks
+    assert many < 2 * few, blocks
 
 
 async def test_what_a_dead_or_frozen_delivery_had_leased_is_brought_by_another_once_the_lease_is_over(
