@@ -34,6 +34,8 @@ class Claimed:
     freed: bool = False
     closed: bool = False
     outcome: Outcome | None = None
+    approved: bool = False
+    """Whether a person had approved the case when it ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +49,31 @@ class Joins:
 class Opens:
     """The report opens a case that claims this.
 
-    `former` is the last case that claimed any of it and recovered nothing. `beside` are the cases that hold the rest of
-    what was reported: those of them that are open are to learn of it, and an open reset of access data among them
-    (`ends`) is over, for what it would recover is stolen.
+    `former` is the last case that claimed any of it and recovered nothing; `rejected` one that was rejected and that
+    nobody has approved since, see `rejection`. `beside` are the cases that hold the rest of what was reported: those of
+    them that are open are to learn of it, and an open reset of access data among them (`ends`) is over, for what it
+    would recover is stolen.
     """
 
     claims: tuple[Claimable, ...]
     former: CaseId | None = None
     beside: tuple[CaseId, ...] = ()
     ends: tuple[CaseId, ...] = ()
+    rejected: CaseId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What a report is about besides its own case, once another case that it met is over: it `claims` what that one
+    freed and nobody else claims; `cases` hold the other parts."""
+
+    claims: tuple[Claimable, ...]
+    cases: frozenset[CaseId] = frozenset()
+
+    @property
+    def recovers(self) -> bool:
+        """Whether there is something to recover in it, and not only to block and to watch."""
+        return any(subject.startswith((f"{Aim.LICENCE}/", f"{Aim.ACCESS_DATA}/")) for subject, _ in self.claims)
 
 
 def whose(
@@ -69,7 +87,7 @@ def whose(
     recovered = _recovered(stated, container, here, claimed)
     left = tuple(thing for thing in wanted if thing not in met)
     if not left:
-        return Joins(next(iter((*met.values(), *recovered))).case)
+        return Joins(min((*met.values(), *recovered), key=lambda one: one.closed).case)  # the first that is open
     if not here and container.kind is not Kind.CLOUD and not met and not recovered:
         raise NotYetKnownError(
             Code.NO_LICENCE,
@@ -80,21 +98,66 @@ def whose(
     beside = tuple(dict.fromkeys(one.case for one in (*met.values(), *recovered)))
     resets = {one.case for one in met.values() if one.recovery is Recovery.RESET and not one.closed}
     taken_over = tuple(thing for thing, one in met.items() if one.case in resets)
-    former = [
-        one for one in claimed if one.freed and (one.subject, one.generation) in wanted and _recovers_nothing(one)
-    ]
+    former = _former(wanted, claimed)
     return Opens(
         claims=(*taken_over, *left),
-        former=max(former, key=lambda one: (one.received, one.case)).case if former else None,
+        former=former[0].case if former else None,
         beside=beside,
         ends=tuple(case for case in beside if case in resets),
+        rejected=rejection(wanted, claimed),
     )
+
+
+def rejection(wanted: Iterable[Claimable], claimed: Sequence[Claimed]) -> CaseId | None:
+    """The last case of any of this that was rejected. Cases that were refused or cancelled since hide it no more than
+    one that lapsed or was given up, unless a person had approved that: then the loss was believed."""
+    found: list[Claimed] = []
+    for thing in wanted:
+        for one in _former([thing], claimed):
+            if one.outcome is Outcome.REJECTED:
+                found.append(one)
+            if one.outcome is Outcome.REJECTED or one.approved:
+                break
+    return _latest_first(found)[0].case if found else None
+
+
+def rest_of(
+    stated: LossStatement,
+    container: Container,
+    here: Mapping[LicenceId, int],
+    claimed: Sequence[Claimed],
+    own: CaseId,
+    over: CaseId,
+) -> Rest:
+    """What a report is about that the case `over` has just freed. It came when that case was decided and still claimed
+    this, so that its `own` case is about something else."""
+    wanted = _wanted(stated, container, here)
+    standing = {(one.subject, one.generation): one for one in claimed if not one.freed}
+    met = {thing: one.case for thing in wanted if (one := _holder(thing, container, standing))}
+    known = {(one.subject, one.generation) for one in claimed if one.case == own}
+    freed = {(one.subject, one.generation) for one in claimed if one.freed and one.case == over} - known
+    return Rest(tuple(thing for thing in wanted if thing not in met and thing in freed), frozenset(met.values()))
 
 
 def recovery_of(kind: Kind, reason: Reason | None) -> Recovery | None:
     """What the holder gets for a loss; None for a case from before its reason was kept."""
     loss = Loss.of(kind, reason) if reason else None
     return loss.recovery if loss else None
+
+
+def _former(wanted: Iterable[Claimable], claimed: Sequence[Claimed]) -> list[Claimed]:
+    """The claims on this of cases that recovered nothing, the latest first; who recovered something keeps that."""
+    things = set(wanted)
+    keeping = {one.case for one in claimed if not one.freed}
+    return _latest_first(
+        one
+        for one in claimed
+        if (one.subject, one.generation) in things and one.case not in keeping and _recovers_nothing(one)
+    )
+
+
+def _latest_first(claims: Iterable[Claimed]) -> list[Claimed]:
+    return sorted(claims, key=lambda one: (one.received, one.case), reverse=True)
 
 
 def _recovers_nothing(claim: Claimed) -> bool:

@@ -1,6 +1,8 @@
 """Claims: a report is looked up, claimed for and said to its case; in the caller's transaction, under the container's
 lock. `activities.claim_rules` says whose case it is."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, cast
@@ -9,10 +11,22 @@ from uuid import uuid5
 from psycopg import AsyncConnection
 
 from activities.access import end_link
-from activities.claim_rules import Claimed, Joins, recovery_of, said_otherwise, whose
+from activities.claim_rules import (
+    Claimable,
+    Claimed,
+    Joins,
+    Opens,
+    Rest,
+    recovery_of,
+    rejection,
+    rest_of,
+    said_otherwise,
+    whose,
+)
 from activities.messages import Speaker, addressed, open_cases, post
 from activities.outbox import state
 from activities.rows import Container, changed, lock_container, unknown_container
+from events.case_facts import LossReported
 from events.cases import REPORTS_LIMIT, Content, Evidence, Joined, Overtaken, ReplacementGone, Sighting
 from events.envelope import NAMESPACE
 from events.errors import Code, NotYetKnownError, RefusalError
@@ -39,16 +53,86 @@ async def claim(
     return await _repeated(tx, vendor, stated) or await _claim(tx, container, vendor, stated, door, received)
 
 
-async def claim_anew(
-    tx: AsyncConnection[Any], vendor: VendorId, stated: LossStatement, door: str, received: datetime
-) -> Claim:
-    """Claim for a report whose case ended, before it took the report, without recovering anything."""
-    container = await lock_container(tx, vendor, stated.serial)
+async def claim_anew(tx: AsyncConnection[Any], over: CaseKey, report: LossReported) -> Claim | None:
+    """Claim for a report that came when its case was decided and had not taken it; None where what it says is that
+    case's all the same, which recovered it."""
+    stated = statement_of(report)
+    container = await lock_container(tx, over.vendor, stated.serial)
+    found = await _whose(tx, container, over.vendor, stated)
+    if found == Joins(over.case):
+        return None
     await tx.execute(
         "delete from backend.reports where vendor = %s and report = %s and role = %s and said_by = %s",
-        (vendor, stated.report, stated.reporter.role, stated.reporter.name),
+        (over.vendor, stated.report, stated.reporter.role, stated.reporter.name),
     )
-    return await _claim(tx, container, vendor, stated, door, received)
+    return await _claim(tx, container, over.vendor, stated, report.door, report.received)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A report that was made of a container: its `case` is `closed` by now, or was `opened` by it, or was not."""
+
+    report: LossReported
+    case: CaseId
+    opened: bool
+    closed: bool
+
+
+async def made_since(tx: AsyncConnection[Any], over: CaseKey, decided: datetime) -> list[Made]:
+    """The reports of a container that were received after a case of it was decided, and are other cases'."""
+    cursor = await tx.execute(
+        "select m.content -> 'report', c.case_id, m.number = 1, c.closed is not null from backend.cases c"
+        " join backend.messages m on (m.vendor, m.case_id) = (c.vendor, c.case_id)"
+        " join backend.reports r on (r.vendor, r.case_id) = (m.vendor, m.case_id)"
+        " and r.report = m.content -> 'report' ->> 'report'"
+        " and r.role = m.content -> 'report' -> 'reporter' ->> 'role'"
+        " and r.said_by = m.content -> 'report' -> 'reporter' ->> 'name'"
+        " where c.vendor = %s and c.serial = %s and c.case_id <> %s and m.content ->> 'type' = 'report'"
+        " and m.accepted > %s order by m.accepted, m.case_id, m.number",
+        (over.vendor, over.serial, over.case, decided),
+    )
+    return [
+        Made(LossReported.model_validate(report), CaseId(case), opened, closed)
+        for report, case, opened, closed in await cursor.fetchall()
+    ]
+
+
+async def claim_rest(tx: AsyncConnection[Any], over: CaseKey, made: Made) -> tuple[CaseKey | None, Rest]:
+    """Claim for a report that is another case's what a case that is over has freed of it, in a further case; that case,
+    and what it is about. Where there is only something to block, the case that the report opened has it."""
+    stated = statement_of(made.report)
+    container = await lock_container(tx, over.vendor, stated.serial)
+    here = await _licences(tx, over.vendor, stated.serial)
+    claimed = await _claimed(tx, over.vendor, stated.serial)
+    rest = rest_of(stated, container, here, claimed, made.case, over.case)
+    if not rest.claims:
+        return None, rest
+    if made.opened and not made.closed and not rest.recovers:
+        await _insert_claims(tx, over.model_copy(update={"case": made.case}), rest.claims)
+        return None, rest
+    key = over.model_copy(update={"case": further_case(over, made.report)})
+    found = Opens(rest.claims, former=over.case, beside=(made.case,), rejected=rejection(rest.claims, claimed))
+    await _open(tx, container, key, made.report, found)
+    return key, rest
+
+
+def further_case(over: CaseKey, report: LossReported) -> CaseId:
+    """The case that is opened for what a case that is over had of a report which is another case's."""
+    reporter = report.reporter
+    name = f"{over.vendor}/case/{over.case}/report/{reporter.role}/{reporter.name}/{report.report}"
+    return CaseId(str(uuid5(NAMESPACE, name)))
+
+
+def statement_of(report: LossReported) -> LossStatement:
+    """What was stated by a report."""
+    return LossStatement.model_validate(report.model_dump(include=set(LossStatement.model_fields)))
+
+
+async def _whose(
+    tx: AsyncConnection[Any], container: Container, vendor: VendorId, stated: LossStatement
+) -> Joins | Opens:
+    here = await _licences(tx, vendor, stated.serial)
+    return whose(stated, container, here, await _claimed(tx, vendor, stated.serial))
 
 
 async def _claim(
@@ -61,8 +145,7 @@ async def _claim(
 ) -> Claim:
     reporter = stated.reporter
     case = CaseId(str(uuid5(NAMESPACE, f"{vendor}/report/{reporter.role}/{reporter.name}/{stated.report}")))
-    here = await _licences(tx, vendor, stated.serial)
-    found = whose(stated, container, here, await _claimed(tx, vendor, stated.serial))
+    found = await _whose(tx, container, vendor, stated)
     inserted = await changed(
         tx,
         "insert into backend.reports (vendor, report, role, said_by, digest, case_id, received)"
@@ -73,38 +156,60 @@ async def _claim(
     if not inserted:  # said of another container at the same instant
         return cast(Claim, await _repeated(tx, vendor, stated))
     report = stated.reported(door, received)
-    speaker = Speaker(reporter.name, reporter.role, door)
     if isinstance(found, Joins):
         key = CaseKey(vendor=vendor, case=found.case, serial=stated.serial)
+        speaker = Speaker(reporter.name, reporter.role, door)
         closed = not await _join(tx, key, Joined(report=report), received, speaker)
         return Claim(key=key, received=received, closed=closed, answer="joined")
     key = CaseKey(vendor=vendor, case=case, serial=stated.serial)
-    await tx.execute(
-        "insert into backend.cases (vendor, case_id, serial, holder, scope, generation, received, reason)"
-        " values (%s, %s, %s, %s, %s, %s, %s, %s)",
-        (vendor, case, stated.serial, container.holder, stated.scope, container.generation, received, stated.reason),
-    )
-    for ended in found.ends:
-        await _end_reset(tx, key.model_copy(update={"case": ended}), received)
-    await tx.execute(
-        "insert into backend.claims (vendor, subject, generation, serial, case_id)"
-        " select %s, subject, generation, %s, %s from unnest(%s::text[], %s::integer[]) as c (subject, generation)",
-        (vendor, stated.serial, case, [name for name, _ in found.claims], [number for _, number in found.claims]),
-    )
-    opening = report.model_copy(update={"former": found.former, "beside": found.beside[0] if found.beside else None})
-    await post(tx, key, Joined(report=opening), received, speaker)
+    await _open(tx, container, key, report, found)
     gone = await _replaced_by(tx, key)
     met = [key.model_copy(update={"case": other}) for other in found.beside]
     contents: list[tuple[CaseKey, Content]] = [(other, ReplacementGone(to=case)) for other in gone]
     contents += [(other, Overtaken(by=case)) for other in met]
     for other, content in sorted(contents, key=lambda one: (one[0].case, one[1].type)):
-        number = await post(tx, other, content, received)
-        if number is not None and isinstance(content, Overtaken):
-            await tx.execute(
-                "update backend.cases set overtaken = %s where vendor = %s and case_id = %s",
-                (number, vendor, other.case),
-            )
+        if isinstance(content, Overtaken):
+            await overtake(tx, other, content, received)
+        else:
+            await post(tx, other, content, received)
     return Claim(key=key, received=received, answer="opened")
+
+
+async def overtake(tx: AsyncConnection[Any], key: CaseKey, content: Overtaken, at: datetime) -> None:
+    """Say to a case, if it is open, that a wider loss was reported; it issues nothing before it has taken that."""
+    number = await post(tx, key, content, at)
+    if number is not None:
+        await tx.execute(
+            "update backend.cases set overtaken = %s where vendor = %s and case_id = %s", (number, key.vendor, key.case)
+        )
+
+
+async def _open(
+    tx: AsyncConnection[Any], container: Container, key: CaseKey, report: LossReported, found: Opens
+) -> None:
+    """Open a case with the report that is its first message."""
+    await tx.execute(
+        "insert into backend.cases (vendor, case_id, serial, holder, scope, generation, received, reason)"
+        " values (%s, %s, %s, %s, %s, %s, %s, %s)",
+        (
+            *(key.vendor, key.case, key.serial, container.holder, report.scope, container.generation),
+            *(report.received, report.reason),
+        ),
+    )
+    for ended in found.ends:
+        await _end_reset(tx, key.model_copy(update={"case": ended}), report.received)
+    await _insert_claims(tx, key, found.claims)
+    told = {"former": found.former, "beside": found.beside[0] if found.beside else None, "rejected": found.rejected}
+    speaker = Speaker(report.reporter.name, report.reporter.role, report.door)
+    await post(tx, key, Joined(report=report.model_copy(update=told)), report.received, speaker)
+
+
+async def _insert_claims(tx: AsyncConnection[Any], key: CaseKey, claims: Sequence[Claimable]) -> None:
+    await tx.execute(
+        "insert into backend.claims (vendor, subject, generation, serial, case_id)"
+        " select %s, subject, generation, %s, %s from unnest(%s::text[], %s::integer[]) as c (subject, generation)",
+        (key.vendor, key.serial, key.case, [name for name, _ in claims], [number for _, number in claims]),
+    )
 
 
 async def _licences(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial) -> dict[LicenceId, int]:
@@ -120,7 +225,8 @@ async def _claimed(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial) -
     """All that cases of a container claim or claimed."""
     cursor = await tx.execute(
         "select k.subject, k.generation, k.case_id, c.received, c.reason, k.freed, c.closed is not null, c.outcome,"
-        " o.kind from backend.claims k join backend.cases c on (c.vendor, c.case_id) = (k.vendor, k.case_id)"
+        " c.approved, o.kind"
+        " from backend.claims k join backend.cases c on (c.vendor, c.case_id) = (k.vendor, k.case_id)"
         " join backend.containers o on (o.vendor, o.serial) = (k.vendor, k.serial)"
         " where k.vendor = %s and k.serial = %s order by k.generation desc, k.subject",
         (vendor, serial),
@@ -129,8 +235,11 @@ async def _claimed(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial) -
         Claimed(
             *(subject, generation, CaseId(case), received, recovery_of(kind, reason), freed, closed),
             Outcome(outcome) if outcome else None,
+            approved,
         )
-        for subject, generation, case, received, reason, freed, closed, outcome, kind in await cursor.fetchall()
+        for subject, generation, case, received, reason, freed, closed, outcome, approved, kind in (
+            await cursor.fetchall()
+        )
     ]
 
 
@@ -229,13 +338,14 @@ async def give_evidence(
 ) -> CaseKey:
     """Bring evidence to the case of a report, the first time that this number brings it."""
     reporter = stated.reporter
-    key = await _case_of_report(tx, vendor, stated)
+    key, further = await _cases_of_report(tx, vendor, stated)
     content = Evidence(statement=f"evidence/{stated.statement}", by=reporter.name, evidence=stated.evidence)
     said = f"{stated.report}/{stated.serial}/{'/'.join(sorted(stated.evidence))}"
     if await _first_said(tx, vendor, reporter, content.statement, said, received):
         speaker = Speaker(reporter.name, reporter.role, door)
-        if await post(tx, key, content, received, speaker) is None:
-            await state(tx, vendor, key.serial, received, [addressed(key, content, speaker, received)])
+        for one in sorted([key, *further], key=lambda key: key.case):
+            if await post(tx, one, content, received, speaker) is None:
+                await state(tx, vendor, key.serial, received, [addressed(one, content, speaker, received)])
     return key
 
 
@@ -264,12 +374,18 @@ async def _first_said(
     return False
 
 
-async def _case_of_report(tx: AsyncConnection[Any], vendor: VendorId, stated: EvidenceStatement) -> CaseKey:
+async def _cases_of_report(
+    tx: AsyncConnection[Any], vendor: VendorId, stated: EvidenceStatement
+) -> tuple[CaseKey, list[CaseKey]]:
     """The case that a report about this container belongs to: the reporter's own report of this number, or else
-    somebody's."""
+    somebody's; and the further cases that this report opened."""
     await rightful(tx, vendor, stated.serial, stated.reporter)
     cursor = await tx.execute(
-        "select c.case_id from backend.reports r join backend.cases c on (c.vendor, c.case_id) = (r.vendor, r.case_id)"
+        "select c.case_id, array(select m.case_id from backend.cases f join backend.messages m"
+        " on (m.vendor, m.case_id, m.number) = (f.vendor, f.case_id, 1)"
+        " where f.vendor = c.vendor and f.serial = c.serial and f.case_id <> c.case_id"
+        " and m.content -> 'report' ->> 'report' = r.report and m.role = r.role and m.said_by = r.said_by)"
+        " from backend.reports r join backend.cases c on (c.vendor, c.case_id) = (r.vendor, r.case_id)"
         " where r.vendor = %s and r.report = %s and c.serial = %s"
         " order by (r.role, r.said_by) = (%s, %s) desc, r.received desc limit 1",
         (vendor, stated.report, stated.serial, stated.reporter.role, stated.reporter.name),
@@ -279,7 +395,9 @@ async def _case_of_report(tx: AsyncConnection[Any], vendor: VendorId, stated: Ev
         raise NotYetKnownError(
             Code.NO_CASE, f"no report {stated.report} of container {stated.serial} is known; report its loss first"
         )
-    return CaseKey(vendor=vendor, case=row[0], serial=stated.serial)
+    case, further = row
+    key = CaseKey(vendor=vendor, case=case, serial=stated.serial)
+    return key, [key.model_copy(update={"case": one}) for one in further]
 
 
 async def _repeated(tx: AsyncConnection[Any], vendor: VendorId, stated: LossStatement) -> Claim | None:

@@ -1,6 +1,6 @@
 """Closing: a case that is over ends its measures, frees what it did not use, and answers what was said to it last."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
@@ -9,17 +9,25 @@ from psycopg import AsyncConnection
 from activities import reinstating
 from activities.access import end_link
 from activities.activation_code import end_code
-from activities.claims import claim_anew, free_blocking, free_container, holder_of
+from activities.claims import (
+    Made,
+    claim_anew,
+    claim_rest,
+    free_blocking,
+    free_container,
+    holder_of,
+    made_since,
+    overtake,
+)
 from activities.leases import resume
 from activities.measures import settle
-from activities.messages import Speaker, addressed, left, post
+from activities.messages import Left, Speaker, addressed, left, lock_cases, post
 from activities.outbox import state
 from activities.quota import free
 from activities.release import Release
 from activities.targets import offer
-from events.cases import Content, DecisionOrder, Evidence, Joined, Sighting
+from events.cases import Content, DecisionOrder, Evidence, Joined, Overtaken, Sighting
 from events.errors import Code, RefusalError
-from events.inbox import LossStatement
 from events.licensing import Claim, CloseOrder, Done
 from events.terms import CaseKey, Outcome, PersonId
 
@@ -28,11 +36,12 @@ async def close(tx: AsyncConnection[Any], order: CloseOrder, at: datetime) -> Do
     """Know that a case is over and end its measures. One that recovered nothing frees its claims and what its quota had
     set aside: a new report then opens a new case.
 
-    The lock on the replacement's container is had before the case's row is changed: a contact that the case refuses
-    there has that lock, and then numbers its message in that row.
+    The locks on the replacement's container, and then on the rows of all cases that may be told of it, are had before
+    the case's row is changed: whoever tells several cases something has their rows one after the other.
     """
     key = order.key
-    await reinstating.keep(tx, key, at)
+    holder = await holder_of(tx, key)
+    await reinstating.keep_replacement(tx, key, at)
     await settle(tx, order, at)
     await end_link(tx, key, at)
     await end_code(tx, key)
@@ -46,14 +55,40 @@ async def close(tx: AsyncConnection[Any], order: CloseOrder, at: datetime) -> Do
         await free_container(tx, key)
     elif order.lift:
         await free_blocking(tx, key)
+    await lock_cases(tx, key, holder)
     cursor = await tx.execute(
-        "update backend.cases set closed = coalesce(closed, %s), outcome = %s, awaits = null,"
-        " release = case when %s then %s else release end where vendor = %s and case_id = %s returning closed",
-        (at, order.outcome, order.lift, Release.LIFTED, key.vendor, key.case),
+        "update backend.cases set closed = coalesce(closed, %s), outcome = %s, approved = %s, awaits = null,"
+        " release = case when %s then %s else nullif(release, %s) end where vendor = %s and case_id = %s"
+        " returning closed",
+        (
+            *(at, order.outcome, order.approved, order.lift, Release.LIFTED, Release.ASKED),
+            *(key.vendor, key.case),
+        ),
     )
     (closed,) = cast(tuple[datetime], await cursor.fetchone())
+    await _answer_all(tx, order, at)
+    await offer(tx, key.vendor, holder, [key.serial], at)
+    await reinstating.wake(tx, key, at)
+    return Done(at=closed)
+
+
+async def _answer_all(tx: AsyncConnection[Any], order: CloseOrder, at: datetime) -> None:
+    """Answer for a case what was said since it was decided: to it, and in reports that are other cases', of which it
+    still claimed a part."""
+    key = order.key
+    made = await made_since(tx, key, order.decided or at)
     anew: dict[CaseKey, set[PersonId]] = {}
-    for content, speaker in await left(tx, key, order.taken, at):
+    for said in in_their_order(await left(tx, key, order.taken, at), made):
+        if isinstance(said, Made):
+            further, rest = await claim_rest(tx, key, said)
+            if said.opened:
+                overtaken = [other for other in anew if other.case in rest.cases]
+                for other in sorted(overtaken, key=lambda other: other.case):
+                    await overtake(tx, other, Overtaken(by=said.case), at)
+            if further:
+                anew[further] = set()
+            continue
+        content, speaker, _ = said
         if speaker is None:
             continue
         again = await _answer(tx, order, content, speaker, at)
@@ -61,27 +96,34 @@ async def close(tx: AsyncConnection[Any], order: CloseOrder, at: datetime) -> Do
             anew.setdefault(again.key, set()).add(speaker.by)
         for other in goes_on_to(content, anew):
             await post(tx, other, content, at, speaker)
-    await offer(tx, key.vendor, await holder_of(tx, key), [key.serial], at)
-    await reinstating.wake(tx, key, at)
-    return Done(at=closed)
 
 
 async def _answer(
     tx: AsyncConnection[Any], order: CloseOrder, content: Content, speaker: Speaker, at: datetime
 ) -> Claim | None:
-    """Answer for a case what it did not take. A report that came after the decision which ended the case, and for which
-    it recovered nothing, is claimed for anew."""
+    """Answer for a case what it did not take. A report that came after the decision which ended the case is claimed for
+    anew, as far as the case did not recover what it says."""
     key = order.key
     code = Code.NOTHING_TO_DECIDE if isinstance(content, DecisionOrder) else None
-    if isinstance(content, Joined) and not order.recovered and content.report.received > (order.decided or at):
-        said = content.report.model_dump(include=set(LossStatement.model_fields))
-        stated = LossStatement.model_validate(said)
+    if isinstance(content, Joined) and content.report.received > (order.decided or at):
         try:
-            return await claim_anew(tx, key.vendor, stated, content.report.door, content.report.received)
+            if again := await claim_anew(tx, key, content.report):
+                return again
         except RefusalError as refusal:  # what it reports is no longer there
             code = refusal.code
     await state(tx, key.vendor, key.serial, at, [addressed(key, content, speaker, at, code)])
     return None
+
+
+def in_their_order(left: Sequence[Left], made: Sequence[Made]) -> Iterator[Left | Made]:
+    """What a case did not take, by number, and among it the reports of other cases that came when it was decided, each
+    before what was said later."""
+    others = list(made)
+    for one in left:
+        while others and others[0].report.received <= one.accepted:
+            yield others.pop(0)
+        yield one
+    yield from others
 
 
 def goes_on_to(content: Content, anew: Mapping[CaseKey, Collection[PersonId]]) -> list[CaseKey]:

@@ -13,6 +13,7 @@ from activities.access import renew
 from activities.claims import nobody_claims
 from activities.judgement import bound_already
 from activities.leases import expiry, first_notice
+from activities.messages import lock_waiting
 from activities.outbox import state
 from activities.rows import (
     CONTAINER,
@@ -88,14 +89,18 @@ async def issue(
         target = lost if await _activate(tx, order, lost, at) else None
     else:
         target = await _container(tx, order, lost, holder, len(licences))
+    if target is not None:
+        await supersede(tx, order, licences, stop_gap, target, at, signer)
+    empties = target is not None and order.target in CONTAINERS and not stop_gap
+    if empties:
+        await lock_waiting(tx, key, holder)
     await tx.execute(
         "update backend.cases set awaits = %s, awaits_match = %s, activation = %s where vendor = %s and case_id = %s",
         (None if target else order.target, order.match, order.activation, key.vendor, key.case),
     )
     if target is None:
         return NoTargetFound(at=at, tickets=tuple(dict.fromkeys(item.ticket for item in licences)))
-    await supersede(tx, order, licences, stop_gap, target, at, signer)
-    if order.target in CONTAINERS and not stop_gap:
+    if empties:
         await offer(tx, key.vendor, holder, [key.serial], at)
     return await issued(tx, key, order.full) or Issued(at=at, target=target.serial, licences=())
 

@@ -1,12 +1,14 @@
 """Messages: what is said to a case, numbered by the transaction that accepts it; in the caller's transaction.
 
-A case's row is locked last, after every container: whoever holds it waits for no other lock.
+Rows of cases are locked last, after every container, and several in the order of the cases' names: whoever holds one
+waits for no lock but that of a later one. A transaction that changes the row of its own case, and then says something
+to others, has all their rows first: `lock_cases`, `lock_waiting`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
@@ -26,7 +28,7 @@ from events.cases import (
     Sighting,
 )
 from events.errors import Code, RefusalError
-from events.terms import CaseId, CaseKey, Cause, Instant, PersonId, Role, Serial, VendorId
+from events.terms import CaseId, CaseKey, Cause, HolderId, Instant, PersonId, Role, Serial, VendorId
 
 CONTENT: TypeAdapter[Content] = TypeAdapter(Content)
 
@@ -112,7 +114,8 @@ async def accept_decision(
 
 
 async def confirm_decision(tx: AsyncConnection[Any], question: DecisionQuestion) -> ConfirmedDecision:
-    """What a door brought under a number, and whom the policy in force lists as supervisors."""
+    """What a door brought under a number, whom the policy in force lists as supervisors, and who of them reported the
+    loss: a case counts no more of its reporters than it takes reports."""
     key = question.key
     cursor = await tx.execute(
         "select content from backend.messages"
@@ -121,32 +124,82 @@ async def confirm_decision(tx: AsyncConnection[Any], question: DecisionQuestion)
     )
     row = await cursor.fetchone()
     _, policy = cast(tuple[int, dict[str, Any]], await in_force(tx, key.vendor))
-    return confirmed_decision(DecisionOrder.model_validate(row[0]) if row else None, policy)
+    cursor = await tx.execute(
+        "select distinct said_by from backend.reports where vendor = %s and case_id = %s and said_by = any(%s)",
+        (key.vendor, key.case, list(policy.get("supervisors", ()))),
+    )
+    reported = {by for (by,) in await cursor.fetchall()}
+    return confirmed_decision(DecisionOrder.model_validate(row[0]) if row else None, policy, reported)
 
 
-def confirmed_decision(order: DecisionOrder | None, policy: Mapping[str, Any]) -> ConfirmedDecision:
-    """A decision as a door brought it, and whom the policy in force lists as supervisors."""
-    return ConfirmedDecision(order=order, supervisors=tuple(policy.get("supervisors", ())))
+def confirmed_decision(
+    order: DecisionOrder | None, policy: Mapping[str, Any], reported: Collection[PersonId]
+) -> ConfirmedDecision:
+    """A decision as a door brought it, whom the policy in force lists as supervisors, and who of them are among those
+    who reported the loss."""
+    supervisors = tuple(policy.get("supervisors", ()))
+    reporters = tuple(sorted({one for one in supervisors if one in reported}))
+    return ConfirmedDecision(order=order, supervisors=supervisors, reporters=reporters)
 
 
-async def left(tx: AsyncConnection[Any], key: CaseKey, after: int, at: Instant) -> list[tuple[Content, Speaker | None]]:
+class Left(NamedTuple):
+    """A message that a case did not take; `accepted` is when."""
+
+    content: Content
+    speaker: Speaker | None
+    accepted: Instant
+
+
+async def left(tx: AsyncConnection[Any], key: CaseKey, after: int, at: Instant) -> list[Left]:
     """The messages that a case which is over never took; nobody delivers them any more."""
     await tx.execute(
         "update backend.messages set delivered = %s where vendor = %s and case_id = %s and delivered is null",
         (at, key.vendor, key.case),
     )
     cursor = await tx.execute(
-        "select content, said_by, role, door from backend.messages"
+        "select content, said_by, role, door, accepted from backend.messages"
         " where vendor = %s and case_id = %s and number > %s order by number",
         (key.vendor, key.case, after),
     )
     return [
-        (
+        Left(
             CONTENT.validate_python(content),
             Speaker(by, Role(role) if role else None, door) if by else None,
+            accepted,
         )
-        for content, by, role, door in await cursor.fetchall()
+        for content, by, role, door, accepted in await cursor.fetchall()
     ]
+
+
+async def lock_cases(tx: AsyncConnection[Any], key: CaseKey, holder: HolderId) -> None:
+    """Lock the row of a case together with those of all cases that may be told what becomes of it: the others on its
+    container, those of the holder that wait for one, and those that issued what is in it. The caller holds the locks on
+    the holder and on the container, so that no others come to be."""
+    await tx.execute(
+        "select from backend.cases where vendor = %(vendor)s and case_id in ("
+        "select %(case)s union all"
+        " select case_id from backend.cases where vendor = %(vendor)s and serial = %(serial)s and closed is null"
+        " union all"
+        " select case_id from backend.cases where vendor = %(vendor)s and holder = %(holder)s and awaits is not null"
+        " union all"
+        " select i.case_id from backend.licences l join backend.issues i"
+        " on (i.vendor, i.licence, i.generation) = (l.vendor, l.licence, l.generation)"
+        " where l.vendor = %(vendor)s and l.serial = %(serial)s"
+        ") order by case_id for no key update",
+        {"vendor": key.vendor, "case": key.case, "serial": key.serial, "holder": holder},
+    )
+
+
+async def lock_waiting(tx: AsyncConnection[Any], key: CaseKey, holder: HolderId) -> None:
+    """Lock the row of a case together with those of the holder's cases that wait for a container; the caller holds the
+    lock on the holder."""
+    await tx.execute(
+        "select from backend.cases where vendor = %(vendor)s and case_id in ("
+        "select %(case)s union all"
+        " select case_id from backend.cases where vendor = %(vendor)s and holder = %(holder)s and awaits is not null"
+        ") order by case_id for no key update",
+        {"vendor": key.vendor, "case": key.case, "holder": holder},
+    )
 
 
 def addressed(key: CaseKey, content: Content, speaker: Speaker, at: Instant, code: Code | None = None) -> CaseAddressed:

@@ -107,16 +107,21 @@ async def withdraw(tx: AsyncConnection[Any], key: CaseKey, original: Container, 
 
 
 async def keep(tx: AsyncConnection[Any], key: CaseKey, at: datetime) -> Done:
-    """Lift the order to withdraw what was issued for the case, as far as it is not confirmed."""
-    if last := await _last(tx, key):
-        await lock_container(tx, key.vendor, last.target)
-        which = f"and measure = '{Measure.WITHDRAWAL}' and subject = any(%s)"
-        await _lift(tx, key, last.target, at, which, texts(_subjects(last)))
+    """Lift the order to withdraw what was issued for the case; nobody asks for its un-loss any more."""
+    await keep_replacement(tx, key, at)
     await tx.execute(
         "update backend.cases set release = nullif(release, %s) where vendor = %s and case_id = %s",
         (Release.ASKED, key.vendor, key.case),
     )
     return Done(at=at)
+
+
+async def keep_replacement(tx: AsyncConnection[Any], key: CaseKey, at: datetime) -> None:
+    """Lift the order to withdraw what was issued for the case, as far as it is not confirmed."""
+    if last := await _last(tx, key):
+        await lock_container(tx, key.vendor, last.target)
+        which = f"and measure = '{Measure.WITHDRAWAL}' and subject = any(%s)"
+        await _lift(tx, key, last.target, at, which, texts(_subjects(last)))
 
 
 async def reinstate(

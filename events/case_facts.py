@@ -79,9 +79,10 @@ class LossReported(CaseStreamFact):
     """A loss report opened or joined the case. `occurred` is the reporter's claim; `received` is the door's clock;
     `evidence` names what the reporter brought.
 
-    Where it opened the case, `former` is the last case of the same loss, which recovered nothing, and `beside` one that
-    holds a part of what was reported: this case is about the rest, or only blocks and watches. `rules_version` is that
-    of the product's rules which the case keeps to.
+    Where it opened the case, `former` is the last case of the same loss, which recovered nothing, and `rejected` the
+    last one that was rejected, unless a person has approved the loss since. `beside` is a case that holds a part of
+    what was reported: this one is about the rest, or only blocks and watches. `rules_version` is that of the product's
+    rules which the case keeps to.
     """
 
     name = "loss.reported"
@@ -99,6 +100,7 @@ class LossReported(CaseStreamFact):
     former: CaseId | None = None
     beside: CaseId | None = None
     rules_version: Annotated[int, Field(ge=1, lt=2**31)] = 1
+    rejected: CaseId | None = None
 
 
 class LicenceInScope(Value):

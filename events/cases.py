@@ -177,10 +177,12 @@ class DecisionQuestion(Value):
 
 
 class ConfirmedDecision(Value):
-    """What a door brought under that number (None: nothing), and who may decide on the vendor's cases now."""
+    """What a door brought under that number (None: nothing), who may decide on the vendor's cases now, and who of them
+    reported this loss."""
 
     order: DecisionOrder | None
     supervisors: tuple[PersonId, ...]
+    reporters: tuple[PersonId, ...] = ()
 
 
 class CaseOverError(Exception):

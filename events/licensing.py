@@ -223,7 +223,8 @@ class CloseOrder(Value):
     `flag` is a verdict that speaks against the holder.
 
     `taken` is the number of the last message that the case took, and `decided` when its end was decided: the backend
-    answers the messages after that one in the case's place.
+    answers the messages after that one in the case's place. `approved`: a person had approved it, and policy did not
+    doubt that since.
     """
 
     key: CaseKey
@@ -234,6 +235,7 @@ class CloseOrder(Value):
     taken: int = 1
     decided: Instant | None = None
     outcome: Outcome | None = None
+    approved: bool = False
 
 
 class ReinstateOrder(Value):

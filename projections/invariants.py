@@ -195,6 +195,14 @@ class _Story:
         before = self.closed is not None and self.closed.recorded < other.opened
         return before and self.outcome in (Outcome.REFUSED, Outcome.REJECTED, Outcome.CANCELLED)
 
+    def is_further(self, report: LossReported, first: "_Story", stories: "dict[CaseName, _Story]") -> bool:
+        """Whether a report that is of another case first opened this one too: for what a case which was decided before
+        the report came still claimed then."""
+        former = stories.get((self.vendor, report.former)) if report.former else None
+        decided = former.closed if former else None
+        beside = report is self.report and report.beside == first.case
+        return beside and decided is not None and decided.recorded < report.received
+
     def _walk(self) -> Iterator[Breach]:
         state: CaseState | None = None
         for place, fact in self.told:
@@ -426,19 +434,23 @@ def _spans(
 
 
 def _one_case(ledger: Ledger, stories: dict[CaseName, _Story]) -> Iterator[Breach]:
-    """3: a report is in one case; a generation is recovered by one case; open cases that claim one know each other; one
-    that claims what another claimed, which recovered nothing, names a former."""
-    reports: dict[tuple[VendorId, Reporter, str], _Story] = {}
+    """3: a report is in one case, and in further ones that it opened for what a former case still claimed when it came;
+    a generation is recovered by one case; open cases that claim one know each other; one that claims what another
+    claimed, which recovered nothing, names a former."""
+    reports: dict[tuple[VendorId, Reporter, str], list[tuple[Place, LossReported, _Story]]] = defaultdict(list)
     claims: dict[tuple[VendorId, str, int], set[CaseId]] = defaultdict(set)
     for story in stories.values():
         for place, fact in story.reported:
-            first = reports.setdefault((story.vendor, fact.reporter, fact.report), story)
-            if first is not story:
-                yield _breach(3, place, story.about, f"report {fact.report} is of case {first.case} too")
+            reports[story.vendor, fact.reporter, fact.report].append((place, fact, story))
         for _, decided in story.decided:
             if decided.facts.kind is not Kind.CLOUD:  # there the access data are claimed, and licences stay
                 for item in decided.facts.licences:
                     claims[story.vendor, item.licence, item.generation].add(story.case)
+    for several in reports.values():
+        _, _, first = next((one for one in several if not one[1].former or not one[1].beside), several[0])
+        for place, fact, story in several:
+            if story is not first and not story.is_further(fact, first, stories):
+                yield _breach(3, place, story.about, f"report {fact.report} is of case {first.case} too")
     for (vendor, licence, generation), cases in claims.items():
         for one, two in combinations(sorted(cases), 2):
             a, b = stories[vendor, one], stories[vendor, two]

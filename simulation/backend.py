@@ -47,7 +47,7 @@ from activities.answers import (
     answer_again,
 )
 from activities.assessing import as_told
-from activities.claims import digest
+from activities.claims import Made, digest, further_case, statement_of
 from activities.closing import goes_on_to
 from activities.inventory import fields_of, must_agree, unknown_vendor
 from activities.judgement import (
@@ -86,7 +86,7 @@ from events.backend_facts import (
     SessionsEnded,
     VendorAdded,
 )
-from events.case_facts import BackendFacts
+from events.case_facts import BackendFacts, LossReported
 from events.cases import (
     REPORTS_LIMIT,
     AcceptedDecision,
@@ -267,32 +267,80 @@ class VendorBackend(Tables):
     def _claim(self, container: Container, stated: LossStatement, door: str, received: datetime) -> Claim:
         reporter = stated.reporter
         case = CaseId(str(uuid5(NAMESPACE, f"{self.vendor}/report/{reporter.role}/{reporter.name}/{stated.report}")))
-        here = {one.licence: one.generation for one in self._held(stated.serial)}
-        found = claim_rules.whose(stated, container, here, self._all_claimed(stated.serial))
+        found = self._whose(container, stated)
         report = stated.reported(door, received)
-        speaker = Speaker(reporter.name, reporter.role, door)
         if isinstance(found, claim_rules.Joins):
             self.reports[stated.report, reporter] = (digest(stated), found.case, received)
             of = self.cases[found.case]
+            speaker = Speaker(reporter.name, reporter.role, door)
             reports = sum(of.key.case == one for _, one, _ in self.reports.values())
             if reports > REPORTS_LIMIT or not self._post(of.key, Joined(report=report), speaker):
                 self._address(of.key, Joined(report=report), speaker, received)
             return Claim(key=of.key, received=received, closed=of.closed is not None, answer="joined")
         self.reports[stated.report, reporter] = (digest(stated), case, received)
         key = CaseKey(vendor=self.vendor, case=case, serial=stated.serial)
-        self.cases[case] = Case(key, container.holder, stated.scope, container.generation, received, stated.reason)
-        for ended in found.ends:
-            self._free(ended)
-            self._end_link(self.cases[ended].key, received)
-        self.claims += [Claimed(name, generation, stated.serial, case) for name, generation in found.claims]
-        beside = found.beside[0] if found.beside else None
-        opening = report.model_copy(update={"former": found.former, "beside": beside})
-        self._post(key, Joined(report=opening), speaker)
+        self._open(container, key, report, found)
         for other in self._replaced_by(self.cases[case]):
             self._post(other, ReplacementGone(to=case))
         for name in found.beside:
-            self.cases[name].overtaken = self._post(self.cases[name].key, Overtaken(by=case))
+            self._overtake(name, case)
         return Claim(key=key, received=received, answer="opened")
+
+    def _whose(self, container: Container, stated: LossStatement) -> claim_rules.Joins | claim_rules.Opens:
+        here = {one.licence: one.generation for one in self._held(stated.serial)}
+        return claim_rules.whose(stated, container, here, self._all_claimed(stated.serial))
+
+    def _open(self, container: Container, key: CaseKey, report: LossReported, found: claim_rules.Opens) -> None:
+        """Open a case with the report that is its first message."""
+        self.cases[key.case] = Case(
+            key, container.holder, report.scope, container.generation, report.received, report.reason
+        )
+        for ended in found.ends:
+            self._free(ended)
+            self._end_link(self.cases[ended].key, report.received)
+        self.claims += [Claimed(name, generation, key.serial, key.case) for name, generation in found.claims]
+        beside = found.beside[0] if found.beside else None
+        told = {"former": found.former, "beside": beside, "rejected": found.rejected}
+        speaker = Speaker(report.reporter.name, report.reporter.role, report.door)
+        self._post(key, Joined(report=report.model_copy(update=told)), speaker)
+
+    def _overtake(self, name: CaseId, by: CaseId) -> None:
+        """Say to a case, if it is open, that a wider loss was reported."""
+        case = self.cases[name]
+        case.overtaken = self._post(case.key, Overtaken(by=by)) or case.overtaken
+
+    def _claim_rest(self, over: CaseKey, made: Made) -> tuple[CaseKey | None, claim_rules.Rest]:
+        """Claim for a report that is another case's what a case that is over has freed of it."""
+        stated = statement_of(made.report)
+        container = self._container(stated.serial)
+        here = {one.licence: one.generation for one in self._held(stated.serial)}
+        claimed = self._all_claimed(stated.serial)
+        rest = claim_rules.rest_of(stated, container, here, claimed, made.case, over.case)
+        if not rest.claims:
+            return None, rest
+        if made.opened and not made.closed and not rest.recovers:
+            self.claims += [Claimed(name, generation, over.serial, made.case) for name, generation in rest.claims]
+            return None, rest
+        key = over.model_copy(update={"case": further_case(over, made.report)})
+        rejected = claim_rules.rejection(rest.claims, claimed)
+        found = claim_rules.Opens(rest.claims, former=over.case, beside=(made.case,), rejected=rejected)
+        self._open(container, key, made.report, found)
+        return key, rest
+
+    def _made_since(self, over: CaseKey, decided: datetime) -> list[tuple[int, Made]]:
+        """The reports of a container that were received after a case of it was decided, and are other cases', by their
+        place among all that was said."""
+        return sorted(
+            (
+                (place, Made(content.report, name, number == 0, case.closed is not None))
+                for name, case in self.cases.items()
+                if case.key.serial == over.serial and name != over.case
+                for number, (place, (content, _)) in enumerate(zip(case.places, case.messages, strict=True))
+                if isinstance(content, Joined) and content.report.received > decided
+                if self.reports[content.report.report, content.report.reporter][1] == name
+            ),
+            key=lambda one: one[0],
+        )
 
     def _all_claimed(self, serial: Serial) -> list[claim_rules.Claimed]:
         """All that cases of a container claim or claimed."""
@@ -307,7 +355,7 @@ class VendorBackend(Tables):
                     claim_rules.recovery_of(kind, case.reason),
                     one.freed,
                 ),
-                *(case.closed is not None, case.outcome),
+                *(case.closed is not None, case.outcome, case.approved),
             )
             for one in sorted(self.claims, key=lambda one: (-one.generation, one.subject))
             if one.serial == serial
@@ -338,21 +386,33 @@ class VendorBackend(Tables):
         reporter = stated.reporter
         self.rightful(stated.serial, reporter)
         fitting = [
-            (who == reporter, at, case)
+            (who == reporter, at, case, who)
             for (report, who), (_, case, at) in self.reports.items()
             if report == stated.report and self.cases[case].key.serial == stated.serial
         ]
         if not fitting:
             raise NotYetKnownError(Code.NO_CASE, f"no report {stated.report} is known of container {stated.serial}")
-        key = self.cases[max(fitting)[2]].key
+        _, _, name, who = max(fitting, key=lambda one: one[:3])
+        key = self.cases[name].key
         content = Evidence(statement=f"evidence/{stated.statement}", by=reporter.name, evidence=stated.evidence)
         if self._first_said(
             reporter, content.statement, f"{stated.report}/{stated.serial}/{'/'.join(sorted(stated.evidence))}"
         ):
             speaker = Speaker(reporter.name, reporter.role, door)
-            if not self._post(key, content, speaker):
-                self._address(key, content, speaker, received)
+            for one in sorted([key, *self._further(key, stated.report, who)], key=lambda key: key.case):
+                if not self._post(one, content, speaker):
+                    self._address(one, content, speaker, received)
         return key
+
+    def _further(self, key: CaseKey, report: str, reporter: Reporter) -> list[CaseKey]:
+        """The further cases that a report of a case opened."""
+        return [
+            one.key
+            for one in self.cases.values()
+            if one.key.serial == key.serial and one.key != key
+            for opening, _ in one.messages[:1]
+            if isinstance(opening, Joined) and (opening.report.report, opening.report.reporter) == (report, reporter)
+        ]
 
     def _first_said(self, reporter: Reporter, statement: str, said: str) -> bool:
         before = self.statements.get((statement, reporter))
@@ -382,7 +442,12 @@ class VendorBackend(Tables):
     def confirm_decision(self, question: DecisionQuestion) -> ConfirmedDecision:
         """What a door brought under a number, and whom the policy in force lists as supervisors."""
         known = {number: order for (case, _), (number, order) in self.decisions.items() if case == question.key.case}
-        return confirmed_decision(known.get(question.number), self.policies[-1])
+        reported = self.reporters(question.key.case)
+        return confirmed_decision(known.get(question.number), self.policies[-1], reported)
+
+    def reporters(self, case: CaseId) -> set[PersonId]:
+        """Who reported the loss of a case."""
+        return {who.name for (_, who), (_, of, _) in self.reports.items() if of == case}
 
     def rightful(self, serial: Serial, reporter: Reporter) -> Container:
         """The container, for its holder or a back-office system; unknown to everybody else."""
@@ -684,20 +749,36 @@ class VendorBackend(Tables):
             self.flagged.add(case.holder)
             flagged = HolderFlagged(holder=case.holder, serial=key.serial, case=key.case, verdict=order.flag)
             self._state(key.serial, at, [flagged])
-        case.closed, case.outcome = at, order.outcome
+        case.closed, case.outcome, case.approved = at, order.outcome, order.approved
         case.release = Release.LIFTED if order.lift else case.release
+        self._answer_all(order, at)
+        self._offer(key.serial)
+        self._wake(key)
+        return Done(at=at)
+
+    def _answer_all(self, order: CloseOrder, at: datetime) -> None:
+        """Answer for a case what was said since it was decided: to it, and in reports of which it claimed a part."""
+        key, case = order.key, self.cases[order.key.case]
         anew: dict[CaseKey, set[PersonId]] = {}
-        for content, speaker in case.messages[order.taken :]:
+        said: list[tuple[int, tuple[Content, Speaker | None] | Made]] = [
+            *self._made_since(key, order.decided or at),
+            *zip(case.places[order.taken :], case.messages[order.taken :], strict=True),
+        ]
+        for _, one in sorted(said, key=lambda one: one[0]):
+            if isinstance(one, Made):
+                further, rest = self._claim_rest(key, one)
+                for other in sorted(other.case for other in anew if one.opened and other.case in rest.cases):
+                    self._overtake(other, one.case)
+                anew |= {further: set()} if further else {}
+                continue
+            content, speaker = one
             if speaker is None:
                 continue
             again = self._answer(order, content, speaker, at)
             if again is not None and (again.answer == "opened" or again.key in anew):
                 anew.setdefault(again.key, set()).add(speaker.by)
-            for other in goes_on_to(content, anew):
-                self._post(other, content, speaker)
-        self._offer(key.serial)
-        self._wake(key)
-        return Done(at=at)
+            for key_of_new in goes_on_to(content, anew):
+                self._post(key_of_new, content, speaker)
 
     def _free(self, case: CaseId, but: str = " ", only: str = "") -> None:
         """Free the claims of a case, but those on this, or only those."""
@@ -714,10 +795,11 @@ class VendorBackend(Tables):
 
     def _answer(self, order: CloseOrder, content: Content, speaker: Speaker, at: datetime) -> Claim | None:
         """Answer for a case what it did not take; what is claimed anew for a report."""
-        if isinstance(content, Joined) and not order.recovered and content.report.received > (order.decided or at):
-            said = content.report.model_dump(include=set(LossStatement.model_fields))
-            stated = LossStatement.model_validate(said)
-            return self._claim(self._container(stated.serial), stated, content.report.door, content.report.received)
+        if isinstance(content, Joined) and content.report.received > (order.decided or at):
+            stated = statement_of(content.report)
+            container = self._container(stated.serial)
+            if self._whose(container, stated) != claim_rules.Joins(order.key.case):
+                return self._claim(container, stated, content.report.door, content.report.received)
         code = Code.NOTHING_TO_DECIDE if isinstance(content, DecisionOrder) else None
         self._address(order.key, content, speaker, at, code)
         return None

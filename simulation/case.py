@@ -6,7 +6,18 @@ from datetime import datetime
 from typing import TypeVar, cast
 
 from events.case_facts import BackendFacts, CaseFact
-from events.cases import DecisionOrder, Evidence, Joined, Message, Offer, Overtaken, ReplacementGone, Settled, Sighting
+from events.cases import (
+    DecisionOrder,
+    DecisionQuestion,
+    Evidence,
+    Joined,
+    Message,
+    Offer,
+    Overtaken,
+    ReplacementGone,
+    Settled,
+    Sighting,
+)
 from events.errors import Code, RefusalError
 from events.licensing import CaseKey, Issued, LicensingBackend, Reservation
 from events.terms import EvidenceName, Status
@@ -197,7 +208,10 @@ class RunningCase:
         state, policy = cast(CaseState, self.state), cast(Policy, self.policy)
         match message.content:
             case DecisionOrder() as order:
-                return Decide(order=order, supervisors=self.ground.policy.supervisors, policy=policy)
+                question = DecisionQuestion(key=self.key, number=message.number)
+                confirmed = self.ground.ask(self.ground.backend.confirm_decision(question))
+                people = {"supervisors": confirmed.supervisors, "reporters": confirmed.reporters}
+                return Decide(order=order, policy=policy, **people)
             case Sighting() as sighting:
                 return Sighted(sighting=sighting, at=self.ground.now(), policy=policy)
             case Evidence() as evidence:

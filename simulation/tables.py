@@ -84,10 +84,13 @@ class Case:
     reason: Reason
     closed: datetime | None = None
     outcome: Outcome | None = None
+    approved: bool = False
     overtaken: int | None = None
     """The number of the message that a wider loss was reported."""
     messages: list[tuple[Content, Speaker | None]] = field(default_factory=list)
     """What was said to it, in order."""
+    places: list[int] = field(default_factory=list)
+    """The place of each message among all that were said to any case."""
     awaits: Target | None = None
     match: Match | None = None
     activation: ActivationBy = ActivationBy.ANY
@@ -150,6 +153,7 @@ class Tables:
         self.superseded: dict[tuple[LicenceId, int], CaseKey] = {}
         self.contacts: dict[ContactId, tuple[Serial, ContactAnswer | ReceiptAnswer]] = {}
         self.flagged: set[HolderId] = set()
+        self.said = 0
         self._state = state
 
     def _container(self, serial: Serial) -> Container:
@@ -224,6 +228,8 @@ class Tables:
         if case.closed:
             return None
         case.messages.append((content, speaker))
+        self.said += 1
+        case.places.append(self.said)
         return len(case.messages)
 
     def _address(

@@ -99,6 +99,8 @@ class CaseState(Value):
     evidence: tuple[EvidenceName, ...] = ()
     first_approval: PersonId | None = None
     decided_by: PersonId | None = None
+    approved: bool = False
+    """Whether a person has approved it since policy last decided."""
     decisions: tuple[tuple[DecisionId, str | None], ...] = ()
     """The last decisions that were brought, by id: None where it was taken, else the code of its denial."""
     condition: str | None = None
@@ -226,7 +228,8 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
         case CaseDecided():
             told = ("decision", "reasons", "policy_version", "ordinal", "limit", "four_eyes", "remind", "due")
             learnt = {name: getattr(fact, name) for name in told}
-            return {**learnt, "facts": _facts(state, fact), "scope": (), "first_approval": None, "overtaken": False}
+            unheard = {"scope": (), "first_approval": None, "overtaken": False, "approved": False}
+            return {**learnt, "facts": _facts(state, fact), **unheard}
         case ScopeKnown():
             return {"scope": (*state.scope, *fact.licences)}
         case WatchBegun():
@@ -242,7 +245,8 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
             return {"reports": (*state.reports, fact.report), "reporters": (*state.reporters, fact.reporter.name)}
         case CaseApproved():
             condition = {"condition": fact.condition, "condition_days": fact.condition_days}
-            return {**_taken(state, fact), **condition, "remind": None, "due": None, "overtaken": False}
+            settled = {"remind": None, "due": None, "overtaken": False, "approved": True}
+            return {**_taken(state, fact), **condition, **settled}
         case TurnedUp():
             back = {"returned": fact.statement} if fact.cause is Cause.RETURNED else {}
             return {**back, "sightings": state.sightings + 1}

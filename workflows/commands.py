@@ -53,10 +53,12 @@ class Replaced(Value):
 
 
 class Decide(Value):
-    """Somebody decides; `supervisors` are those whom the vendor lists now."""
+    """Somebody decides; `supervisors` are those whom the vendor lists now, `reporters` those of them who reported the
+    loss, be the case told of their report or not."""
 
     order: DecisionOrder
     supervisors: tuple[PersonId, ...]
+    reporters: tuple[PersonId, ...] = ()
     policy: Policy
 
 

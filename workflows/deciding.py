@@ -386,7 +386,8 @@ def _decided(state: CaseState, command: Decide) -> list[CaseFact]:
 def _denial(state: CaseState, command: Decide) -> Code | None:
     """Why a decision may not be taken; None where it may."""
     order = command.order
-    personal = why_not(state, order.action, order.by, command.supervisors, command.policy)
+    known = state.model_copy(update={"reporters": (*state.reporters, *command.reporters)})
+    personal = why_not(known, order.action, order.by, command.supervisors, command.policy)
     if personal in (Code.NOT_A_SUPERVISOR, Code.OWN_CASE):
         return personal
     if order.action is Action.CANCEL and state.status in TOO_LATE:

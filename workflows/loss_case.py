@@ -375,7 +375,12 @@ class LossCase:
                 if confirmed.order is None:
                     workflow.logger.error("no door has accepted decision %s", message.number)
                     return None
-                return Decide(order=confirmed.order, supervisors=confirmed.supervisors, policy=self.policy)
+                return Decide(
+                    order=confirmed.order,
+                    supervisors=confirmed.supervisors,
+                    reporters=confirmed.reporters,
+                    policy=self.policy,
+                )
             case Evidence() as evidence:
                 facts = self.state.facts
                 reserve = reserve_order(self.state, self._key, self.policy, facts, evidence.evidence) if facts else None

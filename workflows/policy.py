@@ -168,7 +168,8 @@ class Rule(Setting):
     `code` where the machine was stolen or replaced, else `any`."""
 
     automatic_after_rejection: bool = False
-    """Whether policy decides by itself on a new report of a loss that was rejected before; else a supervisor does."""
+    """Whether policy decides by itself on a new report of a loss that was rejected before; else a supervisor does,
+    until a report of it is approved."""
 
     @model_validator(mode="after")
     def _limits_go_with_hybrid(self) -> Self:
@@ -300,8 +301,9 @@ def needs_person(report: LossReported, facts: BackendFacts, policy: Policy) -> l
     if rules[0].mode is Mode.MANUAL:
         return [f"policy has a supervisor decide on every {_words(report.reason)} {report.kind} of these products"]
     found = [one.told for one in policy.limits_found(report, facts) if one.exceeded]
-    if facts.former_outcome is Outcome.REJECTED and not all(rule.automatic_after_rejection for rule in rules):
-        found.insert(0, f"an earlier report of this loss was rejected, in case {report.former}")
+    rejected = report.rejected or (report.former if facts.former_outcome is Outcome.REJECTED else None)
+    if rejected and not all(rule.automatic_after_rejection for rule in rules):
+        found.insert(0, f"an earlier report of this loss was rejected, in case {rejected}")
     return list(dict.fromkeys(found))
 
 

@@ -148,6 +148,7 @@ def close_order(state: CaseState, key: CaseKey, taken: int, at: datetime | None)
         taken=taken,
         decided=at,
         outcome=state.outcome,
+        approved=state.approved,
     )
 
 

@@ -245,6 +245,55 @@ async def test_a_new_case_names_the_former_and_policy_knows_how_that_ended(stock
     assert (await stock.opening(former)).former is None
 
 
+async def test_a_rejection_is_known_though_a_later_report_of_the_same_was_cancelled_until_one_was_approved(
+    stock: Stock,
+) -> None:
+    await stock.container("D-1", "L-1")
+    keys = []
+    for minutes, outcome, approved in (
+        (1, Outcome.REJECTED, False),
+        (2, Outcome.CANCELLED, False),
+        (3, Outcome.CANCELLED, True),
+        (4, Outcome.CANCELLED, False),
+    ):
+        received = NOW + timedelta(minutes=minutes)
+        key = (await stock.backend.claim(stock.vendor, stock.loss("D-1"), "a test", received)).key
+        order = CloseOrder(key=key, recovered=False, lift=True, outcome=outcome, approved=approved)
+        await stock.backend.close(order)
+        keys.append(key)
+
+    openings = [await stock.opening(key) for key in keys]
+    assert [one.rejected for one in openings] == [None, keys[0].case, keys[0].case, None]
+    assert [one.former for one in openings] == [None, *(key.case for key in keys[:3])]
+
+
+async def test_a_container_that_was_found_and_retired_stays_blocked_and_may_be_lost_again(stock: Stock) -> None:
+    """Only the loss of the container is nobody's any more: what was recovered from it stays recovered, and what is put
+    into it later is of a case of its own, which cannot put it back while the first one's measures stand."""
+    await stock.container("D-1", "L-1")
+    await stock.container("D-2")
+    await stock.container("D-3")
+    first = await stock.lost("D-1")
+    assert isinstance(await stock.backend.issue(first), Issued)
+    await stock.backend.close(CloseOrder(key=first.key, recovered=True, outcome=Outcome.FOUND, number=5))
+    assert await stock.claim(stock.loss("D-1")) == first.key
+    assert (await stock.contact("D-1")).refused is True
+    await stock.licence("L-2", "D-1")
+
+    second = await stock.lost("D-1", reason=Reason.STOLEN)
+    issued = await stock.backend.issue(second)
+
+    assert second.key != first.key
+    assert isinstance(issued, Issued)
+    assert (await stock.opening(second.key)).beside is None
+    assert [item.licence for item in issued.licences] == ["L-2"]
+    assert [await stock.serial_of(name) for name in ("L-1", "L-2")] == [("D-2", 2), (issued.target, 2)]
+    assert (await stock.contact("D-1")).refused is True
+    with pytest.raises(RefusalError) as refusal:
+        await stock.backend.withdraw(CaseOrder(key=second.key, number=9))
+    assert refusal.value.code is Code.BLOCKED
+
+
 async def test_what_was_found_and_put_back_can_be_lost_again(stock: Stock) -> None:
     await stock.container("D-1", "L-1")
     await stock.container("D-2")

@@ -176,8 +176,16 @@ class Auditor:
 
     def _loss_reported(self, case: str, fact: Any) -> None:
         number = f"{fact.reporter.role} {fact.reporter.name} {fact.report}"
-        must(number not in self.reports, f"report {number} is in {case} and in {self.reports.get(number)}")
-        self.reports[number] = case
+        first = self.reports.setdefault(number, case)
+        if first != case or len(self.of(case)) > 1:
+            further = len(self.of(case)) == 1 and fact.beside == first and fact.former in self.closed
+            known = any(
+                one.fact.name == "loss.reported"
+                and one.fact.report == fact.report
+                and one.fact.reporter == fact.reporter
+                for one in self.of(case)[:-1]
+            )
+            must(not known and (first == case or further), f"report {number} is in {case} and in {first}")
         self.received.setdefault(case, fact.received)
         self.reporters[case].add(fact.reporter.name)
         holder = self.holders[fact.serial]

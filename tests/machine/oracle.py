@@ -109,6 +109,10 @@ class Case:
     """Whether other cases hold a part of what its report said."""
     former: str | None
     """The last case of the same loss that recovered nothing."""
+    opened_by: tuple[tuple[str, str], str]
+    """Who reported it, and under which number."""
+    rejected: bool = False
+    """Whether a case of the same loss was rejected before, and none approved since."""
     reporters: set[str] = field(default_factory=set)
     evidence: set[str] = field(default_factory=set)
     status: str = "reported"
@@ -132,6 +136,8 @@ class Case:
     watch_until: datetime | None = None
     settled: bool = False
     replacement_lost: bool = False
+    overtaken: bool = False
+    """Whether that was so and no person has decided since."""
     widened: bool = False
     """Whether more was reported lost, or more was asked to be blocked, in another case since."""
     withdrawn: bool = False
@@ -142,6 +148,10 @@ class Case:
     release_until: datetime | None = None
     """Whether its measures are lifted for that, as far as they can be."""
     freed: bool = False
+    closing: bool = False
+    """Whether it was decided, and the backend does not know that it is over: it holds what it held."""
+    approved: bool = False
+    """Whether a person has approved it since policy last decided."""
     over: bool = False
     decisions: dict[str, bool] = field(default_factory=dict)
     measures: dict[tuple[str, str], Order] = field(default_factory=dict)
@@ -165,26 +175,38 @@ class Case:
     def owes(self) -> bool:
         return not self.only_watches and (self.condition or self.reason == "damaged")
 
+    @property
+    def got_nothing(self) -> bool:
+        """Whether it ended, nothing was recovered for it, and nothing is its own any more."""
+        keeps = any(map(self.holds, self.lost)) or any(map(self.bars, self.barred))
+        return self.outcome in WITHOUT_RECOVERY and not self.closing and not keeps
+
     def holds(self, claim: Claim) -> bool:
         """Whether the loss of this is its own; a container that was found may be lost again."""
+        if self.closing:
+            return claim in self.lost
         return claim in self.lost and not self.freed and (self.outcome != "found" or claim[0] != self.serial)
 
     def bars(self, claim: Claim) -> bool:
         """Whether the blocking of this is its own."""
-        return claim in self.barred and not self.freed and self.outcome != "found"
+        if self.closing:
+            return claim in self.barred
+        return claim in self.barred and not self.freed and self.outcome not in ("found", "given_up")
 
 
 @dataclass(frozen=True)
 class Meets:
     """What of a report is nobody's yet, the cases that have the rest, those that took some of it away from there, the
-    last case of the same that recovered nothing, the licences that were never there, and the resets that are over if
-    the report opens a case, and what is then taken over from them."""
+    last case of the same that recovered nothing, whether one was rejected and none approved since, the licences that
+    were never there, and the resets that are over if the report opens a case, and what is then taken over from them.
+    """
 
     lost: frozenset[Claim]
     barred: frozenset[Claim]
     cases: set[str]
     gone: set[str]
     former: str | None
+    rejected: bool
     unknown: set[str]
     resets: set[str]
     taken_over: frozenset[Claim]
@@ -289,6 +311,16 @@ class Oracle:
         ]
         return self.cases[max(named)[2]]
 
+    def cases_of(self, report: str, serial: str, by: tuple[str, str]) -> "list[Case]":
+        """The same, and the further cases that this report opened."""
+        first = self.case_of(report, serial, by)
+        made = max(
+            (who == by, place, who)
+            for place, ((who, number), (said, _)) in enumerate(self.reports.items())
+            if number == report and said[0] == serial
+        )
+        return [first, *(one for one in self.cases.values() if one is not first and one.opened_by == (made[2], report))]
+
     def _meets(self, container: Container, reason: str, scope: str, names: Iterable[str]) -> "Meets":
         """What of a report is nobody's yet, and whose the rest is."""
         here = {one.name: one.generation for one in self.licences.values() if one.serial == container.serial}
@@ -300,19 +332,16 @@ class Oracle:
         barred = ({whole} if scope == "container" else lost) if "blacklisting" in row.measures else set()
         cases = [case for case in self.cases.values() if case.serial == container.serial]
         losers = {claim: {case.name for case in cases if case.holds(claim)} for claim in lost}
-        barring = {claim: {one.name for one in cases if one.bars(claim) or one.bars(whole)} for claim in barred}
+        blocks = {one.name for one in cases if one.bars(whole)}
+        barring = {claim: {one.name for one in cases if one.bars(claim)} or blocks for claim in barred}
         missing = set(names) - set(here) if scope == "licences" else set()
         emptied = scope == "container" and not here and container.kind != "cloud"
         gone = {
             case.name
             for case in cases
-            if not case.freed and (set(case.licences) & missing or (emptied and case.licences))
+            if (not case.freed or case.closing) and (set(case.licences) & missing or (emptied and case.licences))
         }
-        found = [
-            case
-            for case in cases
-            if case.freed and case.outcome in WITHOUT_RECOVERY and (case.lost & lost or case.barred & barred)
-        ]
+        found = [case for case in cases if case.got_nothing and (case.lost & lost or case.barred & barred)]
         met = set().union(*losers.values(), *barring.values())
         resets = {name for name in met if self.cases[name].row.recovery == "reset" and not self.cases[name].outcome}
         return Meets(
@@ -320,8 +349,9 @@ class Oracle:
             barred=frozenset(claim for claim, of in barring.items() if not of),
             cases=met,
             gone=gone,
-            former=max(found, key=lambda case: case.received).name if found else None,
-            unknown=missing - {name for case in cases if not case.freed for name in case.licences},
+            former=max(found, key=lambda case: (case.received, case.name)).name if found else None,
+            rejected=self._was_rejected(lost, barred),
+            unknown=missing - {name for case in cases if not case.freed or case.closing for name in case.licences},
             resets=resets,
             taken_over=frozenset(claim for claim, of in losers.items() if of & resets),
         )
@@ -349,8 +379,9 @@ class Oracle:
                 *(case, serial, kind, reason, scope, container.holder, container.generation),
                 *(self.now, occurred, by, meets.lost | meets.taken_over, meets.barred, container.last_contact),
                 *(self._losses(container.holder), container.holder in self.blamed),
-                *(bool(meets.cases | meets.gone), meets.former),
+                *(bool(meets.cases | meets.gone), meets.former, (by, report)),
             )
+            new.rejected = meets.rejected
             new.evidence |= set(evidence)
             self.cases[case] = new
             self._tell(new)
@@ -365,6 +396,37 @@ class Oracle:
         if of.status == "reported":
             self._assess(of)
 
+    def closed(self, case: Case, made: tuple[Any, ...], occurred: datetime, evidence: Iterable[str]) -> None:
+        """The backend knows that a case is over. Of a report that was made since it was decided, and that met it, a
+        further case is about what it held of that, unless somebody else has that by then, or there is only something to
+        block and the report opened a case that can. The further case is adopted by the name that it was given."""
+        report, serial, kind, reason, by, scope, names = made
+        container = self.containers[serial]
+        before = self._meets(container, reason, scope, names)
+        case.closing = False
+        after = self._meets(container, reason, scope, names)
+        own = self.cases[self.reports[by, report][1]]
+        lost = case.lost & (after.lost - before.lost - own.lost)
+        barred = case.barred & (after.barred - before.barred - own.barred)
+        if not lost and not barred:
+            return
+        recovers = kind == "cloud" or any(name != serial for name, _ in lost)
+        if not recovers and own.opened_by == (by, report) and own.status != "closed":
+            own.lost, own.barred = own.lost | lost, own.barred | barred
+            return
+        name = self.choice("further", case.name)
+        must(name, f"{report} of {serial} came after {case.name} was decided, and nobody claims {lost | barred} for it")
+        new = Case(
+            *(name, serial, kind, reason, scope, container.holder, container.generation),
+            *(self.now, occurred, by, lost, barred, container.last_contact),
+            *(self._losses(container.holder), container.holder in self.blamed, True, case.name, (by, report)),
+        )
+        new.rejected = self._was_rejected(lost, barred)
+        new.evidence |= set(evidence)
+        new.reporters.add(by[1])
+        self.cases[name] = new
+        self._assess(new)
+
     def _losses(self, holder: str) -> list[datetime]:
         return [case.received for case in self.cases.values() if case.holder == holder]
 
@@ -373,7 +435,7 @@ class Oracle:
         is issued for it; a reset of access data is over."""
         if case.status == "closed":
             return
-        case.widened = True
+        case.widened = case.overtaken = True
         if case.row.recovery == "reset":
             self._close(case, "cancelled")
         elif case.target is None and case.status in ("waiting", "awaiting_target"):
@@ -413,8 +475,7 @@ class Oracle:
         if rule.get("mode") == "manual":
             return frozenset({"manual"})
         found = set()
-        rejected = case.former is not None and self.cases[case.former].outcome == "rejected"
-        if rejected and not rule.get("automatic_after_rejection"):
+        if case.rejected and not rule.get("automatic_after_rejection"):
             found.add("rejected before")
         if rule.get("mode") != "hybrid":
             return frozenset(found)
@@ -434,6 +495,18 @@ class Oracle:
         if limits.get("flagged_holder", True) and case.blamed:
             found.add("blamed")
         return frozenset(found)
+
+    def _was_rejected(self, lost: Iterable[Claim], barred: Iterable[Claim]) -> bool:
+        """Whether somebody rejected a loss of any of this before, and nobody has approved one of that since."""
+        for how, claims in (("lost", lost), ("barred", barred)):
+            for claim in claims:
+                past = [case for case in self.cases.values() if case.got_nothing and claim in getattr(case, how)]
+                for case in sorted(past, key=lambda case: (case.received, case.name), reverse=True):
+                    if case.outcome == "rejected":
+                        return True
+                    if case.approved:
+                        break
+        return False
 
     def _quota(self, case: Case) -> dict[str, Any] | None:
         """What counts the recoveries of a case, if it recovers anything."""
@@ -484,7 +557,7 @@ class Oracle:
         case.four_eyes = above is not None and self._value(case) > above
         approval = rule.get("approval")
         case.due = self.now + timedelta(hours=approval["due_hours"]) if approval else None
-        case.status, case.first = "awaiting_approval", None
+        case.status, case.first, case.approved, case.overtaken = "awaiting_approval", None, False, False
 
     def _again(self, case: Case, ask_quota: bool) -> None:
         """Policy decides again, now that more is known."""
@@ -544,8 +617,15 @@ class Oracle:
             case.waits_until = case.waits_until or self.now + wait
             if case.waits_until > self.now:
                 case.status = "waiting"
+                if case.overtaken:
+                    case.why = frozenset({"widened"})
+                    self._await_approval(case)
                 return
         case.status = "replacing"
+        if case.overtaken:
+            case.why = frozenset({"widened"})
+            self._await_approval(case)
+            return
         self._issue(case)
 
     def _fails(self, case: Case, deed: str) -> bool:
@@ -812,6 +892,7 @@ class Oracle:
             case "approve" if case.four_eyes and case.first is None:
                 case.first = by
             case "approve":
+                case.approved, case.overtaken = True, False
                 case.condition = bool(more.get("condition"))
                 case.condition_days = more.get("condition_days")
                 self._block(case)
@@ -830,6 +911,8 @@ class Oracle:
                     self._close(case, more["verdict"])
             case "resume":
                 back, case.stuck_in, case.release_until = case.stuck_in, None, None
+                if back == "replacing" and case.overtaken and case.target is None:
+                    back = "blocking"  # a person decides before anything is issued
                 {"blocking": self._block, "replacing": self._issue, "reinstating": self._withdraw}[str(back)](case)
             case "give_up":
                 self._close(case, "given_up")

@@ -144,6 +144,10 @@ class LossMachine(RuleBasedStateMachine):
                 return any(fact.name == "case.settled" for fact in facts)
             case "decided anew":
                 return any(fact.name == "case.decided" for fact in facts)
+            case "further":
+                opening = [one for one in self.new if one.fact.name == "loss.reported" and one.sequence == 1]
+                after = [one.stream for one in opening if one.fact.former == case and one.fact.beside]
+                return after[0].removeprefix("case/") if after else None
         raise AssertionError(question)
 
     def asked(self, case: str) -> set[tuple[str, str]]:
@@ -333,59 +337,79 @@ class LossMachine(RuleBasedStateMachine):
     @rule(
         which=SOME,
         action=st.sampled_from(["reject", "reject", "cancel"]),
-        said=st.sampled_from(["report", "report", "found", "evidence", "decision"]),
+        said=st.sampled_from(["report", "wider", "wider", "found", "evidence", "decision"]),
+        reason=SOME,
     )
-    @precondition(lambda self: self.open_cases(*UNDECIDED) and not self.oracle.broken and not self.passing)
-    def speak_while_a_case_closes(self, which: int, action: str, said: str) -> None:
+    @precondition(
+        lambda self: self.open_cases(*UNDECIDED, "stuck", "resurfaced") and not self.oracle.broken and not self.passing
+    )
+    def speak_while_a_case_closes(self, which: int, action: str, said: str, reason: int) -> None:
         """A case was decided, and what is said to it comes before the backend knows that it is over."""
         self.tick()
-        case = self.pick(self.open_cases(*UNDECIDED), which)
-        told = self.of_the_same(case)
+        case = self.pick(self.open_cases(*UNDECIDED, "stuck", "resurfaced"), which)
+        action = {"stuck": "give_up", "resurfaced": "rule"}.get(case.status, action)
+        more: dict[str, Any] = {"verdict": "found", "reinstate": False} if action == "rule" else {}
+        told = self.wider_than(case, reason) if said == "wider" else self.of_the_same(case)
         names = tuple(told["names"]) if told["scope"] == "licences" else ()
         about = (told["report"], told["serial"], told["kind"], told["reason"], told["by"], told["scope"], names)
         number, material = self.number("V"), self.auditor.material(case.name)[-1]
-        by = next((one for one in SUPERVISORS if not any(self.oracle.denials(case, action, one, False, {}))), None)
-        if by is None or (said == "report" and self.oracle.answers(*about) != ("joined", {case.name})):
+        by = next((one for one in SUPERVISORS if not any(self.oracle.denials(case, action, one, False, more))), None)
+        meets = self.oracle.answers(*about)
+        fits = {"report": meets == ("joined", {case.name}), "wider": case.name in meets[1]}.get(said, True)
+        if by is None or not fits or (action == "rule" and case.target is None):
             return
         self.world.break_deed("close", 1)
-        self.world.decide(CaseId(case.name), action, by, number, why="as I see it", on=material)
+        self.world.decide(CaseId(case.name), action, by, number, why="as I see it", on=material, **more)
         self.said.append(lambda: None)
-        self.oracle.decide(case, action, by, number, {})
+        self.oracle.decide(case, action, by, number, more)
+        must(case.status == "closed", f"{case.name} is {case.status} after {action}")
+        self.settle()
         self.tick()
         before = set(self.world.cases)
         reporter, late = Reporter(role=Role(BACK_OFFICE[0]), name=BACK_OFFICE[1]), self.number("S")
         match said:
-            case "report":
-                answer, allowed = self.oracle.answers(*about)
-                self.world.report(
+            case "report" | "wider":
+                case.closing = True
+                answer, _ = self.oracle.answers(*about)
+                first = self.world.report(
                     told["report"],
                     case.serial,
                     Kind(case.kind),
-                    Reason(case.reason),
+                    Reason(told["reason"]),
                     reporter,
-                    scope=Scope(case.scope),
+                    scope=Scope(told["scope"]),
                     licences=names,
                     occurred=told["occurred"],
                     evidence=told["evidence"],
                 )
+                self.world.advance(timedelta())  # a case that was told nothing is closed all the same
                 opened = set(self.world.cases) - before
-                must(len(opened) == (answer == "opened"), f"a report after {case.name} was {action}ed opens {opened}")
                 self.reports.append(told)
                 self.new = self.world.facts[self.auditor.read :]
-                of = next(iter(opened), None) or next(iter(allowed))
-                self.say(lambda: self.oracle.report(of, *about, told["occurred"], told["evidence"]))
-                if answer == "opened":
-                    former = self.auditor.of(of)[0].fact.former
-                    must(former == self.oracle.cases[of].former, f"{of} names {former} as the former")
+                if first == case.name:  # it joined what it was said to, which the backend then learnt to be over
+                    must(answer == "joined", f"{about} joins {case.name}, and something of it is nobody's")
+                    case.closing = False
+                    answer, allowed = self.oracle.answers(*about)
+                    must(len(opened) == (answer == "opened"), f"{about} after {action} of {case.name} opens {opened}")
+                    of = next(iter(opened), None) or next(iter(allowed))
+                    self.say(lambda: self.oracle.report(of, *about, told["occurred"], told["evidence"]))
+                else:
+                    must((first in opened) == (answer == "opened"), f"{about} is answered with {first}")
+                    self.say(lambda: self.comes_between(first, case, about, told))
+                for name in opened:
+                    former = self.auditor.of(name)[0].fact.former
+                    must(former == self.oracle.cases[name].former, f"{name} names {former} as the former")
             case "found":
                 self.world.found(late, case.serial, reporter)
                 self.say(self.found(case.serial, f"found/{late}"))
                 self.is_addressed(case, f"found/{late}", None)
             case "evidence":
-                report = next(made for made, (_, name) in self.oracle.reports.items() if name == case.name)
-                speaker = Reporter(role=Role(report[0][0]), name=report[0][1])
-                self.world.evidence(late, report[1], case.serial, speaker, ("photo",))
-                self.say(lambda: None)
+                made = (made for made, (_, name) in self.oracle.reports.items() if name == case.name)
+                who, report = next(made, case.opened_by)
+                speaker = Reporter(role=Role(who[0]), name=who[1])
+                self.world.evidence(late, report, case.serial, speaker, ("photo",))
+                cases = self.oracle.cases_of(report, case.serial, who)
+                self.say(lambda: self.evidence(cases, late, ("photo",)))
                 self.is_addressed(case, f"evidence/{late}", None)
             case "decision":
                 on = self.auditor.material(case.name)[-1] + 2
@@ -395,6 +419,24 @@ class LossMachine(RuleBasedStateMachine):
                 must(refusal is not None and refusal.code == "nothing_to_decide", f"{late} is answered {refusal}")
                 self.settle()
                 self.is_addressed(case, f"decision/{late}", "nothing_to_decide")
+
+    def comes_between(self, first: str, case: Case, about: tuple[Any, ...], told: dict[str, Any]) -> None:
+        """A report that meets a case which is decided and not closed is another case's; then that one is closed."""
+        self.oracle.report(first, *about, told["occurred"], told["evidence"])
+        if case.closing:
+            self.oracle.closed(case, about, told["occurred"], told["evidence"])
+
+    def wider_than(self, case: Case, reason: int) -> dict[str, Any]:
+        """A report by the back office of more than a case is about, or by which more is to be blocked."""
+        reasons = [of for kind, of in TABLE if kind == case.kind]
+        named = reasons[reason % len(reasons)]
+        held = [one.name for one in self.oracle.licences.values() if one.serial == case.serial]
+        part = reason % 3 == 0 and held and "licences" in TABLE[case.kind, named].scopes
+        return {
+            **{"report": self.number("R"), "serial": case.serial, "kind": case.kind, "reason": named},
+            **{"by": BACK_OFFICE, "scope": "licences" if part else "container", "names": tuple(held) if part else ()},
+            **{"occurred": self.world.now, "evidence": ("police_report",)},
+        }
 
     def is_addressed(self, case: Case, statement: str, code: str | None) -> None:
         told = [one.fact for one in self.new if one.fact.name == "case.addressed" and one.fact.case == case.name]
@@ -499,8 +541,8 @@ class LossMachine(RuleBasedStateMachine):
             must(refusal is not None and refusal.code == "unknown_container", "a stranger brings evidence")
             return
         must(refusal is None, f"evidence is refused with {refusal}")
-        case = self.oracle.case_of(told["report"], told["serial"], BACK_OFFICE)
-        self.say(lambda: self.oracle.give_evidence(case, number, names))
+        cases = self.oracle.cases_of(told["report"], told["serial"], BACK_OFFICE)
+        self.say(lambda: self.evidence(cases, number, names))
 
     # Decisions.
 
@@ -893,6 +935,8 @@ class LossMachine(RuleBasedStateMachine):
                 reinstates = bool(case.licences) and case.target is not None and not case.replacement_lost
                 more = {"verdict": "found", "reinstate": reinstates and which % 6 > 0}
                 self.bring_decision(case, "rule", able[0], False, more)
+            case "reinstating" if case.target is None:  # it waits for others that block the container
+                self.advance(timedelta(days=2))
             case "reinstating":
                 assert case.target is not None
                 self.report_in(case.target, None, list(case.issued.items()), None, "check_in", True)
@@ -901,13 +945,19 @@ class LossMachine(RuleBasedStateMachine):
                 self.bring_decision(case, "give_up" if which % 7 == 0 else "resume", able[0], False, {})
 
     def give_evidence(self, case: Case) -> None:
-        by, report = next(made for made, (_, name) in self.oracle.reports.items() if name == case.name)
+        made = (made for made, (_, name) in self.oracle.reports.items() if name == case.name)
+        by, report = next(made, case.opened_by)
         number = self.number("E")
         self.world.evidence(number, report, case.serial, Reporter(role=Role(by[0]), name=by[1]), ("police_report",))
-        is_open = case.status != "closed"
-        self.say(lambda: self.oracle.give_evidence(case, number, ("police_report",)))
-        if not is_open:
-            self.is_addressed(case, f"evidence/{number}", None)
+        cases = self.oracle.cases_of(report, case.serial, by)
+        over = [one for one in cases if one.status == "closed"]
+        self.say(lambda: self.evidence(cases, number, ("police_report",)))
+        for one in over:
+            self.is_addressed(one, f"evidence/{number}", None)
+
+    def evidence(self, cases: list[Case], number: str, names: tuple[str, ...]) -> None:
+        for case in sorted(cases, key=lambda case: case.name):
+            self.oracle.give_evidence(case, number, names)
 
     def set_access(self, serial: str) -> None:
         self.world.set_access(serial)
@@ -1000,7 +1050,8 @@ class LossMachine(RuleBasedStateMachine):
         for name, case in self.oracle.cases.items():
             state = states[CaseId(name)]
             stands = (str(state.status), state.outcome and str(state.outcome), state.target)
-            must(stands == (case.status, case.outcome, case.target), f"{name} stands at {stands}, must at {case}")
+            why = f"{stands} for {state.reasons}"
+            must(stands == (case.status, case.outcome, case.target), f"{name} stands at {why}, must at {case}")
             measures = {
                 (measure, subject): at for (of, measure, subject), at in self.auditor.measures.items() if of == name
             }

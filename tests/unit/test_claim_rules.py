@@ -1,17 +1,18 @@
 """Whose case a report is."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from activities.claim_rules import Claimed, Joins, Opens, licences_blocked, whose
+from activities.claim_rules import Claimed, Joins, Opens, Rest, licences_blocked, rest_of, whose
 from activities.rows import Container
 from events.errors import Code, NotYetKnownError
 from events.inbox import LossStatement
 from events.terms import CaseId, Kind, LicenceId, Loss, Outcome, Reason, Reporter, Role, Scope, Serial
 from tests.unit.facts import NOW
 
-A, B = CaseId("case-a"), CaseId("case-b")
+A, B, C = CaseId("case-a"), CaseId("case-b"), CaseId("case-c")
 HERE = {LicenceId("L-1"): 1, LicenceId("L-2"): 3}
 WHOLE = ("container/S", 1)
 BLOCKED = ("blacklisting/container/S", 1)
@@ -57,6 +58,13 @@ def test_a_report_of_what_one_case_claims_joins_it() -> None:
         assert whose(loss(reason, *licences), container(), HERE, whole) == Joins(A)
 
 
+def test_a_report_of_what_an_open_and_a_closed_case_claim_joins_the_open_one() -> None:
+    watched = claims(A, BLOCKED, closed=True, outcome=Outcome.LOST_FOR_EVER)
+    broken = claims(B, WHOLE, ONE, TWO, reason=Reason.DAMAGED)
+
+    assert whose(loss(Reason.STOLEN), container(), HERE, [*watched, *broken]) == Joins(B)
+
+
 def test_a_wider_report_opens_a_case_for_what_is_unclaimed_beside_the_one_that_it_meets() -> None:
     one = claims(A, ("blacklisting/licence/L-1", 1), ONE)
 
@@ -96,12 +104,61 @@ def test_a_new_case_names_the_former_that_recovered_nothing() -> None:
     later = [Claimed(*ONE, B, NOW, **{**ended, "outcome": Outcome.CANCELLED})]
     found = [Claimed(*WHOLE, B, NOW, **{**ended, "outcome": Outcome.FOUND})]
 
-    assert whose(loss(), container(), HERE, earlier) == Opens((BLOCKED, WHOLE, ONE, TWO), former=A)
-    assert whose(loss(), container(), HERE, [*earlier, *later]) == Opens((BLOCKED, WHOLE, ONE, TWO), former=B)
+    assert whose(loss(), container(), HERE, earlier) == Opens((BLOCKED, WHOLE, ONE, TWO), former=A, rejected=A)
+    assert whose(loss(), container(), HERE, [*earlier, *later]) == Opens(
+        (BLOCKED, WHOLE, ONE, TWO), former=B, rejected=A
+    )
     assert whose(loss(), container(), HERE, found) == Opens((BLOCKED, WHOLE, ONE, TWO))
     assert whose(loss(), container(generation=2), HERE, earlier[:2]) == Opens(
         (("blacklisting/container/S", 2), ("container/S", 2), ONE, TWO)
     )
+
+
+def ended(case: CaseId, days: int, outcome: Outcome, *things: tuple[str, int], approved: bool = False) -> list[Claimed]:
+    """A case that was reported after so many days and recovered nothing."""
+    told = {"freed": True, "closed": True, "outcome": outcome, "approved": approved}
+    return [Claimed(name, number, case, NOW + timedelta(days=days), **told) for name, number in things or (ONE,)]
+
+
+def test_a_rejection_counts_however_reports_after_it_ended_until_one_is_approved() -> None:
+    def rejected(*more: list[Claimed]) -> CaseId | None:
+        found = whose(loss(), container(), HERE, [one for several in more for one in several])
+        assert isinstance(found, Opens)
+        return found.rejected
+
+    first = ended(A, 1, Outcome.REJECTED)
+    cancelled, refused = ended(B, 2, Outcome.CANCELLED), ended(C, 3, Outcome.REFUSED)
+
+    assert rejected(first) == A
+    assert rejected(first, cancelled, refused) == A
+    assert rejected(first, ended(B, 2, Outcome.REJECTED)) == B
+    assert rejected(first, ended(B, 2, Outcome.CANCELLED, approved=True), refused) is None
+    assert rejected(first, ended(B, 2, Outcome.CANCELLED, TWO, approved=True)) == A  # of another licence
+    assert rejected(ended(B, 0, Outcome.GIVEN_UP, approved=True), first) == A
+    assert rejected(cancelled, refused) is None
+
+
+def test_what_a_case_freed_of_a_report_is_claimed_once_and_only_by_a_report_that_is_of_nothing_of_it_yet() -> None:
+    freed = [replace(one, freed=True, closed=True) for one in claims(A, ("blacklisting/licence/L-1", 1), ONE)]
+    wider = claims(B, BLOCKED, WHOLE, TWO)
+
+    assert rest_of(loss(), container(), HERE, [*freed, *wider], B, A) == Rest((ONE,), frozenset({B}))
+    assert rest_of(loss(), container(), HERE, [*freed, *wider, *claims(C, ONE)], B, A) == Rest((), frozenset({B, C}))
+    known = [replace(one, freed=True, closed=True) for one in [*wider, *claims(B, ONE)]]
+    assert rest_of(loss(), container(), HERE, [*freed, *known], B, A) == Rest(())
+    assert rest_of(loss(Reason.LOST, "L-2"), container(), HERE, [*freed, *wider], B, A).claims == ()
+    assert not Rest((WHOLE, BLOCKED)).recovers
+    assert Rest((ACCESS,)).recovers
+    assert Rest((ONE,)).recovers
+
+
+def test_a_case_that_was_given_up_after_it_recovered_something_is_no_former() -> None:
+    told = {"closed": True, "outcome": Outcome.GIVEN_UP}
+    recovered = [*claims(A, BLOCKED, freed=True, **told), *claims(A, WHOLE, ("licence/L-3", 1), **told)]
+
+    found = whose(loss(Reason.STOLEN), container(), HERE, recovered)
+
+    assert found == Opens((BLOCKED, ONE, TWO), beside=(A,))
 
 
 def test_what_was_recovered_from_here_is_still_of_the_case_that_recovered_it() -> None:
