@@ -261,7 +261,8 @@ async def _record(
         "licences": [item.licence for item in renewed],
         "seen": read.head.sequence,
     }
-    cursor = await connection.execute(RECORD, {**parameters, **told(vendor, stated.serial, read.head, received, facts)})
+    outbox = told(connection, vendor, stated.serial, read.head, received, facts)
+    cursor = await connection.execute(RECORD, {**parameters, **outbox})
     return await cursor.fetchone() is not None
 
 

@@ -15,10 +15,10 @@ from temporalio.exceptions import ApplicationError
 
 from events import deeds
 from events.cases import ConfirmedDecision, DecisionQuestion
-from events.catalogue import CATALOGUE
+from events.codec import FactCodec
 from events.deeds import Appended, AppendOrder, SweepOrder, Swept
-from events.digest import Dated, digest
-from events.envelope import Head, case_stream, record_key, seal
+from events.digest import Dated, as_in, digest
+from events.envelope import Head, case_stream, record_key
 from events.errors import Code, RefusalError
 from events.licensing import (
     Assessment,
@@ -54,9 +54,12 @@ log = structlog.get_logger()
 class Deeds(deeds.Deeds):
     """Each deed may run any number of times: the backend knows what it did, and the log takes copies."""
 
-    def __init__(self, backend: LicensingBackend, writer: LogWriter, register: Register | None = None) -> None:
+    def __init__(
+        self, backend: LicensingBackend, writer: LogWriter, codec: FactCodec, register: Register | None = None
+    ) -> None:
         self._backend = backend
         self._writer = writer
+        self._codec = codec
         self._register = register
 
     @activity.defn(name="assess")
@@ -134,8 +137,9 @@ class Deeds(deeds.Deeds):
         head = Head(order.sequence, order.hash)
         records, facts = [], list[Dated]()
         for type_, data, recorded in order.facts:
-            fact = CATALOGUE[type_].model_validate(data)
-            sealed = seal(key.vendor, case_stream(key.case), record_key(key.vendor, key.serial), head, recorded, fact)
+            fact = as_in(self._codec.read(type_, data), type_)
+            place = key.vendor, case_stream(key.case), record_key(key.vendor, key.serial)
+            sealed = self._codec.seal_again(*place, head, recorded, type_, data)
             records.append(sealed)
             facts.append((fact, recorded))
             head = sealed.head

@@ -1,17 +1,34 @@
 """The backend's outbox: facts written in the transaction that made them true; `activities.relay` carries them on."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
-from events.envelope import Head, backend_stream, record_key, seal
+from events.codec import FactCodec
+from events.envelope import Head, backend_stream, record_key
 from events.fact import Fact
 from events.terms import Serial, VendorId
 
 Connection = AsyncConnection[TupleRow]
+
+
+class FactSession(AsyncConnection[TupleRow]):
+    """A session with the codec by which the facts that are stated on it are sealed."""
+
+    codec: FactCodec
+
+
+def sealing_by(codec: FactCodec) -> Callable[[AsyncConnection[Any]], Awaitable[None]]:
+    """What a pool does to each new session, so that facts can be stated on it."""
+
+    async def give_codec(connection: AsyncConnection[Any]) -> None:
+        assert isinstance(connection, FactSession)
+        connection.codec = codec
+
+    return give_codec
 
 
 HEAD = "select sequence, hash from backend.streams where vendor = %(vendor)s and stream = %(stream)s"
@@ -32,13 +49,16 @@ with {telling()} insert into backend.streams values (%(vendor)s, %(stream)s, %(s
 on conflict (vendor, stream) do update set sequence = excluded.sequence, hash = excluded.hash"""
 
 
-def told(vendor: VendorId, serial: Serial | None, head: Head, at: datetime, facts: Iterable[Fact]) -> dict[str, Any]:
+def told(
+    connection: Connection, vendor: VendorId, serial: Serial | None, head: Head, at: datetime, facts: Iterable[Fact]
+) -> dict[str, Any]:
     """What is to be written for these facts, which follow the head of their stream: the parameters of
     `telling`, and the head that the stream then has."""
+    assert isinstance(connection, FactSession), "facts are stated on sessions that have a codec"
     stream, key = backend_stream(vendor, serial), record_key(vendor, serial)
     values: list[bytes] = []
     for fact in facts:
-        sealed = seal(vendor, stream, key, head, at, fact)
+        sealed = connection.codec.seal(vendor, stream, key, head, at, fact)
         values.append(sealed.value)
         head = sealed.head
     return {
@@ -55,4 +75,4 @@ async def state(
         return
     cursor = await connection.execute(HEAD, {"vendor": vendor, "stream": backend_stream(vendor, serial)})
     head = Head(*(await cursor.fetchone() or (0, "")))
-    await connection.execute(TELL, told(vendor, serial, head, at, facts))
+    await connection.execute(TELL, told(connection, vendor, serial, head, at, facts))

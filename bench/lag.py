@@ -8,10 +8,11 @@ from uuid import uuid4
 from bench.cases import views
 from bench.result import Result, percentiles
 from events.backend_facts import ContainerRegistered
-from events.envelope import Head, container_stream, record_key, seal
+from events.envelope import Head, container_stream, record_key
 from events.log import LogWriter
 from events.terms import Kind, Serial, VendorId
 from infra.settings import Settings
+from tests.worlds import CODEC
 
 FACTS = 1500
 FACTS_PER_SECOND = 100
@@ -34,7 +35,7 @@ async def measure(settings: Settings) -> list[Result]:
                 serial = Serial(f"3-{number}")
                 fact = ContainerRegistered(serial=serial, kind=Kind.DONGLE, holder="h-1")
                 key, stream = record_key(vendor, serial), container_stream(serial)
-                sealed = seal(vendor, stream, key, Head(), datetime.now(UTC), fact)
+                sealed = CODEC.seal(vendor, stream, key, Head(), datetime.now(UTC), fact)
                 appended[serial] = time.perf_counter()
                 sends.create_task(writer.append(sealed))
 

@@ -15,7 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, c
 
 from bench.result import Bar, Result
 from events.catalogue import CATALOGUE
-from events.envelope import Sealed, unseal
+from events.envelope import Sealed
 from events.log import LogReader
 from events.terms import VendorId
 from events.topics import LOG
@@ -23,7 +23,7 @@ from infra.settings import Settings
 from projections.replay import rebuild
 from projections.schema import prepare_views
 from tests.stories import set_aside, tell_all
-from tests.worlds import World
+from tests.worlds import CODEC, World
 
 CASES = 10_000
 CASES_PER_VENDOR = 1_000
@@ -45,6 +45,7 @@ class Record(BaseModel):
     vendor: VendorId | Literal[""]
     sequence: int
     previoushash: str
+    release: str | None = None
 
 
 def record_models() -> TypeAdapter[Any]:
@@ -65,7 +66,7 @@ async def measure(settings: Settings) -> list[Result]:
         base = await _bare(settings.bootstrap, adapter)
         await _no_views(settings.dsn)
         begun = time.monotonic()
-        report = await rebuild(settings.bootstrap, settings.dsn)
+        report = await rebuild(settings.bootstrap, settings.dsn, CODEC)
         rounds.append((report.records / (time.monotonic() - begun), base))
     return [
         Result.against(
@@ -121,7 +122,7 @@ async def _fill(bootstrap: str) -> None:
 
 def record_type(record: Sealed) -> str:
     """The type of a record's fact."""
-    return unseal(record.value).fact.type()
+    return CODEC.unseal(record.value).fact.type()
 
 
 def _generated(vendor_number: int) -> list[Sealed]:

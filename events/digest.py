@@ -65,7 +65,7 @@ def difference(appended: Digest, sequence: int, facts: Sequence[Dated]) -> Diffe
     if len(facts) != len(theirs):
         common = min(len(facts), len(theirs))
         return Difference(sequence + common, (*theirs, facts[-1][0].type())[common], ("sequence",))
-    believed = [(_as_in(fact, type_), at) for (fact, at), type_ in zip(facts, theirs, strict=True)]
+    believed = [(as_in(fact, type_), at) for (fact, at), type_ in zip(facts, theirs, strict=True)]
     if _hash(_appended(sequence, believed)) == appended.sha256:
         return None
     for number, ((type_, there), (fact, at)) in enumerate(zip(appended.facts, believed, strict=True), start=sequence):
@@ -93,7 +93,7 @@ def canonical(value: Any) -> str:
     return _writer(type(value))(value)
 
 
-def _as_in(fact: Fact, type_: str) -> Fact:
+def as_in(fact: Fact, type_: str) -> Fact:
     """The fact as the version that was appended states it; itself where that is no version of it."""
     if type_ == fact.type():
         return fact

@@ -61,6 +61,7 @@ class Code(StrEnum):
     BAD_SIGNATURE = "bad_signature"
     EXPIRED = "expired"
     LOG_DAMAGED = "log_damaged"
+    NEWER_RELEASE = "newer_release"
     INSTALLATION = "installation"
     NOT_DAMAGED = "not_damaged"
     NOT_SET_ASIDE = "not_set_aside"

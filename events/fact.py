@@ -1,22 +1,27 @@
 """What every fact has: a name in the past tense, a version, and the CloudEvents type made of both."""
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from events.terms import Value
 
 PREFIX = "lostfound."
+FIRST_RELEASE: Final = "0.1.0"
+"""The release that wrote the first records."""
+RELEASE: Final = "0.1.0"
+"""This release."""
 
 
 class Fact(Value):
-    """Something that has happened."""
+    """Something that has happened. `since` is the first release that knows this version of it."""
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
+    since: ClassVar[str] = FIRST_RELEASE
 
     @classmethod
     def type(cls) -> str:
         """The CloudEvents type."""
-        return f"{PREFIX}{cls.name}.v{cls.version}"
+        return type_of(cls.name, cls.version)
 
     def in_version(self, version: int) -> "Fact":
         """The fact as that version of it states it. A class whose version is raised makes the older ones here, by which
@@ -27,3 +32,8 @@ class Fact(Value):
     def trigger(self) -> str:
         """What the transition table knows this fact by."""
         return self.name
+
+
+def type_of(name: str, version: int) -> str:
+    """The CloudEvents type of a version of a fact."""
+    return f"{PREFIX}{name}.v{version}"

@@ -4,12 +4,14 @@ import asyncio
 import json
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from events.errors import RefusalError
 from infra.settings import read_settings
 from portal import terminal
 from portal.codes import REFUSED
@@ -36,15 +38,21 @@ def register(app: typer.Typer) -> None:
         as_json: terminal.AsJson = False,
     ) -> None:
         """Check the nine invariants from the log alone. Exit code 1 when one is breached."""
-        from projections.audit import audit  # here, because the other commands need none of what it imports
+        from infra.facts import fact_codec  # here, because the other commands need none of what these import
+        from projections.audit import audit
+        from projections.damage import NewerReleaseError
 
         settings = read_settings()
         until = datetime.now(UTC) - timedelta(seconds=under_way) if under_way else None
         with terminal.refusals(), Progress(console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task("reading the log", total=None)
-            found = asyncio.run(
-                audit(settings.bootstrap, until, lambda done, of: bar.update(task, completed=done, total=of))
-            )
+            done = partial(bar.update, task)
+            try:
+                found = asyncio.run(
+                    audit(settings.bootstrap, fact_codec(), until, lambda read, of: done(completed=read, total=of))
+                )
+            except NewerReleaseError as newer:
+                raise RefusalError(newer.code, str(newer)) from newer
         if as_json:
             breaches = [{name: one for name, one in asdict(b).items() if name != "since"} for b in found.breaches]
             judged = found.until.isoformat() if found.until else None

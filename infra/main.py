@@ -99,7 +99,8 @@ def rebuild(as_json: terminal.AsJson = False) -> None:
     from rich.progress import Progress
     from rich.table import Table
 
-    from projections.damage import LogDamagedError
+    from infra.facts import fact_codec
+    from projections.damage import LogDamagedError, NewerReleaseError
     from projections.replay import rebuild
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
@@ -108,10 +109,15 @@ def rebuild(as_json: terminal.AsJson = False) -> None:
         task = bar.add_task("folding the log", total=None)
         try:
             report = asyncio.run(
-                rebuild(settings.bootstrap, settings.dsn, lambda done, of: bar.update(task, completed=done, total=of))
+                rebuild(
+                    *(settings.bootstrap, settings.dsn, fact_codec()),
+                    lambda done, of: bar.update(task, completed=done, total=of),
+                )
             )
         except LogDamagedError as damage:
             raise RefusalError(Code.LOG_DAMAGED, str(damage)) from damage
+        except NewerReleaseError as newer:
+            raise RefusalError(newer.code, str(newer)) from newer
         asyncio.run(_forget_lost_ends(settings.dsn))
     if as_json:
         tables = {name: asdict(table) | {"equal": table.equal} for name, table in report.tables.items()}

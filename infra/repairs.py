@@ -81,20 +81,22 @@ def _log(app: typer.Typer) -> None:
         from activities.installation import set_record_aside  # here, because the other commands need none of it
         from events.backend_facts import RecordSetAside
         from events.log import LogReader, Position
+        from infra.facts import fact_codec
         from projections.log_repair import examine
 
         async def set_it_aside() -> RecordSetAside:
             if not why.strip():
                 raise RefusalError(Code.INVALID_DATA, "--why must say how the record came there, as far as known")
             settings = read_settings()
-            record, damage = await examine(LogReader(settings.bootstrap), Position(partition, offset))
+            codec = fact_codec()
+            record, damage = await examine(LogReader(settings.bootstrap), codec, Position(partition, offset))
             digest = sha256(record.value or b"").hexdigest()
             place = {"partition": partition, "offset": offset, "digest": digest}
             try:
                 fact = RecordSetAside.model_validate({**place, "code": damage.code, "why": why, "by": by})
             except ValidationError as error:
                 raise invalid(error, RecordSetAside, {"why": "--why", "by": "--by"}) from None
-            await set_record_aside(settings.dsn, fact, datetime.now(UTC))
+            await set_record_aside(settings.dsn, codec, fact, datetime.now(UTC))
             return fact
 
         with terminal.refusals():

@@ -21,17 +21,20 @@ from temporalio.client import (
 )
 
 from activities.backend import EmbeddedBackend
+from activities.outbox import FactSession, sealing_by
 from activities.parking import PostgresParking
 from activities.schema import migrate
 from activities.signing import SigningKeys, WrongKeyError
 from activities.vendors import known_key, known_key_now, note_key
 from events.cases import LEASE_SWEEP
+from events.codec import FactCodec
 from events.licensing import Clock
 from events.postgres_sessions import new_pool, open_session
 from events.terms import VendorId
 from events.topics import vendor_specs
 from infra.converter import CONVERTER
 from infra.errors import Problem
+from infra.facts import fact_codec
 from infra.settings import Settings
 from infra.topics import log_partitions, log_topic, make_topics, refuse_moved
 from projections.queries import open_queries
@@ -116,7 +119,7 @@ async def open_backend(
     `LOCK_SECONDS`, and its pool is twice as large, so that no vendor has it alone.
     `clock`: what it goes by; where there is none by UTC, and wrong passwords are counted by PostgreSQL's own clock."""
     connections = POOL_CONNECTIONS if patient else 2 * POOL_CONNECTIONS
-    async with open_pool(settings, connections, None if patient else LOCK_SECONDS) as pool:
+    async with open_pool(settings, connections, None if patient else LOCK_SECONDS, fact_codec()) as pool:
         yield EmbeddedBackend(pool, keys(settings), settings.status_base, clock or _utc, guess_clock=clock)
 
 
@@ -129,17 +132,18 @@ async def open_parking(settings: Settings) -> AsyncIterator[PostgresParking]:
 
 @asynccontextmanager
 async def open_pool(
-    settings: Settings, connections: int, lock_seconds: float | None = None
+    settings: Settings, connections: int, lock_seconds: float | None = None, codec: FactCodec | None = None
 ) -> AsyncIterator[AsyncConnectionPool[AsyncConnection[Any]]]:
     """So many connections to the database, in autocommit mode; no transaction on them outlasts its bound.
 
     Statements are planned for any vendor: a plan for a new one, of whom the statistics know nothing, would look through
-    all that he has. `lock_seconds` bounds how long a lock is waited for.
+    all that he has. `lock_seconds` bounds how long a lock is waited for; `codec` seals what is stated.
     """
     options = f"-c transaction_timeout={TRANSACTION_SECONDS}s -c plan_cache_mode=force_generic_plan"
     if lock_seconds is not None:
         options += f" -c lock_timeout={lock_seconds}s"
-    async with new_pool(settings.dsn, connections, options, CONNECT_SECONDS) as pool:
+    configure = sealing_by(codec) if codec else None
+    async with new_pool(settings.dsn, connections, options, CONNECT_SECONDS, FactSession, configure) as pool:
         yield pool
 
 

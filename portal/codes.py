@@ -119,6 +119,7 @@ CODES: Final[Mapping[Code, CodeRow]] = {
     Code.INTERNAL_ERROR: _mended(500, "an error of lostfound itself, which its log describes"),
     Code.INSTALLATION: _mended(503, "this installation is not set up as it must be"),
     Code.LOG_DAMAGED: _mended(503, "the log has a record that cannot be folded"),
+    Code.NEWER_RELEASE: _mended(503, "the log has a fact that only a later release knows"),
     Code.NOT_DAMAGED: _no(409, "the record is sound, and is not set aside"),
 }
 

@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from events.backend_facts import RecordSetAside
-from events.envelope import Recorded, UnreadableRecordError, unseal
+from events.codec import FactCodec
+from events.envelope import NewerFactError, Recorded, UnreadableRecordError
 from events.log import LogReader, LogRecord, Position
 from events.terms import VendorId
+from projections.damage import NewerReleaseError
 from projections.folds import belongs
 from projections.invariants import Breach, judge
 from projections.ledger import Ledger, Place
@@ -42,22 +44,28 @@ class Reading:
     """The log as far as it was read: the facts, what records show by themselves, and readable ones that were `apart`,
     which an operator set aside."""
 
+    codec: FactCodec
     aside: Mapping[Position, tuple[Place, RecordSetAside]] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
     found: list[Breach] = field(default_factory=list)
     apart: list[tuple[Position, Recorded]] = field(default_factory=list)
 
     def take(self, records: Iterable[LogRecord]) -> None:
-        """Collect records; one that cannot be read, or whose key is another's, is a breach unless it was set aside."""
+        """Collect records; one that cannot be read, or whose key is another's, is a breach unless it was set aside.
+        Raises `NewerReleaseError` where a later release is needed to judge."""
         for record in records:
             at, key = record.position, record.key or b""
             try:
-                fact = unseal(record.value or b"")
+                fact = self.codec.unseal(record.value or b"")
             except UnreadableRecordError as error:
                 if at not in self.aside:
                     sentence = f"the record cannot be read ({str(error)[:200]})"
                     vendor = VendorId(key.partition(b"/")[0].decode(errors="replace"))
                     self.found.append(Breach(8, vendor, "log", f"partition {at.partition}", at.offset, sentence))
+                continue
+            except NewerFactError as error:
+                if at not in self.aside:
+                    raise NewerReleaseError(at, error.record) from error
                 continue
             if at in self.aside:
                 if belongs(key, fact):
@@ -81,16 +89,19 @@ class Reading:
             self.found.append(Breach(8, fact.vendor, fact.stream, fact.stream, fact.sequence, sentence))
 
 
-async def audit(bootstrap: str, until: datetime | None, progress: Progress = lambda _done, _of: None) -> Audit:
-    """Judge the log up to where it ends now; what only shows after `until` is left out. Raises `KafkaError`.
+async def audit(
+    bootstrap: str, codec: FactCodec, until: datetime | None, progress: Progress = lambda _done, _of: None
+) -> Audit:
+    """Judge the log up to where it ends now; what only shows after `until` is left out. Raises `KafkaError`, and
+    `NewerReleaseError` where only a later release can judge it.
 
     Where records were set aside the log is read a second time, for each stands before what is said of it.
     """
     reader = LogReader(bootstrap)
-    read = await _read(reader, Reading(), progress)
+    read = await _read(reader, Reading(codec), progress)
     if read.ledger.set_aside:
         aside = {Position(fact.partition, fact.offset): (place, fact) for place, fact in read.ledger.set_aside}
-        read = await _read(reader, Reading(aside), progress)
+        read = await _read(reader, Reading(codec, aside), progress)
     read.finish()
     told = [
         SetAside(fact.partition, fact.offset, fact.code, fact.by, fact.why, place.recorded)

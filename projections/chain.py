@@ -1,6 +1,6 @@
 """Tells a new fact from a copy, and a whole stream from a damaged one."""
 
-from events.envelope import Recorded
+from events.envelope import Recorded, UnknownRecord
 from events.log import Position
 from projections.damage import Damage, LogDamagedError
 from projections.tables import StreamRow
@@ -11,7 +11,7 @@ REMEMBERED = 32
 HASH_BYTES = 32
 
 
-def follow(stream: StreamRow | None, position: Position, fact: Recorded) -> StreamRow | None:
+def follow(stream: StreamRow | None, position: Position, fact: Recorded | UnknownRecord) -> StreamRow | None:
     """Where the stream stands after this fact, or None where the fact is a copy.
 
     Raises `LogDamagedError` where it is neither.
@@ -38,7 +38,7 @@ def follow(stream: StreamRow | None, position: Position, fact: Recorded) -> Stre
     return StreamRow(fact.vendor, fact.stream, position.partition, fact.sequence, hashes)
 
 
-def _damaged(code: Damage, position: Position, fact: Recorded, sentence: str) -> LogDamagedError:
+def _damaged(code: Damage, position: Position, fact: Recorded | UnknownRecord, sentence: str) -> LogDamagedError:
     return LogDamagedError(code, position, f"{fact.vendor}/{fact.stream}", sentence)
 
 

@@ -2,6 +2,9 @@
 
 from enum import StrEnum
 
+from events.envelope import UnknownRecord
+from events.errors import Code
+from events.fact import RELEASE
 from events.log import Position
 from events.topics import LOG
 
@@ -20,34 +23,50 @@ class Damage(StrEnum):
     CANNOT_FOLD = "log_cannot_fold"
 
 
-class LogDamagedError(Exception):
-    """The log cannot be folded on from `position`; `stream` is `VENDOR/STREAM`, or empty where it cannot be told.
+class LogStoppedError(Exception):
+    """The log is not folded on from `position`; `stream` is `VENDOR/STREAM`, or empty where it cannot be told.
 
     `str()` is the sentence: what is wrong, where, and what to do.
     """
 
-    def __init__(self, code: Damage, position: Position, stream: str, sentence: str) -> None:
-        super().__init__(code, position, stream, sentence)  # all of them, for it may come from another process
-        self.code = code
-        self.position = position
-        self.stream = stream
-        self._sentence = sentence
-
-    def __str__(self) -> str:
-        partition, offset = self.position
-        where = f"partition {partition}, offset {offset}" + (f", stream {self.stream}" if self.stream else "")
-        return f"The log is damaged at {where}: {self._sentence}. Nothing from there on is folded. {self._remedy}"
+    code: str
+    position: Position
+    stream: str
 
     @property
     def place(self) -> str:
-        """Where it stands in the register of what is set aside: the record, or for a lost end the partition."""
+        """Where it stands in the register of what is set aside."""
         partition, offset = self.position
-        return f"{LOG}/{partition}" if self.code is Damage.SHORTER else f"{LOG}/{partition}/{offset}"
+        return f"{LOG}/{partition}/{offset}"
 
     @property
     def vendor(self) -> str:
         """Whose stream it is; empty where that cannot be told."""
         return self.stream.partition("/")[0]
+
+    @property
+    def _where(self) -> str:
+        partition, offset = self.position
+        return f"partition {partition}, offset {offset}" + (f", stream {self.stream}" if self.stream else "")
+
+
+class LogDamagedError(LogStoppedError):
+    """The log is damaged."""
+
+    def __init__(self, code: Damage, position: Position, stream: str, sentence: str) -> None:
+        super().__init__(code, position, stream, sentence)  # all of them, for it may come from another process
+        self.code: Damage = code
+        self.position = position
+        self.stream = stream
+        self._sentence = sentence
+
+    def __str__(self) -> str:
+        return f"The log is damaged at {self._where}: {self._sentence}. Nothing from there on is folded. {self._remedy}"
+
+    @property
+    def place(self) -> str:
+        """The record; for a lost end the partition."""
+        return f"{LOG}/{self.position.partition}" if self.code is Damage.SHORTER else super().place
 
     @property
     def _remedy(self) -> str:
@@ -61,6 +80,22 @@ class LogDamagedError(Exception):
                     "See where it comes from; when it is none of ours, type `lostfound log set-aside"
                     f" {self.position.partition} {self.position.offset} --why TEXT --by NAME`."
                 )
+
+
+class NewerReleaseError(LogStoppedError):
+    """The log goes on with a fact that only a later release knows. Nothing is damaged, and nothing may be set aside."""
+
+    def __init__(self, position: Position, record: UnknownRecord) -> None:
+        super().__init__(position, record)
+        self.code: Code = Code.NEWER_RELEASE
+        self.position = position
+        self.record = record
+        self.stream = f"{record.vendor}/{record.stream}"
+
+    def __str__(self) -> str:
+        what = f"The record at {self._where} is of type {self.record.type}, which release {RELEASE} does not know"
+        wanted = f"release {self.record.release} or a later one" if self.record.release else "a release that knows it"
+        return f"{what}. Nothing from there on is folded, and nothing is damaged: install {wanted}."
 
 
 class PositionGapError(Exception):

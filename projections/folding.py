@@ -13,9 +13,10 @@ from typing import Any, cast
 
 from psycopg import AsyncConnection
 
+from events.codec import FactCodec
 from events.log import LogReader, LogRecord, before
 from events.postgres_sessions import open_session
-from projections.damage import LogDamagedError
+from projections.damage import LogStoppedError
 from projections.look_ahead import LookAhead
 from projections.projector import Batch, fold_batch
 
@@ -36,6 +37,7 @@ class Share:
 
     bootstrap: str
     dsn: str
+    codec: FactCodec
     schema: str
     starts: dict[int, int] = field(default_factory=dict)
     ends: dict[int, int] = field(default_factory=dict)
@@ -45,12 +47,18 @@ class Folding:
     """The fold of the log into one schema of fresh views, step by step."""
 
     def __init__(
-        self, bootstrap: str, dsn: str, schema: str, progress: Callable[[int], None], share_records: int
+        self,
+        bootstrap: str,
+        dsn: str,
+        codec: FactCodec,
+        schema: str,
+        progress: Callable[[int], None],
+        share_records: int,
     ) -> None:
         """`progress` is called with the number of records folded so far; for every further `share_records` to fold a
         process is started."""
         self.schema, self.records = schema, 0
-        self._bootstrap, self._dsn, self._progress = bootstrap, dsn, progress
+        self._bootstrap, self._dsn, self._codec, self._progress = bootstrap, dsn, codec, progress
         self._share_records = share_records
         self._done: dict[int, int] = {}
 
@@ -62,7 +70,7 @@ class Folding:
         processes = min(os.cpu_count() or 1, MOST_PROCESSES, 1 + sum(left.values()) // self._share_records)
         mine, *others = (
             Share(
-                *(self._bootstrap, self._dsn, self.schema),
+                *(self._bootstrap, self._dsn, self._codec, self.schema),
                 starts={partition: self._done.get(partition, 0) for partition in partitions},
                 ends={partition: ends[partition] for partition in partitions},
             )
@@ -91,24 +99,24 @@ def shared_out(records: Mapping[int, int], processes: int) -> list[list[int]]:
 
 
 async def fold(share: Share, told: Told) -> None:
-    """Fold a share here. Raises `LogDamagedError`, and `psycopg.Error` or `KafkaError` when a service is away."""
+    """Fold a share here. Raises `LogStoppedError`, and `psycopg.Error` or `KafkaError` when a service is away."""
     with _no_collections():
         reader = LogReader(share.bootstrap)
-        ahead = LookAhead(reader)
+        ahead = LookAhead(reader, share.codec)
         async with (
             await connect(share.dsn) as connection,
             aclosing(batches(reader, share.starts, share.ends)) as read,
         ):
             async for batch in read:
-                told(batch.partition, await _fold_batch(connection, batch, share.schema, ahead), len(batch.records))
+                told(batch.partition, await _fold_batch(connection, share, batch, ahead), len(batch.records))
                 gc.collect(1)  # when little is alive
 
 
-async def _fold_batch(connection: AsyncConnection[Any], batch: Batch, schema: str, ahead: LookAhead) -> int:
+async def _fold_batch(connection: AsyncConnection[Any], share: Share, batch: Batch, ahead: LookAhead) -> int:
     while True:
         try:
-            return await fold_batch(connection, batch, schema, ahead.positions)
-        except LogDamagedError as damage:
+            return await fold_batch(connection, share.codec, batch, share.schema, ahead.positions)
+        except LogStoppedError as damage:
             if not await ahead.has(damage.position):
                 raise
 

@@ -38,13 +38,22 @@ from events.backend_facts import (
 )
 from events.case_facts import CaseDecided, CaseFact, CaseStreamFact, LossReported, ScopeKnown
 from events.catalogue import AnyFact
-from events.envelope import INSTALLATION, Recorded, UnreadableRecordError, backend_stream, case_of, record_key, unseal
+from events.codec import FactCodec
+from events.envelope import (
+    INSTALLATION,
+    NewerFactError,
+    Recorded,
+    UnreadableRecordError,
+    backend_stream,
+    case_of,
+    record_key,
+)
 from events.fact import Fact
 from events.log import LogRecord, Position
 from events.measure_life import UnexpectedStepError, step
 from events.terms import MeasureState, VendorId
 from projections.chain import follow
-from projections.damage import Damage, LogDamagedError
+from projections.damage import Damage, LogDamagedError, LogStoppedError, NewerReleaseError
 from projections.rows import Rows
 from projections.tables import (
     ACCESS,
@@ -93,16 +102,25 @@ class MissingRowError(Exception):
     """A fact needs a row that no fact before it in its stream has made."""
 
 
-def read(record: LogRecord) -> Recorded:
-    """The fact in a record. Raises `LogDamagedError` where it cannot be read or stands under a wrong key."""
+def read(codec: FactCodec, record: LogRecord) -> Recorded:
+    """The fact in a record. Raises `LogDamagedError` where it cannot be read or stands under a wrong key, and
+    `NewerReleaseError` where only a later release knows it."""
     try:
-        fact = unseal(record.value or b"")
+        fact = codec.unseal(record.value or b"")
     except UnreadableRecordError as error:
         raise LogDamagedError(Damage.UNREADABLE, record.position, "", f"it cannot be read ({error})") from error
+    except NewerFactError as error:
+        if (record.key or b"").startswith(record_key(error.record.vendor, None)):
+            raise NewerReleaseError(record.position, error.record) from error
+        raise _wrong_key(record, error.record.vendor, error.record.stream) from error
     if not belongs(record.key or b"", fact):
-        stream = f"{fact.vendor}/{fact.stream}"
-        raise LogDamagedError(Damage.WRONG_KEY, record.position, stream, f"its key is {record.key!r}")
+        raise _wrong_key(record, fact.vendor, fact.stream)
     return fact
+
+
+def _wrong_key(record: LogRecord, vendor: VendorId, stream: str) -> LogDamagedError:
+    sentence = f"its key is {record.key!r}"
+    return LogDamagedError(Damage.WRONG_KEY, record.position, f"{vendor}/{stream}", sentence)
 
 
 def belongs(key: bytes, fact: Recorded) -> bool:
@@ -114,13 +132,14 @@ def belongs(key: bytes, fact: Recorded) -> bool:
     return fact.stream == backend_stream(fact.vendor, serial) and key == record_key(fact.vendor, serial)
 
 
-def read_all(records: Iterable[LogRecord], aside: Set[Position]) -> list[tuple[Position, Recorded]]:
-    """The facts of these records with their places; a record that cannot be read is left out where it is set aside."""
+def read_all(codec: FactCodec, records: Iterable[LogRecord], aside: Set[Position]) -> list[tuple[Position, Recorded]]:
+    """The facts of these records with their places; a record that cannot be read is left out where it is set aside.
+    Raises `LogStoppedError`."""
     facts = []
     for record in records:
         try:
-            facts.append((record.position, read(record)))
-        except LogDamagedError:
+            facts.append((record.position, read(codec, record)))
+        except LogStoppedError:
             if record.position not in aside:
                 raise
     return facts

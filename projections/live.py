@@ -14,6 +14,7 @@ import faust
 import structlog
 from faust.types import TP
 
+from events.codec import FactCodec
 from events.log import LogRecord, Position
 from events.set_aside import Register
 from events.topics import LOG
@@ -41,6 +42,7 @@ LOOK_SECONDS = 0.5
 async def run_live(
     bootstrap: str,
     dsn: str,
+    codec: FactCodec,
     ready: Callable[[], None],
     register: Register,
     data_dir: Path,
@@ -56,7 +58,7 @@ async def run_live(
     `outage_seconds`; the process should then end.
     """
     await prepare_views(dsn)
-    projector = SteadyProjector(bootstrap, dsn, register, outage_seconds)
+    projector = SteadyProjector(bootstrap, dsn, codec, register, outage_seconds)
     async with Ends(bootstrap) as ends:
         driver = FaustDriver(bootstrap, group, data_dir, projector, ends)
         watch = Watch(ends, projector, lambda: driver.assigned, ready, stall_seconds)

@@ -2,50 +2,74 @@
 
 from collections.abc import Iterable, Set
 
+from events.codec import FactCodec
 from events.errors import Code, RefusalError
 from events.log import LogReader, LogRecord, Position
-from projections.damage import Damage, LogDamagedError
+from projections.chain import follow
+from projections.damage import Damage, LogDamagedError, LogStoppedError, NewerReleaseError
 from projections.folding import batches
 from projections.folds import fold_all, read, read_all
 from projections.look_ahead import LookAhead
 from projections.rows import Rows
+from projections.tables import STREAMS
 
 BY_ITSELF = {Damage.UNREADABLE, Damage.WRONG_KEY}
 
 
-def damage_of(records: Iterable[LogRecord], aside: Set[Position]) -> LogDamagedError | None:
-    """The first damage in these records, all there are of some streams from their beginning on; what is set aside is
-    none. Pure."""
+def damage_of(codec: FactCodec, records: Iterable[LogRecord], aside: Set[Position]) -> LogStoppedError | None:
+    """What the fold of these records stops at first, all there are of some streams from their beginning on; what is set
+    aside is left out. A fact that only a later release knows is damage where it does not fit its stream. Pure."""
+    rows = Rows()
     try:
-        fold_all(Rows(), read_all(records, aside), aside)
+        for record in records:
+            fold_all(rows, read_all(codec, [record], aside), aside)
+    except NewerReleaseError as newer:
+        try:
+            follow(rows.get(STREAMS, (newer.record.vendor, newer.record.stream)), newer.position, newer.record)
+        except LogDamagedError as damage:
+            return damage
+        return newer
     except LogDamagedError as damage:
         return damage
     return None
 
 
-async def examine(reader: LogReader, position: Position) -> tuple[LogRecord, LogDamagedError]:
+async def examine(reader: LogReader, codec: FactCodec, position: Position) -> tuple[LogRecord, LogDamagedError]:
     """The record at a position, and what is wrong with it.
 
     Reads the partition up to there, unless the record is wrong by itself. Raises `RefusalError` where there is no
-    record, where it is sound or set aside already, and where damage before it must be seen to first; and `KafkaError`.
+    record, where it is sound or set aside already, where only a later release knows it, and where damage before it must
+    be seen to first; and `KafkaError`.
     """
     record = await _record_at(reader, position)
+    try:
+        damage = await _examine(reader, codec, record)
+    except NewerReleaseError as newer:
+        raise RefusalError(Code.NEWER_RELEASE, str(newer)) from newer
+    if damage.position != position:
+        where = f"partition {position.partition}, offset {position.offset}"
+        raise RefusalError(Code.LOG_DAMAGED, f"a record before {where} must be seen to first. {damage}")
+    return record, damage
+
+
+async def _examine(reader: LogReader, codec: FactCodec, record: LogRecord) -> LogDamagedError:
+    position = record.position
     where = f"partition {position.partition}, offset {position.offset}"
-    ahead = LookAhead(reader)
+    ahead = LookAhead(reader, codec)
     if await ahead.has(position):
         recorded, fact = ahead.records.facts[position]
         raise RefusalError(
             Code.NOT_DAMAGED, f"{where} was set aside by {fact.by} on {recorded.recorded:%Y-%m-%d %H:%M} UTC already"
         )
-    damage = damage_of([record], frozenset())
+    damage = damage_of(codec, [record], frozenset())
     if damage is None or damage.code not in BY_ITSELF:
-        damage = damage_of(await _related(reader, record), ahead.positions)
-    if damage is None:
-        sentence = f"the record at {where} is sound: it can be read and fits its stream, and was not set aside"
-        raise RefusalError(Code.NOT_DAMAGED, sentence)
-    if damage.position != position:
-        raise RefusalError(Code.LOG_DAMAGED, f"a record before {where} must be seen to first. {damage}")
-    return record, damage
+        damage = damage_of(codec, await _related(reader, codec, record), ahead.positions)
+    if isinstance(damage, LogDamagedError):
+        return damage
+    if damage is not None:
+        raise damage
+    sentence = f"the record at {where} is sound: it can be read and fits its stream, and was not set aside"
+    raise RefusalError(Code.NOT_DAMAGED, sentence)
 
 
 async def _record_at(reader: LogReader, position: Position) -> LogRecord:
@@ -61,11 +85,18 @@ async def _record_at(reader: LogReader, position: Position) -> LogRecord:
     raise RefusalError(Code.UNKNOWN_POSITION, sentence)
 
 
-async def _related(reader: LogReader, record: LogRecord) -> list[LogRecord]:
+async def _related(reader: LogReader, codec: FactCodec, record: LogRecord) -> list[LogRecord]:
     """The records up to this one that may be of its stream."""
-    subject = b'"subject":"%s"' % read(record).stream.encode()
+    subject = b'"subject":"%s"' % _stream(codec, record).encode()
     partition, offset = record.position
     found: list[LogRecord] = []
     async for batch in batches(reader, {}, {partition: offset + 1}):
         found += [one for one in batch.records if one.key == record.key or subject in (one.value or b"")]
     return found
+
+
+def _stream(codec: FactCodec, record: LogRecord) -> str:
+    try:
+        return read(codec, record).stream
+    except NewerReleaseError as newer:
+        return newer.record.stream

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Set
 
 from events.backend_facts import RecordSetAside
-from events.envelope import INSTALLATION, Recorded, UnreadableRecordError, record_key, unseal
+from events.codec import FactCodec
+from events.envelope import INSTALLATION, NewerFactError, Recorded, UnknownRecord, UnreadableRecordError, record_key
 from events.log import LogReader, LogRecord, Position
 from projections.chain import follow
-from projections.damage import LogDamagedError
+from projections.damage import LogDamagedError, NewerReleaseError
 from projections.tables import StreamRow
 
 KEY = record_key(INSTALLATION, None)
@@ -15,20 +16,26 @@ KEY = record_key(INSTALLATION, None)
 class SetAsideRecords:
     """What the installation's stream says so far. Pure."""
 
-    def __init__(self) -> None:
+    def __init__(self, codec: FactCodec) -> None:
+        self._codec = codec
         self.facts: dict[Position, tuple[Recorded, RecordSetAside]] = {}
         self._stream: StreamRow | None = None
 
     def take(self, records: Iterable[LogRecord]) -> None:
         """Take records of any partitions, each partition's in its order. What does not follow the stream is passed
-        over: it is itself damage, where it is folded."""
+        over: it is itself damage, where it is folded. Raises `NewerReleaseError` where the stream goes on with a fact
+        that only a later release knows: what is set aside after it cannot be told."""
         for record in records:
             if record.key != KEY:
                 continue
             try:
-                recorded = unseal(record.value or b"")
+                recorded = self._codec.unseal(record.value or b"")
                 followed = follow(self._stream, record.position, recorded)
             except (UnreadableRecordError, LogDamagedError):
+                continue
+            except NewerFactError as error:
+                if self._continues(record.position, error.record):
+                    raise NewerReleaseError(record.position, error.record) from error
                 continue
             if recorded.vendor != INSTALLATION or followed is None:
                 continue
@@ -36,14 +43,21 @@ class SetAsideRecords:
             if isinstance(fact := recorded.fact, RecordSetAside):
                 self.facts.setdefault(Position(fact.partition, fact.offset), (recorded, fact))
 
+    def _continues(self, position: Position, record: UnknownRecord) -> bool:
+        try:
+            return record.vendor == INSTALLATION and follow(self._stream, position, record) is not None
+        except LogDamagedError:
+            return False
+
 
 class LookAhead:
     """Reads the log, from where it has read to before, to its end."""
 
-    def __init__(self, reader: LogReader) -> None:
+    def __init__(self, reader: LogReader, codec: FactCodec) -> None:
         self._reader = reader
-        self._records = SetAsideRecords()
+        self._records = SetAsideRecords(codec)
         self._read: dict[int, int] = {}
+        self._newer: NewerReleaseError | None = None
 
     @property
     def positions(self) -> Set[Position]:
@@ -56,14 +70,21 @@ class LookAhead:
         return self._records
 
     async def has(self, position: Position) -> bool:
-        """Whether this position is set aside by now. Raises `KafkaError`."""
+        """Whether this position is set aside by now. Raises `KafkaError`, and `NewerReleaseError` where a later release
+        is needed to tell."""
         if position not in self.positions:
             await self.read_on()
         return position in self.positions
 
     async def read_on(self) -> None:
-        """Read what is new. Raises `KafkaError`."""
+        """Read what is new. Raises `KafkaError` and, from then on, `NewerReleaseError`."""
+        if self._newer is not None:
+            raise self._newer
         async for records in self._reader.batches(self._read):
-            self._records.take(records)
+            try:
+                self._records.take(records)
+            except NewerReleaseError as error:
+                self._newer = error
+                raise
             partition, offset = records[-1].position
             self._read[partition] = offset + 1

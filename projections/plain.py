@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
+from events.codec import FactCodec
 from events.kafka_clients import new_consumer
 from events.log import LogRecord, Position
 from events.set_aside import Register
@@ -30,6 +31,7 @@ FETCH_MILLISECONDS = 500
 async def run_plain(
     bootstrap: str,
     dsn: str,
+    codec: FactCodec,
     ready: Callable[[], None],
     register: Register,
     *,
@@ -39,7 +41,7 @@ async def run_plain(
 ) -> None:
     """As `projections.live.run_live`, and processes of either kind may share the partitions."""
     await prepare_views(dsn)
-    projector = SteadyProjector(bootstrap, dsn, register, outage_seconds)
+    projector = SteadyProjector(bootstrap, dsn, codec, register, outage_seconds)
     async with Ends(bootstrap) as ends:
         driver = PlainDriver(bootstrap, group, projector, ends)
         watch = Watch(ends, projector, lambda: driver.assigned, ready, stall_seconds)

@@ -10,6 +10,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
+from events.codec import FactCodec
 from events.log import LogRecord, Position
 from projections import store
 from projections.damage import PositionGapError
@@ -27,13 +28,17 @@ class Batch:
 
 
 async def fold_batch(
-    connection: AsyncConnection[Any], batch: Batch, schema: str | None = None, aside: Set[Position] = frozenset()
+    connection: AsyncConnection[Any],
+    codec: FactCodec,
+    batch: Batch,
+    schema: str | None = None,
+    aside: Set[Position] = frozenset(),
 ) -> int:
     """Fold what of the batch is not folded yet, all or nothing; returns the partition's position after it.
 
     `schema`: fold into these views, for which nobody else waits, instead of those in use. `aside`: leave out what is
     set aside and cannot be folded. Raises `PositionGapError`
-    when the batch begins beyond the position, `LogDamagedError` when the log is damaged, and
+    when the batch begins beyond the position, `LogStoppedError` when the log is damaged or needs a later release, and
     `psycopg.OperationalError` when PostgreSQL is away; nothing is written then.
     """
     async with connection.transaction():
@@ -48,7 +53,7 @@ async def fold_batch(
             records = [record for record in records if record.position.offset >= position]
         if not records:
             return position
-        if facts := read_all(records, aside):
+        if facts := read_all(codec, records, aside):
             rows = await store.load(connection, [fact for _, fact in facts])
             fold_all(rows, facts, aside)
             await store.write(connection, rows, copying=schema is not None)

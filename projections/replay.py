@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from psycopg import AsyncConnection
 
+from events.codec import FactCodec
 from events.log import LogReader
 from events.postgres_sessions import open_session
 from projections.digests import TableDigest, digests
@@ -61,21 +62,31 @@ class RebuildReport:
 
 
 async def rebuild(
-    bootstrap: str, dsn: str, progress: Progress = lambda done, of: None, *, share_records: int = SHARE_RECORDS
+    bootstrap: str,
+    dsn: str,
+    codec: FactCodec,
+    progress: Progress = lambda done, of: None,
+    *,
+    share_records: int = SHARE_RECORDS,
 ) -> RebuildReport:
     """Fold the log into fresh views, compare them with those in use, and switch to them in one transaction.
 
     The views in use serve, and a live projector goes on, all the while: both are compared at the positions of one
     snapshot of the live ones. For every further `share_records` to fold a process is started, up to one a core.
-    Raises `LogDamagedError` or `RebuildRunningError`; the views in use are then as before.
+    Raises `LogStoppedError` or `RebuildRunningError`; the views in use are then as before.
     """
     await prepare_views(dsn)
     async with _alone(dsn) as connection:
-        return await _rebuild(bootstrap, dsn, connection, progress, share_records)
+        return await _rebuild(bootstrap, dsn, codec, connection, progress, share_records)
 
 
 async def _rebuild(
-    bootstrap: str, dsn: str, connection: AsyncConnection[Any], progress: Progress, share_records: int
+    bootstrap: str,
+    dsn: str,
+    codec: FactCodec,
+    connection: AsyncConnection[Any],
+    progress: Progress,
+    share_records: int,
 ) -> RebuildReport:
     ends = await LogReader(bootstrap).ends()
     total = sum(ends.values())
@@ -85,7 +96,9 @@ async def _rebuild(
         assert live is not None
         schema = await make_schema(connection)
     start = await _positions(connection, live)
-    folding = Folding(bootstrap, dsn, schema, lambda records: progress(records, max(total, records)), share_records)
+    folding = Folding(
+        bootstrap, dsn, codec, schema, lambda records: progress(records, max(total, records)), share_records
+    )
     await folding.up_to({partition: min(start.get(partition, 0), end) for partition, end in ends.items()})
     compared_at, tables = await _compare(dsn, connection, folding, live)
     await folding.up_to(ends)

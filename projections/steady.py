@@ -11,11 +11,12 @@ import structlog
 from aiokafka.errors import KafkaError
 from psycopg import AsyncConnection, OperationalError
 
+from events.codec import FactCodec
 from events.log import LogReader, Position, before
 from events.postgres_sessions import open_session
 from events.set_aside import Register, SetAside
 from events.topics import LOG
-from projections.damage import Damage, LogDamagedError, PositionGapError
+from projections.damage import Damage, LogDamagedError, LogStoppedError, NewerReleaseError, PositionGapError
 from projections.folding import batches
 from projections.look_ahead import LookAhead
 from projections.projector import Batch, fold_batch
@@ -42,18 +43,24 @@ class SteadyProjector:
     """Folds batches into the views in use, one at a time, whoever brings them; used by one event loop.
 
     A partition that is damaged is stopped and stands in the register; the others go on. It goes on once the record is
-    set aside, or, where the log has lost its end, once the views are rebuilt.
+    set aside, or, where the log has lost its end, once the views are rebuilt. One that goes on with a fact which only a
+    later release knows is stopped likewise, until a projector of that release folds it.
     """
 
-    def __init__(self, bootstrap: str, dsn: str, register: Register, outage_seconds: float = OUTAGE_SECONDS) -> None:
+    def __init__(
+        self, bootstrap: str, dsn: str, codec: FactCodec, register: Register, outage_seconds: float = OUTAGE_SECONDS
+    ) -> None:
         self._reader = LogReader(bootstrap)
         self._dsn = dsn
+        self._codec = codec
         self._register = register
         self._outage_seconds = outage_seconds
-        self._ahead = LookAhead(self._reader)
-        self._stopped: dict[int, LogDamagedError] = {}
+        self._ahead = LookAhead(self._reader, codec)
+        self._stopped: dict[int, LogStoppedError] = {}
         self._entered: set[int] = set()
         self._tried: dict[int, float] = {}
+        self._newer: NewerReleaseError | None = None
+        self._leftover = True
         self._connection: AsyncConnection[Any] | None = None
         self._busy = asyncio.Lock()
 
@@ -93,8 +100,9 @@ class SteadyProjector:
 
     async def run(self) -> None:
         """Look, until cancelled, whether partitions that are stopped may go on."""
-        await self._outlasting_outages(self._forget_what_is_past)
         while True:
+            if self._leftover:
+                await self._outlasting_outages(self._forget_what_is_past)
             await asyncio.sleep(LOOK_SECONDS)
             for partition, damage in list(self._stopped.items()):
                 try:
@@ -109,7 +117,7 @@ class SteadyProjector:
         """The partitions that are stopped."""
         return self._stopped.keys()
 
-    async def stop(self, damage: LogDamagedError) -> None:
+    async def stop(self, damage: LogStoppedError) -> None:
         """Stop a partition, and enter it in the register."""
         partition = damage.position.partition
         if partition in self._stopped:
@@ -131,12 +139,12 @@ class SteadyProjector:
         entries = [one for one in await self._register.entries(ENTRIES) if one.place.startswith(f"{LOG}/")]
         return [one.place for one in entries if code is None or one.code == code]
 
-    async def _enter(self, damage: LogDamagedError) -> None:
+    async def _enter(self, damage: LogStoppedError) -> None:
         now = datetime.now(UTC)
         await self._register.add(SetAside(damage.vendor, damage.place, damage.code, str(damage), now))
         self._entered.add(damage.position.partition)
 
-    async def _look(self, partition: int, damage: LogDamagedError) -> None:
+    async def _look(self, partition: int, damage: LogStoppedError) -> None:
         if partition not in self._entered:
             await self._enter(damage)
         position = (await self.positions()).get(partition, 0)
@@ -146,7 +154,7 @@ class SteadyProjector:
             case Damage.CANNOT_FOLD:
                 goes_on = time.monotonic() - self._tried.setdefault(partition, time.monotonic()) > TRY_AGAIN_SECONDS
             case _:
-                goes_on = position > damage.position.offset or await self._ahead.has(damage.position)
+                goes_on = position > damage.position.offset or await self._is_set_aside(damage.position)
         if not goes_on:
             return
         await self._register.remove(damage.place)
@@ -162,22 +170,24 @@ class SteadyProjector:
             log.warning("a partition that was stopped goes on", partition=partition, position=position)
 
     async def _forget_what_is_past(self, connection: AsyncConnection[Any]) -> None:
-        """Take out of the register what lies before the positions: others have folded or passed it meanwhile."""
+        """Take out of the register what lies before the positions: another process, maybe of an earlier release,
+        stopped there, and others have folded or passed it since."""
         positions = await _positions(connection)
-        past = []
-        for place in await self._places():
+        left, past = set(await self._places()) - {damage.place for damage in self._stopped.values()}, set()
+        for place in left:
             partition, _, offset = place.removeprefix(f"{LOG}/").partition("/")
             if offset and int(offset) < positions.get(int(partition), 0):
-                past.append(place)
+                past.add(place)
         if past:
             await self._register.remove(*past)
+        self._leftover = left != past
 
     async def _fold(self, batch: Batch) -> int:
         try:
             return await self._outlasting_outages(
-                lambda connection: fold_batch(connection, batch, aside=self._ahead.positions)
+                lambda connection: fold_batch(connection, self._codec, batch, aside=self._ahead.positions)
             )
-        except LogDamagedError as damage:
+        except LogStoppedError as damage:
             if await self._is_set_aside(damage.position):
                 after = await self._fold(batch)
                 with suppress(OperationalError):
@@ -212,6 +222,11 @@ class SteadyProjector:
             return await self._ahead.has(position)
         except KafkaError as error:
             log.warning("the log cannot be looked through for what is set aside", error=str(error))
+            return False
+        except NewerReleaseError as newer:
+            if newer is not self._newer:
+                log.critical(f"What is set aside cannot be told. {newer}", code=newer.code)
+                self._newer = newer
             return False
 
     async def _outlasting_outages(self, deed: Callable[[AsyncConnection[Any]], Awaitable[Answer]]) -> Answer:

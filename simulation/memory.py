@@ -9,7 +9,8 @@ from pydantic import JsonValue
 
 from activities.rows import Container, Licence
 from events.cases import AcceptedDecision, ConfirmedDecision, Content, DecisionOrder, DecisionQuestion
-from events.envelope import Head, Recorded, backend_stream, record_key, seal, unseal
+from events.codec import FactCodec
+from events.envelope import Head, Recorded, backend_stream, record_key
 from events.fact import Fact
 from events.inbox import (
     ContactStatement,
@@ -65,8 +66,9 @@ def at_once(asked: Coroutine[Any, Any, Answer]) -> Answer:
 class MemoryBackend(LicensingBackend):
     """Keeps all in memory; nothing happens at the same time as anything else. `facts` are what it stated, in order."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, codec: FactCodec) -> None:
         self.facts: list[Recorded] = []
+        self._codec = codec
         self._clock = clock
         self._vendors: dict[VendorId, VendorBackend] = {}
         self._heads: dict[tuple[VendorId, str], Head] = defaultdict(Head)
@@ -84,9 +86,9 @@ class MemoryBackend(LicensingBackend):
     def _state(self, vendor: VendorId, serial: Serial | None, at: datetime, facts: Iterable[Fact]) -> None:
         stream, key = backend_stream(vendor, serial), record_key(vendor, serial)
         for fact in facts:
-            sealed = seal(vendor, stream, key, self._heads[vendor, stream], at, fact)
+            sealed = self._codec.seal(vendor, stream, key, self._heads[vendor, stream], at, fact)
             self._heads[vendor, stream] = sealed.head
-            self.facts.append(unseal(sealed.value))
+            self.facts.append(self._codec.unseal(sealed.value))
 
     # What can be seen of it.
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from activities.rows import Container, Licence
 from events.cases import Content
+from events.codec import FactCodec
 from events.envelope import Recorded
 from events.licensing import CaseKey, Clock, LicensingBackend
 from events.terms import LicenceId, VendorId
@@ -55,5 +56,5 @@ OpenStage = Callable[[Clock], Stage]
 
 def in_memory(clock: Clock) -> Stage:
     """A stage in memory."""
-    backend = MemoryBackend(clock)
+    backend = MemoryBackend(clock, FactCodec())
     return Stage(backend, backend, at_once)

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 from activities.rows import Container
 from events.case_facts import CaseFact, CaseStreamFact, LossReported
 from events.cases import DecisionOrder, Joined, Message
-from events.envelope import Head, Recorded, case_stream, record_key, seal
+from events.codec import FactCodec
+from events.envelope import Head, Recorded, case_stream, record_key
 from events.errors import Code, RefusalError
 from events.inbox import (
     ContactStatement,
@@ -44,6 +45,7 @@ class World:
         self.facts: list[Recorded] = []
         self.stage = stage(lambda: self.now)
         self._seen = 0
+        self._codec = FactCodec()
         self._running: dict[CaseId, RunningCase] = {}
         self._delivered: dict[CaseId, int] = defaultdict(int)
         self._heads: dict[str, Head] = defaultdict(Head)
@@ -306,7 +308,7 @@ class World:
         stream = case_stream(key.case)
         for fact in facts:
             head = self._heads[stream]
-            sealed = seal(self.vendor, stream, record_key(self.vendor, key.serial), head, self.now, fact)
+            sealed = self._codec.seal(self.vendor, stream, record_key(self.vendor, key.serial), head, self.now, fact)
             hashes = bytes.fromhex(head.hash), bytes.fromhex(sealed.head.hash)
             data = fact.model_dump(mode="json") if isinstance(fact, LossReported) else {}
             self.facts.append(Recorded(self.vendor, stream, sealed.head.sequence, *hashes, self.now, fact, data))

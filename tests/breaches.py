@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from events.backend_facts import ContactRefused, ContainerRegistered, RecoveryReserved
 from events.case_facts import CaseApproved, CaseClosed
-from events.envelope import case_stream, container_stream, record_key, seal
+from events.envelope import case_stream, container_stream, record_key
 from events.licensing import Reservation
 from events.terms import Action, CaseId, HolderId, Kind, Measure, Outcome, ProductId, Serial, VendorId
-from tests.worlds import MANUAL, PLAIN, QUOTA, Life, World
+from tests.worlds import CODEC, MANUAL, PLAIN, QUOTA, Life, World
 
 LOST, SPARE, OTHER = Serial("3-1"), Serial("3-2"), Serial("3-3")
 
@@ -106,7 +106,7 @@ def foreign(world: World, vendor: VendorId) -> None:
     stream = world.streams[vendor, container_stream(LOST)]
     contact = ContactRefused(contact="C-1", serial=LOST, occurred=world.at, cases=())
     key = record_key(VendorId("other"), LOST)
-    stream.append(seal(vendor, container_stream(LOST), key, stream[-1].head, world.at, contact))
+    stream.append(CODEC.seal(vendor, container_stream(LOST), key, stream[-1].head, world.at, contact))
 
 
 PLANTED: dict[int, Callable[[World, VendorId], None]] = {

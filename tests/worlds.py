@@ -22,7 +22,8 @@ from events.backend_facts import (
 )
 from events.case_facts import BackendFacts, CaseFact, LicenceInScope, LossReported
 from events.cases import DecisionOrder, Sighting
-from events.envelope import Head, Sealed, case_stream, container_stream, record_key, seal
+from events.codec import FactCodec
+from events.envelope import Head, Sealed, case_stream, container_stream, record_key
 from events.fact import Fact
 from events.log import LogRecord, Position
 from events.terms import (
@@ -54,6 +55,7 @@ from workflows.commands import Assessed, Blocked, Command, Decide, NoTarget, Off
 from workflows.deciding import decide
 from workflows.policy import Approval, Policy, Quota, Rule
 
+CODEC = FactCodec()
 MANUAL, QUOTA, EYES, PLAIN = (ProductId(name) for name in ("cad", "cam", "plm", "erp"))
 """Products: a supervisor decides; policy does until a quota is used up; two supervisors do; policy does at once."""
 POLICY = Policy(
@@ -95,7 +97,7 @@ class World:
         for fact in facts:
             self.at += timedelta(milliseconds=7)
             head = written[-1].head if written else Head()
-            written.append(seal(vendor, stream, record_key(vendor, serial), head, self.at, fact))
+            written.append(CODEC.seal(vendor, stream, record_key(vendor, serial), head, self.at, fact))
 
     def add_vendor(self, vendor: VendorId) -> None:
         """A vendor with a policy."""

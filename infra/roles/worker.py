@@ -14,6 +14,7 @@ from activities.delivery import Delivery
 from activities.register import PostgresRegister
 from activities.relay import Relay
 from events.log import LogReader, LogWriter
+from infra.facts import fact_codec
 from infra.roles import Ready
 from infra.settings import Settings
 from infra.statistics import keep_statistics
@@ -32,7 +33,8 @@ async def run(settings: Settings, ready: Ready) -> None:
     client = await open_temporal(settings)
     await schedule_lease_sweep(client, settings)
     async with open_backend(settings) as backend, LogWriter(settings.bootstrap, settings.log_partitions) as writer:
-        cases = case_worker(client, settings.task_queue, Deeds(backend, writer, PostgresRegister(settings.dsn)))
+        deeds = Deeds(backend, writer, fact_codec(), PostgresRegister(settings.dsn))
+        cases = case_worker(client, settings.task_queue, deeds)
         async with cases, open_pool(settings, DELIVERY_CONNECTIONS) as pool, asyncio.TaskGroup() as tasks:
             tasks.create_task(Relay(settings.dsn, writer, LogReader(settings.bootstrap)).run())
             tasks.create_task(Delivery(pool, CaseClient(client, settings.task_queue)).run())

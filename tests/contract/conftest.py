@@ -5,6 +5,7 @@ import pytest
 from events.terms import VendorId
 from simulation.memory import MemoryBackend
 from tests.contract.stock import NOW, SetClock, Stock
+from tests.worlds import CODEC
 from workflows.policy import Policy, canonical
 
 BACKENDS = ["memory", pytest.param("postgresql", marks=pytest.mark.integration)]
@@ -21,6 +22,6 @@ def stock(request: pytest.FixtureRequest) -> Stock:
 async def memory_stock(vendor: VendorId) -> Stock:
     """A stock in memory."""
     clock = SetClock(NOW)
-    backend = MemoryBackend(clock)
+    backend = MemoryBackend(clock, CODEC)
     await backend.add_vendor(vendor, canonical(Policy()), NOW)
     return Stock(backend, backend, vendor, clock)

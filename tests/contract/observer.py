@@ -10,9 +10,10 @@ from activities.messages import CONTENT
 from activities.rows import CONTAINER, LICENCE, Container, Licence
 from events.cases import Content
 from events.effect import sql_in_effect
-from events.envelope import Recorded, unseal
+from events.envelope import Recorded
 from events.licensing import CaseKey
 from events.terms import Aim, LicenceId, Subject, VendorId
+from tests.worlds import CODEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class DatabaseObserver:
             "select value from backend.outbox where key like %s order by id offset %s",
             (f"{self.of}/%".encode(), skip),
         )
-        return [unseal(row[0]) for row in await cursor.fetchall()]
+        return [CODEC.unseal(row[0]) for row in await cursor.fetchall()]
 
     async def messages(self, vendor: VendorId) -> list[tuple[CaseKey, list[Content]]]:
         cursor = await self.connection.execute(

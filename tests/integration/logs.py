@@ -26,7 +26,7 @@ from infra.settings import Settings
 from projections.schema import current, prepare_views, use
 from projections.tables import FOLDED
 from tests.oracle import Tables, in_order
-from tests.worlds import partition_of
+from tests.worlds import CODEC, partition_of
 
 PARTITIONS = 3
 LIMIT_SECONDS = 60.0
@@ -328,9 +328,9 @@ async def _main(driver: str, bootstrap: str, dsn: str, group: str, folder: Path)
     register = PostgresRegister(dsn)
     limits = {"outage_seconds": 20.0, "stall_seconds": 25.0}
     if driver == "faust":
-        live = run_live(bootstrap, dsn, ready, register, folder, group=group, **limits)
+        live = run_live(bootstrap, dsn, CODEC, ready, register, folder, group=group, **limits)
     else:
-        live = run_plain(bootstrap, dsn, ready, register, group=group, **limits)
+        live = run_plain(bootstrap, dsn, CODEC, ready, register, group=group, **limits)
     task = asyncio.create_task(live)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     with suppress(asyncio.CancelledError):

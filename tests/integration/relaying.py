@@ -13,17 +13,15 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from psycopg import AsyncConnection
-
-from activities.outbox import state
+from activities.outbox import FactSession, state
 from activities.relay import Relay
 from events.backend_facts import ContainerRegistered
-from events.envelope import unseal
 from events.log import LogReader, LogRecord, LogWriter
 from events.terms import Kind, Serial, VendorId
 from infra.settings import Settings
 from projections.chain import follow
 from projections.tables import StreamRow
+from tests.worlds import CODEC
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = (sys.executable, "-W", "error", "-m", "tests.integration.relaying")
@@ -35,7 +33,7 @@ class Outbox:
     """The outbox of these services, and the log behind it."""
 
     settings: Settings
-    connection: AsyncConnection[Any]
+    connection: FactSession
     stated: Counter[tuple[VendorId, str]] = field(default_factory=Counter)
     _numbers: Any = field(default_factory=lambda: count(1))
 
@@ -78,7 +76,7 @@ def in_the_log(records: list[LogRecord]) -> dict[tuple[VendorId, str], int]:
     """How far each stream goes. Raises `LogDamagedError` where a reader could not follow one."""
     streams: dict[tuple[VendorId, str], StreamRow] = {}
     for record in records:
-        fact = unseal(record.value)
+        fact = CODEC.unseal(record.value)
         followed = follow(streams.get((fact.vendor, fact.stream)), record.position, fact)
         if followed is not None:
             streams[fact.vendor, fact.stream] = followed
@@ -88,7 +86,8 @@ def in_the_log(records: list[LogRecord]) -> dict[tuple[VendorId, str], int]:
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Outbox]:
     """The outbox."""
-    async with await AsyncConnection.connect(settings.dsn, autocommit=True) as connection:
+    async with await FactSession.connect(settings.dsn, autocommit=True) as connection:
+        connection.codec = CODEC
         yield Outbox(settings, connection)
 
 

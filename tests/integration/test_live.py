@@ -16,22 +16,25 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from events.backend_facts import PolicyAdopted
-from events.envelope import Head, Sealed, digest, record_key, seal
+from events.envelope import Head, Sealed, container_stream, digest, record_key
+from events.errors import Code
 from events.log import LogReader
 from events.set_aside import SetAside
-from events.terms import VendorId
+from events.terms import Kind, Serial, VendorId
 from events.topics import LOG
 from projections.damage import Damage, StalledError
 from projections.live import FaustDriver
+from projections.plain import run_plain
 from projections.projector import Batch
 from projections.replay import rebuild
 from projections.steady import SteadyProjector
 from projections.watch import Ends, Watch
 from tests.integration.logs import LIMIT_SECONDS, PARTITIONS, Log, Projector, Warm, projectors, warmed
 from tests.integration.relaying import relay_here
+from tests.later import LATER, LaterRegistered
 from tests.oracle import expected
 from tests.services import Services
-from tests.worlds import NOW, World, interleaved, partition_of
+from tests.worlds import CODEC, NOW, World, interleaved, partition_of
 
 pytestmark = pytest.mark.integration
 
@@ -250,7 +253,7 @@ async def test_a_record_that_is_not_ours_stops_its_partition_alone_until_an_oper
 
     sound = [record for record in await log.read() if record.position != at]
     assert await log.rows() == expected(sound)
-    report = await rebuild(log.bootstrap, log.dsn, share_records=100)
+    report = await rebuild(log.bootstrap, log.dsn, CODEC, share_records=100)
     assert report.equal
     assert await log.rows() == expected(sound)
     audited = json.loads((await asyncio.to_thread(typed, shared, "audit", "invariants", "--json")).stdout)
@@ -292,7 +295,7 @@ async def test_a_fact_that_postgresql_cannot_hold_stops_its_partition_until_it_i
     other = next(record for record in records if partition_of(record.key, PARTITIONS) != victim)
     async with projectors(log, driver) as (projector,):
         await projector.ready()
-        sound = seal(NOBODY, "vendor", key, Head(), NOW, PolicyAdopted(policy_version=1, policy="17"))
+        sound = CODEC.seal(NOBODY, "vendor", key, Head(), NOW, PolicyAdopted(policy_version=1, policy="17"))
         value = sound.value.replace(b'"17"', b'"\\\\u0000"')
         await log.write([Sealed(key, value, Head(1, digest(value)))])
         (entry,) = await stopped(log)
@@ -314,17 +317,69 @@ async def test_a_fact_that_postgresql_cannot_hold_stops_its_partition_until_it_i
 
 
 @both
+async def test_a_fact_of_a_later_release_stops_its_partition_until_that_release_folds_it(
+    log: Log, shared: Services, driver: str
+) -> None:
+    records = written(20)
+    serial = Serial("9-1")
+    key = record_key(NOBODY, serial)
+    victim = partition_of(key, PARTITIONS)
+    other = next(record for record in records if partition_of(record.key, PARTITIONS) != victim)
+    registered = LaterRegistered(serial=serial, kind=Kind.DONGLE, holder="h-1", site="a car", words=2)
+    await log.write(records)
+    async with projectors(log, driver) as (projector,):
+        await projector.ready()
+        await log.write([LATER.seal(NOBODY, container_stream(serial), key, Head(), NOW, registered), other])
+        (entry,) = await stopped(log)
+        ends = await LogReader(log.bootstrap).ends()
+
+        async def others_are_folded() -> bool:
+            positions = await log.positions()
+            return all(positions.get(p, 0) == end - (p == victim) for p, end in ends.items())
+
+        await until(others_are_folded, projector)
+        place = entry.place.removeprefix(f"{LOG}/").split("/")
+        refused = [
+            await asyncio.to_thread(typed, shared, *words)
+            for words in (
+                ("log", "set-aside", *place, "--why", "a test", "--by", "ann"),
+                ("views", "rebuild"),
+                ("audit", "invariants"),
+            )
+        ]
+        assert projector.alive
+        assert await others_are_folded()
+
+    assert entry.code == Code.NEWER_RELEASE
+    assert "install release 0.3.0 or a later one" in entry.sentence
+    for done in refused:
+        assert done.returncode == 1
+        assert "install release 0.3.0 or a later one. [newer_release]" in " ".join(done.stderr.split())
+
+    ready = asyncio.Event()
+    of_that_release = run_plain(log.bootstrap, log.dsn, LATER, ready.set, log.register, group=f"later-{driver}")
+    upgraded = asyncio.create_task(of_that_release)
+    try:
+        await until(lambda: nothing(log))
+        await asyncio.wait_for(ready.wait(), LIMIT_SECONDS)
+    finally:
+        upgraded.cancel()
+        await asyncio.gather(upgraded, return_exceptions=True)
+    assert await log.positions() == {partition: end for partition, end in ends.items() if end}
+
+
+@both
 async def test_a_rebuild_while_facts_stream_in_is_equal_and_the_projector_goes_on_in_it(log: Log, driver: str) -> None:
     rebuilt = asyncio.Event()
     streaming = asyncio.create_task(log.write(written(200), pause_seconds=0.8, hurry=rebuilt))
     async with projectors(log, driver) as (projector,):
         await projector.ready()
-        reports = [await rebuild(log.bootstrap, log.dsn) for _ in range(3)]
+        reports = [await rebuild(log.bootstrap, log.dsn, CODEC) for _ in range(3)]
         assert not streaming.done()
         rebuilt.set()
         await streaming
         await exact(log, projector)
-        reports.append(await rebuild(log.bootstrap, log.dsn))
+        reports.append(await rebuild(log.bootstrap, log.dsn, CODEC))
 
     assert [report.equal for report in reports] == [True] * 4
     assert sum(table.rebuilt.rows for table in reports[-1].tables.values()) > 2500
@@ -405,7 +460,7 @@ async def test_faust_begins_at_the_offsets_that_its_private_commit_sets(log: Log
 
 
 async def watched(log: Log, assigned: Sequence[int] | None) -> None:
-    projector = SteadyProjector(log.bootstrap, log.dsn, log.register)
+    projector = SteadyProjector(log.bootstrap, log.dsn, CODEC, log.register)
     try:
         async with Ends(log.bootstrap) as ends, asyncio.timeout(LIMIT_SECONDS):
             partitions = None if assigned is None else set(assigned)

@@ -10,11 +10,11 @@ import pytest
 from psycopg import AsyncConnection
 
 from events.backend_facts import CaseAddressed, MeasureOrdered
-from events.envelope import Sealed
+from events.envelope import Head, Sealed, container_stream, record_key
 from events.log import LogRecord, Position
 from events.terms import CaseId, HolderId, Kind, LicenceId, Reason, Serial, VendorId
 from projections import replay, steady
-from projections.damage import Damage, LogDamagedError, PositionGapError
+from projections.damage import Damage, LogDamagedError, NewerReleaseError, PositionGapError
 from projections.digests import digest
 from projections.driving import batches_of
 from projections.projector import Batch, fold_batch
@@ -22,13 +22,14 @@ from projections.queries import open_queries
 from projections.replay import RebuildRunningError, rebuild
 from projections.steady import SteadyProjector
 from tests.integration.logs import PARTITIONS, Log
+from tests.later import LATER, LaterRegistered
 from tests.oracle import expected
 from tests.stories import find, open_access, ponder, spend
-from tests.worlds import NOW, STEPS, Life, World, as_log, interleaved
+from tests.worlds import CODEC, NOW, STEPS, Life, World, as_log, interleaved
 
 pytestmark = pytest.mark.integration
 
-ACME, ZETA = VendorId("acme"), VendorId("zeta")
+ACME, ZETA, NOBODY = VendorId("acme"), VendorId("zeta"), VendorId("nobody")
 
 
 def written(seed: int = 0, losses: int = 12) -> list[Sealed]:
@@ -83,7 +84,7 @@ async def test_batches_of_any_size_in_any_order_of_partitions_give_the_rows_that
         size = dice.randint(1, 30)
         batch = Batch(partition, left[partition][0].position.offset, left[partition][:size])
 
-        after = await fold_batch(connection, batch)
+        after = await fold_batch(connection, CODEC, batch)
 
         assert after >= batch.records[-1].position.offset + 1
         left[partition] = left[partition][dice.randint(1, size) :]  # what is not cut off is offered again
@@ -96,7 +97,7 @@ async def test_the_same_batch_folded_by_two_at_once_counts_once(log: Log, connec
     records = as_log(written(), PARTITIONS)
     async with await AsyncConnection.connect(log.dsn, autocommit=True) as other:
         for batch in batches_of(records):
-            await asyncio.gather(fold_batch(connection, batch), fold_batch(other, batch))
+            await asyncio.gather(fold_batch(connection, CODEC, batch), fold_batch(other, CODEC, batch))
 
     assert await log.rows() == expected(records)
 
@@ -109,7 +110,7 @@ async def test_a_projector_frozen_in_the_midst_of_a_batch_is_between_two_stateme
     async with await Watched.connect(log.dsn, autocommit=True) as frozen:
         frozen.watcher, frozen.seen = connection, []
         for partition, some in records.items():
-            await fold_batch(frozen, Batch(partition, 0, some))
+            await fold_batch(frozen, CODEC, Batch(partition, 0, some))
 
     assert len(frozen.seen) > 10 * len(records)
     assert ("active", "ClientRead") not in frozen.seen
@@ -130,7 +131,7 @@ async def test_a_projector_that_thaws_after_its_transaction_was_ended_begins_it_
             await connection.execute("select 2")
             return "done"
 
-    projector = SteadyProjector(log.bootstrap, log.dsn, log.register)
+    projector = SteadyProjector(log.bootstrap, log.dsn, CODEC, log.register)
     try:
         assert await projector._outlasting_outages(deed) == "done"
     finally:
@@ -146,11 +147,11 @@ async def _is_gone(log: Log, session: int) -> None:
 
 async def test_a_batch_that_begins_beyond_the_position_changes_nothing(log: Log, connection: AsyncConnection) -> None:
     records = by_partition(as_log(written(), PARTITIONS))[0]
-    await fold_batch(connection, Batch(0, 0, records[:5]))
+    await fold_batch(connection, CODEC, Batch(0, 0, records[:5]))
     before = await log.rows()
 
     with pytest.raises(PositionGapError) as caught:
-        await fold_batch(connection, Batch(0, 6, records[6:]))
+        await fold_batch(connection, CODEC, Batch(0, 6, records[6:]))
 
     assert caught.value.position == Position(0, 5)
     assert (await log.rows(), await log.positions()) == (before, {0: 5})
@@ -158,12 +159,12 @@ async def test_a_batch_that_begins_beyond_the_position_changes_nothing(log: Log,
 
 async def test_of_a_batch_with_a_damaged_record_nothing_is_written(log: Log, connection: AsyncConnection) -> None:
     records = by_partition(as_log(written(), PARTITIONS))[0]
-    await fold_batch(connection, Batch(0, 0, records[:5]))
+    await fold_batch(connection, CODEC, Batch(0, 0, records[:5]))
     before = await log.rows()
     rubbish = LogRecord(Position(0, 9), b"acme/3-1", b"rubbish")
 
     with pytest.raises(LogDamagedError) as caught:
-        await fold_batch(connection, Batch(0, 5, [*records[5:9], rubbish]))
+        await fold_batch(connection, CODEC, Batch(0, 5, [*records[5:9], rubbish]))
 
     assert (caught.value.code, caught.value.position) == (Damage.UNREADABLE, Position(0, 9))
     assert (await log.rows(), await log.positions()) == (before, {0: 5})
@@ -172,7 +173,7 @@ async def test_of_a_batch_with_a_damaged_record_nothing_is_written(log: Log, con
 async def test_what_was_left_out_is_read_again_from_the_log(log: Log) -> None:
     await log.write(written())
     records = await log.read()
-    projector = SteadyProjector(log.bootstrap, log.dsn, log.register)
+    projector = SteadyProjector(log.bootstrap, log.dsn, CODEC, log.register)
     try:
         for partition, waiting in by_partition(records).items():
             await projector.fold(Batch(partition, waiting[-1].position.offset, waiting[-1:]))
@@ -185,7 +186,7 @@ async def test_what_was_left_out_is_read_again_from_the_log(log: Log) -> None:
 async def fold_all(log: Log, records: list[LogRecord]) -> None:
     async with await AsyncConnection.connect(log.dsn, autocommit=True) as connection:
         for batch in batches_of(records):
-            await fold_batch(connection, batch)
+            await fold_batch(connection, CODEC, batch)
 
 
 async def test_a_rebuild_finds_what_was_folded_equal_and_the_views_go_on_from_there(log: Log) -> None:
@@ -195,7 +196,7 @@ async def test_a_rebuild_finds_what_was_folded_equal_and_the_views_go_on_from_th
     await fold_all(log, await log.read())
     before = await digest(log.dsn)
 
-    report = await rebuild(log.bootstrap, log.dsn)
+    report = await rebuild(log.bootstrap, log.dsn, CODEC)
 
     assert report.equal
     assert {name: table.rebuilt for name, table in report.tables.items()} == await digest(log.dsn) == before
@@ -210,7 +211,7 @@ async def test_a_rebuild_beside_views_that_lag_compares_at_their_positions_and_t
     await fold_all(log, records[:20])
     lagging = await log.positions()
 
-    report = await rebuild(log.bootstrap, log.dsn)
+    report = await rebuild(log.bootstrap, log.dsn, CODEC)
 
     assert (report.equal, report.compared_at) == (True, lagging)
     assert await log.rows() == expected(records)
@@ -223,7 +224,7 @@ async def test_a_rebuild_names_the_table_that_was_wrong_and_mends_it(log: Log) -
     async with log.views() as connection:
         await connection.execute("update containers set holder = 'mallory' where serial = '3-1'")
 
-    report = await rebuild(log.bootstrap, log.dsn)
+    report = await rebuild(log.bootstrap, log.dsn, CODEC)
 
     assert [name for name, table in report.tables.items() if not table.equal] == ["containers"]
     assert await log.rows() == expected(records)
@@ -237,7 +238,7 @@ async def test_a_damaged_log_is_not_rebuilt_and_the_views_stay_as_they_were(log:
     await log.write([Sealed(b"acme/3-1", b"rubbish", records[0].head)])
 
     with pytest.raises(LogDamagedError):
-        await rebuild(log.bootstrap, log.dsn)
+        await rebuild(log.bootstrap, log.dsn, CODEC)
 
     assert await digest(log.dsn) == before
 
@@ -248,7 +249,7 @@ async def test_a_rebuild_in_several_processes_gives_the_same_rows_and_tells_how_
     await fold_all(log, records)
     told: list[tuple[int, int]] = []
 
-    report = await rebuild(log.bootstrap, log.dsn, lambda done, of: told.append((done, of)), share_records=10)
+    report = await rebuild(log.bootstrap, log.dsn, CODEC, lambda done, of: told.append((done, of)), share_records=10)
 
     assert report.equal
     assert await log.rows() == expected(records)
@@ -263,11 +264,29 @@ async def test_damage_stops_a_rebuild_in_whichever_process_it_is_found(log: Log,
     before = await digest(log.dsn)
 
     with pytest.raises(LogDamagedError) as caught:
-        await rebuild(log.bootstrap, log.dsn, share_records=10)
+        await rebuild(log.bootstrap, log.dsn, CODEC, share_records=10)
 
     assert caught.value.code is Damage.UNREADABLE
     assert "it cannot be read" in str(caught.value)
     assert await digest(log.dsn) == before
+
+
+@pytest.mark.parametrize("serial", ["3-1", "3-2", "3-3", "3-4"])
+async def test_a_fact_of_a_later_release_stops_a_rebuild_of_this_one_in_whichever_process_and_none_of_that(
+    log: Log, serial: str
+) -> None:
+    key = record_key(NOBODY, Serial(serial))
+    registered = LaterRegistered(serial=serial, kind=Kind.DONGLE, holder="h-1", site="a car", words=2)
+    await log.write([*written(), LATER.seal(NOBODY, container_stream(Serial(serial)), key, Head(), NOW, registered)])
+    before = await digest(log.dsn)
+
+    with pytest.raises(NewerReleaseError, match=r"install release 0\.3\.0 or a later one"):
+        await rebuild(log.bootstrap, log.dsn, CODEC, share_records=10)
+    assert await digest(log.dsn) == before
+
+    report = await rebuild(log.bootstrap, log.dsn, LATER, share_records=10)
+    assert report.records == len(await log.read())
+    assert (NOBODY, serial) in {row[:2] for row in (await log.rows())["containers"]}
 
 
 async def test_one_rebuild_at_a_time(log: Log) -> None:
@@ -275,7 +294,7 @@ async def test_one_rebuild_at_a_time(log: Log) -> None:
         await other.execute("select pg_advisory_lock(%s)", (replay.LOCK,))
 
         with pytest.raises(RebuildRunningError):
-            await rebuild(log.bootstrap, log.dsn)
+            await rebuild(log.bootstrap, log.dsn, CODEC)
 
 
 async def test_doors_read_a_case_with_its_measures_replacements_and_history(log: Log) -> None:

@@ -28,6 +28,7 @@ ELSEWHERE = {
     Code.BAD_SIGNATURE,
     Code.EXPIRED,
     Code.LOG_DAMAGED,
+    Code.NEWER_RELEASE,
     Code.INSTALLATION,
     Code.NOT_DAMAGED,
     Code.NOT_SET_ASIDE,

@@ -29,7 +29,7 @@ from events.backend_facts import (
     SessionsEnded,
 )
 from events.catalogue import CATALOGUE
-from events.envelope import Head, Sealed, case_stream, container_stream, record_key, seal, unseal
+from events.envelope import Head, Sealed, case_stream, container_stream, record_key
 from events.fact import Fact
 from events.log import LogRecord, Position
 from events.terms import CaseId, Kind, Measure, Serial, VendorId
@@ -41,7 +41,7 @@ from projections.tables import CONTAINERS, FOLDED, STREAMS, Key, Table
 from tests.oracle import Tables, expected, in_order
 from tests.stories import STORIES, whole
 from tests.unit.facts import report
-from tests.worlds import NOW, STEPS, World, as_log, interleaved
+from tests.worlds import CODEC, NOW, STEPS, World, as_log, interleaved
 
 ACME, ZETA = VendorId("acme"), VendorId("zeta")
 SERIAL = Serial("3-1")
@@ -50,7 +50,7 @@ SERIAL = Serial("3-1")
 def folded(log: Iterable[LogRecord], rows: Rows | None = None) -> Tables:
     rows = rows or Rows()
     for record in log:
-        fold_fact(rows, record.position, read(record))
+        fold_fact(rows, record.position, read(CODEC, record))
     rows.finish()
     return plain({table: rows.fresh[table].values() for table in FOLDED})
 
@@ -107,7 +107,7 @@ def test_fact_by_fact_the_rows_are_what_the_facts_say_with_none_at_hand_but_thos
     log = as_log([record for stream in whole(ACME).streams.values() for record in stream], 3)
     stored: dict[Table[Any], dict[Key, Any]] = {table: {} for table in FOLDED}
     for count, record in enumerate(log, start=1):
-        fact, rows = read(record), Rows()
+        fact, rows = read(CODEC, record), Rows()
         for table, key in ((STREAMS, (fact.vendor, fact.stream)), *needs(fact)):
             rows.loaded[table] |= {key: row} if (row := stored[table].get(key)) else {}
         fold_fact(rows, record.position, fact)
@@ -148,11 +148,11 @@ def test_a_copy_that_says_something_else_stops_the_fold(drawn: tuple[World, list
 def test_the_worlds_of_these_tests_hold_every_fact_of_the_catalogue() -> None:
     streams = whole(ACME).streams.values()
 
-    assert {unseal(record.value).fact.type() for stream in streams for record in stream} == set(CATALOGUE)
+    assert {CODEC.unseal(record.value).fact.type() for stream in streams for record in stream} == set(CATALOGUE)
 
 
 def sealed(head: Head, fact: Fact, stream: str = container_stream(SERIAL), key: bytes = b"acme/3-1") -> Sealed:
-    return seal(ACME, stream, key, head, NOW, fact)
+    return CODEC.seal(ACME, stream, key, head, NOW, fact)
 
 
 def registered(**changes: Any) -> ContainerRegistered:

@@ -20,7 +20,7 @@ from events.backend_facts import (
     RecoveryReserved,
 )
 from events.case_facts import CaseApproved, CaseClosed, CaseDecided, LicenceInScope
-from events.envelope import Head, case_stream, container_stream, record_key, seal, unseal
+from events.envelope import Head, case_stream, container_stream, record_key
 from events.licensing import Reservation
 from events.log import LogRecord, Position
 from events.terms import (
@@ -51,7 +51,7 @@ from tests.breaches import PLANTED, reported_after_a_rejection
 from tests.stories import STORIES, whole
 from tests.unit.facts import facts, report
 from tests.unit.work import steps_of
-from tests.worlds import EYES, MANUAL, PLAIN, POLICY, QUOTA, STEPS, Life, World, as_log, interleaved
+from tests.worlds import CODEC, EYES, MANUAL, PLAIN, POLICY, QUOTA, STEPS, Life, World, as_log, interleaved
 from workflows.commands import Assessed, Elapsed, Report
 from workflows.policy import Policy, Quota, Rule
 
@@ -61,7 +61,7 @@ DAY = timedelta(days=1)
 
 
 def told(world: World) -> list[Breach]:
-    return check(unseal(record.value) for stream in world.streams.values() for record in stream)
+    return check(CODEC.unseal(record.value) for stream in world.streams.values() for record in stream)
 
 
 def named(breaches: list[Breach]) -> list[tuple[int, str]]:
@@ -109,7 +109,7 @@ def test_a_healthy_log_breaches_nothing_at_any_instant_and_in_any_order(world: W
     records = interleaved(streams, data.draw(st.lists(st.integers(0, 20), min_size=count, max_size=count)))
     records += records[: data.draw(st.integers(0, count))]
 
-    assert check(unseal(record.value) for record in records) == []
+    assert check(CODEC.unseal(record.value) for record in records) == []
 
 
 def test_whole_stories_breach_nothing() -> None:
@@ -120,7 +120,7 @@ def test_whole_stories_breach_nothing() -> None:
 def test_a_planted_breach_is_named_with_its_number_vendor_and_fact(invariant: int) -> None:
     world = World()
     PLANTED[invariant](world, ACME)
-    read = Reading()
+    read = Reading(CODEC)
     read.take(as_log((record for stream in world.streams.values() for record in stream), 3))
     ledger = read.ledger
 
@@ -136,7 +136,7 @@ def test_3_a_new_case_after_one_that_was_rejected_names_it_as_the_former() -> No
     world, named_world = World(), World()
     reported_after_a_rejection(world, ACME, None)
     reported_after_a_rejection(named_world, ACME, CaseId("acme-1"))
-    records = [unseal(record.value) for stream in world.streams.values() for record in stream]
+    records = [CODEC.unseal(record.value) for stream in world.streams.values() for record in stream]
     older = [one._replace(data={name: said for name, said in one.data.items() if name != "former"}) for one in records]
 
     assert named(check(records)) == [(3, "case acme-2")]
@@ -145,7 +145,7 @@ def test_3_a_new_case_after_one_that_was_rejected_names_it_as_the_former() -> No
 
 
 def test_a_record_that_cannot_be_read_is_named_with_its_place() -> None:
-    read = Reading()
+    read = Reading(CODEC)
     read.take([LogRecord(Position(2, 7), b"acme/3-1", b"rubbish")])
     (breach,) = read.found
 
@@ -436,7 +436,7 @@ def test_7_a_measure_that_is_lifted_once_it_was_confirmed_or_was_never_ordered_i
 
 def test_8_a_missing_fact_a_broken_chain_and_a_copy_with_other_bytes_are_named() -> None:
     world = replaced().world
-    facts = [unseal(record.value) for stream in world.streams.values() for record in stream]
+    facts = [CODEC.unseal(record.value) for stream in world.streams.values() for record in stream]
     third = next(fact for fact in facts if fact.stream == "case/c-1" and fact.sequence == 3)
     without = [fact for fact in facts if fact is not third]
     broken = [fact._replace(previous_hash=bytes(32)) if fact is third else fact for fact in facts]
@@ -472,7 +472,7 @@ def test_8_a_fact_that_cannot_follow_is_named() -> None:
     late = CaseClosed(outcome=Outcome.REFUSED)
     for fact in (late, late):
         head = stream[-1].head
-        stream.append(seal(ACME, case_stream(life.case), record_key(ACME, LOST), head, life.world.at, fact))
+        stream.append(CODEC.seal(ACME, case_stream(life.case), record_key(ACME, LOST), head, life.world.at, fact))
 
     assert named(told(life.world)) == [(8, "case c-1")]
 
@@ -481,10 +481,10 @@ def test_9_what_is_another_vendors_or_nobodys_is_named() -> None:
     life = replaced()
     life.world.add_vendor(ZETA)
     contact = ContactRefused(contact="C-1", serial=LOST, occurred=life.world.at, cases=(life.case,))
-    foreign = seal(ZETA, container_stream(LOST), record_key(ZETA, LOST), Head(), life.world.at, contact)
+    foreign = CODEC.seal(ZETA, container_stream(LOST), record_key(ZETA, LOST), Head(), life.world.at, contact)
     life.world.streams[ZETA, container_stream(LOST)].append(foreign)
     life.world.streams[VendorId("nobody"), "case/c-9"].append(
-        seal(VendorId("nobody"), "case/c-9", b"nobody/3-1", Head(), life.world.at, report())
+        CODEC.seal(VendorId("nobody"), "case/c-9", b"nobody/3-1", Head(), life.world.at, report())
     )
 
     assert [(one.invariant, one.vendor, one.sentence) for one in told(life.world)] == [
@@ -501,7 +501,7 @@ def test_what_may_still_be_under_way_elsewhere_is_not_judged_yet() -> None:
     ledger = Ledger()
     for stream in life.world.streams.values():
         for record in stream:
-            ledger.take(unseal(record.value))
+            ledger.take(CODEC.unseal(record.value))
 
     assert judge(ledger, until=closing) == []
     assert named(judge(ledger, until=life.world.at)) == [(7, "case c-1")]
@@ -533,7 +533,7 @@ def replaced_with(count: int, scope: Scope) -> Ledger:
     ledger = Ledger()
     for stream in life.world.streams.values():
         for record in stream:
-            ledger.take(unseal(record.value))
+            ledger.take(CODEC.unseal(record.value))
     return ledger
 
 

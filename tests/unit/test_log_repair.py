@@ -1,5 +1,6 @@
 """What may be set aside: a record that cannot be read or does not fit its stream, and never a sound one."""
 
+import pickle
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -8,20 +9,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from events.backend_facts import ContainerRegistered, RecordSetAside
-from events.envelope import INSTALLATION, Head, Sealed, record_key, seal, unseal
+from events.envelope import INSTALLATION, Head, Sealed, record_key
+from events.errors import Code
+from events.fact import RELEASE
 from events.log import LogRecord, Position
 from events.terms import Kind, PersonId, VendorId
 from projections.audit import Reading
-from projections.damage import Damage, LogDamagedError
+from projections.damage import Damage, LogDamagedError, NewerReleaseError
 from projections.folds import fold_all, read_all
 from projections.invariants import judge
 from projections.log_repair import damage_of
 from projections.look_ahead import SetAsideRecords
 from projections.rows import Rows
 from projections.tables import FOLDED
+from tests.later import LATER, CityFounded
 from tests.oracle import Tables, expected
 from tests.unit.test_folds import logs, plain
-from tests.worlds import NOW, World, as_log
+from tests.worlds import CODEC, NOW, World, as_log
 
 ACME = VendorId("acme")
 
@@ -51,8 +55,8 @@ def said_otherwise(record: Sealed) -> Sealed:
 
 
 def far_ahead(record: Sealed) -> Sealed:
-    fact = unseal(record.value)
-    return seal(fact.vendor, fact.stream, record.key, Head(fact.sequence + 70, "ab" * 32), NOW, fact.fact)
+    fact = CODEC.unseal(record.value)
+    return CODEC.seal(fact.vendor, fact.stream, record.key, Head(fact.sequence + 70, "ab" * 32), NOW, fact.fact)
 
 
 FOREIGN = (
@@ -63,7 +67,7 @@ FOREIGN = (
 
 def folded(log: list[LogRecord], *aside: Position) -> Tables:
     rows = Rows()
-    fold_all(rows, read_all(log, set(aside)), set(aside))
+    fold_all(rows, read_all(CODEC, log, set(aside)), set(aside))
     rows.finish()
     return plain({table: rows.fresh[table].values() for table in FOLDED})
 
@@ -82,11 +86,11 @@ def test_a_record_that_is_not_ours_stops_the_fold_and_set_aside_changes_nothing(
     at = data.draw(st.integers(1, len(records)))
     log = in_one_partition([*records[:at], foreign(records[at - 1]), *records[at:]])
 
-    damage = damage_of(log, frozenset())
+    damage = damage_of(CODEC, log, frozenset())
 
     assert damage is not None
     assert damage.position == Position(0, at)
-    assert damage_of(log, {damage.position}) is None
+    assert damage_of(CODEC, log, {damage.position}) is None
     assert folded(log, damage.position) == expected(in_one_partition(records))
 
 
@@ -95,7 +99,7 @@ def test_a_record_that_is_not_ours_stops_the_fold_and_set_aside_changes_nothing(
 def test_a_sound_record_is_folded_though_somebody_said_that_it_is_set_aside(drawn: tuple[World, list[Sealed]]) -> None:
     log = in_one_partition(drawn[1])
 
-    assert damage_of(log, frozenset()) is None
+    assert damage_of(CODEC, log, frozenset()) is None
     assert folded(log, *(record.position for record in log)) == expected(log)
 
 
@@ -103,19 +107,19 @@ def test_a_fact_that_fits_its_stream_and_cannot_be_folded_is_left_out_and_the_ne
     world = World()
     world.lose(ACME, 1)
     case = next(records for (_, stream), records in world.streams.items() if stream.startswith("case/"))
-    first, second = unseal(case[0].value), unseal(case[5].value)
-    twice = [case[0], seal(ACME, first.stream, case[0].key, case[0].head, NOW, second.fact)]
+    first, second = CODEC.unseal(case[0].value), CODEC.unseal(case[5].value)
+    twice = [case[0], CODEC.seal(ACME, first.stream, case[0].key, case[0].head, NOW, second.fact)]
     head = twice[-1].head
     for record in case[1:]:
-        fact = unseal(record.value)
-        twice.append(seal(ACME, fact.stream, record.key, head, fact.recorded, fact.fact))
+        fact = CODEC.unseal(record.value)
+        twice.append(CODEC.seal(ACME, fact.stream, record.key, head, fact.recorded, fact.fact))
         head = twice[-1].head
 
     with pytest.raises(LogDamagedError) as caught:
         folded(in_one_partition(twice))
 
     assert (caught.value.code, caught.value.position) == (Damage.UNEXPECTED_FACT, Position(0, 1))
-    assert damage_of(in_one_partition(twice), {Position(0, 1)}) is None
+    assert damage_of(CODEC, in_one_partition(twice), {Position(0, 1)}) is None
 
 
 def aside(*positions: Position) -> list[Sealed]:
@@ -125,16 +129,18 @@ def aside(*positions: Position) -> list[Sealed]:
         fact = RecordSetAside(
             partition=partition, offset=offset, digest="ab", code="log_unreadable", why="a test", by=PersonId("ann")
         )
-        told.append(seal(INSTALLATION, "installation", record_key(INSTALLATION, None), head, NOW, fact))
+        told.append(CODEC.seal(INSTALLATION, "installation", record_key(INSTALLATION, None), head, NOW, fact))
         head = told[-1].head
     return told
 
 
 def test_what_is_set_aside_is_found_ahead_whatever_stands_between() -> None:
     first, second = aside(Position(0, 3), Position(5, 9))
-    forged = seal(INSTALLATION, "installation", first.key, Head(7, "ab" * 32), NOW, unseal(first.value).fact)
+    forged = CODEC.seal(
+        INSTALLATION, "installation", first.key, Head(7, "ab" * 32), NOW, CODEC.unseal(first.value).fact
+    )
     between = [rubbish(first), first, forged, without_value(first), first, under_no_key(first), second]
-    ahead = SetAsideRecords()
+    ahead = SetAsideRecords(CODEC)
 
     for record in in_one_partition(between):
         ahead.take([record])
@@ -144,23 +150,97 @@ def test_what_is_set_aside_is_found_ahead_whatever_stands_between() -> None:
 
 def test_a_vendor_sets_nothing_aside_and_the_installation_states_nothing_else() -> None:
     (record,) = aside(Position(0, 3))
-    fact = unseal(record.value).fact
-    by_a_vendor = seal(ACME, "vendor", record_key(ACME, None), Head(), NOW, fact)
+    fact = CODEC.unseal(record.value).fact
+    by_a_vendor = CODEC.seal(ACME, "vendor", record_key(ACME, None), Head(), NOW, fact)
     registered = ContainerRegistered(serial="3-1", kind=Kind.DONGLE, holder="h-1")
-    of_nobody = seal(INSTALLATION, "container/3-1", b"/3-1", Head(), NOW, registered)
+    of_nobody = CODEC.seal(INSTALLATION, "container/3-1", b"/3-1", Head(), NOW, registered)
 
     for record in (by_a_vendor, of_nobody):
-        damage = damage_of(in_one_partition([record]), frozenset())
+        damage = damage_of(CODEC, in_one_partition([record]), frozenset())
         assert damage is not None
         assert damage.code is Damage.WRONG_KEY
 
 
+def of_a_later_release(vendor: VendorId, head: Head) -> Sealed:
+    """A fact that this release does not know, after the head of its stream."""
+    if vendor == INSTALLATION:
+        return LATER.seal(vendor, "installation", record_key(vendor, None), head, NOW, CityFounded())
+    return LATER.seal(vendor, "vendor", record_key(vendor, None), head, NOW, CityFounded())
+
+
+def test_a_fact_that_only_a_later_release_knows_stops_the_fold_and_is_no_damage() -> None:
+    world = World()
+    world.add_vendor(ACME)
+    own = world.streams[ACME, "vendor"]
+    log = in_one_partition([*own, of_a_later_release(ACME, own[-1].head), *own])
+
+    stopped = damage_of(CODEC, log, frozenset())
+
+    assert isinstance(stopped, NewerReleaseError)
+    assert (stopped.code, stopped.position, stopped.stream) == (Code.NEWER_RELEASE, Position(0, 2), "acme/vendor")
+    assert (stopped.place, stopped.vendor) == ("lostfound.log/0/2", "acme")
+    assert str(stopped) == (
+        "The record at partition 0, offset 2, stream acme/vendor is of type lostfound.city.founded.v1, which release"
+        f" {RELEASE} does not know. Nothing from there on is folded, and nothing is damaged: install release 0.3.0 or a"
+        " later one."
+    )
+    assert str(pickle.loads(pickle.dumps(stopped))) == str(stopped)
+    assert not isinstance(stopped, LogDamagedError)
+
+
+@pytest.mark.parametrize(
+    ("head", "code"),
+    [
+        (Head(7, "ab" * 32), Damage.SEQUENCE_JUMPS),
+        (Head(2, "ab" * 32), Damage.CHAIN_BROKEN),
+        (Head(1, "ab" * 32), Damage.COPY_DIFFERS),
+    ],
+)
+def test_a_record_that_only_looks_like_one_of_a_later_release_does_not_fit_and_is_damage(
+    head: Head, code: Damage
+) -> None:
+    world = World()
+    world.add_vendor(ACME)
+    log = in_one_partition([*world.streams[ACME, "vendor"], of_a_later_release(ACME, head)])
+
+    damage = damage_of(CODEC, log, frozenset())
+
+    assert damage is not None
+    assert (damage.code, damage.position) == (code, Position(0, 2))
+    assert damage_of(CODEC, log, {damage.position}) is None
+
+
+def test_a_fact_of_a_later_release_under_anothers_key_is_damage() -> None:
+    record = replace(of_a_later_release(ACME, Head()), key=b"zeta/")
+
+    damage = damage_of(CODEC, in_one_partition([record]), frozenset())
+
+    assert damage is not None
+    assert damage.code is Damage.WRONG_KEY
+
+
+def test_what_is_set_aside_after_a_fact_of_a_later_release_cannot_be_told() -> None:
+    (first,) = aside(Position(0, 3))
+    ahead = SetAsideRecords(CODEC)
+
+    ahead.take(in_one_partition([first, of_a_later_release(INSTALLATION, Head(7, "ab" * 32))]))
+    with pytest.raises(NewerReleaseError):
+        ahead.take(in_one_partition([of_a_later_release(INSTALLATION, first.head)]))
+
+    assert ahead.facts.keys() == {Position(0, 3)}
+
+
+def test_the_audit_stops_at_a_fact_of_a_later_release() -> None:
+    with pytest.raises(NewerReleaseError, match=r"install release 0\.3\.0 or a later one"):
+        audited(in_one_partition([of_a_later_release(ACME, Head())]))
+
+
 def audited(log: list[LogRecord]) -> Reading:
     """As the audit reads: once for what was set aside, and again."""
-    once = Reading()
+    once = Reading(CODEC)
     once.take(log)
     told = {Position(fact.partition, fact.offset): (place, fact) for place, fact in once.ledger.set_aside}
-    read = Reading(told)
+    read = Reading(CODEC, told)
     read.take(log)
     read.finish()
     return read
@@ -185,7 +265,7 @@ def test_the_audit_names_a_sound_fact_that_was_set_aside() -> None:
     world.add_vendor(ACME)
     world.lose(ACME, 1)
     records = [record for stream in world.streams.values() for record in stream]
-    fact = unseal(records[6].value)
+    fact = CODEC.unseal(records[6].value)
 
     read = audited(as_log([*records[:6], *records[6:], *aside(as_log(records, 3)[6].position)], 3))
     (breach,) = [*read.found, *judge(read.ledger)]

@@ -23,7 +23,7 @@ from events.case_facts import (
     TargetAwaited,
 )
 from events.catalogue import CATALOGUE
-from events.envelope import Head, OversizedFactError, case_stream, record_key, seal, unseal
+from events.envelope import Head, OversizedFactError, case_stream, record_key
 from events.fact import Fact
 from events.sizes import (
     CONTAINER_LICENCES,
@@ -38,6 +38,7 @@ from events.sizes import (
 )
 from events.terms import NAME_PATTERN, Aim, CaseId, Mode, Scope, Serial, Subject, Ticket, Undecided, VendorId
 from tests.unit.facts import NOW, facts, licence, report
+from tests.worlds import CODEC
 from workflows.case import CaseState, fold_all
 from workflows.commands import Assessed, Elapsed, Failed, NoTarget, Report
 from workflows.deciding import decide
@@ -58,7 +59,7 @@ def sealed(fact: Fact) -> bytes:
     """The record of a fact in the worst surroundings."""
     key = record_key(WORST_VENDOR, Serial(LONGEST_NAME))
     head = Head(2**31, "f" * 64)
-    return seal(WORST_VENDOR, case_stream(WORST_CASE), key, head, LATEST, fact).value
+    return CODEC.seal(WORST_VENDOR, case_stream(WORST_CASE), key, head, LATEST, fact).value
 
 
 def longest(values: Iterable[Any]) -> Any:
@@ -169,15 +170,15 @@ def test_nothing_is_stated_beyond_its_bound(oversized: Any) -> None:
 
 def test_what_was_stated_before_there_were_bounds_stays_readable() -> None:
     kept = report().model_dump(mode="json") | {"licences": [f"L-{number}" for number in range(700)], "report": "R-1"}
-    first = seal(VendorId("acme"), "case/c-1", b"k", Head(), NOW, report())
+    first = CODEC.seal(VendorId("acme"), "case/c-1", b"k", Head(), NOW, report())
     older = orjson.dumps(orjson.loads(first.value) | {"data": kept})
     text = PolicyAdopted(policy_version=1, policy='{"supervisors": ["ann"], "rules": [{"mode": "manual"}]}')
 
-    found = unseal(older).fact
+    found = CODEC.unseal(older).fact
 
     assert isinstance(found, LossReported)
     assert len(found.licences) == 700
-    adopted = unseal(seal(VendorId("acme"), "vendor", b"k", Head(), NOW, text).value).fact
+    adopted = CODEC.unseal(CODEC.seal(VendorId("acme"), "vendor", b"k", Head(), NOW, text).value).fact
     assert isinstance(adopted, PolicyAdopted)
     assert adopted.document == {"supervisors": ["ann"], "rules": [{"mode": "manual"}]}
 

@@ -20,7 +20,7 @@ from temporalio.testing import WorkflowEnvironment
 from activities.backend import EmbeddedBackend
 from activities.messages import post
 from events.cases import Content, DecisionOrder, DecisionTaken
-from events.envelope import Recorded, case_stream, record_key, unseal
+from events.envelope import Recorded, case_stream, record_key
 from events.inbox import (
     ContactStatement,
     ContainerStatement,
@@ -35,6 +35,7 @@ from infra.converter import CONVERTER
 from infra.settings import Settings
 from portal.commands import Doors
 from tests.workflow.golden import HISTORIES, Stated, as_golden
+from tests.worlds import CODEC
 from workflows.case import CaseState
 from workflows.loss_case import LossCase
 
@@ -165,7 +166,7 @@ class Bench:
         """What the log holds of the vendor, each stream in its order."""
         ours = record_key(self.vendor, None)  # with which every key of the vendor begins
         batches = [batch async for batch in LogReader(self.settings.bootstrap).batches(self.log_starts)]
-        found = [unseal(record.value) for batch in batches for record in batch if record.key.startswith(ours)]
+        found = [CODEC.unseal(record.value) for batch in batches for record in batch if record.key.startswith(ours)]
         assert all(fact.vendor == self.vendor for fact in found)
         return [fact for fact in found if stream in (None, fact.stream)]
 

@@ -21,6 +21,7 @@ from infra.wiring import add_vendor, open_backend, open_pool, open_temporal
 from portal.commands import Doors
 from tests.services import Services
 from tests.workflow.bench import WATCH, Bench, new_server
+from tests.worlds import CODEC
 from workflows.client import CaseClient
 from workflows.policy import Policy, Rule
 
@@ -84,7 +85,7 @@ async def bench(
     stack = AsyncExitStack()
     backend = await stack.enter_async_context(open_backend(settings))
     writer = await stack.enter_async_context(LogWriter(settings.bootstrap))
-    worker = worker_for(env.client, queue, deeds(backend, writer, PostgresRegister(settings.dsn)))
+    worker = worker_for(env.client, queue, deeds(backend, writer, CODEC, PostgresRegister(settings.dsn)))
     pool = await stack.enter_async_context(open_pool(settings, 4))
     async with pool.connection() as connection:  # what other tests left is for no case of this server
         await connection.execute(
