@@ -62,6 +62,8 @@ def must_be_cloud(container: Container) -> Container:
         raise RefusalError(
             Code.KIND_MISMATCH,
             f"container {container.serial} is of kind {container.kind}; only a cloud container has access data",
+            serial=container.serial,
+            kind=container.kind,
         )
     return container
 
@@ -75,7 +77,12 @@ def must_be_a_password(password: str) -> None:
     """Refuse what cannot be a password."""
     if not can_be(password):
         first, last = PASSWORD_LENGTH[0], PASSWORD_LENGTH[-1]
-        raise RefusalError(Code.INVALID_DATA, f"a password has {first} to {last} characters of Unicode; choose another")
+        raise RefusalError(
+            Code.INVALID_DATA,
+            f"a password has {first} to {last} characters of Unicode; choose another",
+            least=first,
+            most=last,
+        )
 
 
 def offer(generation: int, case: CaseId | None, at: datetime, before: Access | None = None) -> Access:
@@ -105,6 +112,7 @@ def handed_out(container: Container, known: Sequence[Access], at: datetime) -> t
             Code.BAD_LINK,
             f"no access data of {container.serial} are owed: they are set, or the case that owed them is over;"
             " report them forgotten or stolen to have new ones",
+            serial=container.serial,
         )
     return offer(container.generation, None, at), True
 

@@ -83,8 +83,11 @@ def code_of(keys: SigningKeys, vendor: VendorId, serial: Serial, fetched: Fetche
 
 def none_awaits(serial: Serial) -> RefusalError:
     """Why there is no code to be had."""
-    remedy = "report its loss first; if it is reported, `lostfound case list --serial` shows what its case waits for"
-    return RefusalError(Code.NO_CASE, f"no open case of container {serial} waits for an activation by code; {remedy}")
+    return RefusalError(
+        Code.NO_CASE,
+        f"no open case of container {serial} waits for an activation by code; report its loss first",
+        serial=serial,
+    )
 
 
 def must_be_activated_by_code(container: Container) -> None:
@@ -93,6 +96,8 @@ def must_be_activated_by_code(container: Container) -> None:
         raise RefusalError(
             Code.KIND_MISMATCH,
             f"container {container.serial} is of kind {container.kind}; only one of kind act is activated by code",
+            serial=container.serial,
+            kind=container.kind,
         )
 
 

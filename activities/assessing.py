@@ -32,7 +32,7 @@ async def assess(tx: AsyncConnection[Any], key: CaseKey, container: Container, a
     cursor = await tx.execute(KNOWN, (holder, BackendFacts.LOSSES_KNOWN, holder, key.vendor, key.case))
     row = await cursor.fetchone()
     if row is None:
-        raise RefusalError(Code.UNKNOWN_CASE, f"no case {key.case} is known here")
+        raise RefusalError(Code.UNKNOWN_CASE, f"no case {key.case} is known here", case=key.case)
     losses, flagged, former = row
     facts = BackendFacts(
         serial=container.serial,

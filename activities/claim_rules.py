@@ -12,7 +12,7 @@ from datetime import datetime
 
 from activities.rows import Container
 from events.errors import Code, NotYetKnownError, RefusalError
-from events.inbox import LicenceStatement, LossStatement
+from events.inbox import LossStatement
 from events.terms import Aim, CaseId, Kind, LicenceId, Loss, Measure, Outcome, Reason, Recovery, Scope
 
 Claimable = tuple[str, int]
@@ -89,10 +89,7 @@ def whose(
     if not left:
         return Joins(min((*met.values(), *recovered), key=lambda one: one.closed).case)  # the first that is open
     if not here and container.kind is not Kind.CLOUD and not met and not recovered:
-        raise NotYetKnownError(
-            Code.NO_LICENCE,
-            f"container {stated.serial} holds no licence; state {LicenceStatement.type()} for it first",
-        )
+        raise NotYetKnownError(Code.NO_LICENCE, f"container {stated.serial} holds no licence", serial=stated.serial)
     if not met and not here and recovered:  # what was lost was recovered from here, and nothing else is left
         return Joins(recovered[0].case)
     beside = tuple(dict.fromkeys(one.case for one in (*met.values(), *recovered)))
@@ -219,8 +216,9 @@ def _recovered(
         names = sorted(name.partition("/")[2] for name in missing)
         raise NotYetKnownError(
             Code.UNKNOWN_LICENCE,
-            f"container {stated.serial} does not hold the licence{'s' if len(names) > 1 else ''} {', '.join(names)};"
-            f" state {LicenceStatement.type()} for it first",
+            f"container {stated.serial} does not hold the licence{'s' if len(names) > 1 else ''} {', '.join(names)}",
+            serial=stated.serial,
+            licences=", ".join(names),
         )
     return found
 
@@ -230,4 +228,5 @@ def said_otherwise(report: str) -> RefusalError:
     return RefusalError(
         Code.REPORT_ID_TAKEN,
         f"report {report} was made before and said something else; give a new statement a new number",
+        number=report,
     )

@@ -48,7 +48,10 @@ async def claim(
     container = await rightful(tx, vendor, stated.serial, stated.reporter)
     if container.kind != stated.kind:
         raise RefusalError(
-            Code.KIND_MISMATCH, f"container {stated.serial} is of kind {container.kind}, not {stated.kind}"
+            Code.KIND_MISMATCH,
+            f"container {stated.serial} is of kind {container.kind}, not {stated.kind}",
+            serial=stated.serial,
+            kind=container.kind,
         )
     return await _repeated(tx, vendor, stated) or await _claim(tx, container, vendor, stated, door, received)
 
@@ -327,7 +330,9 @@ async def turn_up(
     )
     row = await cursor.fetchone()
     if row is None:
-        raise NotYetKnownError(Code.NO_CASE, f"no case looks for container {stated.serial}; report its loss first")
+        raise NotYetKnownError(
+            Code.NO_CASE, f"no case looks for container {stated.serial}; report its loss first", serial=stated.serial
+        )
     last = CaseKey(vendor=vendor, case=row[0], serial=stated.serial)
     await state(tx, vendor, stated.serial, received, [addressed(last, content, speaker, received)])
     return []
@@ -369,7 +374,9 @@ async def _first_said(
     if row is not None and row[0] != kept:
         number = statement.partition("/")[2]
         raise RefusalError(
-            Code.REPORT_ID_TAKEN, f"number {number} said something else before; give a new statement a new number"
+            Code.REPORT_ID_TAKEN,
+            f"number {number} said something else before; give a new statement a new number",
+            number=number,
         )
     return False
 
@@ -393,7 +400,10 @@ async def _cases_of_report(
     row = await cursor.fetchone()
     if row is None:
         raise NotYetKnownError(
-            Code.NO_CASE, f"no report {stated.report} of container {stated.serial} is known; report its loss first"
+            Code.NO_CASE,
+            f"no report {stated.report} of container {stated.serial} is known; report its loss first",
+            report=stated.report,
+            serial=stated.serial,
         )
     case, further = row
     key = CaseKey(vendor=vendor, case=case, serial=stated.serial)
@@ -427,7 +437,7 @@ async def holder_of(tx: AsyncConnection[Any], key: CaseKey) -> HolderId:
     )
     row = await cursor.fetchone()
     if row is None:
-        raise RefusalError(Code.UNKNOWN_CASE, f"no case {key.case} is known here")
+        raise RefusalError(Code.UNKNOWN_CASE, f"no case {key.case} is known here", case=key.case)
     return HolderId(row[0])
 
 
@@ -443,4 +453,6 @@ async def nobody_claims(tx: AsyncConnection[Any], key: CaseKey, last: Issued) ->
         ),
     )
     if row := await cursor.fetchone():
-        raise RefusalError(Code.REPLACEMENT_LOST, f"the replacement was reported lost too, in case {row[0]}")
+        raise RefusalError(
+            Code.REPLACEMENT_LOST, f"the replacement was reported lost too, in case {row[0]}", case=row[0]
+        )

@@ -56,6 +56,8 @@ def must_agree(first: Mapping[str, object], again: ContainerStatement | LicenceS
             Code.CONTRADICTS_INVENTORY,
             f"{named} was stated before with another {', '.join(differing)}; state it again as it was, or another one"
             " under another name",
+            what=named,
+            fields=", ".join(differing),
         )
 
 
@@ -98,9 +100,7 @@ async def _known_vendor(tx: AsyncConnection[Any], vendor: VendorId) -> None:
 
 def unknown_vendor(vendor: VendorId) -> NotYetKnownError:
     """The answer for a vendor that was not taken in."""
-    return NotYetKnownError(
-        Code.UNKNOWN_VENDOR, f"vendor {vendor} is unknown; add it with `lostfound vendor add {vendor}`"
-    )
+    return NotYetKnownError(Code.UNKNOWN_VENDOR, f"vendor {vendor} is unknown here", vendor=vendor)
 
 
 async def register_licence(tx: AsyncConnection[Any], vendor: VendorId, stated: LicenceStatement, at: datetime) -> None:

@@ -11,7 +11,7 @@ from activities.rows import Container, Licence
 from events.backend_facts import ContactRefused, ContainerContacted, LicenceRenewed, MeasureConfirmed, MeasureDelivered
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.fact import Fact
-from events.inbox import ContactStatement, LicenceStatement, Presented
+from events.inbox import ContactStatement, Presented
 from events.licensing import CaseKey, ContactAnswer, OrderedMeasure
 from events.measure_life import OPEN
 from events.sizes import LIST_PART, in_parts
@@ -235,7 +235,10 @@ def _generation(known: Known, stated: ContactStatement, machine: int | None) -> 
         return _activation(known, stated, machine)
     if stated.generation and stated.generation > container.generation:
         raise NotYetKnownError(
-            Code.GENERATION_CONFLICT, f"the newest generation of container {container.serial} is {container.generation}"
+            Code.GENERATION_CONFLICT,
+            f"the newest generation of container {container.serial} is {container.generation}",
+            serial=container.serial,
+            generation=container.generation,
         )
     if machine is not None:
         return machine
@@ -254,6 +257,8 @@ def _activation(known: Known, stated: ContactStatement, machine: int | None) -> 
         raise RefusalError(
             Code.KIND_MISMATCH,
             f"container {container.serial} is of kind {container.kind}; only one of kind act can be activated",
+            serial=container.serial,
+            kind=container.kind,
         )
     fitting = [one for one in known.awaiting if _fits(known, one, shown)]
     if fitting:
@@ -310,8 +315,9 @@ def _judge_presented(known: Known, presented: Iterable[Presented], refusals: _Re
         if licence is None or item.generation > licence.generation:
             raise NotYetKnownError(
                 Code.UNKNOWN_LICENCE,
-                f"no licence {item.licence} of generation {item.generation} is known here;"
-                f" state {LicenceStatement.type()} for it first",
+                f"no licence {item.licence} of generation {item.generation} is known here",
+                licences=item.licence,
+                generation=item.generation,
             )
         name = Subject(Aim.LICENCE, item.licence, item.generation)
         if licence.serial != serial and (item.generation < licence.generation or refusals.blockers(name)):
@@ -360,10 +366,15 @@ def must_be_returnable(container: Container, generation: int) -> None:
         raise RefusalError(
             Code.KIND_MISMATCH,
             f"container {container.serial} is of kind {container.kind}; only one of kind act can be deactivated",
+            serial=container.serial,
+            kind=container.kind,
         )
     if generation > container.generation:
         raise NotYetKnownError(
-            Code.GENERATION_CONFLICT, f"the newest generation of container {container.serial} is {container.generation}"
+            Code.GENERATION_CONFLICT,
+            f"the newest generation of container {container.serial} is {container.generation}",
+            serial=container.serial,
+            generation=container.generation,
         )
 
 
@@ -372,6 +383,8 @@ def number_taken(contact: ContactId, serial: Serial) -> RefusalError:
     return RefusalError(
         Code.CONTRADICTS_INVENTORY,
         f"contact number {contact} was used before, by container {serial}; give a new contact a new number",
+        number=contact,
+        serial=serial,
     )
 
 

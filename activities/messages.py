@@ -240,4 +240,4 @@ async def find_case(tx: AsyncConnection[Any], vendor: VendorId, case: CaseId) ->
 
 def unknown_case(case: CaseId) -> RefusalError:
     """The answer for a case that there is none of, and for another vendor's: they must not differ."""
-    return RefusalError(Code.UNKNOWN_CASE, f"no case {case} is known here; `lostfound case list` names them")
+    return RefusalError(Code.UNKNOWN_CASE, f"no case {case} is known here", case=case)

@@ -42,4 +42,5 @@ def must_be_free(serial: Serial, others: Iterable[Other], *, begun: bool) -> Non
             Code.RELEASE_AWAITED if waits else Code.BLOCKED,
             f"container {serial} is blocked by case {names} too; reinstate or give up that one and resume this, or"
             " retire the original",
+            serial=serial,
         )

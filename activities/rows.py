@@ -11,7 +11,6 @@ from psycopg.rows import class_row
 from events.backend_facts import LicenceIssued
 from events.case_facts import LicenceInScope
 from events.errors import Code, NotYetKnownError, RefusalError
-from events.inbox import ContainerStatement
 from events.licensing import CaseKey
 from events.sizes import CONTAINER_LICENCES
 from events.terms import Aim, CaseId, HolderId, Kind, Lease, LicenceId, ProductId, Serial, Ticket, VendorId, is_name
@@ -164,16 +163,15 @@ def must_have_room(container: Container, licences: int) -> None:
             Code.CONTAINER_FULL,
             f"container {container.serial} holds {container.licences} licences and takes at most {CONTAINER_LICENCES};"
             f" put {'this one' if licences == 1 else f'these {licences}'} into another container",
+            serial=container.serial,
+            most=CONTAINER_LICENCES,
         )
 
 
 def unknown_container(serial: Serial) -> NotYetKnownError:
     """The answer for a serial that is unknown and for one that the asker has no right to: they must not differ."""
     serial = serial if is_name(serial) else Serial(ascii(serial))
-    return NotYetKnownError(
-        Code.UNKNOWN_CONTAINER,
-        f"no container {serial} is known here; state {ContainerStatement.type()} for it first",
-    )
+    return NotYetKnownError(Code.UNKNOWN_CONTAINER, f"no container {serial} is known here", serial=serial)
 
 
 async def one(tx: AsyncConnection[Any], row: type[Row], query: str, *values: object) -> Row | None:

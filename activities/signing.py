@@ -174,13 +174,12 @@ class SigningKeys:
         try:
             jwk: dict[str, Any] = json.loads(self._path(vendor).read_text())
         except FileNotFoundError:
-            add = f"`lostfound vendor add {vendor}`"
-            raise RefusalError(Code.UNKNOWN_VENDOR, f"vendor {vendor} has no signing key; add it with {add}") from None
+            raise RefusalError(Code.UNKNOWN_VENDOR, f"vendor {vendor} has no signing key here", vendor=vendor) from None
         return jwk
 
     def _path(self, vendor: VendorId) -> Path:
         if not re.fullmatch(VENDOR_PATTERN, vendor):
-            raise RefusalError(Code.UNKNOWN_VENDOR, f"{vendor!r} names no vendor; `lostfound vendor list` names them")
+            raise RefusalError(Code.UNKNOWN_VENDOR, f"{vendor!r} names no vendor", vendor=vendor)
         return self._folder / f"{vendor}.json"
 
 

@@ -48,7 +48,7 @@ async def adopt(tx: AsyncConnection[Any], vendor: VendorId, policy: dict[str, Js
     )
     row = await cursor.fetchone()
     if row is None:
-        raise RefusalError(Code.UNKNOWN_VENDOR, f"vendor {vendor} is unknown; `lostfound vendor list` names them")
+        raise RefusalError(Code.UNKNOWN_VENDOR, f"vendor {vendor} is unknown here", vendor=vendor)
     version, known = row
     if says_the_same(known, policy):
         return cast(int, version)
@@ -75,6 +75,8 @@ def must_fit(policy: Mapping[str, JsonValue]) -> None:
             Code.POLICY_TOO_LARGE,
             f"the policy has {size:,} bytes as JSON, without what is as by default; the limit is {POLICY_BYTES:,}:"
             " join rules that say the same, or name fewer products and people",
+            size=size,
+            most=POLICY_BYTES,
         )
 
 

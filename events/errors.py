@@ -1,5 +1,6 @@
 """What the product says when it cannot do what was asked: a stable code, and a sentence with what to do next."""
 
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 
 
@@ -24,6 +25,7 @@ class Code(StrEnum):
     UNKNOWN_DEAD_LETTER = "unknown_dead_letter"
     ANOTHER_RECORD = "another_record"
     UNKNOWN_LICENCE = "unknown_licence"
+    NO_FILE = "no_file"
     CONTAINER_FULL = "container_full"
     CONTRADICTS_INVENTORY = "contradicts_inventory"
     NO_LICENCE = "no_licence"
@@ -72,15 +74,26 @@ class Code(StrEnum):
 
 
 class RefusalError(Exception):
-    """A refusal that is final for this input. `str()` is the sentence."""
+    """A refusal that is final for this input.
 
-    def __init__(self, code: Code, sentence: str) -> None:
+    `str()` is the sentence: what is wrong, in words that are true at every door. `parameters` are the values that it is
+    about; a door makes of code and parameters what is to be done next, in words of its own.
+    """
+
+    def __init__(self, code: Code, sentence: str, **parameters: str | int) -> None:
         super().__init__(sentence)
         self.code = code
         self.sentence = sentence
+        self.parameters: Mapping[str, str | int] = parameters
 
-    def __reduce__(self) -> tuple[type["RefusalError"], tuple[Code, str]]:
-        return type(self), (self.code, self.sentence)
+    def __reduce__(self) -> tuple[Callable[..., "RefusalError"], tuple[object, ...]]:
+        return _made_again, (type(self), self.code, self.sentence, self.parameters)
+
+
+def _made_again(
+    kind: type[RefusalError], code: Code, sentence: str, parameters: Mapping[str, str | int]
+) -> RefusalError:
+    return kind(code, sentence, **parameters)
 
 
 class NotYetKnownError(RefusalError):

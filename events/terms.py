@@ -88,6 +88,7 @@ def next_generation(generation: int) -> int:
         raise RefusalError(
             Code.GENERATION_EXHAUSTED,
             f"generation {generation} has none after it (the last is {GENERATION_LIMIT}); issue a new licence instead",
+            generation=generation,
         )
     return generation + 1
 

@@ -66,8 +66,7 @@ class LocalGround:
                 number, known = await backend.policy_in_force(vendor)
             if Policy.model_validate(known) != policy.model_copy(update={"policy_version": number}):
                 there = f"vendor {vendor} is there already, and version {number} of its policy is in force, another one"
-                remedy = "put this one in force with `lostfound policy adopt`"
-                raise RefusalError(Code.VENDOR_EXISTS, f"{there}; {remedy}")
+                raise RefusalError(Code.VENDOR_EXISTS, there, vendor=vendor, policy_version=number)
         return False
 
     def dead_letters(self, vendor: VendorId) -> "AbstractAsyncContextManager[DeadLetterReader]":

@@ -46,10 +46,7 @@ def _outbox(app: typer.Typer) -> None:
         with terminal.refusals():
             keys = asyncio.run(taken_out())
             if key is not None and not keys:
-                raise RefusalError(
-                    Code.NOT_SET_ASIDE,
-                    f"no fact of the key {key} is set aside; `lostfound status` names those that are",
-                )
+                raise RefusalError(Code.NOT_SET_ASIDE, f"no fact of the key {key} is set aside", key=key)
             if as_json:
                 terminal.print_json([{"key": one} for one in keys])
             elif keys:

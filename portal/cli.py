@@ -90,7 +90,7 @@ def _cases(ground: Callable[[], Ground]) -> typer.Typer:
         with refusals():
             found = ask(ground(), lambda views: views.case(vendor_named(ground(), vendor), CaseId(case)))
             if found is None:
-                raise RefusalError(Code.UNKNOWN_CASE, f"no case {case} is known; `lostfound case list` names them")
+                raise RefusalError(Code.UNKNOWN_CASE, f"no case {case} is known", case=case)
             print_json(found) if as_json else print_case(found)
 
     deciding.register(app, ground)
@@ -111,7 +111,7 @@ def _licences(ground: Callable[[], Ground]) -> typer.Typer:
         with refusals():
             found = ask(ground(), lambda views: views.licence(vendor_named(ground(), vendor), LicenceId(licence)))
             if not found:
-                raise RefusalError(Code.UNKNOWN_LICENCE, f"no licence {licence} is known; check its name")
+                raise RefusalError(Code.UNKNOWN_LICENCE, f"no licence {licence} is known", licences=licence)
             if file:
                 typer.echo(_file_of(found))
             elif as_json:
@@ -151,7 +151,7 @@ def _containers(ground: Callable[[], Ground]) -> typer.Typer:
         with refusals():
             found = ask(ground(), lambda views: views.container(vendor_named(ground(), vendor), Serial(serial)))
             if found is None:
-                raise RefusalError(Code.UNKNOWN_CONTAINER, f"no container {serial} is known; check its serial")
+                raise RefusalError(Code.UNKNOWN_CONTAINER, f"no container {serial} is known", serial=serial)
             print_json(found) if as_json else print_container(found)
 
     return app
@@ -236,5 +236,5 @@ def _file_of(generations: Sequence[LicenceView]) -> str:
     if effective is None:
         raise RefusalError(Code.BLOCKED, "the current generation is blocked, so none is effective; see its container")
     if effective.file is None:
-        raise RefusalError(Code.UNKNOWN_LICENCE, "the effective generation was not issued here and has no file")
+        raise RefusalError(Code.NO_FILE, "the effective generation was not issued here and has no file")
     return effective.file

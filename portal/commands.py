@@ -67,10 +67,10 @@ class Doors:
         assert self._cases is not None, "decisions come by a door that can wait for a case's answer"
         accepted = await self._backend.accept_decision(vendor, case, order, door, datetime.now(UTC))
         if accepted.refused:
-            raise denied(accepted.refused, order)
+            raise denied(accepted.refused, case, order)
         answer = await self._cases.answer(accepted, order)
         if isinstance(answer, DecisionDenied):
-            raise denied(answer.code, order)
+            raise denied(answer.code, case, order)
         return answer
 
     async def access_link(self, vendor: VendorId, serial: Serial) -> AccessLink:

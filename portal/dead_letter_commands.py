@@ -20,6 +20,7 @@ from portal.terminal import (
     show,
     vendor_named,
 )
+from portal.wording import COMMAND_LINE
 
 if TYPE_CHECKING:
     from portal.dead_letter_reader import DeadLetterReader, StoredDeadLetter
@@ -106,7 +107,9 @@ def _each(places: list[str], as_json: bool, done: str, do: Callable[[str], Seque
             try:
                 told.append({"place": place, "done": True, "as": ", ".join(do(place) or ()) or None})
             except RefusalError as refusal:
-                told.append({"place": place, "done": False, "code": refusal.code, "sentence": refusal.sentence})
+                told.append(
+                    {"place": place, "done": False, "code": refusal.code, "sentence": COMMAND_LINE.sentence(refusal)}
+                )
     if as_json:
         print_json(told)
     for one in () if as_json else told:

@@ -130,7 +130,7 @@ def _newest(ground: Ground, vendor: VendorId, case: CaseId) -> int:
     """The number of the case's last material fact, as the views have it."""
     found = ask(ground, lambda views: views.line(vendor, case))
     if found is None:
-        raise RefusalError(Code.UNKNOWN_CASE, f"no case {case} is known; `lostfound case list` names them")
+        raise RefusalError(Code.UNKNOWN_CASE, f"no case {case} is known", case=case)
     return found.material
 
 

@@ -1,25 +1,26 @@
-"""Why a decision was denied, in words."""
+"""Why a decision was denied, in words that are true at every door."""
 
 from events.cases import DecisionOrder
 from events.errors import Code, RefusalError
+from events.terms import CaseId
 
 DENIALS = {
     Code.NOT_A_SUPERVISOR: "{by} is no supervisor of this vendor; its policy lists who is",
     Code.OWN_CASE: "{by} reported this loss or profits from it; another supervisor must decide",
-    Code.NOTHING_TO_DECIDE: "the case does not wait for this decision; `lostfound case show` says where it stands",
-    Code.STALE: "the case has moved on since; look at it again with `lostfound case show`, then decide on that",
+    Code.NOTHING_TO_DECIDE: "the case does not wait for this decision",
+    Code.STALE: "the case has moved on since the fact that this decision was made on",
     Code.SAME_SUPERVISOR: "{by} has approved it already; two different supervisors must",
-    Code.NOT_ESCALATED_TO: "the case was escalated, and not to {by}; `lostfound case show` says to whom",
-    Code.BEYOND_QUOTA: "the quota is used up; to approve beyond it, use --goodwill and say why",
+    Code.NOT_ESCALATED_TO: "the case was escalated, and not to {by}",
+    Code.BEYOND_QUOTA: "the quota is used up",
     Code.NO_GOODWILL: "{by} may not approve beyond the quota; the policy names who may",
     Code.NO_CONDITION: "no licence is issued for this loss, so nothing can be limited until a condition is met",
     Code.TOO_LATE: "the replacement is under way, so the loss cannot be cancelled; state instead that it is found",
-    Code.REPLACEMENT_LOST: "the replacement was lost too, so the original can only be retired: leave out --reinstate",
+    Code.REPLACEMENT_LOST: "the replacement was lost too, so the original can only be retired",
     Code.DECISION_ID_TAKEN: "number {decision} is another decision's on this case; give a new decision a new number",
 }
 
 
-def denied(code: Code, order: DecisionOrder) -> RefusalError:
-    """Why a decision was denied, in words."""
-    sentence = DENIALS.get(code, "it was denied ({code})")
-    return RefusalError(code, sentence.format(by=order.by, decision=order.decision, code=code))
+def denied(code: Code, case: CaseId, order: DecisionOrder) -> RefusalError:
+    """Why a decision on a case was denied."""
+    sentence = DENIALS.get(code, "it was denied ({code})").format(by=order.by, decision=order.decision, code=code)
+    return RefusalError(code, sentence, case=case, by=order.by, decision=order.decision, on=order.on)

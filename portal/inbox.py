@@ -29,6 +29,7 @@ from portal.commands import Doors
 from portal.dead_letters import DeadLetter, DeadLetters
 from portal.failures import Failure, failure_of, short, steadily
 from portal.statements import read_statement
+from portal.wording import INBOX
 
 log = structlog.get_logger()
 
@@ -245,7 +246,7 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._doors.take(record.vendor, stated, record.topic, record.received)
                 return None
             except RefusalError as refusal:
-                return refusal
+                return INBOX.worded(refusal)
             except Exception as error:
                 failure, caught = failure_of(error), error
             told = short(caught)

@@ -162,8 +162,7 @@ def commands(ground: Callable[[], Ground]) -> typer.Typer:
             found = ask(ground(), lambda views: views.policy(named, version))
             if found is None:
                 missing = "no policy" if version is None else f"no policy version {version}"
-                remedy = "`lostfound vendor list` shows each vendor's version in force"
-                raise RefusalError(Code.UNREADABLE_POLICY, f"vendor {named} has {missing}; {remedy}")
+                raise RefusalError(Code.UNREADABLE_POLICY, f"vendor {named} has {missing}", vendor=named)
             typer.echo(json.dumps(found, indent=2, ensure_ascii=False, sort_keys=True))
 
     return app

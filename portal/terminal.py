@@ -24,6 +24,7 @@ from events.terms import VENDOR_PATTERN, CaseId, ContactId, Serial, VendorId
 from portal.codes import CODES
 from portal.misfits import NAMES
 from portal.sheet import Sheet
+from portal.wording import COMMAND_LINE
 from workflows.policy import Policy
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def refusals() -> Iterator[None]:
     try:
         yield
     except RefusalError as refusal:
-        typer.echo(f"{refusal.sentence} [{refusal.code}]", err=True)
+        typer.echo(f"{COMMAND_LINE.sentence(refusal)} [{refusal.code}]", err=True)
         raise typer.Exit(CODES[refusal.code].exit_code) from None
     except Exception as error:
         service = _unanswered(error)
@@ -183,8 +184,7 @@ def vendor_named(ground: Ground, named: str | None) -> VendorId:
     """A vendor that there is, the first one where none is named; else `RefusalError`."""
     vendor = vendor_name(ground, named)
     if not ground.knows(vendor):
-        there_are = "`lostfound vendor list` names those that there are, `lostfound vendor add` adds one"
-        raise RefusalError(Code.UNKNOWN_VENDOR, f"vendor {vendor} is unknown here; {there_are}")
+        raise RefusalError(Code.UNKNOWN_VENDOR, f"vendor {vendor} is unknown here", vendor=vendor)
     return vendor
 
 
