@@ -40,6 +40,7 @@ from events.licensing import (
 )
 from events.log import LogWriter
 from events.set_aside import Register, SetAside
+from workflows.policy import UnreadablePolicyError, read_policy
 
 Answer = TypeVar("Answer")
 BEAT_SECONDS = 4.0
@@ -64,7 +65,17 @@ class Deeds(deeds.Deeds):
 
     @activity.defn(name="assess")
     async def assess(self, key: CaseKey) -> Assessment:
-        return await _deed(self._backend.assess(key))
+        return await _deed(self._assess(key))
+
+    async def _assess(self, key: CaseKey) -> Assessment:
+        """The answer of the backend. A policy that this release cannot read is refused here, and the refusal stands in
+        the case's history: a release that can read it then replays what this one did."""
+        assessment = await self._backend.assess(key)
+        try:
+            read_policy(assessment.policy)
+        except UnreadablePolicyError as error:
+            raise RefusalError(Code.UNREADABLE_POLICY, str(error)) from error
+        return assessment
 
     @activity.defn(name="scope")
     async def scope(self, order: ScopeOrder) -> ScopePage:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import ConfigDict, Field, JsonValue, model_validator
 
+from events.adoption import Between
 from events.case_facts import BackendFacts, LicenceInScope
 from events.cases import AcceptedDecision, ConfirmedDecision, DecisionOrder, DecisionQuestion
 from events.inbox import (
@@ -180,7 +181,7 @@ class MeasureToOrder(Value):
     """A measure and how long after the order it takes effect."""
 
     measure: Measure = Field(description="What is ordered.")
-    delay_hours: int = Field(0, ge=0, le=8760, description="How long after the order it takes effect.")
+    delay_hours: Annotated[int, Between(0, 8760)] = Field(0, description="How long after the order it takes effect.")
 
 
 class BlockOrder(Value):

@@ -64,7 +64,7 @@ class LocalGround:
         if policy is not None:
             async with open_backend(self._settings) as backend:
                 number, known = await backend.policy_in_force(vendor)
-            if Policy.model_validate(known) != policy.model_copy(update={"policy_version": number}):
+            if known != {**canonical(policy), "policy_version": number}:
                 there = f"vendor {vendor} is there already, and version {number} of its policy is in force, another one"
                 raise RefusalError(Code.VENDOR_EXISTS, there, vendor=vendor, policy_version=number)
         return False

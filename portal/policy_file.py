@@ -9,6 +9,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from events.adoption import ADOPTING
 from events.errors import Code, RefusalError
 from portal.misfits import Schema, described, misfits_in, schema_at, unfit, unknown
 from portal.yaml_document import BadYaml, Document, Flaw, FlawedError, Path, Place, read
@@ -140,13 +141,13 @@ def _validated(value: Any) -> tuple[Policy | None, list[ErrorDetails], list[Path
     idle: list[Path] = []
     for take_out in (_take_out_setting, _take_out_rule):
         try:
-            return Policy.model_validate_json(json.dumps(left), strict=True), misfits, idle
+            return Policy.model_validate_json(json.dumps(left), strict=True, context=ADOPTING), misfits, idle
         except ValidationError as error:
             found = misfits_in(error)
         misfits = misfits or found
         idle += [take_out(left, one) for one in found]
     try:
-        return Policy.model_validate_json(json.dumps(left), strict=True), misfits, idle
+        return Policy.model_validate_json(json.dumps(left), strict=True, context=ADOPTING), misfits, idle
     except ValidationError:
         return None, misfits, idle
 

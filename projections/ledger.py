@@ -39,7 +39,7 @@ from events.case_facts import CaseFact, CaseStreamFact, LossReported
 from events.catalogue import AnyFact
 from events.envelope import Recorded, case_of
 from events.terms import CaseId, Generation, HolderId, LicenceId, Serial, VendorId
-from workflows.policy import Policy
+from workflows.policy import Policy, UnreadablePolicyError, read_policy
 
 CaseName = tuple[VendorId, CaseId]
 LicenceName = tuple[VendorId, LicenceId]
@@ -168,8 +168,8 @@ class Ledger:
                 self.vendors.add(vendor)
             case PolicyAdopted():
                 try:
-                    policy = Policy.model_validate(fact.document)
-                except ValueError:
+                    policy = read_policy(fact.document)
+                except UnreadablePolicyError:
                     self.unreadable_policies.append((place, fact.policy_version))
                 else:
                     self.policies[vendor].append(Adopted(place, fact.policy_version, policy))

@@ -32,7 +32,7 @@ from projections.shown import (
     to_decide,
 )
 from workflows.case import CaseState
-from workflows.policy import Policy
+from workflows.policy import Policy, UnreadablePolicyError, read_policy
 
 CASES_LIMIT = 1_000
 
@@ -262,10 +262,13 @@ class Queries:
         return list(policy.get("supervisors", ())) if policy else []
 
     async def _policy_of(self, vendor: VendorId, state: CaseState) -> Policy:
-        """The policy that a case was decided under; before it was, or where that is not in the views yet, an empty one
-        that leaves nobody out."""
+        """The policy that a case was decided under. Before it was, where the policy is not in the views yet, and where
+        this release cannot read it, an empty one that leaves nobody out."""
         found = await self.policy(vendor, state.policy_version) if state.policy_version else None
-        return Policy.model_validate(found) if found else Policy()
+        try:
+            return read_policy(found) if found else Policy()
+        except UnreadablePolicyError:
+            return Policy()
 
     async def _flags(self, vendor: VendorId, holder: str | None) -> list[FlagView]:
         """The verdicts that speak against a holder, of this case too."""

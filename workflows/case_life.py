@@ -148,6 +148,9 @@ TOO_LATE = tuple(status for status, stage in STAGES.items() if stage.cancel is C
 UNDER_WAY = tuple(status for status, stage in STAGES.items() if stage.does and not stage.waits)
 """Where a case goes on without waiting for anybody."""
 
+RESTING = tuple(status for status, stage in STAGES.items() if stage.waits and not stage.does and status != Status.STUCK)
+"""Where a case does nothing but wait. It is stuck there if it goes on in a new history and cannot read its policy."""
+
 TRANSITIONS: dict[tuple[Status | None, str], Status] = {
     (None, "loss.reported"): Status.REPORTED,
     (Status.REPORTED, "scope.known"): Status.REPORTED,
@@ -210,6 +213,8 @@ TRANSITIONS: dict[tuple[Status | None, str], Status] = {
     (Status.STUCK, "case.ruled"): Status.STUCK,
     (Status.STUCK, "case.given_up"): Status.STUCK,
     (Status.STUCK, "case.cancelled"): Status.STUCK,
+    **{(status, "case.stuck"): Status.STUCK for status in RESTING},
+    **{(Status.STUCK, f"case.resumed:{status}"): status for status in RESTING},
     **{(status, "case.closed"): Status.CLOSED for status, stage in STAGES.items() if stage.outcomes},
 }
 """Where each fact takes a case."""

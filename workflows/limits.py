@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Annotated, Final
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict
 
+from events.adoption import Between, Items
 from events.case_facts import BackendFacts, LossReported
 from events.terms import EvidenceName, Role, Value
 from workflows.exposure import Exposure, exposure
@@ -61,24 +62,24 @@ class Totals:
 class Losses(Setting):
     """How many losses of one holder policy decides on by itself."""
 
-    more_than: Annotated[int, Field(ge=0, lt=BackendFacts.LOSSES_KNOWN)]
+    more_than: Annotated[int, Between(0, BackendFacts.LOSSES_KNOWN - 1)]
     """So many earlier losses of the holder are not too many yet; one more goes to a person."""
-    term_days: Annotated[int, Field(ge=1, le=3660)] = 365
+    term_days: Annotated[int, Between(1, 3660)] = 365
     """Losses reported so long before this report count."""
 
 
 class Limits(Setting):
     """What sends a report under a hybrid rule to a person, whatever the quota says."""
 
-    value_above_cents: Annotated[int, Field(ge=0, le=CENTS_LIMIT)] | None = None
+    value_above_cents: Annotated[int, Between(0, CENTS_LIMIT)] | None = None
     """The lost licences are worth more than this, together."""
-    licence_older_than_days: Annotated[int, Field(ge=1, le=DAYS_LIMIT)] | None = None
+    licence_older_than_days: Annotated[int, Between(1, DAYS_LIMIT)] | None = None
     """One of the licences was first issued longer ago."""
-    licence_younger_than_days: Annotated[int, Field(ge=1, le=DAYS_LIMIT)] | None = None
+    licence_younger_than_days: Annotated[int, Between(1, DAYS_LIMIT)] | None = None
     """One of the licences was first issued less long ago."""
     losses: Losses | None = None
     """The holder has lost too much before."""
-    evidence: Annotated[tuple[EvidenceName, ...], Field(max_length=20)] = ()
+    evidence: Annotated[tuple[EvidenceName, ...], Items(20)] = ()
     """Evidence that the report must name, such as `police_report`; a report without one of them goes to a person."""
     holder_only: bool = False
     """Somebody other than the holder reported it."""
@@ -86,7 +87,7 @@ class Limits(Setting):
     """The container reported in after the time at which it is said to have been lost."""
     flagged_holder: bool = True
     """The verdict on an earlier case spoke against the holder (`clone` or `fraud`)."""
-    exposure_above_days: Annotated[int, Field(ge=0, le=DAYS_LIMIT)] | None = None
+    exposure_above_days: Annotated[int, Between(0, DAYS_LIMIT)] | None = None
     """A lost licence can still run longer than this after the report, or for ever."""
 
     def found(self, report: LossReported, facts: BackendFacts, totals: Totals | None = None) -> list[Found]:

@@ -12,8 +12,6 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from pydantic import JsonValue, field_serializer
-
     from events.case_facts import BackendFacts, CaseFact, LicenceInScope, LossReported, ScopeKnown
     from events.cases import (
         WORKFLOW,
@@ -60,8 +58,9 @@ with workflow.unsafe.imports_passed_through():
     from workflows.deciding import decide
     from workflows.divergence import must_agree, must_be_as_carried, must_know_rules
     from workflows.pending import Pending
-    from workflows.policy import Policy, canonical
+    from workflows.policy import Policy, read_policy
     from workflows.steps import (
+        AskPolicy,
         Assess,
         Block,
         End,
@@ -72,6 +71,7 @@ with workflow.unsafe.imports_passed_through():
         Withdraw,
         keep_order,
         next_step,
+        policy_needed,
         reserve_order,
     )
 
@@ -108,21 +108,16 @@ CONTINUED = "continued"
 
 class Snapshot(Value):
     """What a case knows when it goes on in a new history: `pending` are the messages after number `taken`. Of its
-    `licences` the state holds the first ones: the backend knows the others. By the digest the next history sees that it
-    reads the state as it was."""
+    `licences` the state holds the first ones: the backend knows the others, and the policy, which only older
+    releases carried. By the digest the next history sees that it reads the state as it was."""
 
     state: CaseState
     digest: Digest | None = None
     licences: int = 0
     hash: str
-    policy: Policy
+    policy: Policy | None = None
     taken: int
     pending: tuple[Message, ...]
-
-    @field_serializer("policy")
-    def _as_stored(self, policy: Policy) -> dict[str, JsonValue]:
-        """With all that is as by default a policy would be many times as long."""
-        return {**canonical(policy), "policy_version": policy.policy_version}
 
 
 @workflow.defn(name=WORKFLOW)
@@ -222,6 +217,8 @@ class LossCase:
         self._state = self._said = self.state.model_copy(update={"facts": facts})
 
     def _next(self) -> Step:
+        if self._policy is None and policy_needed(self.state):
+            return AskPolicy()
         return next_step(self.state, self._key, self.policy, self._pending.taken, self._folded_at)
 
     async def _open(self, report: LossReported) -> None:
@@ -239,7 +236,7 @@ class LossCase:
     async def _assess(self, state: CaseState) -> Assessed:
         """What the backend knows of a case that was reported, and the policy that it is decided under."""
         assessment = await self._do(Deeds.assess, self._key)
-        facts, policy = await self._whole(assessment), Policy.model_validate(assessment.policy)
+        facts, policy = await self._whole(assessment), read_policy(assessment.policy)
         order = reserve_order(state, self._key, policy, facts)
         reservation = await self._do_surely(Deeds.reserve, order) if order else None
         self._policy = policy
@@ -263,6 +260,11 @@ class LossCase:
             case Assess():
                 try:
                     await self._take(await self._assess(self.state))
+                except FailureError as error:
+                    await self._take(_failed(error))
+            case AskPolicy():
+                try:
+                    self._policy = read_policy((await self._do(Deeds.assess, self._key)).policy)
                 except FailureError as error:
                     await self._take(_failed(error))
             case Rest():
@@ -329,7 +331,6 @@ class LossCase:
             digest=value_digest(state),
             licences=len(self.state.licences),
             hash=self._hash,
-            policy=self.policy,
             taken=self._pending.taken,
             pending=self._pending.all(),
         )

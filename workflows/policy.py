@@ -4,9 +4,10 @@ import json
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BeforeValidator, ConfigDict, JsonValue, ValidationError, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
+from events.adoption import Between, Items, is_adopted
 from events.case_facts import BackendFacts, CaseDecided, LossReported
 from events.licensing import MeasureToOrder, Reservation
 from events.sizes import REASON_CHARACTERS, REASONS
@@ -55,7 +56,7 @@ MeasureRule = Annotated[
     ),
 ]
 """A measure of a rule: its name alone, or with a delay."""
-People = Annotated[tuple[PersonId, ...], Field(max_length=1000)]
+People = Annotated[tuple[PersonId, ...], Items(1000)]
 HarmlessVerdict = Literal[Verdict.FOUND, Verdict.DAMAGED]
 """A verdict that policy may give by itself; every other one needs a person."""
 
@@ -73,9 +74,9 @@ class Quota(Setting):
 
     per: QuotaSubject = QuotaSubject.HOLDER
     """What the recoveries are counted for."""
-    recoveries: Annotated[int, Field(ge=0, le=1000)]
+    recoveries: Annotated[int, Between(0, 1000)]
     """So many recoveries in the term; the next goes to a person."""
-    term_days: Annotated[int, Field(ge=1, le=3660)] = 365
+    term_days: Annotated[int, Between(1, 3660)] = 365
     """How long a recovery counts."""
     pot: PotName | None = None
     """The pot that the recoveries are counted in, by its name; rules whose quotas name the same pot share it. If not
@@ -104,9 +105,9 @@ class Quota(Setting):
 class Approval(Setting):
     """What happens while a case waits for a supervisor; all times count from when it began to wait."""
 
-    due_hours: Annotated[int, Field(ge=1, le=8760)]
+    due_hours: Annotated[int, Between(1, 8760)]
     """When somebody must have decided."""
-    remind_hours: Annotated[int, Field(ge=1, le=8760)] | None = None
+    remind_hours: Annotated[int, Between(1, 8760)] | None = None
     """When the supervisors are reminded; never, if not given."""
     undecided: Undecided = Undecided.KEEP_WAITING
     """What happens when nobody has decided in time; a case is never approved by itself."""
@@ -132,7 +133,7 @@ class Rule(Setting):
 
     model_config = ConfigDict(json_schema_extra=_mode_with_its_settings)
 
-    products: Annotated[tuple[ProductId, ...], Field(max_length=1000)] = ()
+    products: Annotated[tuple[ProductId, ...], Items(1000)] = ()
     """The products that the rule is for; all, if none is named."""
     kinds: tuple[Kind, ...] = ()
     """The kinds of container that the rule is for; all, if none is named."""
@@ -147,17 +148,17 @@ class Rule(Setting):
     """What sends a report to a person, whatever the quota says; goes with the mode `hybrid`."""
     approval: Approval | None = None
     """Deadlines for the supervisor; without it a case waits for as long as it takes."""
-    four_eyes_above_cents: Annotated[int, Field(ge=0, le=CENTS_LIMIT)] | None = None
+    four_eyes_above_cents: Annotated[int, Between(0, CENTS_LIMIT)] | None = None
     """Where licences worth more than this together go to a person, two different supervisors must approve."""
-    wait_hours: Annotated[int, Field(ge=0, le=8760)] = 0
+    wait_hours: Annotated[int, Between(0, 8760)] = 0
     """How long after the decision the replacement waits; what is lost is blocked meanwhile."""
-    measures: Annotated[tuple[MeasureRule, ...], Field(max_length=10)] | None = None
+    measures: Annotated[tuple[MeasureRule, ...], Items(10)] | None = None
     """The blocking measures in their order, each by its name or with its `delay_hours`; if not given, those that the
     table of losses has."""
-    watch_days: Annotated[int, Field(ge=1, le=3660)] | None = None
+    watch_days: Annotated[int, Between(1, 3660)] | None = None
     """How long the case watches for what was lost, after the replacement; if not given, as the table of losses has it.
     Damaged containers are watched for `stop_gap_days`."""
-    stop_gap_days: Annotated[int, Field(ge=1, le=366)] = 30
+    stop_gap_days: Annotated[int, Between(1, 366)] = 30
     """How long the stop-gap for a damaged container runs; by then it must be back."""
     resurfaced: Resurfaced = Resurfaced()
     """The verdict that policy gives by itself when what was lost comes back."""
@@ -172,7 +173,9 @@ class Rule(Setting):
     until a report of it is approved."""
 
     @model_validator(mode="after")
-    def _limits_go_with_hybrid(self) -> Self:
+    def _limits_go_with_hybrid(self, info: ValidationInfo) -> Self:
+        if not is_adopted(info):
+            return self
         given = [name for name in ("quota", "limits") if getattr(self, name) is not None]
         if self.mode is Mode.HYBRID and not given:
             raise PydanticCustomError("hybrid_without_limit", "the mode hybrid needs a quota or limits, or both")
@@ -232,11 +235,11 @@ class Rule(Setting):
 class Policy(Setting):
     """One version of a vendor's rules. A case keeps the version that it was decided under."""
 
-    policy_version: Annotated[int, Field(ge=1, le=10**9)] = 1
+    policy_version: Annotated[int, Between(1, 10**9)] = 1
     """Given when the policy is adopted; what a file says here is not read."""
     supervisors: People = ()
     """Who may decide on the vendor's cases."""
-    rules: Annotated[tuple[Rule, ...], Field(min_length=1, max_length=1000)] = (Rule(),)
+    rules: Annotated[tuple[Rule, ...], Items(1000, least=1)] = (Rule(),)
     """Of the rules that hold for a loss the most specific one is chosen: one that names products before one that names
     kinds before one that names reasons, and of equals the first. Where none holds, a supervisor decides."""
 
@@ -286,6 +289,25 @@ def canonical(policy: Policy) -> dict[str, JsonValue]:
     be if it were not given. What a setting is by default therefore never changes."""
     plain = policy.model_dump(mode="json", exclude_defaults=True, exclude={"policy_version"})
     return cast(dict[str, JsonValue], json.loads(json.dumps(plain, sort_keys=True)))
+
+
+class UnreadablePolicyError(ValueError):
+    """A stored version of a policy that this release cannot read."""
+
+
+def read_policy(stored: JsonValue) -> Policy:
+    """A version of a policy as it was adopted, whatever holds for one that is adopted now. Raises
+    `UnreadablePolicyError` for a setting or word that this release does not know."""
+    try:
+        return Policy.model_validate(stored)
+    except ValidationError as error:
+        version = stored.get("policy_version") if isinstance(stored, dict) else None
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "it"
+        raise UnreadablePolicyError(
+            f"version {version} of the policy cannot be read by this release ({where}: {first['msg']}); run a release"
+            " that knows it, then resume the case, or give the case up"
+        ) from error
 
 
 def loss_of(report: LossReported) -> Loss:

@@ -32,6 +32,11 @@ class Assess:
 
 
 @dataclass(frozen=True, slots=True)
+class AskPolicy:
+    """Ask the backend for the policy that the case was decided under."""
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """Have the measures ordered."""
 
@@ -66,7 +71,7 @@ class End:
     order: CloseOrder
 
 
-Step = Assess | Rest | Block | Issue | Withdraw | Reinstate | End
+Step = Assess | AskPolicy | Rest | Block | Issue | Withdraw | Reinstate | End
 
 
 def next_step(state: CaseState, key: CaseKey, policy: Policy, taken: int = 1, at: datetime | None = None) -> Step:
@@ -91,6 +96,12 @@ def next_step(state: CaseState, key: CaseKey, policy: Policy, taken: int = 1, at
             return Assess()
         case _:
             assert_never(state.status)
+
+
+def policy_needed(state: CaseState) -> bool:
+    """Whether a case that does not know its policy must ask for it: one that was decided, and is neither stuck nor
+    over."""
+    return state.facts is not None and state.status not in (Status.STUCK, Status.CLOSED)
 
 
 def reserve_order(

@@ -376,6 +376,17 @@ def test_every_transition_and_every_end_of_the_tables_is_taken_by_some_journey()
             for undone in ((), (REINSTATE,), (REINSTATE, FAILED))
             for verdict in Verdict
         ),
+        *(
+            (*there, FAILED, decision(Action.RESUME, **bob))  # its policy could not be read in a new history
+            for there in (
+                (REPORTED, NEEDS_APPROVAL),
+                escalated,
+                waiting,
+                (REPORTED, ASSESSED, BLOCKED, NO_TARGET),
+                WATCHED,
+                (*WATCHED, SIGHTED),
+            )
+        ),
     ]
     taken, ends = set(), set()
     for journey in journeys:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from events.adoption import ADOPTING
 from events.licensing import Reservation
 from events.terms import LOSSES, ActivationBy, Decision, Kind, Loss, Match, Mode, QuotaSubject, Reason, Verdict, Watch
 from tests.unit.facts import NOW, facts, licence, report
@@ -107,8 +108,9 @@ def test_an_empty_container_is_refused_in_every_mode(mode: Mode) -> None:
 
 def test_a_quota_goes_with_the_mode_hybrid_and_only_with_it() -> None:
     for mode, quota in ((Mode.AUTOMATIC, QUOTA), (Mode.MANUAL, QUOTA), (Mode.HYBRID, None)):
+        rule = Rule(mode=mode, quota=quota).model_dump()
         with pytest.raises(ValidationError, match="quota"):
-            Rule(mode=mode, quota=quota)
+            Rule.model_validate(rule, context=ADOPTING)
 
 
 def test_the_most_specific_rule_holds() -> None:

@@ -3,10 +3,14 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from psycopg import AsyncConnection
+from psycopg.types.json import Jsonb
+from temporalio.testing import WorkflowEnvironment
 
 from events.backend_facts import MeasureOrdered
 from events.case_facts import CaseDecided
 from events.envelope import case_stream
+from events.errors import Code, RefusalError
 from events.terms import Action, Measure, Mode, Status
 from tests.workflow.bench import Bench, eventually
 from workflows.policy import Policy, Rule
@@ -48,3 +52,69 @@ async def test_a_changed_policy_changes_no_case_that_was_decided_before(bench: B
     assert ordered == {before.case: Measure.BLACKLISTING, after.case: Measure.WITHDRAWAL}
     (decided,) = [one.fact for one in await bench.facts(case_stream(before.case)) if isinstance(one.fact, CaseDecided)]
     assert decided.policy_version == 1
+
+
+async def stored(bench: Bench, policy: dict[str, object]) -> None:
+    """Have the vendor's versions stored as another release may have stored them."""
+    async with await AsyncConnection.connect(bench.settings.dsn) as connection:
+        await connection.execute(
+            "update backend.policies set policy = %s || jsonb_build_object('policy_version', policy_version)"
+            " where vendor = %s",
+            (Jsonb(policy), bench.vendor),
+        )
+
+
+async def test_a_case_whose_policy_cannot_be_read_is_stuck_with_the_cause_until_a_release_can(bench: Bench) -> None:
+    for name, licences in (("lost", 1), ("spare", 0)):
+        await bench.container(name, licences)
+    await stored(bench, {"rules": [{"mode": "telepathic"}]})
+    key = await bench.report("R-1")
+
+    stuck = await bench.until(key, Status.STUCK)
+
+    assert stuck.stuck is not None
+    where, code, cause = stuck.stuck
+    assert (where, code) == (Status.REPORTED, Code.UNREADABLE_POLICY)
+    assert "version 1 of the policy cannot be read by this release (rules.0.mode:" in cause
+    await stored(bench, {"supervisors": ["ann"], "rules": [{"watch_days": 99_999}]})  # could not be adopted now
+    await bench.decide(key, Action.RESUME)
+    watching = await bench.until(key, Status.WATCHING)
+    assert watching.watch_until is not None
+    assert watching.watch_until > datetime.now(UTC) + timedelta(days=99_990)
+
+
+class TestNewHistories:
+    @pytest.fixture
+    def env(self, development: WorkflowEnvironment) -> WorkflowEnvironment:
+        """The server that skips time loses signals that come while a case goes on in a new history."""
+        return development
+
+    async def test_a_case_that_cannot_read_its_policy_in_a_new_history_is_stuck_there_and_goes_on_from_there(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("workflows.loss_case.HISTORY_LIMIT", 30)
+        for name, licences in (("lost", 1), ("spare", 0)):
+            await bench.container(name, licences)
+        key = await bench.report("R-1")
+        await bench.until(key, Status.AWAITING_APPROVAL)
+        await stored(bench, {"supervisors": ["ann"], "rules": [{"moon": "full"}]})
+
+        for number in range(40):
+            try:
+                await bench.decide(key, Action.APPROVE, by="eve", decision=f"D-{number}")
+            except RefusalError:
+                state = await bench.state(key)
+            if state is not None and state.status is Status.STUCK:
+                break
+
+        stuck = await bench.until(key, Status.STUCK)
+        assert stuck.stuck is not None
+        assert stuck.stuck[:2] == (Status.AWAITING_APPROVAL, Code.UNREADABLE_POLICY)
+        await stored(bench, {"supervisors": ["ann"], "rules": [{"mode": "manual", "watch_days": 100}]})
+        await bench.decide(key, Action.RESUME, decision="resumed")
+        await bench.until(key, Status.AWAITING_APPROVAL)
+        await bench.decide(key, Action.APPROVE, decision="approved")
+        watching = await bench.until(key, Status.WATCHING)
+        assert watching.watch_until is not None
+        assert round((watching.watch_until - datetime.now(UTC)) / timedelta(days=1)) == 100
+        await bench.save(key, "policy_asked_again")

@@ -57,7 +57,9 @@ async def test_a_saved_history_comes_to_the_facts_that_its_case_stated(path: Pat
 
     await replayer_with(appends).replay_workflow(saved(path))
 
-    assert appends.stated == golden(path)
+    stated, begun = appends.stated, _input(path, 1)
+    first = begun["state"]["sequence"] + 1 if "state" in begun else 1
+    assert stated == golden(path)[first - 1 :]
 
 
 @pytest.mark.parametrize("path", [path for path in SAVED if path.stem in ROWS], ids=lambda path: path.stem)
@@ -122,6 +124,20 @@ async def test_a_rule_that_changed_comes_to_other_facts_than_a_history_from_befo
     await replayer_with(appends).replay_workflow(saved(path))
 
     assert [one.sequence for one, kept in zip(appends.stated, golden(path), strict=True) if one != kept] == [5]
+
+
+async def test_a_state_that_is_not_read_as_it_was_carried_fails_the_replay_and_names_the_field(
+    replayer: Replayer,
+) -> None:
+    path = RELEASE / "policy_asked_again.json"
+    told: dict[str, Any] = json.loads(path.read_text())
+    payload = told["events"][0]["workflowExecutionStartedEventAttributes"]["input"]["payloads"][1]
+    carried = json.loads(base64.b64decode(payload["data"]))
+    carried["state"]["evidence"] = ["photo"]
+    payload["data"] = base64.b64encode(json.dumps(carried).encode()).decode()
+
+    with pytest.raises(RuntimeError, match=rf"its state after fact {carried['state']['sequence']} differs in evidence"):
+        await replayer.replay_workflow(WorkflowHistory.from_json(path.stem, json.dumps(told)))
 
 
 def _input(path: Path, argument: int) -> dict[str, Any]:
