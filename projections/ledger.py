@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from itertools import zip_longest
 from typing import NamedTuple, assert_never
 
 from events.backend_facts import (
@@ -144,8 +145,7 @@ class Ledger:
     def in_force(self, vendor: VendorId, start: datetime, end: datetime) -> list[Policy]:
         """The policies that were in force at some instant of a span of time."""
         adopted = sorted(self.policies[vendor], key=lambda one: one.version)
-        ends = [one.place.recorded for one in adopted[1:]] + [None]
-        spans = zip(adopted, ends, strict=True)
+        spans = zip_longest(adopted, (one.place.recorded for one in adopted[1:]))
         return [one.policy for one, over in spans if one.place.recorded <= end and (over is None or over >= start)]
 
     @cached_property

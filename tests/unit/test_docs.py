@@ -2,17 +2,25 @@
 
 import re
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
+from events import terms
+from events.catalogue import FACTS
+from events.codec import FactCodec
 from events.errors import Code
+from events.fact import Fact
 from events.inbox import STATEMENTS
+from events.sizes import Label
 from events.terms import Outcome, Reason
+from events.upcasters import Data, Upcaster
 from infra.settings import Settings, valid
 from portal.kinds import document
 from portal.policy_file import Misfit, check
 from portal.policy_settings import table
 from portal.yaml_document import BadYaml
+from tests.golden import golden
 from workflows.contradictions import Contradicts
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -123,3 +131,29 @@ def test_the_policy_in_the_readme_is_good() -> None:
 def test_the_readme_names_every_document() -> None:
     listed = set(re.findall(r"\]\(docs/([a-z-]+\.md)\)", (DOCS.parent / "README.md").read_text()))
     assert listed == {page.name for page in DOCS.glob("*.md")}
+
+
+CHANGING_A_FACT = (DOCS / "changing-a-fact.md").read_text()
+
+
+def test_every_fact_is_documented_with_its_version_its_release_and_its_meaning() -> None:
+    lines = ["| fact | version | since | meaning |", "|---|---|---|---|"]
+    for fact in sorted(FACTS, key=lambda fact: fact.name):
+        meaning = " ".join((fact.__doc__ or "").split("\n\n")[0].split())
+        lines.append(f"| `{fact.name}` | {fact.version} | {fact.since} | {meaning} |")
+
+    assert CHANGING_A_FACT.endswith("\n## Every fact\n\n" + "\n".join(lines) + "\n")
+
+
+def test_the_example_of_a_changed_fact_reads_what_was_written_before() -> None:
+    names = {**vars(terms), "Fact": Fact, "Label": Label, "Data": Data, "Upcaster": Upcaster}
+    for mark in ("fact", "upcaster"):
+        (example,) = re.findall(rf"<!-- {mark} -->\n +```python\n(.*?)```", CHANGING_A_FACT, re.DOTALL)
+        exec(dedent(example), names)
+    changed = names["ContainerRegistered"]
+    codec = FactCodec([*(fact for fact in FACTS if fact.name != changed.name), changed], names["UPCASTERS"])
+
+    read = codec.unseal(golden("lostfound.container.registered.v1")[-1].value)
+
+    assert isinstance(read.fact, changed)
+    assert read.fact.site == "not known"
