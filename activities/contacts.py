@@ -25,14 +25,16 @@ from activities.judgement import (
     answer_of,
     code_after,
     facts_of,
+    filed_again,
     judge,
     must_be_returnable,
     number_taken,
-    renewed_at,
+    renewals,
+    said_to_cases,
 )
 from activities.leases import first_notice
 from activities.measures import STANDING, Standing, advance, confirm, settled_by, texts
-from activities.messages import post, post_to_each, sighting
+from activities.messages import post, post_to_each
 from activities.outbox import state, telling, told
 from activities.rows import (
     CONTAINER,
@@ -48,7 +50,7 @@ from activities.signing import Receipt
 from events.backend_facts import (
     ActivationReturned,
 )
-from events.cases import Content, Offer, Settled
+from events.cases import Settled
 from events.effect import sql_in_effect
 from events.envelope import Head, container_stream
 from events.fact import Fact
@@ -187,7 +189,7 @@ async def ordinary(
         return None
     read = await _look(connection, vendor, stated, processed, signer)
     judgement = judge(read.known, stated)
-    renewed = _renewed(judgement, received)
+    renewed = renewals(judgement, received)
     without_place = any(item.status_index is None for item in renewed)
     if read.before or judgement.refused or judgement.told or without_place:
         return None
@@ -212,10 +214,9 @@ async def contact(
     if read.before:
         return ContactAnswer.model_validate(_said_before(read.before, stated, "refused"))
     judgement = judge(read.known, stated)
-    renewed = await _with_places(tx, vendor, _renewed(judgement, received))
+    renewed = await _with_places(tx, vendor, renewals(judgement, received))
     files = _files(signer, vendor, read, renewed)
-    again = [item for item in judgement.served if item.licence in judgement.anew and item.licence not in files]
-    again_files = _files(signer, vendor, read, await _with_places(tx, vendor, again))
+    again_files = _files(signer, vendor, read, await _with_places(tx, vendor, filed_again(judgement, renewed)))
     await _advance(tx, vendor, judgement)
     settled = await settled_by(tx, vendor, judgement.confirmed)
     answer = answer_of(judgement, _in_order(files | again_files), settled)
@@ -226,19 +227,9 @@ async def contact(
     facts = facts_of(stated, judgement, renewed, files)
     recorded = await _record(tx, vendor, stated, received, read, renewed, facts, answer)
     assert recorded, f"the stream of container {stated.serial} was moved by somebody without its lock"
-    await _post(tx, stated, answer, received)
+    for key, content in said_to_cases(stated, answer):
+        await post(tx, key, content, received)
     return answer
-
-
-async def _post(tx: AsyncConnection[Any], stated: ContactStatement, answer: ContactAnswer, at: datetime) -> None:
-    """Say to the cases that a contact concerns what it means for them."""
-    messages: list[tuple[CaseKey, Content]] = [
-        *((key, sighting(stated.contact, stated.occurred)) for key in answer.cases),
-        *((key, Offer(serial=stated.serial)) for key in answer.awaiting),
-        *((key, Settled()) for key in answer.settled),
-    ]
-    for key, content in sorted(messages, key=lambda one: one[0].case):
-        await post(tx, key, content, at)
 
 
 async def _record(
@@ -264,10 +255,6 @@ async def _record(
     outbox = told(connection, vendor, stated.serial, read.head, received, facts)
     cursor = await connection.execute(RECORD, {**parameters, **outbox})
     return await cursor.fetchone() is not None
-
-
-def _renewed(judgement: Judgement, received: datetime) -> list[Licence]:
-    return [item for licence in judgement.served if (item := renewed_at(licence, received))]
 
 
 def _files(signer: Signer, vendor: VendorId, read: _Read, licences: list[Licence]) -> dict[LicenceId, str]:

@@ -7,8 +7,10 @@ from datetime import datetime
 from activities.activation_code import Fetched, is_same, spent, tried
 from activities.leases import expiry
 from activities.measures import Standing
+from activities.messages import sighting
 from activities.rows import Container, Licence
 from events.backend_facts import ContactRefused, ContainerContacted, LicenceRenewed, MeasureConfirmed, MeasureDelivered
+from events.cases import Content, Offer, Settled
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.fact import Fact
 from events.inbox import ContactStatement, Presented
@@ -396,6 +398,27 @@ def renewed_at(licence: Licence, received: datetime) -> Licence | None:
     if lease.check_in is None or expires is None or expires <= issued:
         return None
     return replace(licence, issued=issued, expires=expires)
+
+
+def renewals(judgement: Judgement, received: datetime) -> list[Licence]:
+    """The licences that a contact renews, with their next files' times."""
+    return [item for licence in judgement.served if (item := renewed_at(licence, received))]
+
+
+def filed_again(judgement: Judgement, renewed: Iterable[Licence]) -> list[Licence]:
+    """The licences that get their file again at a contact that does not renew them."""
+    names = {item.licence for item in renewed}
+    return [item for item in judgement.served if item.licence in judgement.anew - names]
+
+
+def said_to_cases(stated: ContactStatement, answer: ContactAnswer) -> list[tuple[CaseKey, Content]]:
+    """What a contact says to the cases that it concerns, in an order that all transactions share."""
+    said: list[tuple[CaseKey, Content]] = [
+        *((key, sighting(stated.contact, stated.occurred)) for key in answer.cases),
+        *((key, Offer(serial=stated.serial)) for key in answer.awaiting),
+        *((key, Settled()) for key in answer.settled),
+    ]
+    return sorted(said, key=lambda one: one[0].case)
 
 
 def answer_of(judgement: Judgement, files: tuple[str, ...], settled: tuple[CaseKey, ...]) -> ContactAnswer:

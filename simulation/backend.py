@@ -1,7 +1,6 @@
 """One vendor of the licensing backend in memory: what `events.licensing.LicensingBackend` promises, one call after the
 other."""
 
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -58,10 +57,12 @@ from activities.judgement import (
     bound_already,
     code_after,
     facts_of,
+    filed_again,
     judge,
     must_be_returnable,
     number_taken,
-    renewed_at,
+    renewals,
+    said_to_cases,
 )
 from activities.leases import expiry, first_notice, put_off, swept
 from activities.messages import Speaker, confirmed_decision, sighting, unknown_case
@@ -165,8 +166,8 @@ from events.terms import (
 from simulation.tables import Case, Claimed, Reserved, Tables
 
 Said = TypeVar("Said", ContactAnswer, ReceiptAnswer)
-FILE = "a file"
-"""Stands for every signed file."""
+RECEIPT = "a receipt"
+"""Stands for every signed receipt. For the file of a licence stands its name."""
 
 
 class VendorBackend(Tables):
@@ -834,23 +835,22 @@ class VendorBackend(Tables):
         if fetched := code_after(self.codes.get(stated.serial), judgement):
             self.codes[stated.serial] = fetched
         self.containers[stated.serial] = replace(container, last_contact=max(container.last_contact or at, at))
-        renewed = [item for licence in judgement.served if (item := renewed_at(licence, at))]
+        renewed = renewals(judgement, at)
         for item in renewed:
             self.licences[item.licence] = replace(item, lease_stage=None)
             self.lease_next[item.licence] = first_notice(item.terms, item.issued, item.expires)
-        self._state(stated.serial, at, facts_of(stated, judgement, renewed, defaultdict(lambda: FILE)))
+        self._state(
+            stated.serial, at, facts_of(stated, judgement, renewed, {item.licence: item.licence for item in renewed})
+        )
+        filed = [item.licence for item in (*renewed, *filed_again(judgement, renewed))]
         for standing in judgement.delivered:
             self._move(standing, MeasureState.DELIVERED)
         for standing in judgement.confirmed:
             self._move(standing, MeasureState.CONFIRMED)
-        answer = answer_of(judgement, (FILE,) * len(renewed), self._settled(judgement.confirmed))
+        answer = answer_of(judgement, tuple(sorted(filed)), self._settled(judgement.confirmed))
         self.contacts[stated.contact] = (stated.serial, answer)
-        for key in answer.cases:
-            self._post(key, sighting(stated.contact, stated.occurred))
-        for key in answer.awaiting:
-            self._post(key, Offer(serial=stated.serial))
-        for key in answer.settled:
-            self._post(key, Settled())
+        for key, content in said_to_cases(stated, answer):
+            self._post(key, content)
         return answer
 
     def return_activation(self, stated: DeactivationStatement, at: datetime) -> ReceiptAnswer:
@@ -869,13 +869,13 @@ class VendorBackend(Tables):
             and one.standing.state in OPEN
             and self.cases[one.standing.case_id].generation == generation
         ]
-        returned = ActivationReturned(contact=contact, serial=serial, generation=generation, receipt=FILE)
+        returned = ActivationReturned(contact=contact, serial=serial, generation=generation, receipt=RECEIPT)
         by = f"receipt/{contact}"
         facts = [MeasureConfirmed.model_validate({**one.about(), "by": by}) for one in confirmed]
         self._state(serial, at, [returned, *facts])
         for standing in confirmed:
             self._move(standing, MeasureState.CONFIRMED)
-        answer = ReceiptAnswer(receipt=FILE, settled=self._settled(confirmed))
+        answer = ReceiptAnswer(receipt=RECEIPT, settled=self._settled(confirmed))
         self.contacts[contact] = (serial, answer)
         for key in answer.settled:
             self._post(key, Settled())
@@ -1112,7 +1112,7 @@ class VendorBackend(Tables):
             self.superseded[name, known.generation] = key
             old = LicenceSuperseded(licence=name, generation=known.generation, serial=source, case=key.case)
             superseded.append(old)
-            granted.append(new.issued_fact(target.holder, key.case, FILE))
+            granted.append(new.issued_fact(target.holder, key.case, name))
         self._count(source, target.serial)
         self._state(source, at, superseded)
         self._state(target.serial, at, granted)

@@ -108,6 +108,10 @@ class MemoryBackend(LicensingBackend):
         """The vendor's licences."""
         return list(self.vendor(vendor).licences.values())
 
+    def licence_of(self, file: str) -> LicenceId:
+        """The licence that a file is of."""
+        return LicenceId(file)
+
     async def effective(self, vendor: VendorId, at: datetime) -> dict[LicenceId, list[int]]:
         """The generations of each licence that would be renewed at this instant."""
         of = self.vendor(vendor)

@@ -31,6 +31,9 @@ class Observer(Protocol):
     async def licences(self, vendor: VendorId) -> list[Licence]:
         """The vendor's licences."""
 
+    def licence_of(self, file: str) -> LicenceId:
+        """The licence that a file is of."""
+
     async def effective(self, vendor: VendorId, at: datetime) -> dict[LicenceId, list[int]]:
         """The generations of each licence that would be renewed at this instant."""
 

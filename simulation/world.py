@@ -135,9 +135,10 @@ class World:
         self._repeatable(lambda: self._decide(case, order))
 
     def contact(self, contact: str, serial: str, **more: Any) -> ContactAnswer:
-        """A container reports in. Raises RefusalError."""
+        """A container reports in; the answer, with the licences in place of their files. Raises RefusalError."""
         stated = ContactStatement.model_validate({"contact": contact, "serial": serial, "occurred": self.now} | more)
-        return self._say(lambda: self.stage.backend.contact(self.vendor, stated, self.now))
+        answer = self._say(lambda: self.stage.backend.contact(self.vendor, stated, self.now))
+        return answer.model_copy(update={"files": tuple(map(self.stage.observer.licence_of, answer.files))})
 
     def activation_code(self, serial: str) -> str:
         """The code by which a machine is activated for the cases that wait for one. Raises RefusalError."""

@@ -44,6 +44,7 @@ LONGEST = (
         "test_spine",
         "test_embedded",
         "test_machine",
+        "test_machine_database",
         "test_projector",
         "test_loss_case",
     ),
@@ -51,7 +52,12 @@ LONGEST = (
 """The files that take longest; they begin first, so that all processes end at about the same time."""
 
 
-PARTED = {"test_live": "faust|plain", "test_killed": "exact_totals", "test_machine": r"Losses\d+"}
+PARTED = {
+    "test_live": "faust|plain",
+    "test_killed": "exact_totals",
+    "test_machine": r"Losses\d+",
+    "test_machine_database": r"Losses\d+",
+}
 """Files whose tests may go to several processes: those of the two drivers of the projector, those that start all
 services for themselves, and the parts of a soak."""
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+import jwt
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
@@ -52,6 +53,10 @@ class DatabaseObserver:
         async with self.connection.cursor(row_factory=class_row(Licence)) as cursor:
             await cursor.execute(f"{LICENCE} where vendor = %s order by licence", (vendor,))
             return await cursor.fetchall()
+
+    def licence_of(self, file: str) -> LicenceId:
+        claims = jwt.decode(file, options={"verify_signature": False})
+        return LicenceId(claims["sub"])
 
     async def effective(self, vendor: VendorId, at: datetime) -> dict[LicenceId, list[int]]:
         cursor = await self.connection.execute(

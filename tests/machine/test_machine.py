@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 from unittest import TestCase
 
 import pytest
@@ -17,6 +17,7 @@ from events.errors import RefusalError
 from events.licensing import Withdrawal
 from events.terms import CaseId, Kind, Reason, Reporter, Role, Scope
 from projections.invariants import check
+from simulation.stage import OpenStage, in_memory
 from simulation.world import BEGIN, World
 from tests.machine.auditor import Auditor
 from tests.machine.oracle import TABLE, UNDECIDED, Case, Oracle, must
@@ -52,10 +53,12 @@ VERDICTS = ("found", "damaged", "used_after_loss", "clone", "fraud")
 class LossMachine(RuleBasedStateMachine):
     """Says things to the product and to the oracle, and compares."""
 
+    stage: ClassVar[OpenStage] = staticmethod(in_memory)
+
     @initialize(name=st.sampled_from(sorted(POLICIES)))
     def begin(self, name: str) -> None:
         self.policy = POLICIES[name]
-        self.world = World(Policy.model_validate(self.policy))
+        self.world = World(Policy.model_validate(self.policy), stage=self.stage)
         self.oracle = Oracle(self.policy, self.choose)
         self.oracle.now = self.world.now
         self.auditor = Auditor("acme", self.policy, self.asked)
@@ -1082,12 +1085,12 @@ class LossMachine(RuleBasedStateMachine):
             must(not breaches, f"the log breaches {breaches[:3]}")
 
 
-def machine(**more: Any) -> type[TestCase]:
-    """The machine as a test."""
+def machine(of: type[LossMachine] = LossMachine, **more: Any) -> type[TestCase]:
+    """A machine as a test."""
     chosen = settings(
         stateful_step_count=60, deadline=None, print_blob=True, suppress_health_check=list(HealthCheck), **more
     )
-    return type("Losses", (LossMachine.TestCase,), {"settings": chosen})
+    return type("Losses", (of.TestCase,), {"settings": chosen})
 
 
 if SOAK:  # others every time
