@@ -30,7 +30,7 @@ unit: $(VENV)/.dev ## Run the tests that need no services.
 integration: $(VENV)/.dev ## Run the tests on real services.
 	@exec $(BIN)/pytest -m 'integration or chaos' $(ARGS)
 
-soak: $(VENV)/.dev ## Try the invariants on 10,000 random histories.
+soak: $(VENV)/.dev ## Try the invariants on 10,000 random histories in memory, and on 1,000 in PostgreSQL.
 	@LOSTFOUND_SOAK=1 exec $(BIN)/pytest tests/machine -n 2 --no-loadscope-reorder $(ARGS)
 
 mutants: $(VENV)/.mutants ## Change the rules in 3,000 small ways, and tell which of them no test finds.

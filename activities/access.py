@@ -124,7 +124,7 @@ async def end_link(tx: AsyncConnection[Any], key: CaseKey, at: datetime) -> None
     """End the link that a case which is over still owed; done again, it finds none."""
     ended = lapsing(await known(tx, key.vendor, key.serial), key.case, at)
     await tx.execute(
-        "update backend.access set until = %s where vendor = %s and serial = %s and generation = any(%s)",
+        "update backend.access set until = least(until, %s) where vendor = %s and serial = %s and generation = any(%s)",
         (at, key.vendor, key.serial, [one.generation for one in ended]),
     )
     facts = [AccessLapsed(serial=key.serial, generation=one.generation, case=key.case) for one in ended]

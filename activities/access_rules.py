@@ -149,8 +149,13 @@ def renewal(order: IssueOrder, claimed: int, container: Container, known: Iterab
 
 
 def lapsing(known: Iterable[Access], case: CaseId, at: datetime) -> list[Access]:
-    """The access data of which the link ends with its case."""
-    return [replace(one, until=at) for one in known if one.case_id == case and one.set_at is None and one.until > at]
+    """The access data that nobody sets any more because their case is over, be their link over already or not; those
+    that lapsed when a theft overtook their case are none of them."""
+    return [
+        replace(one, until=min(one.until, at))
+        for one in known
+        if one.case_id == case and one.set_at is None and (one.until > at or not one.ended)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -325,7 +325,8 @@ async def turn_up(
             await post(tx, key, content, received, speaker)
         return keys
     cursor = await tx.execute(
-        "select case_id from backend.cases where vendor = %s and serial = %s order by closed desc limit 1",
+        "select case_id from backend.cases where vendor = %s and serial = %s"
+        " order by closed desc, case_id desc limit 1",
         (vendor, stated.serial),
     )
     row = await cursor.fetchone()
@@ -394,7 +395,7 @@ async def _cases_of_report(
         " and m.content -> 'report' ->> 'report' = r.report and m.role = r.role and m.said_by = r.said_by)"
         " from backend.reports r join backend.cases c on (c.vendor, c.case_id) = (r.vendor, r.case_id)"
         " where r.vendor = %s and r.report = %s and c.serial = %s"
-        " order by (r.role, r.said_by) = (%s, %s) desc, r.received desc limit 1",
+        " order by (r.role, r.said_by) = (%s, %s) desc, r.received desc, c.case_id desc limit 1",
         (vendor, stated.report, stated.serial, stated.reporter.role, stated.reporter.name),
     )
     row = await cursor.fetchone()

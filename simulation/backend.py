@@ -378,7 +378,7 @@ class VendorBackend(Tables):
             for key in keys:
                 self._post(key, content, speaker)
             return keys
-        last = max(cases, key=lambda one: one.closed or received)
+        last = max(cases, key=lambda one: (one.closed or received, one.key.case))
         self._address(last.key, content, speaker, received)
         return []
 

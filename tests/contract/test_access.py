@@ -288,6 +288,21 @@ async def test_access_data_that_nobody_set_are_offered_anew_to_the_next_case(sto
     assert await stock.backend.issue(order) == second
 
 
+@pytest.mark.parametrize("days", [1, 30])
+async def test_access_data_that_nobody_set_lapse_once_with_their_case_be_their_link_over_or_not(
+    stock: Stock, days: int
+) -> None:
+    await set_up(stock)
+    order = await stock.lost(CLOUD, kind=Kind.CLOUD, reason=Reason.FORGOTTEN)
+    assert isinstance(await stock.backend.issue(order), NoTargetFound)
+    stock.pass_(timedelta(days=days))
+
+    await stock.backend.close(stock.anew(CloseOrder(key=order.key, recovered=False)))
+    await stock.backend.close(stock.anew(CloseOrder(key=order.key, recovered=False)))
+
+    assert [(fact.generation, fact.case) for fact in await stock.facts(AccessLapsed)] == [(2, order.key.case)]
+
+
 async def test_a_delayed_blacklisting_leaves_no_session_open_after_the_rotation(stock: Stock) -> None:
     await set_up(stock)
     order = await stock.lost(CLOUD, kind=Kind.CLOUD, reason=Reason.STOLEN, delay_hours=24)

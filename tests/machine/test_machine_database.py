@@ -15,6 +15,7 @@ from activities.signing import SigningKeys
 from events.licensing import Clock
 from events.postgres_sessions import open_session
 from events.terms import VendorId
+from infra.facts import fact_codec
 from infra.settings import Settings
 from infra.wiring import keys, open_pool
 from simulation.stage import Stage
@@ -66,7 +67,7 @@ class Database:
     async def _start(self) -> None:
         await self._open.enter_async_context(self._services)
         await asyncio.to_thread(migrate, self._settings.dsn)
-        self._pool = await self._open.enter_async_context(open_pool(self._settings, 2))
+        self._pool = await self._open.enter_async_context(open_pool(self._settings, 2, codec=fact_codec()))
         self._connection = await self._open.enter_async_context(await open_session(self._settings.dsn))
         self._keys: SigningKeys = keys(self._settings)
         self._keys.create(VENDOR)
