@@ -271,7 +271,7 @@ class World:
             self._running[key.case].receive(message)
         elif key.case not in self._running:
             assert isinstance(message.content, Joined)
-            ground = Ground(lambda: self.now, self._append, self._deed, self.stage.backend, self._ask, self.policy)
+            ground = Ground(lambda: self.now, self._append, self._deed, self.stage.backend, self._ask)
             self._running[key.case] = RunningCase(key, ground, message.content)
             self._running[key.case].go_on()
 

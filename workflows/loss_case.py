@@ -17,63 +17,32 @@ with workflow.unsafe.imports_passed_through():
         WORKFLOW,
         AcceptedDecision,
         DecisionOrder,
-        DecisionQuestion,
         DecisionTaken,
-        Evidence,
-        Joined,
         Message,
-        Offer,
-        Overtaken,
-        ReplacementGone,
-        Settled,
         Sighting,
     )
     from events.deeds import AppendOrder, Deeds
     from events.digest import Digest, value_digest
     from events.errors import Code
-    from events.licensing import Assessment, CaseKey, Issued, ReinstateOrder, Reservation, ReserveOrder, ScopeOrder
+    from events.licensing import Assessment, CaseKey, ScopeOrder
     from events.sizes import SCOPE_PAGE
     from events.terms import Outcome, Status, Value
     from workflows.case import CaseState, fold_all
-    from workflows.commands import (
-        Assessed,
-        Blocked,
-        Bring,
-        Command,
-        Decide,
-        Elapsed,
-        Failed,
-        Held,
-        LoseReplacement,
-        NoTarget,
-        Offered,
-        Reinstated,
-        Replaced,
-        Report,
-        Sighted,
-        Withdrawn,
-    )
-    from workflows.commands import Overtaken as LossOvertaken
-    from workflows.commands import Settled as MeasuresSettled
+    from workflows.commands import Assessed, Blocked, Command, Elapsed, Failed, Replaced, Report, Sighted
     from workflows.deciding import decide
     from workflows.divergence import must_agree, must_be_as_carried, must_know_rules
+    from workflows.driver import (
+        assessed,
+        command_after,
+        command_after_failure,
+        command_of,
+        must_wait,
+        question_before,
+        reservation_for,
+    )
     from workflows.pending import Pending
     from workflows.policy import Policy, read_policy
-    from workflows.steps import (
-        AskPolicy,
-        Assess,
-        Block,
-        End,
-        Issue,
-        Reinstate,
-        Rest,
-        Step,
-        Withdraw,
-        keep_order,
-        next_step,
-        policy_needed,
-        reserve_order,
-    )
+    from workflows.steps import AskPolicy, Assess, End, Keep, Request, Rest, Step, next_step, policy_needed
 
 DEED: Final[dict[str, Any]] = {
     "start_to_close_timeout": timedelta(seconds=60),
@@ -218,7 +187,7 @@ class LossCase:
 
     def _next(self) -> Step:
         if self._policy is None and policy_needed(self.state):
-            return AskPolicy()
+            return AskPolicy(self._key)
         return next_step(self.state, self._key, self.policy, self._pending.taken, self._folded_at)
 
     async def _open(self, report: LossReported) -> None:
@@ -226,22 +195,22 @@ class LossCase:
         opening = decide(None, Report(report=report))
         state = cast(CaseState, fold_all(opening, None))
         try:
-            assessed = await self._assess(state)
+            command = await self._assess(state)
         except FailureError as error:
+            code, cause = _failure(error)
             self._fold(opening, workflow.now())
-            await self._take(_failed(error))
+            await self._take(Failed(code=code, cause=cause))
             return
-        self._fold([*opening, *decide(state, assessed)], assessed.at)
+        self._fold([*opening, *decide(state, command)], command.at)
 
     async def _assess(self, state: CaseState) -> Assessed:
         """What the backend knows of a case that was reported, and the policy that it is decided under."""
         assessment = await self._do(Deeds.assess, self._key)
         facts, policy = await self._whole(assessment), read_policy(assessment.policy)
-        order = reserve_order(state, self._key, policy, facts)
-        reservation = await self._do_surely(Deeds.reserve, order) if order else None
+        reserve = reservation_for(state, self._key, facts, policy)
+        reservation = await self._do_surely(Deeds.reserve, reserve.order) if reserve else None
         self._policy = policy
-        at = reservation.at if reservation else assessment.at
-        return Assessed(at=at, facts=facts, policy=policy, reservation=reservation, inline=assessment.licences is None)
+        return assessed(assessment, facts, policy, reservation)
 
     async def _whole(self, assessment: Assessment) -> BackendFacts:
         """The facts with all licences: those of a large container come page by page."""
@@ -256,57 +225,37 @@ class LossCase:
         return licences
 
     async def _do_step(self, step: Step) -> None:
-        match step:
-            case Assess():
-                try:
-                    await self._take(await self._assess(self.state))
-                except FailureError as error:
-                    await self._take(_failed(error))
-            case AskPolicy():
-                try:
-                    self._policy = read_policy((await self._do(Deeds.assess, self._key)).policy)
-                except FailureError as error:
-                    await self._take(_failed(error))
-            case Rest():
-                await self._rest(step, step.alarm)
-            case Block(order=order):
-                if done := await self._done_or_stuck(Deeds.block, order):
-                    self._take_quickly(Blocked(at=done.at, policy=self.policy), done.at)
-            case Issue(order=order):
-                answer = await self._done_or_stuck(Deeds.issue, order)
-                if isinstance(answer, Issued):
-                    replaced = Replaced(target=answer.target, at=answer.at, policy=self.policy)
-                    self._take_quickly(replaced, answer.at)
-                elif answer is not None and answer.overtaken:
-                    await self._rest(step, None)  # the message that says so is on its way
-                elif answer is not None:
-                    await self._take(NoTarget(at=answer.at, tickets=answer.tickets))
-            case Withdraw(order=order):
-                withdrawal = await self._done_or_stuck(Deeds.withdraw, order)
-                if withdrawal is not None and withdrawal.confirmed:
-                    await self._take(Withdrawn())
-                elif withdrawal is not None:
-                    await self._rest(step, None)
-            case Reinstate(order=order):
-                await self._reinstate(step, order)
+        """Do what is to be done next, or wait where there is nothing."""
+        if isinstance(step, AskPolicy):
+            await self._ask_policy(step)
+            return
+        command = None if isinstance(step, Rest) else await self._perform(step)
+        if isinstance(command, Blocked | Replaced):  # their facts are a function of the backend's answer
+            self._fold(decide(self._state, command), command.at)
+        elif command is not None:
+            await self._take(command)
+        if must_wait(step, command, self._next):
+            await self._rest(step)
 
-    async def _reinstate(self, step: Step, order: ReinstateOrder) -> None:
-        """Have the original reinstated, or wait, for a time, until other cases have lifted their measures on it."""
+    async def _ask_policy(self, step: AskPolicy) -> None:
         try:
-            reinstated = await self._do(Deeds.reinstate, order)
+            self._policy = read_policy((await self._do(Deeds.assess, step.order)).policy)
         except FailureError as error:
-            failed = _failed(error)
-            if failed.code != Code.RELEASE_AWAITED:
-                await self._take(failed)
-                return
-            await self._take(Held(cause=failed.cause, at=workflow.now()))
-            if self._next() == step:
-                await self._rest(step, self.state.release_until)
-        else:
-            await self._take(Reinstated(serial=reinstated.target))
+            code, cause = _failure(error)
+            await self._take(Failed(code=code, cause=cause))
 
-    async def _rest(self, step: Step, alarm: datetime | None) -> None:
+    async def _perform(self, step: Request) -> Command | None:
+        """What a step becomes. What fails for good makes the case stuck until a supervisor resumes it, or gives up."""
+        try:
+            if isinstance(step, Assess):
+                return await self._assess(self.state)
+            return command_after(step, await self._do(_activity(step), step.order), self.policy)
+        except FailureError as error:
+            return command_after_failure(step, *_failure(error), workflow.now())
+
+    async def _rest(self, step: Step) -> None:
         """Wait until a message is there or the alarm rings, and take it."""
+        alarm = self.state.alarm
         await self._say(quickly=True)
         timeout = None if alarm is None else max(timedelta(0), alarm - workflow.now())
         with contextlib.suppress(asyncio.TimeoutError):
@@ -365,59 +314,25 @@ class LossCase:
 
     async def _command(self, message: Message) -> Command | None:
         """What a message asks of the case; None where it is nothing that a door has accepted."""
-        match message.content:
-            case DecisionOrder():
-                question = DecisionQuestion(key=self._key, number=message.number)
-                try:
-                    confirmed = await self._do_surely(Deeds.confirm_decision, question)
-                except FailureError as error:  # nobody can say who may decide: the attempt is denied, and recorded
-                    workflow.logger.error("a decision cannot be confirmed: %s", _failed(error).cause)
-                    return Decide(order=message.content, supervisors=(), policy=self.policy)
-                if confirmed.order is None:
-                    workflow.logger.error("no door has accepted decision %s", message.number)
-                    return None
-                return Decide(
-                    order=confirmed.order,
-                    supervisors=confirmed.supervisors,
-                    reporters=confirmed.reporters,
-                    policy=self.policy,
-                )
-            case Evidence() as evidence:
-                facts = self.state.facts
-                reserve = reserve_order(self.state, self._key, self.policy, facts, evidence.evidence) if facts else None
-                reservation = await self._reserve(reserve) if reserve else None
-                return Bring(evidence=evidence, at=workflow.now(), policy=self.policy, reservation=reservation)
-            case ReplacementGone(to=to):
-                if self.state.status is Status.REINSTATING:
-                    await self._done_or_stuck(Deeds.keep, keep_order(self.state, self._key))
-                return LoseReplacement(to=to)
-            case Joined(report=report):
-                return Report(report=report)
-            case Overtaken(by=by):
-                return LossOvertaken(by=by, at=workflow.now(), policy=self.policy)
-            case Offer(serial=serial):
-                return Offered(serial=serial)
-            case Settled():
-                return MeasuresSettled()
-            case Sighting() as sighting:
-                return Sighted(sighting=sighting, at=workflow.now(), policy=self.policy)
-
-    async def _reserve(self, order: ReserveOrder) -> Reservation | None:
-        """What a quota answers; where it cannot, the person who is waited for decides without."""
-        try:
-            return await self._do_surely(Deeds.reserve, order)
-        except FailureError as error:
-            workflow.logger.error("a quota cannot be asked: %s", _failed(error).cause)
-            return None
+        question = question_before(message, self.state, self._key, self.policy)
+        answer = None
+        if question is not None:
+            execute = self._do if isinstance(question, Keep) else self._do_surely
+            try:
+                answer = await execute(_activity(question), question.order)
+            except FailureError as error:
+                code, cause = _failure(error)
+                workflow.logger.error("%s fails: %s", question.activity, cause)
+                if failed := command_after_failure(question, code, cause, workflow.now()):
+                    await self._take(failed)
+        command = command_of(message, answer, self.policy, workflow.now())
+        if command is None:
+            workflow.logger.error("no door has accepted decision %s", message.number)
+        return command
 
     async def _take(self, command: Command) -> None:
         """Decide, fold, append; the append's input is in history before it runs."""
         await self._append(decide(self._state, command))
-
-    def _take_quickly(self, command: Command, at: datetime) -> None:
-        """The same, appended within this workflow task, with what else comes of it. `at` must be the same however often
-        the task is done again."""
-        self._fold(decide(self._state, command), at)
 
     async def _append(self, facts: list[CaseFact]) -> None:
         if facts:
@@ -447,14 +362,6 @@ class LossCase:
             self._hash = appended.hash
             if not unsaid:
                 self._said = state
-
-    async def _done_or_stuck(self, deed: Callable[[Deeds, Order], Awaitable[Answer]], order: Order) -> Answer | None:
-        """Do it; what fails for good makes the case stuck until a supervisor resumes it, or gives it up: None."""
-        try:
-            return await self._do(deed, order)
-        except FailureError as error:
-            await self._take(_failed(error))
-            return None
 
     async def _do(self, deed: Callable[[Deeds, Order], Awaitable[Answer]], order: Order) -> Answer:
         """Do it in this workflow task if it can be done at once, else as a regular activity."""
@@ -495,12 +402,18 @@ def _appends(facts: Unsaid) -> list[Unsaid]:
     return appends
 
 
-def _failed(error: FailureError) -> Failed:
-    """That something failed for good. Raises the error where it says that the case itself is to end."""
+def _activity(request: Request) -> Callable[[Deeds, Any], Awaitable[Any]]:
+    """The activity that a request names."""
+    activity: Callable[[Deeds, Any], Awaitable[Any]] = getattr(Deeds, request.activity)
+    return activity
+
+
+def _failure(error: FailureError) -> tuple[str, str]:
+    """The code and the cause of what failed for good. Raises the error where it says that the case itself is to end."""
     if is_cancelled_exception(error):
         raise error
     cause = _cause(error)
-    return Failed(code=getattr(cause, "type", None) or type(cause).__name__, cause=str(cause))
+    return getattr(cause, "type", None) or type(cause).__name__, str(cause)
 
 
 def _cause(error: FailureError) -> BaseException:

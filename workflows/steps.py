@@ -5,9 +5,10 @@ An order is numbered by the last material fact of its case, for with every such 
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import assert_never
+from typing import ClassVar, assert_never
 
 from events.case_facts import BackendFacts
+from events.cases import DecisionQuestion
 from events.licensing import BlockOrder, CaseKey, CaseOrder, CloseOrder, IssueOrder, ReinstateOrder, ReserveOrder
 from events.terms import EvidenceName, Outcome, Recovery, Status
 from workflows.case import CaseState
@@ -30,16 +31,39 @@ class Rest:
 class Assess:
     """Ask the backend what it knows, and have policy decide."""
 
+    activity: ClassVar[str] = "assess"
+    order: CaseKey
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """Have a quota set one recovery aside."""
+
+    activity: ClassVar[str] = "reserve"
+    order: ReserveOrder
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """Ask whether a door accepted a decision, and who may decide."""
+
+    activity: ClassVar[str] = "confirm_decision"
+    order: DecisionQuestion
+
 
 @dataclass(frozen=True, slots=True)
 class AskPolicy:
     """Ask the backend for the policy that the case was decided under."""
+
+    activity: ClassVar[str] = "assess"
+    order: CaseKey
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
     """Have the measures ordered."""
 
+    activity: ClassVar[str] = "block"
     order: BlockOrder
 
 
@@ -47,6 +71,7 @@ class Block:
 class Issue:
     """Have the replacement issued."""
 
+    activity: ClassVar[str] = "issue"
     order: IssueOrder
 
 
@@ -54,6 +79,15 @@ class Issue:
 class Withdraw:
     """Have the replacement withdrawn, and wait until it is."""
 
+    activity: ClassVar[str] = "withdraw"
+    order: CaseOrder
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Have the replacement withdrawn no longer."""
+
+    activity: ClassVar[str] = "keep"
     order: CaseOrder
 
 
@@ -61,6 +95,7 @@ class Withdraw:
 class Reinstate:
     """Have the original reinstated."""
 
+    activity: ClassVar[str] = "reinstate"
     order: ReinstateOrder
 
 
@@ -68,10 +103,16 @@ class Reinstate:
 class End:
     """Have the case known as closed."""
 
+    activity: ClassVar[str] = "close"
     order: CloseOrder
 
 
 Step = Assess | AskPolicy | Rest | Block | Issue | Withdraw | Reinstate | End
+"""What a case does next."""
+Question = Reserve | Confirm | Keep
+"""What must be asked, or done, before a report is decided on or a message taken."""
+Request = Assess | AskPolicy | Block | Issue | Withdraw | Reinstate | End | Question
+"""What the backend is asked. `activity` is its method, and the Temporal activity's name."""
 
 
 def next_step(state: CaseState, key: CaseKey, policy: Policy, taken: int = 1, at: datetime | None = None) -> Step:
@@ -93,7 +134,7 @@ def next_step(state: CaseState, key: CaseKey, policy: Policy, taken: int = 1, at
         case Status.CLOSED:
             return End(close_order(state, key, taken, at))
         case Status.REPORTED:
-            return Assess()
+            return Assess(key)
         case _:
             assert_never(state.status)
 

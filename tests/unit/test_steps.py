@@ -180,6 +180,6 @@ def test_a_quota_is_asked_before_policy_decides_and_again_while_a_supervisor_is_
 
 
 def test_a_case_that_was_reported_is_assessed_and_again_once_what_failed_is_resumed() -> None:
-    assert step_after(REPORTED) == Assess()
+    assert step_after(REPORTED) == Assess(KEY)
     assert step_after(REPORTED, FAILED) == Rest()
-    assert step_after(REPORTED, FAILED, decision(Action.RESUME)) == Assess()
+    assert step_after(REPORTED, FAILED, decision(Action.RESUME)) == Assess(KEY)
