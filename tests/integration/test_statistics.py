@@ -15,7 +15,8 @@ from infra.wiring import keys, open_backend
 from projections import store
 from projections.schema import current, prepare_views, use
 from projections.tables import FOLDED
-from tests.integration.stock import NOW, WEEKLY, Stock
+from tests.contract.observer import DatabaseObserver
+from tests.contract.stock import NOW, WEEKLY, SetClock, Stock
 from tests.services import Services
 from workflows.policy import Policy
 
@@ -104,8 +105,12 @@ async def _stock(settings: Settings, vendor: VendorId, serials: range) -> None:
 
 
 async def _lose(settings: Settings, vendor: VendorId, serials: range) -> None:
-    async with open_backend(settings) as backend:
-        stock = Stock(backend, settings, vendor)
+    clock = SetClock(NOW)
+    async with (
+        open_backend(settings, clock=clock) as backend,
+        await AsyncConnection.connect(settings.dsn, autocommit=True) as connection,
+    ):
+        stock = Stock(backend, DatabaseObserver(connection, vendor), vendor, clock)
         for number in serials:
             loss = stock.loss(f"3-{number}").model_copy(update={"report": f"R-{number}"})
             order = await stock.ordered(loss)
