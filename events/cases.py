@@ -84,8 +84,8 @@ class ReplacementGone(Value):
     to: CaseId
 
 
-class DecisionOrder(Value):
-    """What a supervisor decides. The same id is the same decision.
+class DecisionContent(Value):
+    """What somebody decides, whoever it is. The same id is the same decision.
 
     `on` is the number of the last material fact of the case that it was made on: when there is a later one it is stale.
     A `verdict` goes with the action `rule`, and `reinstate` with the verdict `found`; `evidence` goes with `ask`;
@@ -95,7 +95,6 @@ class DecisionOrder(Value):
     type: Literal["decision"] = "decision"
     decision: DecisionId
     action: Action
-    by: PersonId
     why: FreeText = ""
     on: Annotated[int, Field(ge=1)]
     verdict: Verdict | None = None
@@ -121,6 +120,12 @@ class DecisionOrder(Value):
         if self.goodwill and not self.why.strip():
             raise ValueError("an approval beyond the quota needs a reason: say why")
         return self
+
+
+class DecisionOrder(DecisionContent):
+    """What a supervisor decides; `by` is the principal at the door."""
+
+    by: PersonId
 
 
 Content = Annotated[

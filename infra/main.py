@@ -17,7 +17,12 @@ from portal.arguments import PlainGroup
 from portal.codes import REFUSED
 
 if TYPE_CHECKING:
-    from infra.ground import LocalGround
+    pass
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from portal.application import Application
 
 app = typer.Typer(
     cls=PlainGroup,
@@ -27,7 +32,7 @@ app = typer.Typer(
     help="Replaces lost licence containers, and keeps watch for the originals.",
 )
 operate.register(app)
-cli.register(app, lambda: _ground())
+cli.register(app, lambda: _application())
 kinds.register(app)
 auditing.register(app)
 repairs.register(app)
@@ -143,10 +148,10 @@ async def _forget_lost_ends(dsn: str) -> None:
         await register.remove(*lost)
 
 
-def _ground() -> "LocalGround":
-    from infra.ground import LocalGround
+def _application() -> "AbstractAsyncContextManager[Application]":
+    from infra.parts import open_application
 
-    return LocalGround(read_settings())
+    return open_application(read_settings())
 
 
 def main() -> NoReturn:

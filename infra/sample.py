@@ -17,18 +17,18 @@ from typing import Any
 import psutil
 from pydantic import BaseModel
 
-from events.cases import DecisionOrder
+from events.cases import DecisionContent
 from events.errors import RefusalError
 from events.kafka_clients import new_consumer, new_producer
+from events.principal import Principal, PrincipalRole
 from events.terms import ReportId, Serial, VendorId
 from events.topics import dead_letters, inbox
 from infra.errors import Problem
+from infra.parts import open_application
 from infra.settings import Settings
-from infra.wiring import add_vendor, open_backend, open_temporal
-from portal.commands import Doors
+from infra.wiring import add_vendor, open_backend
 from portal.policy_file import policy_in
 from projections.queries import open_queries
-from workflows.client import CaseClient
 from workflows.policy import Policy
 
 SCRIPT = Path(__file__).parents[1] / "examples" / "sample_vendor.py"
@@ -147,9 +147,7 @@ async def _decide(settings: Settings, sample: Sample, wave: int) -> dict[str, st
     told = [one for one in sample.decisions if one["wave"] == wave]
     if not told:
         return answers
-    client = await open_temporal(settings)
-    async with open_backend(settings) as backend:
-        doors = Doors(backend, CaseClient(client, settings.task_queue))
+    async with open_application(settings) as application:
         for one in told:
             async with open_queries(settings.dsn) as views:  # as they are now
                 case = await views.case_of_report(sample.vendor, ReportId(one["report"]))
@@ -157,10 +155,13 @@ async def _decide(settings: Settings, sample: Sample, wave: int) -> dict[str, st
             if case is None or known is None:
                 answers[one["decision"]] = "no case"
                 continue
-            said = {k: v for k, v in one.items() if k not in ("wave", "report")}
-            order = DecisionOrder.model_validate({**said, "on": known.material})
+            said = {k: v for k, v in one.items() if k not in ("wave", "report", "by")}
+            content = DecisionContent.model_validate({**said, "on": known.material})
+            person = Principal(
+                vendor=sample.vendor, subject=one["by"], roles=(PrincipalRole.SUPERVISOR,), door="sample"
+            )
             try:
-                await doors.decide(sample.vendor, case, order, "sample")
+                await application.decide(person, case, content)
                 answers[one["decision"]] = "taken"
             except RefusalError as refusal:
                 answers[one["decision"]] = refusal.code

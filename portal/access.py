@@ -1,8 +1,6 @@
 """The commands about access data of cloud containers; a password comes from a prompt or standard input only."""
 
-import asyncio
 import sys
-from collections.abc import Callable
 from typing import Annotated
 from uuid import uuid4
 
@@ -10,10 +8,10 @@ import typer
 
 from events.errors import Code, RefusalError
 from events.terms import ContactId, Serial
-from portal.terminal import AsJson, Ground, OfVendor, print_json, refusals, vendor_named
+from portal.terminal import AsJson, OfVendor, Opened, principal_of, print_json, refusals, run, vendor_named
 
 
-def commands(ground: Callable[[], Ground]) -> typer.Typer:
+def commands(opened: Opened) -> typer.Typer:
     """The group `access`."""
     app = typer.Typer(no_args_is_help=True, help="Access data of cloud containers.")
 
@@ -21,7 +19,8 @@ def commands(ground: Callable[[], Ground]) -> typer.Typer:
     def link(serial: str, vendor: OfVendor = None, as_json: AsJson = False) -> None:
         """Print the one-time link by which the holder sets the access data that are owed."""
         with refusals():
-            found = asyncio.run(ground().access_link(vendor_named(ground(), vendor), Serial(serial)))
+            principal = principal_of(vendor_named(opened, vendor))
+            found = run(opened, lambda application: application.access_link(principal, Serial(serial)))
             if as_json:
                 print_json(found)
                 return
@@ -34,7 +33,9 @@ def commands(ground: Callable[[], Ground]) -> typer.Typer:
     ) -> None:
         """Set access data by a link; the password comes from standard input."""
         with refusals():
-            asyncio.run(ground().set_access(vendor_named(ground(), vendor), Serial(serial), token, _password()))
+            named = vendor_named(opened, vendor)
+            password = _password()
+            run(opened, lambda application: application.set_access(named, Serial(serial), token, password))
             typer.echo(f"The access data of {serial} are set.")
 
     @app.command("sign-in")
@@ -51,8 +52,11 @@ def commands(ground: Callable[[], Ground]) -> typer.Typer:
         """Sign in with access data, as an application does; exit code 1 when refused."""
         with refusals():
             number = ContactId(contact or str(uuid4()))
-            named = vendor_named(ground(), vendor)
-            answer = asyncio.run(ground().sign_in(named, number, Serial(serial), _password(), origin))
+            named = vendor_named(opened, vendor)
+            password = _password()
+            answer = run(
+                opened, lambda application: application.sign_in(named, number, Serial(serial), password, origin)
+            )
             if as_json:
                 print_json(answer)
             if answer.session is None:

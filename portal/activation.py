@@ -1,15 +1,12 @@
 """The command that prints the code by which a machine is activated."""
 
-import asyncio
-from collections.abc import Callable
-
 import typer
 
 from events.terms import Serial
-from portal.terminal import AsJson, Ground, OfVendor, print_json, refusals, vendor_named
+from portal.terminal import AsJson, OfVendor, Opened, principal_of, print_json, refusals, run, vendor_named
 
 
-def commands(ground: Callable[[], Ground]) -> typer.Typer:
+def commands(opened: Opened) -> typer.Typer:
     """The group `activation`."""
     app = typer.Typer(no_args_is_help=True, help="Activations of act containers.")
 
@@ -21,7 +18,8 @@ def commands(ground: Callable[[], Ground]) -> typer.Typer:
     def code(serial: str, vendor: OfVendor = None, as_json: AsJson = False) -> None:
         """Print the one-time code by which a machine is activated for the case that waits for one."""
         with refusals():
-            found = asyncio.run(ground().activation_code(vendor_named(ground(), vendor), Serial(serial)))
+            principal = principal_of(vendor_named(opened, vendor))
+            found = run(opened, lambda application: application.activation_code(principal, Serial(serial)))
             if as_json:
                 print_json(found)
                 return

@@ -4,11 +4,10 @@ Every command takes `--json`. What is refused or not known is told in one senten
 services that do not answer give exit code 3.
 """
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,14 +19,16 @@ from portal.sheet import Sheet
 from portal.tables import licence_table, measure_table, print_case, print_container
 from portal.terminal import (
     AsJson,
-    Ground,
     OfVendor,
+    Opened,
     _plain,
     ask,
     json_of,
     minute,
+    principal_of,
     print_json,
     refusals,
+    run,
     show,
     text_of,
     vendor_name,
@@ -35,26 +36,29 @@ from portal.terminal import (
 )
 from projections.shown import LicenceView
 
+if TYPE_CHECKING:
+    from portal.application import Application
 
-def register(app: typer.Typer, ground: Callable[[], Ground]) -> None:
+
+def register(app: typer.Typer, opened: Opened) -> None:
     """Add the commands to the program's."""
     for name, commands in (
-        ("case", _cases(ground)),
-        ("licence", _licences(ground)),
-        ("container", _containers(ground)),
-        ("blacklist", _blacklist(ground)),
-        ("vendor", _vendors(ground)),
-        ("policy", policies.commands(ground)),
-        ("access", access.commands(ground)),
-        ("activation", activation.commands(ground)),
-        ("inbox", dead_letter_commands.commands(ground)),
+        ("case", _cases(opened)),
+        ("licence", _licences(opened)),
+        ("container", _containers(opened)),
+        ("blacklist", _blacklist(opened)),
+        ("vendor", _vendors(opened)),
+        ("policy", policies.commands(opened)),
+        ("access", access.commands(opened)),
+        ("activation", activation.commands(opened)),
+        ("inbox", dead_letter_commands.commands(opened)),
     ):
         app.add_typer(commands, name=name)
-    stating.register(app, ground)
+    stating.register(app, opened)
     _codes(app)
 
 
-def _cases(ground: Callable[[], Ground]) -> typer.Typer:
+def _cases(opened: Opened) -> typer.Typer:
     app = typer.Typer(no_args_is_help=True, help="Loss cases.")
 
     @app.command("list")
@@ -71,9 +75,8 @@ def _cases(ground: Callable[[], Ground]) -> typer.Typer:
         """List the cases, the latest received first."""
         with refusals():
             sought = {"serial": serial, "holder": holder, "ticket": ticket, "report": report}
-            found = ask(
-                ground(), lambda views: views.cases(vendor_named(ground(), vendor), status, limit, None, **sought)
-            )
+            named = vendor_named(opened, vendor)
+            found = ask(opened, lambda views: views.cases(named, status, limit, None, **sought))
             if as_json:
                 print_json(found)
                 return
@@ -88,16 +91,17 @@ def _cases(ground: Callable[[], Ground]) -> typer.Typer:
     def show_case(case: str, vendor: OfVendor = None, as_json: AsJson = False) -> None:
         """Show a case: what is known, who decided, what was done, in which order."""
         with refusals():
-            found = ask(ground(), lambda views: views.case(vendor_named(ground(), vendor), CaseId(case)))
+            named = vendor_named(opened, vendor)
+            found = ask(opened, lambda views: views.case(named, CaseId(case)))
             if found is None:
                 raise RefusalError(Code.UNKNOWN_CASE, f"no case {case} is known", case=case)
             print_json(found) if as_json else print_case(found)
 
-    deciding.register(app, ground)
+    deciding.register(app, opened)
     return app
 
 
-def _licences(ground: Callable[[], Ground]) -> typer.Typer:
+def _licences(opened: Opened) -> typer.Typer:
     app = typer.Typer(no_args_is_help=True, help="Licences and their files.")
 
     @app.command("show")
@@ -109,7 +113,8 @@ def _licences(ground: Callable[[], Ground]) -> typer.Typer:
     ) -> None:
         """Show all generations of a licence, and which is effective."""
         with refusals():
-            found = ask(ground(), lambda views: views.licence(vendor_named(ground(), vendor), LicenceId(licence)))
+            named = vendor_named(opened, vendor)
+            found = ask(opened, lambda views: views.licence(named, LicenceId(licence)))
             if not found:
                 raise RefusalError(Code.UNKNOWN_LICENCE, f"no licence {licence} is known", licences=licence)
             if file:
@@ -131,8 +136,8 @@ def _licences(ground: Callable[[], Ground]) -> typer.Typer:
         """Verify a licence file's signature and expiry, without any network."""
         with refusals():
             signed = text_of(file).strip()
-            keys = json_of(jwks) if jwks else ground().jwks(vendor_name(ground(), vendor))
-            claims = ground().verify(signed, keys, datetime.now(UTC))
+            keys = json_of(jwks) if jwks else _jwks(opened, vendor)
+            claims = run(opened, lambda application: _verified(application, signed, keys))
             if as_json:
                 print_json({"valid": True, "claims": claims})
                 return
@@ -142,14 +147,15 @@ def _licences(ground: Callable[[], Ground]) -> typer.Typer:
     return app
 
 
-def _containers(ground: Callable[[], Ground]) -> typer.Typer:
+def _containers(opened: Opened) -> typer.Typer:
     app = typer.Typer(no_args_is_help=True, help="Containers.")
 
     @app.command("show")
     def show_container(serial: str, vendor: OfVendor = None, as_json: AsJson = False) -> None:
         """Show a container, the licences that were ever in it and the measures against it."""
         with refusals():
-            found = ask(ground(), lambda views: views.container(vendor_named(ground(), vendor), Serial(serial)))
+            named = vendor_named(opened, vendor)
+            found = ask(opened, lambda views: views.container(named, Serial(serial)))
             if found is None:
                 raise RefusalError(Code.UNKNOWN_CONTAINER, f"no container {serial} is known", serial=serial)
             print_json(found) if as_json else print_container(found)
@@ -157,7 +163,7 @@ def _containers(ground: Callable[[], Ground]) -> typer.Typer:
     return app
 
 
-def _blacklist(ground: Callable[[], Ground]) -> typer.Typer:
+def _blacklist(opened: Opened) -> typer.Typer:
     app = typer.Typer(no_args_is_help=True, help="The blacklist.")
 
     @app.command("show")
@@ -165,13 +171,14 @@ def _blacklist(ground: Callable[[], Ground]) -> typer.Typer:
         """Show what is blocked now."""
         with refusals():
             now = datetime.now(UTC)
-            found = ask(ground(), lambda views: views.blacklist(vendor_named(ground(), vendor), now))
+            named = vendor_named(opened, vendor)
+            found = ask(opened, lambda views: views.blacklist(named, now))
             print_json(found) if as_json else show(measure_table(found))
 
     return app
 
 
-def _vendors(ground: Callable[[], Ground]) -> typer.Typer:
+def _vendors(opened: Opened) -> typer.Typer:
     app = typer.Typer(no_args_is_help=True, help="Vendors of this installation.")
 
     @app.command("add")
@@ -182,9 +189,9 @@ def _vendors(ground: Callable[[], Ground]) -> typer.Typer:
     ) -> None:
         """Add a vendor: its topics, its signing key and its first policy."""
         with refusals():
-            vendor = vendor_name(ground(), name)
+            vendor = vendor_name(opened, name)
             first = policies.policy_of(policy) if policy else None
-            added = asyncio.run(ground().add_vendor(vendor, first))
+            added = run(opened, lambda application: application.add_vendor(principal_of(vendor), first))
             if as_json:
                 print_json({"vendor": vendor, "added": added, "inbox": f"lostfound.{vendor}.inbox"})
                 return
@@ -195,7 +202,7 @@ def _vendors(ground: Callable[[], Ground]) -> typer.Typer:
     def list_vendors(as_json: AsJson = False) -> None:
         """List the vendors."""
         with refusals():
-            found = ask(ground(), lambda views: views.vendors())
+            found = ask(opened, lambda views: views.vendors())
             if as_json:
                 print_json(found)
                 return
@@ -208,7 +215,7 @@ def _vendors(ground: Callable[[], Ground]) -> typer.Typer:
     def jwks(name: str) -> None:
         """Print the public keys of a vendor, as a JWKS."""
         with refusals():
-            print_json(ground().jwks(vendor_name(ground(), name)))
+            print_json(_jwks(opened, name))
 
     return app
 
@@ -229,6 +236,19 @@ def _codes(app: typer.Typer) -> None:
             for code, row in CODES.items():
                 table.add_row(code, row.meaning, row.again, str(row.exit_code), str(row.http_status))
             show(table)
+
+
+def _jwks(opened: Opened, named: str | None) -> dict[str, Any]:
+    vendor = vendor_name(opened, named)
+
+    async def keys(application: "Application") -> dict[str, Any]:
+        return application.keys.jwks(vendor)
+
+    return run(opened, keys)
+
+
+async def _verified(application: "Application", signed: str, keys: dict[str, Any]) -> dict[str, Any]:
+    return application.keys.verify(signed, keys, datetime.now(UTC))
 
 
 def _file_of(generations: Sequence[LicenceView]) -> str:

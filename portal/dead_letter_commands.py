@@ -1,6 +1,5 @@
 """The commands about the inbox's dead letters. What one holds may be hostile: it is shown escaped, or as bytes."""
 
-import asyncio
 import base64
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -12,17 +11,19 @@ from portal.codes import REFUSED
 from portal.sheet import Sheet
 from portal.terminal import (
     AsJson,
-    Ground,
     OfVendor,
+    Opened,
     minute,
     print_json,
     refusals,
+    run,
     show,
     vendor_named,
 )
 from portal.wording import COMMAND_LINE
 
 if TYPE_CHECKING:
+    from portal.application import Application
     from portal.dead_letter_reader import DeadLetterReader, StoredDeadLetter
 
 Answer = TypeVar("Answer")
@@ -30,18 +31,20 @@ Place = Annotated[str, typer.Argument(help="Where the record stood, as `list` an
 Places = Annotated[list[str], typer.Argument(help="Where the records stood, as `list` and `lostfound status` name it.")]
 
 
-def commands(ground: Callable[[], Ground]) -> typer.Typer:
+def commands(opened: Opened) -> typer.Typer:
     """The group `inbox`."""
     app = typer.Typer(no_args_is_help=True, help="The inbox.")
     dead_letters = typer.Typer(no_args_is_help=True, help="Records of the inbox that could not be handled.")
     app.add_typer(dead_letters, name="dead-letters")
 
     def of(vendor: str | None, question: "Callable[[DeadLetterReader], Awaitable[Answer]]") -> Answer:
-        async def asked() -> Answer:
-            async with ground().dead_letters(vendor_named(ground(), vendor)) as found:
+        named = vendor_named(opened, vendor)
+
+        async def asked(application: "Application") -> Answer:
+            async with application.dead_letters(named) as found:
                 return await question(found)
 
-        return asyncio.run(asked())
+        return run(opened, asked)
 
     @dead_letters.command("list")
     def list_dead_letters(

@@ -4,7 +4,6 @@ A decision names the last material fact that it was made on, `--on N`, and is re
 `--on` it is made on what the views show now, and that number is printed.
 """
 
-import asyncio
 from collections.abc import Callable
 from typing import Annotated, Any
 from uuid import uuid4
@@ -12,11 +11,12 @@ from uuid import uuid4
 import typer
 from pydantic import ValidationError
 
-from events.cases import DecisionOrder
+from events.cases import DecisionContent
 from events.errors import Code, RefusalError
+from events.principal import PrincipalRole
 from events.terms import Action, CaseId, VendorId, Verdict
 from portal.misfits import invalid
-from portal.terminal import AsJson, Ground, OfVendor, ask, print_json, refusals, vendor_named
+from portal.terminal import AsJson, OfVendor, Opened, ask, principal_of, print_json, refusals, run, vendor_named
 
 By = Annotated[str, typer.Option("--by", help="The supervisor who decides.")]
 Why = Annotated[str, typer.Option("--why", help="The reason, for the history.")]
@@ -30,7 +30,7 @@ On = Annotated[
     ),
 ]
 
-TYPED = {name: f"--{name}" for name in ("by", "why", "decision", "on", "goodwill", "condition", "reinstate")}
+TYPED = {name: f"--{name}" for name in ("why", "decision", "on", "goodwill", "condition", "reinstate")}
 TYPED["condition_days"] = "--days"
 
 PLAIN = {
@@ -42,14 +42,16 @@ PLAIN = {
 }
 
 
-def register(app: typer.Typer, ground: Callable[[], Ground]) -> None:
+def register(app: typer.Typer, opened: Opened) -> None:
     """Add the commands to the group `case`."""
 
-    def decide(case: str, on: int | None, vendor: str | None, as_json: bool, **told: Any) -> None:
+    def decide(case: str, on: int | None, vendor: str | None, as_json: bool, by: str, **told: Any) -> None:
         with refusals():
-            named = vendor_named(ground(), vendor)
-            number = on or _newest(ground(), named, CaseId(case))
-            taken = asyncio.run(ground().decide(named, CaseId(case), _order(on=number, **told)))
+            named = vendor_named(opened, vendor)
+            number = on or _newest(opened, named, CaseId(case))
+            principal = principal_of(named, PrincipalRole.SUPERVISOR, by)
+            content = _content(on=number, **told)
+            taken = run(opened, lambda application: application.decide(principal, CaseId(case), content))
             if as_json:
                 print_json(taken)
                 return
@@ -72,7 +74,7 @@ def register(app: typer.Typer, ground: Callable[[], Ground]) -> None:
     ) -> None:
         """Approve a case that waits for a supervisor."""
         more = {"goodwill": goodwill, "condition": condition, "condition_days": days}
-        decide(case, on, vendor, as_json, action=Action.APPROVE, by=by, why=why, decision=decision, **more)
+        decide(case, on, vendor, as_json, by, action=Action.APPROVE, why=why, decision=decision, **more)
 
     @app.command("ask")
     def ask_evidence(
@@ -86,8 +88,8 @@ def register(app: typer.Typer, ground: Callable[[], Ground]) -> None:
         as_json: AsJson = False,
     ) -> None:
         """Ask for evidence before deciding; `lostfound evidence` gives it."""
-        told = {"action": Action.ASK, "by": by, "why": why, "decision": decision}
-        decide(case, on, vendor, as_json, **told, evidence=evidence)
+        told = {"action": Action.ASK, "why": why, "decision": decision}
+        decide(case, on, vendor, as_json, by, **told, evidence=evidence)
 
     @app.command("verdict")
     def verdict(
@@ -105,8 +107,8 @@ def register(app: typer.Typer, ground: Callable[[], Ground]) -> None:
         as_json: AsJson = False,
     ) -> None:
         """Rule on a container that resurfaced; unless it is reinstated, this closes the case."""
-        told = {"action": Action.RULE, "by": by, "why": why, "decision": decision}
-        decide(case, on, vendor, as_json, **told, verdict=verdict, reinstate=reinstate)
+        told = {"action": Action.RULE, "why": why, "decision": decision}
+        decide(case, on, vendor, as_json, by, **told, verdict=verdict, reinstate=reinstate)
 
     def plain(action: Action) -> Callable[..., None]:
         def command(
@@ -118,7 +120,7 @@ def register(app: typer.Typer, ground: Callable[[], Ground]) -> None:
             vendor: OfVendor = None,
             as_json: AsJson = False,
         ) -> None:
-            decide(case, on, vendor, as_json, action=action, by=by, why=why, decision=decision)
+            decide(case, on, vendor, as_json, by, action=action, why=why, decision=decision)
 
         return command
 
@@ -126,16 +128,16 @@ def register(app: typer.Typer, ground: Callable[[], Ground]) -> None:
         app.command(action.replace("_", "-"), help=told)(plain(action))
 
 
-def _newest(ground: Ground, vendor: VendorId, case: CaseId) -> int:
+def _newest(opened: Opened, vendor: VendorId, case: CaseId) -> int:
     """The number of the case's last material fact, as the views have it."""
-    found = ask(ground, lambda views: views.line(vendor, case))
+    found = ask(opened, lambda views: views.line(vendor, case))
     if found is None:
         raise RefusalError(Code.UNKNOWN_CASE, f"no case {case} is known", case=case)
     return found.material
 
 
-def _order(decision: str | None, **told: Any) -> DecisionOrder:
+def _content(decision: str | None, **told: Any) -> DecisionContent:
     try:
-        return DecisionOrder.model_validate({"decision": decision or str(uuid4()), **told})
+        return DecisionContent.model_validate({"decision": decision or str(uuid4()), **told})
     except ValidationError as error:
-        raise invalid(error, DecisionOrder, TYPED) from None
+        raise invalid(error, DecisionContent, TYPED) from None

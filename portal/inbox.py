@@ -22,10 +22,11 @@ from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import Statement
 from events.kafka_clients import new_consumer
 from events.parking import InboxRecord, Parked, Parking
-from events.terms import Serial, VendorId
+from events.principal import Principal, PrincipalRole
+from events.terms import PersonId, Serial, VendorId
 from events.topics import INBOXES
+from portal.application import Application
 from portal.batches import Unreadable, read_unstoppably
-from portal.commands import Doors
 from portal.dead_letters import DeadLetter, DeadLetters
 from portal.failures import Failure, failure_of, short, steadily
 from portal.statements import read_statement
@@ -97,10 +98,10 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
     parked."""
 
     def __init__(
-        self, bootstrap: str, doors: Doors, parking: Parking, dead_letters: DeadLetters, hold_seconds: float
+        self, bootstrap: str, application: Application, parking: Parking, dead_letters: DeadLetters, hold_seconds: float
     ) -> None:
         self._bootstrap = bootstrap
-        self._doors = doors
+        self._application = application
         self._parking = parking
         self._dead_letters = dead_letters
         self._hold_seconds = hold_seconds
@@ -243,7 +244,7 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
         unforeseen = lost = 0
         while True:
             try:
-                await self._doors.take(record.vendor, stated, record.topic, record.received)
+                await self._application.take(_principal(record), stated, record.received)
                 return None
             except RefusalError as refusal:
                 return INBOX.worded(refusal)
@@ -331,6 +332,13 @@ def _read(record: ConsumerRecord, received: datetime) -> Read:
     if record.headers and isinstance(record.headers[0], Unreadable):
         return Read(came, DeadLetter.of_unreadable(came, record.headers[0]))
     return Read(came, _stated(came))
+
+
+def _principal(record: InboxRecord) -> Principal:
+    """Whoever may write to a vendor's inbox is a back-office system of it: the topic is the authenticated door."""
+    return Principal(
+        vendor=record.vendor, subject=PersonId(record.topic), roles=(PrincipalRole.BACK_OFFICE,), door=record.topic
+    )
 
 
 def _stated(record: InboxRecord) -> Statement | DeadLetter:

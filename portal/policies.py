@@ -1,8 +1,6 @@
 """The commands about policies."""
 
-import asyncio
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +15,18 @@ from portal.explaining import told
 from portal.misfits import invalid
 from portal.policy_file import check, policy_in, rule_lines, schema
 from portal.policy_settings import table
-from portal.terminal import AsJson, Ground, OfVendor, ask, print_json, refusals, text_of, vendor_named
+from portal.terminal import (
+    AsJson,
+    OfVendor,
+    Opened,
+    ask,
+    principal_of,
+    print_json,
+    refusals,
+    run,
+    text_of,
+    vendor_named,
+)
 from portal.yaml_document import CHARACTERS_LIMIT
 from workflows.explanation import Supposed, explain
 from workflows.policy import Policy
@@ -56,7 +65,7 @@ def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def commands(ground: Callable[[], Ground]) -> typer.Typer:
+def commands(opened: Opened) -> typer.Typer:
     """The group `policy`."""
     app = typer.Typer(no_args_is_help=True, help="Policies.")
 
@@ -143,8 +152,8 @@ def commands(ground: Callable[[], Ground]) -> typer.Typer:
         """Have a policy decide from now on. Cases decided before keep theirs."""
         with refusals():
             policy = policy_of(file)
-            named = vendor_named(ground(), vendor)
-            version = asyncio.run(ground().adopt_policy(named, policy))
+            named = vendor_named(opened, vendor)
+            version = run(opened, lambda application: application.adopt_policy(principal_of(named), policy))
             if as_json:
                 print_json({"vendor": named, "policy_version": version})
                 return
@@ -158,8 +167,8 @@ def commands(ground: Callable[[], Ground]) -> typer.Typer:
     ) -> None:
         """Print a policy as JSON, with `--json` and without."""
         with refusals():
-            named = vendor_named(ground(), vendor)
-            found = ask(ground(), lambda views: views.policy(named, version))
+            named = vendor_named(opened, vendor)
+            found = ask(opened, lambda views: views.policy(named, version))
             if found is None:
                 missing = "no policy" if version is None else f"no policy version {version}"
                 raise RefusalError(Code.UNREADABLE_POLICY, f"vendor {named} has {missing}", vendor=named)

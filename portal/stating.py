@@ -1,9 +1,7 @@
 """The commands that state something: a loss at the command line's own door, or any example into an inbox."""
 
-import asyncio
 import json
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
@@ -14,10 +12,22 @@ from pydantic import ValidationError
 from events.errors import Code, RefusalError
 from events.inbox import PREFIX, STATEMENTS, EvidenceStatement, LossStatement, Statement
 from events.licensing import Claim
+from events.principal import PrincipalRole
 from events.terms import CaseId, Kind, Reason, ReportId, Role, Scope, VendorId
 from portal.asyncapi import cloudevent
 from portal.misfits import invalid
-from portal.terminal import AsJson, Ground, OfVendor, ask, print_json, refusals, vendor_name, vendor_named
+from portal.terminal import (
+    AsJson,
+    OfVendor,
+    Opened,
+    ask,
+    principal_of,
+    print_json,
+    refusals,
+    run,
+    vendor_name,
+    vendor_named,
+)
 from projections.shown import CaseLine, CaseView
 from workflows.case_life import UNDER_WAY
 
@@ -36,7 +46,7 @@ TYPED = {
 }
 
 
-def register(app: typer.Typer, ground: Callable[[], Ground]) -> None:
+def register(app: typer.Typer, opened: Opened) -> None:
     """Add `report`, `evidence` and `trigger` to the program's commands."""
 
     @app.command("report")
@@ -69,7 +79,7 @@ def register(app: typer.Typer, ground: Callable[[], Ground]) -> None:
     ) -> None:
         """Report a loss."""
         with refusals():
-            named = vendor_named(ground(), vendor)
+            named = vendor_named(opened, vendor)
             number = report or f"cli-{uuid4()}"
             said = {
                 "report": number,
@@ -82,8 +92,10 @@ def register(app: typer.Typer, ground: Callable[[], Ground]) -> None:
                 "evidence": evidence or [],
                 "occurred": (occurred or datetime.now(UTC)).isoformat(),
             }
-            claim = asyncio.run(ground().report(named, _valid(LossStatement, said, TYPED)))
-            found = _settled(ground(), named, claim.key.case) if wait else None
+            stated = _valid(LossStatement, said, TYPED)
+            principal = principal_of(named, PrincipalRole(role), by)
+            claim = run(opened, lambda application: application.report(principal, stated, datetime.now(UTC)))
+            found = _settled(opened, named, claim.key.case) if wait else None
             _tell(claim, number, found, wait, as_json)
 
     @app.command("evidence")
@@ -100,8 +112,8 @@ def register(app: typer.Typer, ground: Callable[[], Ground]) -> None:
     ) -> None:
         """Give evidence for a loss that was reported."""
         with refusals():
-            named = vendor_named(ground(), vendor)
-            case = ask(ground(), lambda views: _case_of(views, named, ReportId(report)))
+            named = vendor_named(opened, vendor)
+            case = ask(opened, lambda views: _case_of(views, named, ReportId(report)))
             if case is None:
                 raise RefusalError(Code.NO_CASE, f"no case of report {report} is known; report the loss first")
             said = {
@@ -112,7 +124,9 @@ def register(app: typer.Typer, ground: Callable[[], Ground]) -> None:
                 "evidence": evidence,
                 "occurred": datetime.now(UTC).isoformat(),
             }
-            asyncio.run(ground().state(named, _valid(EvidenceStatement, said, TYPED)))
+            stated = _valid(EvidenceStatement, said, TYPED)
+            principal = principal_of(named, PrincipalRole(role), by)
+            run(opened, lambda application: application.take(principal, stated, datetime.now(UTC)))
             if as_json:
                 print_json({"statement": said["statement"], "report": report, "case": case.case_id})
                 return
@@ -131,12 +145,12 @@ def register(app: typer.Typer, ground: Callable[[], Ground]) -> None:
         """Print a valid example of an inbox event, as a CloudEvent; `--send` states it."""
         with refusals():
             statement = _statement(type_)
-            to = vendor_named(ground(), vendor) if send else vendor_name(ground(), vendor)
+            to = vendor_named(opened, vendor) if send else vendor_name(opened, vendor)
             data = statement.example | dict(_assignment(one) for one in change or ())
             _valid(statement, data)
             event = cloudevent(statement, data, str(uuid4()), source="/command-line")
             if send:
-                asyncio.run(ground().send(to, str(data["serial"]), event))
+                run(opened, lambda application: application.send(principal_of(to), str(data["serial"]), event))
             print_json(event)
 
 
@@ -178,11 +192,11 @@ def _valid(statement: type[Statement], data: dict[str, Any], typed: dict[str, st
         raise invalid(error, statement, typed) from None
 
 
-def _settled(ground: Ground, vendor: VendorId, case: CaseId) -> CaseView | None:
+def _settled(opened: Opened, vendor: VendorId, case: CaseId) -> CaseView | None:
     """The case once it no longer moves by itself, or as far as it came in time."""
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
-        found = ask(ground, lambda views: views.case(vendor, case))
+        found = ask(opened, lambda views: views.case(vendor, case))
         if (found and found.status not in UNDER_WAY) or time.monotonic() > deadline:
             return found
         time.sleep(LOOK_SECONDS)

@@ -1,4 +1,4 @@
-"""What all commands of the command line share: the ground they stand on, their options, and how they tell an answer."""
+"""What all commands of the command line share: how they ask the application, their options, how they tell an answer."""
 
 import asyncio
 import json
@@ -10,31 +10,29 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from rich.console import Console
 
-from events.cases import DecisionOrder, DecisionTaken
 from events.errors import Code, RefusalError
-from events.inbox import LossStatement, Statement
-from events.licensing import AccessLink, ActivationCode, Claim, SignInAnswer
-from events.terms import VENDOR_PATTERN, CaseId, ContactId, Serial, VendorId
+from events.principal import Principal, PrincipalRole
+from events.terms import VENDOR_PATTERN, PersonId, VendorId
 from portal.codes import CODES
-from portal.misfits import NAMES
+from portal.misfits import NAMES, invalid
 from portal.sheet import Sheet
 from portal.wording import COMMAND_LINE
-from workflows.policy import Policy
 
 if TYPE_CHECKING:
-    from portal.dead_letter_reader import DeadLetterReader
+    from portal.application import Application
     from projections.queries import Queries
 
 Answer = TypeVar("Answer")
 
 NOT_RUNNING = 3
 PIPED_WIDTH = 160
+DOOR = "command line"
 OWN_SERVICES = {
     "PostgreSQL": "LOSTFOUND_POSTGRES_DSN",
     "Kafka": "LOSTFOUND_KAFKA_BOOTSTRAP",
@@ -48,61 +46,8 @@ UNREADABLE = {
 }
 
 
-class Ground(Protocol):
-    """What the commands stand on."""
-
-    @property
-    def vendor(self) -> VendorId:
-        """The vendor that commands mean where none is named."""
-
-    def queries(self) -> "AbstractAsyncContextManager[Queries]":
-        """The views."""
-
-    def knows(self, vendor: VendorId) -> bool:
-        """Whether there is such a vendor."""
-
-    async def add_vendor(self, vendor: VendorId, policy: Policy | None) -> bool:
-        """A vendor's topics, signing key and first policy; False when it was there already, `RefusalError` when it was
-        with another policy than this one."""
-
-    async def decide(self, vendor: VendorId, case: CaseId, order: DecisionOrder) -> DecisionTaken:
-        """Bring a decision to a case, or `RefusalError`."""
-
-    async def report(self, vendor: VendorId, stated: LossStatement) -> Claim:
-        """Report a loss at the command line's own door, or `RefusalError`."""
-
-    async def state(self, vendor: VendorId, stated: Statement) -> None:
-        """State something else at the command line's own door, or `RefusalError`."""
-
-    async def send(self, vendor: VendorId, key: str, event: Mapping[str, Any]) -> None:
-        """Put a CloudEvent into the vendor's inbox."""
-
-    def dead_letters(self, vendor: VendorId) -> "AbstractAsyncContextManager[DeadLetterReader]":
-        """A vendor's dead letters."""
-
-    async def adopt_policy(self, vendor: VendorId, policy: Policy) -> int:
-        """Adopt a policy, and answer with its version; one that is in force already stays so."""
-
-    async def activation_code(self, vendor: VendorId, serial: Serial) -> ActivationCode:
-        """The code for the cases that wait for a machine, or `RefusalError`."""
-
-    async def access_link(self, vendor: VendorId, serial: Serial) -> AccessLink:
-        """The link for access data that are owed, or `RefusalError`."""
-
-    async def set_access(self, vendor: VendorId, serial: Serial, token: str, password: str) -> None:
-        """Set access data by a link, or `RefusalError`."""
-
-    async def sign_in(
-        self, vendor: VendorId, contact: ContactId, serial: Serial, password: str, origin: str | None
-    ) -> SignInAnswer:
-        """Sign in to a cloud container, from this origin if it is known."""
-
-    def jwks(self, vendor: VendorId) -> dict[str, Any]:
-        """The public keys of a vendor."""
-
-    def verify(self, file: str, jwks: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-        """The claims of a licence file, or `RefusalError`."""
-
+Opened = Callable[[], "AbstractAsyncContextManager[Application]"]
+"""Opens the application that the commands ask."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 OfVendor = Annotated[str | None, typer.Option("--vendor", help="The vendor; the first one where none is named.")]
@@ -160,18 +105,34 @@ def _unanswered(error: Exception) -> str | None:
     return next((name for name, errors in services.items() if isinstance(error, errors)), None)
 
 
-def ask(ground: Ground, question: "Callable[[Queries], Awaitable[Answer]]") -> Answer:
+def run(opened: Opened, question: "Callable[[Application], Awaitable[Answer]]") -> Answer:
+    """What the application answers."""
+
     async def asked() -> Answer:
-        async with ground.queries() as views:
-            return await question(views)
+        async with opened() as application:
+            return await question(application)
 
     return asyncio.run(asked())
 
 
-def vendor_name(ground: Ground, named: str | None) -> VendorId:
+def ask(opened: Opened, question: "Callable[[Queries], Awaitable[Answer]]") -> Answer:
+    """What the views answer."""
+
+    async def asked(application: "Application") -> Answer:
+        async with application.views() as views:
+            return await question(views)
+
+    return run(opened, asked)
+
+
+def vendor_name(opened: Opened, named: str | None) -> VendorId:
     """A vendor's name, the first one's where none is given; whether there is such a vendor is not asked."""
     if named is None:
-        return ground.vendor
+
+        async def first(application: "Application") -> VendorId:
+            return application.first_vendor
+
+        return run(opened, first)
     try:
         return TypeAdapter(VendorId).validate_python(named)
     except ValidationError:
@@ -180,12 +141,22 @@ def vendor_name(ground: Ground, named: str | None) -> VendorId:
         ) from None
 
 
-def vendor_named(ground: Ground, named: str | None) -> VendorId:
+def vendor_named(opened: Opened, named: str | None) -> VendorId:
     """A vendor that there is, the first one where none is named; else `RefusalError`."""
-    vendor = vendor_name(ground, named)
-    if not ground.knows(vendor):
+    vendor = vendor_name(opened, named)
+    if not run(opened, lambda application: application.knows(vendor)):
         raise RefusalError(Code.UNKNOWN_VENDOR, f"vendor {vendor} is unknown here", vendor=vendor)
     return vendor
+
+
+def principal_of(
+    vendor: VendorId, role: PrincipalRole = PrincipalRole.ADMINISTRATOR, by: str = "command-line"
+) -> Principal:
+    """Who types: a person of this machine, whom the command line takes at their word."""
+    try:
+        return Principal(vendor=vendor, subject=PersonId(by), roles=(role,), door=DOOR)
+    except ValidationError as error:
+        raise invalid(error, Principal, {"subject": "--by"}) from None
 
 
 def text_of(path: Path, limit: int = -1) -> str:

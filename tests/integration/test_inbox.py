@@ -22,16 +22,18 @@ from psycopg.errors import DeadlockDetected, LockNotAvailable
 from activities.register import PostgresRegister
 from events.errors import Code
 from events.inbox import LossStatement, Statement
+from events.principal import Principal
 from events.terms import VendorId
 from events.topics import dead_letters, inbox, vendor_specs
 from infra.settings import Settings
 from infra.topics import make_topics
 from infra.wiring import add_vendor, open_backend, open_parking
+from portal.application import Application
 from portal.batches import INFLATED_BYTES_LIMIT
-from portal.commands import Doors
 from portal.dead_letters import DeadLetters
 from portal.inbox import AT_ONCE, PARKED_LIMIT, UNFORESEEN_TRIES, Inbox
 from tests.foreign import BackOffice, Reader, batch, now, send_batch
+from tests.given import Given
 from workflows.policy import Policy
 
 pytestmark = pytest.mark.integration
@@ -44,8 +46,8 @@ BIG = {"message_max_bytes": 100_000_000, "queue_buffering_max_kbytes": 1_000_000
 
 
 @dataclass
-class Watched(Doors):
-    """The doors, and what passed them; `trouble` may raise for a statement."""
+class Watched(Application):
+    """The application, and what passed them; `trouble` may raise for a statement."""
 
     backend: Any
     trouble: Callable[[VendorId, Statement], None] = lambda vendor, stated: None
@@ -53,13 +55,14 @@ class Watched(Doors):
     tries: Counter[tuple[VendorId, str]] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        super().__init__(self.backend)
+        super().__init__(Given(self.backend))
 
-    async def take(self, vendor: VendorId, stated: Statement, door: str, received: datetime) -> None:
+    async def take(self, principal: Principal, stated: Statement, received: datetime) -> None:
+        vendor = principal.vendor
         self.tries[vendor, str(getattr(stated, "serial"))] += 1  # noqa: B009
         self.trouble(vendor, stated)
         if not isinstance(stated, LossStatement):
-            await super().take(vendor, stated, door, received)
+            await super().take(principal, stated, received)
         self.taken.append((vendor, stated))
 
     def of(self, vendor: VendorId) -> list[str]:

@@ -46,10 +46,10 @@ def file(tmp_path: Path) -> str:
 
 
 def run(file: str, *words: str, code: int = 0) -> str:
-    def no_ground() -> Any:
+    def no_application() -> Any:
         raise AssertionError("no services are needed")
 
-    done = CliRunner().invoke(commands(no_ground), ["explain", file, *words])
+    done = CliRunner().invoke(commands(no_application), ["explain", file, *words])
     assert done.exit_code == code, done.output
     return done.output
 

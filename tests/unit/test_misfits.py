@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from events.cases import DecisionOrder
+from events.cases import DecisionContent, DecisionOrder
 from events.errors import Code
 from events.inbox import STATEMENTS, ContactStatement, ContainerStatement, EvidenceStatement, LicenceStatement
 from events.terms import Kind
@@ -105,10 +105,11 @@ def test_a_misfit_is_told_with_what_was_given_and_what_must_be(
 
 
 def test_what_is_typed_is_called_as_it_is_typed() -> None:
-    order = ORDER | {"by": "Ann Smith", "condition": "x", "condition_days": 0}
+    content = {name: value for name, value in ORDER.items() if name != "by"}
+    content |= {"decision": "D 1", "condition": "x", "condition_days": 0}
 
-    assert told(DecisionOrder, order, TYPED) == (
-        f'--by must be {NAME}, and not "Ann Smith"; --days must be a whole number from 1 to 366, and not 0'
+    assert told(DecisionContent, content, TYPED) == (
+        f'--decision must be {NAME}, and not "D 1"; --days must be a whole number from 1 to 366, and not 0'
     )
 
 

@@ -325,10 +325,10 @@ def test_the_schema_and_the_model_agree_on_any_policy_and_on_what_is_changed_in_
 
 
 def run(*words: str, given: str | None = None) -> tuple[int, str]:
-    def no_ground() -> Any:
+    def no_application() -> Any:
         raise AssertionError("no services are needed")
 
-    done = CliRunner().invoke(commands(no_ground), [*words], input=given)
+    done = CliRunner().invoke(commands(no_application), [*words], input=given)
     assert not done.exception or isinstance(done.exception, SystemExit), done.exception
     return done.exit_code, done.output
 

@@ -33,7 +33,8 @@ from events.log import LogReader
 from events.terms import Action, Kind, Reason, Reporter, Role, Scope, Status, VendorId
 from infra.converter import CONVERTER
 from infra.settings import Settings
-from portal.commands import Doors
+from portal.application import Application
+from tests.given import principal
 from tests.workflow.golden import HISTORIES, Stated, as_golden
 from tests.worlds import CODEC
 from workflows.case import CaseState
@@ -45,18 +46,18 @@ WATCH = timedelta(days=365)
 
 @dataclass
 class Bench:
-    """A vendor with real services, and the doors to it."""
+    """A vendor with real services, and the application over them."""
 
     settings: Settings
     vendor: VendorId
     env: WorkflowEnvironment
     backend: EmbeddedBackend
-    doors: Doors
+    application: Application
     log_starts: dict[int, int]
     """Where the log ended when the vendor was new."""
 
     async def take(self, stated: Statement) -> None:
-        await self.doors.take(self.vendor, stated, "a test", datetime.now(UTC))
+        await self.application.take(principal(self.vendor), stated, datetime.now(UTC))
 
     async def container(self, serial: str, licences: int = 0) -> None:
         await self.take(ContainerStatement(serial=serial, kind=Kind.DONGLE, holder="h-1"))
@@ -117,7 +118,7 @@ class Bench:
         assert state is not None
         told = {"decision": decision, "action": action, "by": by, "why": "as I see it", "on": state.material}
         order = DecisionOrder.model_validate(told | more)
-        return await self.doors.decide(self.vendor, key.case, order, "a test")
+        return await self.application.decide(principal(self.vendor, order.by), key.case, order)
 
     async def post(self, key: CaseKey, contents: Sequence[Content]) -> None:
         """Have the backend accept these messages to a case, in one transaction."""

@@ -18,7 +18,8 @@ from events.terms import VendorId
 from infra.roles.worker import case_worker
 from infra.settings import Settings
 from infra.wiring import add_vendor, open_backend, open_pool, open_temporal
-from portal.commands import Doors
+from portal.application import Application
+from tests.given import Given
 from tests.services import Services
 from tests.workflow.bench import WATCH, Bench, new_server
 from tests.worlds import CODEC
@@ -97,7 +98,7 @@ async def bench(
         asyncio.create_task(Relay(settings.dsn, writer, LogReader(settings.bootstrap)).run(), name="relay"),
         asyncio.create_task(Delivery(pool, cases).run(), name="delivery"),
     ]
-    yield Bench(settings, vendor, env, backend, Doors(backend, cases), log_starts)
+    yield Bench(settings, vendor, env, backend, Application(Given(backend, cases)), log_starts)
     for task in beside:
         task.cancel()
     await _end(_all(beside), "relay and delivery")

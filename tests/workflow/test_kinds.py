@@ -104,7 +104,7 @@ class Journey:
             await bench.take(licence(serial, number, product))
         if loss.kind is Kind.CLOUD:
             link = await bench.backend.access_link(bench.vendor, Serial(serial))
-            await bench.doors.set_access(bench.vendor, Serial(serial), link.token, PASSWORD)
+            await bench.application.set_access(bench.vendor, Serial(serial), link.token, PASSWORD)
         stated = LossStatement(
             report=f"R-{serial}",
             serial=serial,
@@ -135,7 +135,9 @@ class Journey:
             case Target.SAME_CONTAINER if self.loss.recovery is Recovery.RESET:
                 await bench.until(self.key, Status.AWAITING_TARGET)
                 link = await bench.backend.access_link(bench.vendor, Serial(self.serial))
-                await bench.doors.set_access(bench.vendor, Serial(self.serial), link.token, "a new and long password")
+                await bench.application.set_access(
+                    bench.vendor, Serial(self.serial), link.token, "a new and long password"
+                )
         if self.loss.watch is not Watch.NONE:
             await bench.until(self.key, Status.WATCHING)
 
@@ -151,7 +153,7 @@ class Journey:
         """The lost thing itself reports in."""
         if self.loss.kind is Kind.CLOUD:
             contact = ContactId(f"C-{self.serial}-old")
-            answer = await self.bench.doors.sign_in(self.bench.vendor, contact, Serial(self.serial), PASSWORD)
+            answer = await self.bench.application.sign_in(self.bench.vendor, contact, Serial(self.serial), PASSWORD)
             assert answer.session is None
         elif self.loss.kind is Kind.ACT:
             machine = OTHER_MACHINE if self.loss.recovery is Recovery.REISSUE else OLD_MACHINE

@@ -14,6 +14,7 @@ from events.errors import Code, RefusalError
 from events.inbox import LossStatement
 from events.licensing import CaseKey
 from events.terms import Action, Kind, Mode, Reason, Reporter, Role, Status
+from tests.given import principal
 from tests.workflow.bench import Bench, eventually
 from workflows.policy import Policy, Rule
 
@@ -77,12 +78,26 @@ async def test_whoever_did_not_wait_for_the_decision_that_ended_a_case_is_told_l
         await bench.backend.accept_decision(bench.vendor, key.case, order, "a test", datetime.now(UTC))
     assert await bench.handle(key).result() == "rejected"
 
-    again = await bench.doors.decide(bench.vendor, key.case, taken, "a test")
+    again = await bench.application.decide(principal(bench.vendor, taken.by), key.case, taken)
     with pytest.raises(RefusalError) as refusal:
-        await bench.doors.decide(bench.vendor, key.case, late, "a test")
+        await bench.application.decide(principal(bench.vendor, late.by), key.case, late)
 
     assert (again.decision, again.status, again.on) == ("D-1", Status.CLOSED, state.material)
     assert refusal.value.code is Code.NOTHING_TO_DECIDE
+
+
+async def test_a_decision_is_that_of_the_principal_at_the_door_whatever_comes_with_it(bench: Bench) -> None:
+    key = await waiting(bench)
+    state = await bench.state(key)
+    assert state is not None
+    as_bob = DecisionOrder(decision="D-1", action=Action.REJECT, by="bob", on=state.material)
+
+    with pytest.raises(RefusalError) as refusal:
+        await bench.application.decide(principal(bench.vendor, "eve"), key.case, as_bob)
+
+    assert (refusal.value.code, refusal.value.parameters["by"]) == (Code.NOT_A_SUPERVISOR, "eve")
+    denied = [one.fact for one in await bench.facts(case_stream(key.case)) if one.fact.name == "decision.denied"]
+    assert [fact.by for fact in denied] == ["eve"]
 
 
 async def test_a_case_that_only_gets_decisions_goes_on_in_new_histories_and_answers_each(

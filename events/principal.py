@@ -1,0 +1,32 @@
+"""Who acts at a door."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from events.terms import NAME_PATTERN, PersonId, Value, VendorId
+
+DoorName = Annotated[str, StringConstraints(min_length=1, max_length=80)]
+
+
+class PrincipalRole(StrEnum):
+    """What a principal is to the vendor."""
+
+    HOLDER = "holder"
+    DELEGATE = "delegate"
+    BACK_OFFICE = "back_office"
+    SUPERVISOR = "supervisor"
+    AUDITOR = "auditor"
+    ADMINISTRATOR = "administrator"
+
+
+class Principal(Value):
+    """Who acts, as the door knows it, and never as what was sent says: whose vendor it is, the `subject` in which
+    `roles`, by which `door`, and for whom where that is somebody else."""
+
+    vendor: VendorId
+    subject: Annotated[PersonId, Field(pattern=NAME_PATTERN)]
+    roles: Annotated[tuple[PrincipalRole, ...], Field(min_length=1)]
+    door: DoorName
+    on_behalf_of: PersonId | None = None

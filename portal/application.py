@@ -1,0 +1,207 @@
+"""The one layer under all doors: what can be asked for, by whom, whatever the door.
+
+An application lives for as long as its process serves. Commands are made true by the licensing backend and, for a
+decision, by its case; queries read the views, which lag and grant nothing.
+"""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pydantic import JsonValue
+
+from events.cases import Cases, DecisionContent, DecisionDenied, DecisionOrder, DecisionTaken
+from events.errors import Code, RefusalError
+from events.inbox import (
+    ContactStatement,
+    ContainerStatement,
+    DeactivationStatement,
+    EvidenceStatement,
+    FoundStatement,
+    LicenceStatement,
+    LossStatement,
+    ReturnStatement,
+    Statement,
+)
+from events.licensing import AccessLink, ActivationCode, Claim, LicensingBackend, SignInAnswer
+from events.principal import Principal
+from events.terms import CaseId, ContactId, Role, Serial, VendorId
+from portal.denials import denied
+from workflows.policy import Policy, canonical
+
+if TYPE_CHECKING:
+    from portal.dead_letter_reader import DeadLetterReader
+    from projections.queries import Queries
+
+
+class Backend(LicensingBackend, Protocol):
+    """The licensing backend, with the policies that it keeps for each vendor."""
+
+    async def adopt_policy(self, vendor: VendorId, policy: dict[str, JsonValue], at: datetime) -> int:
+        """Adopt a policy and answer with its version; the one that is in force already stays so."""
+
+    async def policy_in_force(self, vendor: VendorId) -> tuple[int, JsonValue]:
+        """The version of the vendor's policy that decides now, and the policy."""
+
+
+class Keys(Protocol):
+    """The vendors' signing keys. Needs nothing that runs."""
+
+    def jwks(self, vendor: VendorId) -> dict[str, Any]:
+        """The public keys of a vendor."""
+
+    def verify(self, file: str, jwks: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+        """The claims of a licence file, or `RefusalError`."""
+
+
+class Parts(Protocol):
+    """What an application stands on. A part is opened when it is first used, and stays open."""
+
+    @property
+    def first_vendor(self) -> VendorId:
+        """The vendor that is meant where none is named."""
+
+    @property
+    def keys(self) -> Keys:
+        """The signing keys."""
+
+    async def backend(self) -> Backend:
+        """The licensing backend."""
+
+    async def cases(self) -> Cases:
+        """The way to the running cases."""
+
+    def views(self) -> "AbstractAsyncContextManager[Queries]":
+        """The views, as they are now."""
+
+    def dead_letters(self, vendor: VendorId) -> "AbstractAsyncContextManager[DeadLetterReader]":
+        """A vendor's dead letters."""
+
+    async def knows(self, vendor: VendorId) -> bool:
+        """Whether there is such a vendor; the views may not show one yet that was just added."""
+
+    async def add_vendor(self, vendor: VendorId, policy: Policy) -> bool:
+        """A vendor's topics, signing key and first policy; False when it was there already."""
+
+    async def send(self, vendor: VendorId, key: str, event: Mapping[str, Any]) -> None:
+        """Put a CloudEvent into the vendor's inbox."""
+
+
+class Application:
+    """Everything that a door can ask for. Every command may be repeated; it is done once.
+
+    What a statement means for a case the backend writes down as a message, in the same transaction; the worker brings
+    it to the case. So no door needs the case to be there, and only whoever decides waits for its answer.
+
+    Raises `events.errors.RefusalError` for what cannot be done and `NotYetKnownError` for what may be possible once a
+    fact under way has arrived. A connection's errors mean that a service is away: ask again.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def take(self, principal: Principal, stated: Statement, received: datetime) -> None:
+        """Do what a statement asks; `received` is the clock at the door."""
+        vendor, door, backend = principal.vendor, principal.door, await self._parts.backend()
+        match stated:
+            case ContainerStatement():
+                await backend.register_container(vendor, stated, received)
+            case LicenceStatement():
+                await backend.register_licence(vendor, stated, received)
+            case ContactStatement():
+                await backend.contact(vendor, stated, received)
+            case FoundStatement():
+                await backend.turn_up(vendor, stated, door, received)
+            case ReturnStatement():
+                if stated.reporter.role is not Role.BACK_OFFICE:
+                    raise RefusalError(Code.INVALID_DATA, "only a back-office system can say that a container is back")
+                await backend.turn_up(vendor, stated, door, received)
+            case DeactivationStatement():
+                await backend.return_activation(vendor, stated, received)
+            case EvidenceStatement():
+                await backend.give_evidence(vendor, stated, door, received)
+            case LossStatement():
+                await self.report(principal, stated, received)
+            case _:
+                raise AssertionError(f"no door takes {stated.type()}")
+
+    async def report(self, principal: Principal, stated: LossStatement, received: datetime) -> Claim:
+        """The case that a report opens or joins; of a repeated report the case it already belongs to."""
+        backend = await self._parts.backend()
+        return await backend.claim(principal.vendor, stated, principal.door, received)
+
+    async def decide(self, principal: Principal, case: CaseId, content: DecisionContent) -> DecisionTaken:
+        """Bring the principal's decision to a case of the vendor, and wait for what the case makes of it."""
+        order = DecisionOrder.model_validate({**dict(content), "by": principal.subject})
+        cases, backend = await self._parts.cases(), await self._parts.backend()
+        accepted = await backend.accept_decision(principal.vendor, case, order, principal.door, datetime.now(UTC))
+        if accepted.refused:
+            raise denied(accepted.refused, case, order)
+        answer = await cases.answer(accepted, order)
+        if isinstance(answer, DecisionDenied):
+            raise denied(answer.code, case, order)
+        return answer
+
+    async def activation_code(self, principal: Principal, serial: Serial) -> ActivationCode:
+        """The code for the cases of a container that wait for a machine."""
+        return await (await self._parts.backend()).activation_code(principal.vendor, serial)
+
+    async def access_link(self, principal: Principal, serial: Serial) -> AccessLink:
+        """The link by which the holder of a cloud container sets the access data that are owed."""
+        return await (await self._parts.backend()).access_link(principal.vendor, serial)
+
+    async def set_access(self, vendor: VendorId, serial: Serial, token: str, password: str) -> None:
+        """Set access data by a link; whoever has the link may."""
+        await (await self._parts.backend()).set_access(vendor, serial, token, password, datetime.now(UTC))
+
+    async def sign_in(
+        self, vendor: VendorId, contact: ContactId, serial: Serial, password: str, origin: str | None = None
+    ) -> SignInAnswer:
+        """Sign in to a cloud container from an origin, with its access data."""
+        backend = await self._parts.backend()
+        return await backend.sign_in(vendor, contact, serial, password, datetime.now(UTC), origin)
+
+    async def send(self, principal: Principal, key: str, event: Mapping[str, Any]) -> None:
+        """Put a CloudEvent into the vendor's inbox."""
+        await self._parts.send(principal.vendor, key, event)
+
+    async def add_vendor(self, principal: Principal, policy: Policy | None) -> bool:
+        """Add the principal's vendor: its topics, signing key and first policy. False when it was there already;
+        `RefusalError` when it was with another policy than this one."""
+        vendor = principal.vendor
+        if await self._parts.add_vendor(vendor, policy or Policy()):
+            return True
+        if policy is not None:
+            number, known = await (await self._parts.backend()).policy_in_force(vendor)
+            if known != {**canonical(policy), "policy_version": number}:
+                there = f"vendor {vendor} is there already, and version {number} of its policy is in force, another one"
+                raise RefusalError(Code.VENDOR_EXISTS, there, vendor=vendor, policy_version=number)
+        return False
+
+    async def adopt_policy(self, principal: Principal, policy: Policy) -> int:
+        """Have a policy decide from now on, and answer with its version; one that is in force already stays so."""
+        backend = await self._parts.backend()
+        return await backend.adopt_policy(principal.vendor, canonical(policy), datetime.now(UTC))
+
+    @property
+    def first_vendor(self) -> VendorId:
+        """The vendor that is meant where none is named."""
+        return self._parts.first_vendor
+
+    @property
+    def keys(self) -> Keys:
+        """The vendors' public keys, and what they signed."""
+        return self._parts.keys
+
+    def views(self) -> "AbstractAsyncContextManager[Queries]":
+        """The views, as they are now."""
+        return self._parts.views()
+
+    def dead_letters(self, vendor: VendorId) -> "AbstractAsyncContextManager[DeadLetterReader]":
+        """A vendor's dead letters."""
+        return self._parts.dead_letters(vendor)
+
+    async def knows(self, vendor: VendorId) -> bool:
+        """Whether there is such a vendor."""
+        return await self._parts.knows(vendor)

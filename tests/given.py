@@ -1,0 +1,26 @@
+"""An application over parts that a test has opened itself."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from events.principal import Principal, PrincipalRole
+from events.terms import PersonId, VendorId
+
+
+@dataclass
+class Given:
+    """Stands for `portal.application.Parts`, as far as statements and decisions need them."""
+
+    opened_backend: Any
+    opened_cases: Any = None
+
+    async def backend(self) -> Any:
+        return self.opened_backend
+
+    async def cases(self) -> Any:
+        return self.opened_cases
+
+
+def principal(vendor: VendorId, by: str = "crm", role: PrincipalRole = PrincipalRole.BACK_OFFICE) -> Principal:
+    """Somebody who acts at a test's door."""
+    return Principal(vendor=vendor, subject=PersonId(by), roles=(role,), door="a test")
