@@ -24,7 +24,6 @@ from events.terms import (
 )
 
 WORKFLOW = "LossCase"
-LEASE_SWEEP = "LeaseSweep"
 
 
 REPORTS_LIMIT = 1_000

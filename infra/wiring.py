@@ -26,7 +26,6 @@ from activities.parking import PostgresParking
 from activities.schema import migrate
 from activities.signing import SigningKeys, WrongKeyError
 from activities.vendors import known_key, known_key_now, note_key
-from events.cases import LEASE_SWEEP
 from events.codec import FactCodec
 from events.licensing import Clock
 from events.postgres_sessions import new_pool, open_session
@@ -39,6 +38,7 @@ from infra.settings import Settings
 from infra.topics import log_partitions, log_topic, make_topics, refuse_moved
 from projections.queries import open_queries
 from projections.schema import prepare_views
+from workflows.lease_sweep import LeaseSweep
 from workflows.policy import Policy, canonical
 
 CONNECT_SECONDS = 60.0
@@ -161,7 +161,7 @@ async def open_temporal(settings: Settings) -> Client:
 
 async def schedule_lease_sweep(client: Client, settings: Settings) -> None:
     """Have the leases looked through at an interval, by a schedule that outlives every process. May be repeated."""
-    action = ScheduleActionStartWorkflow(LEASE_SWEEP, id="lostfound-leases", task_queue=settings.task_queue)
+    action = ScheduleActionStartWorkflow(LeaseSweep.run, id="lostfound-leases", task_queue=settings.task_queue)
     every = ScheduleIntervalSpec(every=timedelta(seconds=settings.lease_sweep_seconds))
     schedule = Schedule(
         action=action,

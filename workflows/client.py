@@ -4,14 +4,13 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
-from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.common import Priority, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from events.case_facts import LossReported
 from events.cases import (
-    WORKFLOW,
     AcceptedDecision,
     CaseOverError,
     DecisionDenied,
@@ -20,14 +19,12 @@ from events.cases import (
     Message,
 )
 from events.errors import Code
-from events.terms import CaseKey
-from workflows.case import CaseState
+from events.terms import CaseKey, Outcome
+from workflows.loss_case import CONTINUED, LossCase
 
 RPC_TIMEOUT = timedelta(seconds=10)
 ANSWER_SECONDS = 20.0
 ASK_AGAIN_SECONDS = 0.1
-CONTINUED = "continued"
-"""The case goes on in a new history, which is asked again."""
 
 
 class CaseClient:
@@ -41,7 +38,7 @@ class CaseClient:
         """Begin a case with the report that opened it, unless it was begun. Raises `RPCError`."""
         try:
             await self._client.start_workflow(
-                WORKFLOW,
+                LossCase.run,
                 args=[key, report],
                 id=key.case,
                 task_queue=self._task_queue,
@@ -56,8 +53,7 @@ class CaseClient:
     async def send(self, key: CaseKey, messages: Sequence[Message]) -> None:
         """Bring messages to their case. Raises `CaseOverError` where it has ended, and `RPCError`."""
         try:
-            handle = self._client.get_workflow_handle(key.case)
-            await handle.signal("receive", list(messages), rpc_timeout=RPC_TIMEOUT)
+            await self._handle(key).signal(LossCase.receive, list(messages), rpc_timeout=RPC_TIMEOUT)
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 raise CaseOverError(key.case) from error
@@ -69,18 +65,16 @@ class CaseClient:
         Raises `TimeoutError` and `RPCError` while Temporal or its workers are away. The decision is kept all the same,
         and reaches the case later.
         """
-        handle = self._client.get_workflow_handle(accepted.key.case)
+        handle = self._handle(accepted.key)
         async with asyncio.timeout(ANSWER_SECONDS):
             while True:
                 try:
-                    taken: DecisionTaken = await handle.execute_update(
-                        "answer",
+                    return await handle.execute_update(
+                        LossCase.answer,
                         args=[accepted, order],
                         id=f"answer/{accepted.number}",
-                        result_type=DecisionTaken,
                         rpc_timeout=RPC_TIMEOUT,
                     )
-                    return taken
                 except WorkflowUpdateFailedError as error:
                     cause = error.cause
                     if isinstance(cause, ApplicationError) and cause.type in set(Code):
@@ -98,8 +92,9 @@ class CaseClient:
 
     async def _as_it_ended(self, accepted: AcceptedDecision, order: DecisionOrder) -> DecisionTaken | DecisionDenied:
         """What a case that is over made of a decision, as far as Temporal still knows it."""
-        handle = self._client.get_workflow_handle(accepted.key.case)
-        ended = await handle.query("state_of_case", result_type=CaseState, rpc_timeout=RPC_TIMEOUT)
+        handle = self._handle(accepted.key)
+        ended = await handle.query(LossCase.state_of_case, rpc_timeout=RPC_TIMEOUT)
+        assert ended is not None, "a case that is over has a state"
         denial = dict(ended.decisions).get(order.decision, Code.NOTHING_TO_DECIDE)
         if denial is not None:
             return DecisionDenied(code=Code(denial))
@@ -109,9 +104,12 @@ class CaseClient:
     async def _is_over(self, key: CaseKey) -> bool:
         """Whether the case's last history has ended, and no new one has begun."""
         try:
-            description = await self._client.get_workflow_handle(key.case).describe(rpc_timeout=RPC_TIMEOUT)
+            description = await self._handle(key).describe(rpc_timeout=RPC_TIMEOUT)
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return False
             raise
         return description.close_time is not None
+
+    def _handle(self, key: CaseKey) -> WorkflowHandle[LossCase, Outcome]:
+        return self._client.get_workflow_handle(key.case)

@@ -9,7 +9,6 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 
 with workflow.unsafe.imports_passed_through():
-    from events.cases import LEASE_SWEEP
     from events.deeds import Deeds, SweepOrder
 
 LIMIT = 500
@@ -17,7 +16,7 @@ ROUNDS = 200
 """So many leases are looked through in one go, and so many goes make a round; the next round goes on from there."""
 
 
-@workflow.defn(name=LEASE_SWEEP)
+@workflow.defn(name="LeaseSweep")
 class LeaseSweep:
     """One round over the leases."""
 

@@ -8,7 +8,7 @@ from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
-from events.cases import AcceptedDecision, DecisionOrder, DecisionTaken, Message
+from events.cases import AcceptedDecision, DecisionOrder, Message
 from events.envelope import case_stream
 from events.errors import Code, RefusalError
 from events.inbox import LossStatement
@@ -16,6 +16,7 @@ from events.licensing import CaseKey
 from events.terms import Action, Kind, Mode, Reason, Reporter, Role, Status
 from tests.given import principal
 from tests.workflow.bench import Bench, eventually
+from workflows.loss_case import LossCase
 from workflows.policy import Policy, Rule
 
 pytestmark = pytest.mark.integration
@@ -48,8 +49,8 @@ async def test_who_can_merely_write_to_temporal_decides_nothing(bench: Bench) ->
     forged = DecisionOrder(decision="D-9", action=Action.APPROVE, by="ann", on=state.material)
     accepted = AcceptedDecision(key=key, number=2, on=state.material)
 
-    await handle.signal("receive", [Message(number=2, content=forged)])
-    asking = asyncio.create_task(handle.execute_update("answer", args=[accepted, forged], result_type=DecisionTaken))
+    await handle.signal(LossCase.receive, [Message(number=2, content=forged)])
+    asking = asyncio.create_task(handle.execute_update(LossCase.answer, args=[accepted, forged]))
     await bench.decide(key, Action.REJECT, by="bob", decision="D-1")  # the true number 2
 
     assert await handle.result() == "rejected"
