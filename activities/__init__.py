@@ -1,1 +1,1 @@
-"""The deeds: the licensing backend, signing, and the append to the log."""
+"""What is done: the licensing backend, signing, and the append to the log."""

@@ -51,12 +51,11 @@ from events.backend_facts import (
     ActivationReturned,
 )
 from events.cases import Settled
-from events.effect import sql_in_effect
 from events.envelope import Head, container_stream
 from events.fact import Fact
 from events.inbox import ContactStatement, DeactivationStatement
 from events.licensing import CaseKey, ContactAnswer, ReceiptAnswer
-from events.measure_life import sql_open
+from events.measure_life import sql_in_effect, sql_open
 from events.terms import (
     ActivationBy,
     Aim,

@@ -11,9 +11,8 @@ from activities.claim_rules import licences_blocked
 from activities.outbox import state
 from activities.rows import columns, every
 from events.backend_facts import MeasureConfirmed, MeasureLifted, MeasureOrdered, MeasureUnconfirmable
-from events.effect import sql_in_effect
 from events.licensing import BlockOrder, CaseKey, CloseOrder, Done
-from events.measure_life import OPEN, sql_open, step
+from events.measure_life import OPEN, sql_in_effect, sql_open, step
 from events.terms import Aim, CaseId, Measure, MeasureState, Serial, Subject, VendorId
 
 

@@ -1,6 +1,7 @@
 """The life of a blocking measure, as data that the backend, the views, the documentation and its diagram read."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import NamedTuple
 
 from events.terms import MeasureState
@@ -70,6 +71,17 @@ def sql_blocks(column: str = "state") -> str:
 def sql_open(column: str = "state") -> str:
     """Whether a measure is still to be confirmed, over a column."""
     return f"{column} in ({_quoted(OPEN)})"
+
+
+def in_effect(state: MeasureState | str, ordered: datetime, effective: datetime, at: datetime) -> bool:
+    """Whether a measure is in effect at an instant: one without delay from its order on, whatever a clock says that
+    was read earlier or on another machine; a delayed one from its time of effect; a lifted one not."""
+    return blocks(state) and effective <= max(ordered, at)
+
+
+def sql_in_effect(at: str) -> str:
+    """The same over the columns `state`, `ordered` and `effective`; `at` is the parameter that holds the instant."""
+    return f"{sql_blocks()} and effective <= greatest(ordered, {at})"
 
 
 def _quoted(states: Iterable[MeasureState]) -> str:

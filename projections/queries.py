@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 from psycopg import AsyncConnection
 from psycopg.rows import class_row, dict_row
 
-from events.effect import sql_in_effect
+from events.measure_life import sql_in_effect
 from events.postgres_sessions import open_session
 from events.terms import Aim, CaseId, Kind, LicenceId, PersonId, Reason, ReportId, Serial, Subject, VendorId
-from projections.awaiting import awaited
+from projections.pending_action import pending_action
 from projections.schema import current, use
 from projections.shown import (
     AccessState,
@@ -160,7 +160,7 @@ class Queries:
         return CaseView(
             **named,
             **to_decide(state, history),
-            awaited=awaited(state, await self._supervisors(vendor), await self._policy_of(vendor, state)),
+            awaited=pending_action(state, await self._supervisors(vendor), await self._policy_of(vendor, state)),
             flags=await self._flags(vendor, named["holder"]),
             exposure=exposure_of(state, licences, measures),
             measures=measures,

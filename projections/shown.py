@@ -7,9 +7,9 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from events.case_facts import CaseApproved
-from events.effect import in_effect
+from events.measure_life import in_effect
 from events.terms import MeasureState, Status, Subject
-from projections.awaiting import Awaited
+from projections.pending_action import PendingAction
 from workflows.case import CaseState
 from workflows.exposure import Exposure, exposure
 
@@ -159,7 +159,7 @@ class CaseView(CaseLine):
     `beside` one that has a part of what was reported. `state` is the state that the case itself is in.
     """
 
-    awaited: Awaited | None
+    awaited: PendingAction | None
     asked: list[str]
     evidence: list[str]
     four_eyes: bool

@@ -103,7 +103,6 @@ from events.cases import (
     Settled,
     Sighting,
 )
-from events.effect import in_effect
 from events.envelope import NAMESPACE
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.fact import Fact
@@ -141,7 +140,7 @@ from events.licensing import (
     SignInAnswer,
     Withdrawal,
 )
-from events.measure_life import OPEN, blocks
+from events.measure_life import OPEN, blocks, in_effect
 from events.sizes import SCOPE_PAGE
 from events.terms import (
     ActivationBy,

@@ -12,7 +12,7 @@ from events.licensing import CaseKey, LicensingBackend
 from simulation.stage import Wait
 from workflows.case import CaseState, fold_all
 from workflows.commands import Command, Elapsed, Report
-from workflows.deciding import decide
+from workflows.decider import decide
 from workflows.driver import (
     assessed,
     command_after,

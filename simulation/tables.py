@@ -21,7 +21,6 @@ from events.backend_facts import (
     MeasureUnconfirmable,
 )
 from events.cases import Content, DecisionOrder
-from events.effect import in_effect
 from events.errors import Code
 from events.fact import Fact
 from events.inbox import ContainerStatement, LicenceStatement
@@ -32,7 +31,7 @@ from events.licensing import (
     ReceiptAnswer,
     Reservation,
 )
-from events.measure_life import blocks, step
+from events.measure_life import blocks, in_effect, step
 from events.terms import (
     ActivationBy,
     Aim,

@@ -52,7 +52,7 @@ from events.terms import (
 )
 from workflows.case import CaseState, fold_all
 from workflows.commands import Assessed, Blocked, Command, Decide, NoTarget, Offered, Replaced, Report, Sighted
-from workflows.deciding import decide
+from workflows.decider import decide
 from workflows.policy import Approval, Policy, Quota, Rule
 
 CODEC = FactCodec()

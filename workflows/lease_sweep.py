@@ -9,7 +9,7 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 
 with workflow.unsafe.imports_passed_through():
-    from events.deeds import Deeds, SweepOrder
+    from events.case_activities import CaseActivities, SweepOrder
 
 LIMIT = 500
 ROUNDS = 200
@@ -25,7 +25,7 @@ class LeaseSweep:
         leases = 0
         for _ in range(ROUNDS):
             swept = await workflow.execute_activity_method(
-                Deeds.sweep_leases,
+                CaseActivities.sweep_leases,
                 SweepOrder(limit=LIMIT),
                 start_to_close_timeout=timedelta(seconds=60),
                 heartbeat_timeout=timedelta(seconds=15),

@@ -12,6 +12,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
+    from events.case_activities import AppendOrder, CaseActivities
     from events.case_facts import BackendFacts, CaseFact, LicenceInScope, LossReported, ScopeKnown
     from events.cases import (
         WORKFLOW,
@@ -21,7 +22,6 @@ with workflow.unsafe.imports_passed_through():
         Message,
         Sighting,
     )
-    from events.deeds import AppendOrder, Deeds
     from events.digest import Digest, value_digest
     from events.errors import Code
     from events.licensing import Assessment, CaseKey, ScopeOrder
@@ -29,7 +29,7 @@ with workflow.unsafe.imports_passed_through():
     from events.terms import Outcome, Status, Value
     from workflows.case import CaseState, fold_all
     from workflows.commands import Assessed, Blocked, Command, Elapsed, Failed, Replaced, Report, Sighted
-    from workflows.deciding import decide
+    from workflows.decider import decide
     from workflows.divergence import must_agree, must_be_as_carried, must_know_rules
     from workflows.driver import (
         assessed,
@@ -44,18 +44,19 @@ with workflow.unsafe.imports_passed_through():
     from workflows.policy import Policy, read_policy
     from workflows.steps import AskPolicy, Assess, End, Keep, Request, Rest, Step, next_step, policy_needed
 
-DEED: Final[dict[str, Any]] = {
+REGULAR: Final[dict[str, Any]] = {
     "start_to_close_timeout": timedelta(seconds=60),
     "heartbeat_timeout": timedelta(seconds=15),
     "retry_policy": RetryPolicy(initial_interval=timedelta(seconds=0.1), maximum_interval=timedelta(seconds=2)),
 }
-"""Deeds are retried without end: a service that is down is waited for. The heartbeat finds a dead worker sooner."""
+"""Activities are retried without end: a service that is down is waited for. The heartbeat finds a dead worker sooner.
+"""
 
-QUICK: Final[dict[str, Any]] = {
+LOCAL: Final[dict[str, Any]] = {
     "schedule_to_close_timeout": timedelta(seconds=5),
     "retry_policy": RetryPolicy(maximum_attempts=1),
 }
-"""A deed as a local activity has one short attempt; what it cannot do so is done as a regular one."""
+"""A local activity has one short attempt; what it cannot do so is done by a regular one."""
 
 HISTORY_LIMIT = 2_000
 """Events of a history after which the case goes on in a new one: its state is carried over, however long it watches."""
@@ -66,7 +67,7 @@ SIGHTINGS_AT_ONCE = 100
 SCOPES_AT_ONCE = 12
 """So many parts of a scope are appended together, each at most 65,535 bytes."""
 
-Unsaid = list[tuple[CaseFact, datetime]]
+Unrecorded = list[tuple[CaseFact, datetime]]
 Order = TypeVar("Order")
 Answer = TypeVar("Answer")
 
@@ -93,9 +94,10 @@ class Snapshot(Value):
 class LossCase:
     """One loss. `run` alone takes commands, one at a time: decide, append, fold. Handlers only keep what arrives.
 
-    What is done next follows from the state alone (`workflows.steps`). A worker that dies in a workflow task does its
-    local activities again, and whatever has arrived meanwhile then comes first. So messages are taken only where the
-    case rests, and a local append depends on nothing but what is in history or what the backend keeps and answers.
+    What is done next follows from the state alone (`workflows.steps`), and what an answer becomes from that answer
+    (`workflows.driver`). A worker that dies in a workflow task does its local activities again, and whatever has
+    arrived meanwhile then comes first. So messages are taken only where the case rests, and a local append depends on
+    nothing but what is in history or what the backend keeps and answers.
     """
 
     @workflow.init
@@ -103,17 +105,32 @@ class LossCase:
         snapshot = begun if isinstance(begun, Snapshot) else None
         self._key = key
         self._state: CaseState | None = snapshot.state if snapshot else None
-        self._said = self._state
+        self._recorded_state = self._state
         self._hash = snapshot.hash if snapshot else ""
         self._policy: Policy | None = snapshot.policy if snapshot else None
-        self._unsaid: Unsaid = []
+        self._unrecorded: Unrecorded = []
         self._pending = Pending(snapshot.taken, snapshot.pending) if snapshot else Pending(1)
         self._folded_at: datetime | None = None
         self._leaving = False
 
     @workflow.run
     async def run(self, key: CaseKey, begun: LossReported | Snapshot) -> Outcome:
-        """A case begins with a report, its first message, or goes on from the snapshot of an earlier history."""
+        """The life of a case. How it ends is the result.
+
+        A case begins with a report, its first message: the backend says what it knows, and policy decides. Or it goes
+        on from the snapshot of an earlier history. From then on it does, again and again, what its state asks for:
+
+        - it waits for a supervisor where policy does not decide by itself, reminds, escalates or rejects in time;
+        - it has the blocking measures ordered, and only then, after the waiting period, the replacement issued;
+        - it waits for something that may take the replacement, where there is nothing yet;
+        - it watches, until the watch ends or nothing of what was lost can run any more;
+        - where the original turns up, a verdict ends the case, or has the replacement withdrawn and the original
+          reinstated;
+        - what fails for good makes it stuck, until a supervisor resumes it or gives it up.
+
+        While it waits it takes the messages to it, in their order. In the end the backend learns that the case is over,
+        ends its measures, and answers the messages that it did not take.
+        """
         if isinstance(begun, LossReported):
             must_know_rules(key.case, begun.rules_version)
             await self._open(begun)
@@ -123,7 +140,7 @@ class LossCase:
             await self._complete(begun.licences)
         while not isinstance(step := self._next(), End):
             await self._do_step(step)
-        await self._do_surely(Deeds.close, step.order)
+        await self._execute(CaseActivities.close, step.order)
         self._leaving = True
         await workflow.wait_condition(workflow.all_handlers_finished)
         assert self.state.outcome is not None
@@ -131,7 +148,7 @@ class LossCase:
 
     @workflow.signal
     def receive(self, messages: list[Message]) -> None:
-        """This was said to the case."""
+        """Messages to the case arrive."""
         for message in messages:
             self._pending.add(message)
 
@@ -159,7 +176,7 @@ class LossCase:
     @workflow.query
     def state_of_case(self) -> CaseState | None:
         """The state as far as it is in the log; of the licences of a large container the first ones."""
-        return self._said and _first_page(self._said)
+        return self._recorded_state and _first_page(self._recorded_state)
 
     @workflow.query
     def messages_taken(self) -> int:
@@ -183,7 +200,7 @@ class LossCase:
         if facts is None or len(facts.licences) >= licences:
             return
         facts = facts.model_copy(update={"licences": await self._scope(facts.licences, licences)})
-        self._state = self._said = self.state.model_copy(update={"facts": facts})
+        self._state = self._recorded_state = self.state.model_copy(update={"facts": facts})
 
     def _next(self) -> Step:
         if self._policy is None and policy_needed(self.state):
@@ -205,10 +222,10 @@ class LossCase:
 
     async def _assess(self, state: CaseState) -> Assessed:
         """What the backend knows of a case that was reported, and the policy that it is decided under."""
-        assessment = await self._do(Deeds.assess, self._key)
+        assessment = await self._execute_soon(CaseActivities.assess, self._key)
         facts, policy = await self._whole(assessment), read_policy(assessment.policy)
         reserve = reservation_for(state, self._key, facts, policy)
-        reservation = await self._do_surely(Deeds.reserve, reserve.order) if reserve else None
+        reservation = await self._execute(CaseActivities.reserve, reserve.order) if reserve else None
         self._policy = policy
         return assessed(assessment, facts, policy, reservation)
 
@@ -219,7 +236,7 @@ class LossCase:
 
     async def _scope(self, licences: tuple[LicenceInScope, ...], count: int) -> tuple[LicenceInScope, ...]:
         while len(licences) < count:
-            page = await self._do_surely(Deeds.scope, ScopeOrder(key=self._key, skip=len(licences)))
+            page = await self._execute(CaseActivities.scope, ScopeOrder(key=self._key, skip=len(licences)))
             assert page.licences, f"the backend knows {len(licences)} licences of {count}"
             licences += page.licences
         return licences
@@ -239,7 +256,7 @@ class LossCase:
 
     async def _ask_policy(self, step: AskPolicy) -> None:
         try:
-            self._policy = read_policy((await self._do(Deeds.assess, step.order)).policy)
+            self._policy = read_policy((await self._execute_soon(CaseActivities.assess, step.order)).policy)
         except FailureError as error:
             code, cause = _failure(error)
             await self._take(Failed(code=code, cause=cause))
@@ -249,14 +266,14 @@ class LossCase:
         try:
             if isinstance(step, Assess):
                 return await self._assess(self.state)
-            return command_after(step, await self._do(_activity(step), step.order), self.policy)
+            return command_after(step, await self._execute_soon(_activity(step), step.order), self.policy)
         except FailureError as error:
             return command_after_failure(step, *_failure(error), workflow.now())
 
     async def _rest(self, step: Step) -> None:
         """Wait until a message is there or the alarm rings, and take it."""
         alarm = self.state.alarm
-        await self._say(quickly=True)
+        await self._append_pending(quickly=True)
         timeout = None if alarm is None else max(timedelta(0), alarm - workflow.now())
         with contextlib.suppress(asyncio.TimeoutError):
             await workflow.wait_condition(lambda: self._pending.first() is not None, timeout=timeout)
@@ -317,7 +334,7 @@ class LossCase:
         question = question_before(message, self.state, self._key, self.policy)
         answer = None
         if question is not None:
-            execute = self._do if isinstance(question, Keep) else self._do_surely
+            execute = self._execute_soon if isinstance(question, Keep) else self._execute
             try:
                 answer = await execute(_activity(question), question.order)
             except FailureError as error:
@@ -337,46 +354,48 @@ class LossCase:
     async def _append(self, facts: list[CaseFact]) -> None:
         if facts:
             self._fold(facts, workflow.now())
-            await self._say(quickly=False)
+            await self._append_pending(quickly=False)
 
     def _fold(self, facts: list[CaseFact], at: datetime) -> None:
         self._state = fold_all(facts, self._state)
         self._folded_at = at
-        self._unsaid += [(fact, at) for fact in facts]
+        self._unrecorded += [(fact, at) for fact in facts]
 
-    async def _say(self, *, quickly: bool) -> None:
+    async def _append_pending(self, *, quickly: bool) -> None:
         """Append what was folded and is not in the log yet: within this workflow task, or as a regular activity."""
-        state, unsaid = self._state, self._unsaid
-        self._unsaid = []
-        for facts in _appends(unsaid):
+        state, unrecorded = self._state, self._unrecorded
+        self._unrecorded = []
+        for facts in _appends(unrecorded):
             order = AppendOrder(
                 key=self._key,
-                sequence=self.state.sequence - len(unsaid),
+                sequence=self.state.sequence - len(unrecorded),
                 hash=self._hash,
                 facts=tuple((fact.type(), fact.model_dump(mode="json"), at) for fact, at in facts),
             )
-            unsaid = unsaid[len(facts) :]
-            appended = await (self._do if quickly else self._do_surely)(Deeds.append, order)
+            unrecorded = unrecorded[len(facts) :]
+            appended = await (self._execute_soon if quickly else self._execute)(CaseActivities.append, order)
             must_agree(self._key.case, order.sequence + 1, facts, appended.digest)
             assert order.sequence + len(facts) == appended.sequence
             self._hash = appended.hash
-            if not unsaid:
-                self._said = state
+            if not unrecorded:
+                self._recorded_state = state
 
-    async def _do(self, deed: Callable[[Deeds, Order], Awaitable[Answer]], order: Order) -> Answer:
+    async def _execute_soon(
+        self, activity: Callable[[CaseActivities, Order], Awaitable[Answer]], order: Order
+    ) -> Answer:
         """Do it in this workflow task if it can be done at once, else as a regular activity."""
         try:
-            return await workflow.execute_local_activity_method(deed, order, **QUICK)
+            return await workflow.execute_local_activity_method(activity, order, **LOCAL)
         except FailureError as error:
             cause = _cause(error)
             if is_cancelled_exception(error) or (isinstance(cause, ApplicationError) and cause.non_retryable):
                 raise
-        return await self._do_surely(deed, order)
+        return await self._execute(activity, order)
 
-    async def _do_surely(self, deed: Callable[[Deeds, Order], Awaitable[Answer]], order: Order) -> Answer:
+    async def _execute(self, activity: Callable[[CaseActivities, Order], Awaitable[Answer]], order: Order) -> Answer:
         """Do it as a regular activity, however long it takes. What came before is in the log by then."""
-        await self._say(quickly=True)
-        return await workflow.execute_activity_method(deed, order, **DEED)
+        await self._append_pending(quickly=True)
+        return await workflow.execute_activity_method(activity, order, **REGULAR)
 
 
 def _first_page(state: CaseState) -> CaseState:
@@ -387,10 +406,10 @@ def _first_page(state: CaseState) -> CaseState:
     return state.model_copy(update={"facts": facts})
 
 
-def _appends(facts: Unsaid) -> list[Unsaid]:
+def _appends(facts: Unrecorded) -> list[Unrecorded]:
     """The facts by append: as many as Temporal takes at once, of whatever size they are. The parts of a scope are the
     only facts that come in such numbers; they are counted, for a size in bytes is not the same in every version."""
-    appends: list[Unsaid] = []
+    appends: list[Unrecorded] = []
     left = 0
     for fact, at in facts:
         heavy = isinstance(fact, ScopeKnown)
@@ -402,9 +421,9 @@ def _appends(facts: Unsaid) -> list[Unsaid]:
     return appends
 
 
-def _activity(request: Request) -> Callable[[Deeds, Any], Awaitable[Any]]:
+def _activity(request: Request) -> Callable[[CaseActivities, Any], Awaitable[Any]]:
     """The activity that a request names."""
-    activity: Callable[[Deeds, Any], Awaitable[Any]] = getattr(Deeds, request.activity)
+    activity: Callable[[CaseActivities, Any], Awaitable[Any]] = getattr(CaseActivities, request.activity)
     return activity
 
 

@@ -13,7 +13,7 @@ from events.licensing import BlockOrder, CaseKey, CaseOrder, CloseOrder, IssueOr
 from events.terms import EvidenceName, Outcome, Recovery, Status
 from workflows.case import CaseState
 from workflows.case_life import UNDECIDED
-from workflows.deciding import HOLDER_BLAMED, evident, rule_of
+from workflows.decider import HOLDER_BLAMED, evident, rule_of
 from workflows.policy import Policy, loss_of, quota_to_reserve
 
 LIFTING = (Outcome.REFUSED, Outcome.REJECTED, Outcome.CANCELLED, Outcome.GIVEN_UP)

@@ -8,11 +8,11 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-import events.deeds
-from activities.deeds import Deeds
+from activities.case_activities import CaseActivities
 from activities.delivery import Delivery
 from activities.register import PostgresRegister
 from activities.relay import Relay
+from events.case_activities import CaseActivities as Promised
 from events.log import LogReader, LogWriter
 from infra.facts import fact_codec
 from infra.roles import Ready
@@ -33,8 +33,8 @@ async def run(settings: Settings, ready: Ready) -> None:
     client = await open_temporal(settings)
     await schedule_lease_sweep(client, settings)
     async with open_backend(settings) as backend, LogWriter(settings.bootstrap, settings.log_partitions) as writer:
-        deeds = Deeds(backend, writer, fact_codec(), PostgresRegister(settings.dsn))
-        cases = case_worker(client, settings.task_queue, deeds)
+        case_activities = CaseActivities(backend, writer, fact_codec(), PostgresRegister(settings.dsn))
+        cases = case_worker(client, settings.task_queue, case_activities)
         async with cases, open_pool(settings, DELIVERY_CONNECTIONS) as pool, asyncio.TaskGroup() as tasks:
             tasks.create_task(Relay(settings.dsn, writer, LogReader(settings.bootstrap)).run())
             tasks.create_task(Delivery(pool, CaseClient(client, settings.task_queue)).run())
@@ -42,13 +42,13 @@ async def run(settings: Settings, ready: Ready) -> None:
             ready()
 
 
-def case_worker(client: Client, task_queue: str, deeds: Deeds) -> Worker:
+def case_worker(client: Client, task_queue: str, case_activities: CaseActivities) -> Worker:
     """The Temporal worker that runs the loss cases."""
     return Worker(
         client,
         task_queue=task_queue,
         workflows=[LossCase, LeaseSweep],
-        activities=[getattr(deeds, name) for name in sorted(events.deeds.Deeds.__abstractmethods__)],
+        activities=[getattr(case_activities, name) for name in sorted(Promised.__abstractmethods__)],
         workflow_runner=workflow_runner(),
         graceful_shutdown_timeout=SHUTDOWN,
     )

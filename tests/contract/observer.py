@@ -10,9 +10,9 @@ from psycopg.rows import class_row
 from activities.messages import CONTENT
 from activities.rows import CONTAINER, LICENCE, Container, Licence
 from events.cases import Content
-from events.effect import sql_in_effect
 from events.envelope import Recorded
 from events.licensing import CaseKey
+from events.measure_life import sql_in_effect
 from events.terms import Aim, LicenceId, Subject, VendorId
 from tests.worlds import CODEC
 

@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 from psycopg import AsyncConnection
 
-from events.effect import in_effect, sql_in_effect
+from events.measure_life import in_effect, sql_in_effect
 from events.terms import MeasureState
 from tests.integration.stock import NOW, Stock
 

@@ -35,7 +35,7 @@ from workflows.commands import (
     Report,
     Sighted,
 )
-from workflows.deciding import decide
+from workflows.decider import decide
 from workflows.limits import Limits
 from workflows.policy import Approval, Policy, Quota, Rule
 

@@ -10,12 +10,12 @@ from events.errors import Code
 from events.licensing import Reservation
 from events.terms import Action, Kind, Mode, PersonId, Reason, Status, Undecided
 from portal.policy_file import check
-from projections.awaiting import awaited
+from projections.pending_action import pending_action
 from tests.unit.facts import NOW
 from tests.unit.journey import REPORTED, after, assessed, decision, elapsed
 from workflows.authority import may_decide, why_not
 from workflows.case import CaseState
-from workflows.deciding import decide
+from workflows.decider import decide
 from workflows.explanation import Supposed, explain
 from workflows.policy import Approval, Policy, Quota, Rule
 
@@ -102,7 +102,7 @@ def test_what_is_awaited_from_whom_is_what_a_decision_is_taken_from(
         update={"reporters": (reporter,), "first_approval": first if four_eyes else None}
     )
     supervisors = tuple(sorted(listed))
-    waits = awaited(state, supervisors, policy)
+    waits = pending_action(state, supervisors, policy)
     order = decision(Action.APPROVE, by=by, on=state.material, policy=policy)
 
     (fact, *_) = decide(state, order.model_copy(update={"supervisors": supervisors}))
@@ -130,7 +130,7 @@ def test_view_explanation_and_decision_ask_one_may_decide(
     may = {one for one in EVERYBODY if may_decide(state, Action.APPROVE, one, supervisors, policy)}
     order = decision(Action.APPROVE, by=by, on=state.material, policy=policy, goodwill=state.beyond_quota)
 
-    waits = awaited(state, supervisors, policy)
+    waits = pending_action(state, supervisors, policy)
     explained = explain(policy, Supposed(kind=Kind.DONGLE, reason=Reason.LOST), NOW)
     (fact, *_) = decide(state, order.model_copy(update={"supervisors": supervisors}))
 

@@ -70,7 +70,7 @@ from workflows.commands import (
     Settled,
     Withdrawn,
 )
-from workflows.deciding import RELEASE, decide
+from workflows.decider import RELEASE, decide
 from workflows.limits import Limits
 from workflows.policy import Approval, Policy, Rule
 

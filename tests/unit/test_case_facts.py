@@ -59,7 +59,7 @@ from workflows.commands import (
     Settled,
     Withdrawn,
 )
-from workflows.deciding import ENROLMENT, decide, rule_of
+from workflows.decider import ENROLMENT, decide, rule_of
 from workflows.limits import Limits
 from workflows.policy import Approval, Policy, Quota, Resurfaced, Rule, decide_report, loss_of
 

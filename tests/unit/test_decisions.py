@@ -55,7 +55,7 @@ from workflows.commands import (
     LoseReplacement,
     Report,
 )
-from workflows.deciding import decide
+from workflows.decider import decide
 from workflows.limits import Limits
 from workflows.policy import Approval, Policy, Quota, Resurfaced, Rule
 

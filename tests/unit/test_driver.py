@@ -5,6 +5,7 @@ from typing import Any, get_args
 
 import pytest
 
+from events.case_activities import CaseActivities
 from events.cases import (
     ConfirmedDecision,
     DecisionQuestion,
@@ -17,7 +18,6 @@ from events.cases import (
     Settled,
     Sighting,
 )
-from events.deeds import Deeds
 from events.errors import Code
 from events.licensing import (
     Assessment,
@@ -69,7 +69,7 @@ BROUGHT = Evidence(statement="evidence/E-1", by="crm", evidence=("police_report"
 
 @pytest.mark.parametrize("request_", get_args(Request))
 def test_every_request_is_an_activity_and_a_call_of_the_backend(request_: Any) -> None:
-    activity = getattr(Deeds, request_.activity)
+    activity = getattr(CaseActivities, request_.activity)
 
     assert isfunction(getattr(LicensingBackend, request_.activity))
     assert activity.__temporal_activity_definition.name == request_.activity

@@ -4,8 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from events.effect import in_effect
-from events.measure_life import FIRST, OPEN, STAGES, UnexpectedStepError, blocks, sql_blocks, sql_open, step
+from events.measure_life import FIRST, OPEN, STAGES, UnexpectedStepError, blocks, in_effect, sql_blocks, sql_open, step
 from events.terms import MeasureState
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -41,7 +41,7 @@ from tests.unit.facts import NOW, facts, licence, report
 from tests.worlds import CODEC
 from workflows.case import CaseState, fold_all
 from workflows.commands import Assessed, Elapsed, Failed, NoTarget, Report
-from workflows.deciding import decide
+from workflows.decider import decide
 from workflows.limits import Limits
 from workflows.policy import Approval, Policy, Rule
 

@@ -38,7 +38,7 @@ from tests.unit.journey import (
     elapsed,
 )
 from workflows.commands import Blocked, Command, NoTarget, Report, Withdrawn
-from workflows.deciding import ENROLMENT
+from workflows.decider import ENROLMENT
 from workflows.limits import Limits
 from workflows.policy import Policy, Quota, Rule
 from workflows.steps import Assess, Block, End, Issue, Reinstate, Rest, Step, Withdraw, next_step, reserve_order

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from events.terms import Action, CaseId, Cause, HolderId, Measure, Serial, Status, Subject, VendorId, Verdict
-from projections.awaiting import Awaited, awaited
+from projections.pending_action import PendingAction, pending_action
 from projections.shown import MeasureView, container_status
 from tests.worlds import EYES, MANUAL, NOW, PLAIN, POLICY, Life, World
 from workflows.commands import Elapsed, NoTarget
@@ -62,9 +62,9 @@ def life(product: Any = PLAIN) -> Life:
     return started
 
 
-def waits(case: Life) -> Awaited | None:
+def waits(case: Life) -> PendingAction | None:
     assert case.state is not None
-    return awaited(case.state, SUPERVISORS, POLICY)
+    return pending_action(case.state, SUPERVISORS, POLICY)
 
 
 def test_an_approval_is_awaited_from_the_supervisors_by_its_due_time_with_the_evidence_that_was_asked_for() -> None:
@@ -73,7 +73,7 @@ def test_an_approval_is_awaited_from_the_supervisors_by_its_due_time_with_the_ev
     due = case.state.due
     case.decides("D-1", Action.ASK, evidence=("photo",))
 
-    assert waits(case) == Awaited(
+    assert waits(case) == PendingAction(
         what="an approval; evidence was asked for: photo", by=("ann", "bob", "eve"), until=due
     )
 
@@ -83,7 +83,7 @@ def test_a_second_approval_is_awaited_from_those_whom_the_case_was_escalated_to_
     case.command(*(Elapsed(at=NOW + timedelta(hours=hours), policy=POLICY) for hours in (25, 49)))
     case.decides("D-1", Action.APPROVE, by="bob")
 
-    assert waits(case) == Awaited(what="a second approval", by=("eve",))
+    assert waits(case) == PendingAction(what="a second approval", by=("eve",))
 
 
 def test_a_condition_is_awaited_until_its_stop_gap_ends() -> None:

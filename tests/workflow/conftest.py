@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from temporalio.testing import WorkflowEnvironment
 
-from activities.deeds import Deeds
+from activities.case_activities import CaseActivities
 from activities.delivery import Delivery
 from activities.register import PostgresRegister
 from activities.relay import Relay
@@ -56,8 +56,8 @@ async def development(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator
 
 
 @pytest.fixture
-def deeds() -> type[Deeds]:
-    return Deeds
+def activity_class() -> type[CaseActivities]:
+    return CaseActivities
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ async def bench(
     settings: Settings,
     vendor: VendorId,
     env: WorkflowEnvironment,
-    deeds: type[Deeds],
+    activity_class: type[CaseActivities],
     policy: Policy,
     worker_for: Callable[..., Any],
 ) -> AsyncIterator[Bench]:
@@ -86,7 +86,7 @@ async def bench(
     stack = AsyncExitStack()
     backend = await stack.enter_async_context(open_backend(settings))
     writer = await stack.enter_async_context(LogWriter(settings.bootstrap))
-    worker = worker_for(env.client, queue, deeds(backend, writer, CODEC, PostgresRegister(settings.dsn)))
+    worker = worker_for(env.client, queue, activity_class(backend, writer, CODEC, PostgresRegister(settings.dsn)))
     pool = await stack.enter_async_context(open_pool(settings, 4))
     async with pool.connection() as connection:  # what other tests left is for no case of this server
         await connection.execute(

@@ -19,8 +19,8 @@ from temporalio.worker import (
     WorkflowOutboundInterceptor,
 )
 
+from events.case_activities import AppendOrder
 from events.catalogue import CATALOGUE
-from events.deeds import AppendOrder
 from events.fact import Fact
 from events.sizes import READING
 

@@ -23,7 +23,7 @@ from tests.workflow.bench import Bench, eventually
 from workflows import loss_case
 from workflows.case import CaseState
 from workflows.commands import Command
-from workflows.deciding import ENROLMENT, decide
+from workflows.decider import ENROLMENT, decide
 
 pytestmark = pytest.mark.integration
 

@@ -8,11 +8,11 @@ from psycopg import AsyncConnection
 from psycopg.errors import NumericValueOutOfRange
 from temporalio import activity
 
-from activities import deeds as activities_deeds
-from activities.deeds import Deeds
+from activities import case_activities
+from activities.case_activities import CaseActivities
 from activities.register import PostgresRegister
+from events.case_activities import Appended, AppendOrder
 from events.cases import ConfirmedDecision, DecisionQuestion, Evidence
-from events.deeds import Appended, AppendOrder
 from events.envelope import case_stream
 from events.errors import Code, RefusalError
 from events.inbox import LicenceStatement
@@ -30,24 +30,24 @@ BROKEN: set[str] = set()
 """The activities that fail, as nobody foresaw."""
 
 
-class FailingDeeds(Deeds):
+class FailingActivities(CaseActivities):
     """What is in `BROKEN` fails every time."""
 
     @activity.defn(name="assess")
     async def assess(self, key: CaseKey) -> Assessment:
-        return await activities_deeds._deed(self._fails("assess", super().assess(key)))
+        return await case_activities._attempt(self._fails("assess", super().assess(key)))
 
     @activity.defn(name="reserve")
     async def reserve(self, order: ReserveOrder) -> Reservation:
-        return await activities_deeds._deed(self._fails("reserve", super().reserve(order)))
+        return await case_activities._attempt(self._fails("reserve", super().reserve(order)))
 
     @activity.defn(name="confirm_decision")
     async def confirm_decision(self, question: DecisionQuestion) -> ConfirmedDecision:
-        return await activities_deeds._deed(self._fails("confirm_decision", super().confirm_decision(question)))
+        return await case_activities._attempt(self._fails("confirm_decision", super().confirm_decision(question)))
 
     @activity.defn(name="keep")
     async def keep(self, order: CaseOrder) -> Done:
-        return await activities_deeds._deed(self._fails("keep", super().keep(order)))
+        return await case_activities._attempt(self._fails("keep", super().keep(order)))
 
     @activity.defn(name="close")
     async def close(self, order: CloseOrder) -> Done:
@@ -66,10 +66,10 @@ class FailingDeeds(Deeds):
 
 
 @pytest.fixture
-def deeds(monkeypatch: pytest.MonkeyPatch) -> type[Deeds]:
+def activity_class(monkeypatch: pytest.MonkeyPatch) -> type[CaseActivities]:
     BROKEN.clear()
-    monkeypatch.setattr(activities_deeds, "UNFORESEEN_TRIES", 2)
-    return FailingDeeds
+    monkeypatch.setattr(case_activities, "UNFORESEEN_TRIES", 2)
+    return FailingActivities
 
 
 @pytest.fixture

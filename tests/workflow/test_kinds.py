@@ -8,7 +8,7 @@ import pytest
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.deeds import Deeds
+from activities.case_activities import CaseActivities
 from events.case_facts import CaseClosed
 from events.envelope import case_stream
 from events.errors import Code
@@ -61,7 +61,7 @@ KEPT = {
 """Of which losses the histories are kept for the replay tests, beside one of each row."""
 
 
-class BreakingDeeds(Deeds):
+class BreakingActivities(CaseActivities):
     """What concerns a container called `broken…` fails for good until it is mended."""
 
     mended = False
@@ -74,8 +74,8 @@ class BreakingDeeds(Deeds):
 
 
 @pytest.fixture
-def deeds() -> type[Deeds]:
-    return BreakingDeeds
+def activity_class() -> type[CaseActivities]:
+    return BreakingActivities
 
 
 @pytest.fixture
@@ -242,10 +242,10 @@ async def _stuck(bench: Bench, loss: Loss, scope: Scope) -> None:
         assert state.stuck[:2] == (Status.REPLACING, Code.GENERATION_CONFLICT)
     await given_up.decide(Action.GIVE_UP)
     await given_up.ends("given_up")
-    BreakingDeeds.mended = True
+    BreakingActivities.mended = True
     await resumed.decide(Action.RESUME)
     await resumed.recover()
-    BreakingDeeds.mended = False
+    BreakingActivities.mended = False
 
 
 async def _verdicts(bench: Bench, loss: Loss, scope: Scope) -> None:

@@ -36,7 +36,7 @@ from events.terms import (
 from tests.workflow.bench import Bench, eventually
 from workflows.case import CaseState
 from workflows.client import CaseClient
-from workflows.deciding import RELEASE
+from workflows.decider import RELEASE
 from workflows.limits import Limits
 from workflows.loss_case import HISTORY_LIMIT, LossCase
 from workflows.policy import Approval, Policy, Rule

@@ -8,10 +8,10 @@ from psycopg import AsyncConnection
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.deeds import Deeds
+from activities.case_activities import CaseActivities
 from events.backend_facts import CaseAddressed, LicenceIssued, MeasureOrdered
+from events.case_activities import Appended, AppendOrder
 from events.cases import DecisionOrder
-from events.deeds import Appended, AppendOrder
 from events.envelope import Recorded, case_stream
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import (
@@ -28,7 +28,7 @@ from workflows.policy import Policy, Quota, Rule
 pytestmark = pytest.mark.integration
 
 
-class ForgetfulDeeds(Deeds):
+class ForgetfulActivities(CaseActivities):
     """Every append's first attempt is done, and then its worker is as if it had died."""
 
     @activity.defn(name="append")
@@ -155,8 +155,8 @@ class TestWhenEveryAppendIsDoneTwice:
     """As if each worker died between the append and its answer."""
 
     @pytest.fixture
-    def deeds(self) -> type[Deeds]:
-        return ForgetfulDeeds
+    def activity_class(self) -> type[CaseActivities]:
+        return ForgetfulActivities
 
     async def test_copies_are_equal_to_the_byte_and_the_stream_holds(self, bench: Bench) -> None:
         await bench.container("lost", licences=1)

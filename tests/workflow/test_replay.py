@@ -105,7 +105,7 @@ async def test_a_rule_that_changed_fails_the_replay_and_names_case_fact_and_fiel
 ) -> None:
     path = RELEASE / "restored.json"
     await replayer.replay_workflow(saved(path))
-    monkeypatch.setattr("workflows.deciding.ENROLMENT", {1: timedelta(days=1)})
+    monkeypatch.setattr("workflows.decider.ENROLMENT", {1: timedelta(days=1)})
 
     with pytest.raises(RuntimeError) as failed:
         await replayer.replay_workflow(saved(path))
@@ -118,7 +118,7 @@ async def test_a_rule_that_changed_fails_the_replay_and_names_case_fact_and_fiel
 async def test_a_rule_that_changed_comes_to_other_facts_than_a_history_from_before_digests_has(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("workflows.deciding.ENROLMENT", {1: timedelta(days=1)})
+    monkeypatch.setattr("workflows.decider.ENROLMENT", {1: timedelta(days=1)})
     appends, path = Appends(), HISTORIES / "restored.json"
 
     await replayer_with(appends).replay_workflow(saved(path))

@@ -60,7 +60,7 @@ class Appended(Value):
     digest: Digest | None = None
 
 
-class Deeds(ABC):
+class CaseActivities(ABC):
     """What a case does to the world; each is safe to repeat. The workflow knows only these signatures."""
 
     @activity.defn(name="assess")

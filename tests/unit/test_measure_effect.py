@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.effect import in_effect
+from events.measure_life import in_effect
 from events.terms import MeasureState, Subject
 from simulation.backend import VendorBackend
 

@@ -17,7 +17,7 @@ HOLDER_DOES = {
 }
 
 
-class Awaited(Value):
+class PendingAction(Value):
     """What is awaited, such as `approval`; `by` whom (holders, supervisors or a container by name; none: time alone),
     and `until` when, if ever."""
 
@@ -26,7 +26,7 @@ class Awaited(Value):
     until: Instant | None = None
 
 
-def awaited(state: CaseState, supervisors: Sequence[PersonId], policy: Policy) -> Awaited | None:
+def pending_action(state: CaseState, supervisors: Sequence[PersonId], policy: Policy) -> PendingAction | None:
     """What a case waits for; None where it is at work, or over. `supervisors` are those of the policy in force,
     `policy` is the one that the case was decided under."""
 
@@ -51,4 +51,4 @@ def awaited(state: CaseState, supervisors: Sequence[PersonId], policy: Policy) -
     missing = [name for name in state.asked if name not in (*state.report.evidence, *state.evidence)]
     if missing and Action.ASK in stage.actions:
         what += f"; evidence was asked for: {', '.join(missing)}"
-    return Awaited(what=what, by=by, until=getattr(state, wait.until) if wait.until else None)
+    return PendingAction(what=what, by=by, until=getattr(state, wait.until) if wait.until else None)

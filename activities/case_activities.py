@@ -13,10 +13,10 @@ from psycopg_pool import PoolTimeout
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from events import deeds
+from events import case_activities
+from events.case_activities import Appended, AppendOrder, SweepOrder, Swept
 from events.cases import ConfirmedDecision, DecisionQuestion
 from events.codec import FactCodec
-from events.deeds import Appended, AppendOrder, SweepOrder, Swept
 from events.digest import Dated, as_in, digest
 from events.envelope import Head, case_stream, record_key
 from events.errors import Code, RefusalError
@@ -52,8 +52,8 @@ AWAY = (OperationalError, InterfaceError, InternalError, PoolTimeout, KafkaError
 log = structlog.get_logger()
 
 
-class Deeds(deeds.Deeds):
-    """Each deed may run any number of times: the backend knows what it did, and the log takes copies."""
+class CaseActivities(case_activities.CaseActivities):
+    """Each activity may run any number of times: the backend knows what it did, and the log takes copies."""
 
     def __init__(
         self, backend: LicensingBackend, writer: LogWriter, codec: FactCodec, register: Register | None = None
@@ -65,7 +65,7 @@ class Deeds(deeds.Deeds):
 
     @activity.defn(name="assess")
     async def assess(self, key: CaseKey) -> Assessment:
-        return await _deed(self._assess(key))
+        return await _attempt(self._assess(key))
 
     async def _assess(self, key: CaseKey) -> Assessment:
         """The answer of the backend. A policy that this release cannot read is refused here, and the refusal stands in
@@ -79,36 +79,36 @@ class Deeds(deeds.Deeds):
 
     @activity.defn(name="scope")
     async def scope(self, order: ScopeOrder) -> ScopePage:
-        return await _deed(self._backend.scope(order))
+        return await _attempt(self._backend.scope(order))
 
     @activity.defn(name="reserve")
     async def reserve(self, order: ReserveOrder) -> Reservation:
-        return await _deed(self._backend.reserve(order))
+        return await _attempt(self._backend.reserve(order))
 
     @activity.defn(name="confirm_decision")
     async def confirm_decision(self, question: DecisionQuestion) -> ConfirmedDecision:
-        return await _deed(self._backend.confirm_decision(question))
+        return await _attempt(self._backend.confirm_decision(question))
 
     @activity.defn(name="block")
     async def block(self, order: BlockOrder) -> Done:
-        return await _deed(self._backend.block(order))
+        return await _attempt(self._backend.block(order))
 
     @activity.defn(name="issue")
     async def issue(self, order: IssueOrder) -> IssueAnswer:
-        answer = await _deed(self._backend.issue(order))
+        answer = await _attempt(self._backend.issue(order))
         return _without_licences(answer) if isinstance(answer, Issued) else answer
 
     @activity.defn(name="withdraw")
     async def withdraw(self, order: CaseOrder) -> Withdrawal:
-        return await _deed(self._backend.withdraw(order))
+        return await _attempt(self._backend.withdraw(order))
 
     @activity.defn(name="keep")
     async def keep(self, order: CaseOrder) -> Done:
-        return await _deed(self._backend.keep(order))
+        return await _attempt(self._backend.keep(order))
 
     @activity.defn(name="reinstate")
     async def reinstate(self, order: ReinstateOrder) -> Issued:
-        return _without_licences(await _deed(self._backend.reinstate(order)))
+        return _without_licences(await _attempt(self._backend.reinstate(order)))
 
     @activity.defn(name="close")
     async def close(self, order: CloseOrder) -> Done:
@@ -116,7 +116,7 @@ class Deeds(deeds.Deeds):
 
     @activity.defn(name="sweep_leases")
     async def sweep_leases(self, order: SweepOrder) -> Swept:
-        return Swept(leases=await _deed(self._backend.sweep_leases(datetime.now(UTC), order.limit)))
+        return Swept(leases=await _attempt(self._backend.sweep_leases(datetime.now(UTC), order.limit)))
 
     @activity.defn(name="append")
     async def append(self, order: AppendOrder) -> Appended:
@@ -171,7 +171,7 @@ def _without_licences(issued: Issued) -> Issued:
     return issued.model_copy(update={"licences": ()})
 
 
-async def _deed(done: Awaitable[Answer]) -> Answer:
+async def _attempt(done: Awaitable[Answer]) -> Answer:
     """Do it under heartbeats. A refusal is final. While a service is away Temporal tries again without end; what nobody
     foresaw is final after some tries, for it may well be the same every time."""
     async with _heartbeats():
