@@ -343,7 +343,11 @@ class Oracle:
         }
         found = [case for case in cases if case.got_nothing and (case.lost & lost or case.barred & barred)]
         met = set().union(*losers.values(), *barring.values())
-        resets = {name for name in met if self.cases[name].row.recovery == "reset" and not self.cases[name].outcome}
+        resets = {
+            name
+            for name in met
+            if self.cases[name].row.recovery == "reset" and (self.cases[name].closing or not self.cases[name].outcome)
+        }
         return Meets(
             lost=frozenset(claim for claim, of in losers.items() if not of),
             barred=frozenset(claim for claim, of in barring.items() if not of),
