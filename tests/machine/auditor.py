@@ -8,7 +8,7 @@ from typing import Any
 from events.envelope import Recorded
 from tests.machine.oracle import STANDING, must
 
-IMMATERIAL = ("case.sighted", "decision.denied", "approval.reminded")
+IMMATERIAL = ("case.sighted", "decision.denied", "approval.reminded", "release.awaited")
 ENDS = ("confirmed", "unconfirmable", "lifted")
 MOVES = {
     ("ordered", None),
