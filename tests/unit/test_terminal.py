@@ -1,12 +1,18 @@
 """What a person reads when a service does not answer, and of the parts of a fact."""
 
+from typing import Any
+
 import pytest
 import typer
 from aiokafka.errors import KafkaConnectionError
 
+from events.terms import CaseId
 from infra.settings import PREFIX, Settings
-from portal.tables import _parts, _word
+from portal.tables import _parts, _word, print_case
 from portal.terminal import NOT_RUNNING, OWN_SERVICES, _remedy, refusals
+from projections.shown import CaseView, to_decide
+from tests.unit.test_views import life
+from workflows.case import CaseState
 
 
 def test_a_kafka_that_does_not_answer_is_named_by_its_address_alone(capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,3 +47,22 @@ def test_a_code_is_not_told_twice() -> None:
 def test_the_parts_of_a_fact_are_words_and_what_is_not_known_is_left_out() -> None:
     licences = [{"licence": "L-1", "generation": 1, "expires": None}, {"licence": "L-2", "borrowed": True}]
     assert _word(licences) == "(licence L-1, generation 1); (licence L-2, borrowed yes)"
+
+
+def test_a_case_is_shown_with_the_former_one_of_its_loss_and_the_one_beside_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    started = life()
+    assert started.state is not None
+    report = started.state.report.model_copy(update={"former": CaseId("case-a"), "beside": CaseId("case-b")})
+
+    def shown(state: CaseState) -> str:
+        empty: dict[str, Any] = dict.fromkeys(CaseView.model_fields)
+        lists = dict.fromkeys(("flags", "history", "measures", "replacements", "escalated_to"), ())
+        print_case(CaseView.model_construct(**{**empty, **to_decide(state, []), **lists}))
+        return " ".join(capsys.readouterr().out.split())
+
+    told = shown(started.state.model_copy(update={"report": report}))
+    assert "of the same loss was case case-a, which recovered nothing" in told
+    assert "a part of what was reported is of case case-b" in told
+    assert "of the same loss" not in shown(started.state)
