@@ -442,18 +442,17 @@ async def holder_of(tx: AsyncConnection[Any], key: CaseKey) -> HolderId:
     return HolderId(row[0])
 
 
-async def nobody_claims(tx: AsyncConnection[Any], key: CaseKey, last: Issued) -> None:
-    """Refuse where the replacement is another case's loss by now."""
+async def claimed_by(tx: AsyncConnection[Any], key: CaseKey, last: Issued) -> CaseId | None:
+    """The other case of which the replacement is the loss by now, if it is."""
     cursor = await tx.execute(
         "select found.case_id from unnest(%s::text[], %s::integer[]) as last (subject, generation) cross join lateral"
         " (select case_id from backend.claims k where k.vendor = %s and k.subject = last.subject"
-        " and k.generation = last.generation and not k.freed limit 1) found where found.case_id <> %s limit 1",
+        " and k.generation = last.generation and not k.freed limit 1) found where found.case_id <> %s"
+        " order by found.case_id limit 1",
         (
             *([f"{Aim.LICENCE}/{item.licence}" for item in last.licences], [item.generation for item in last.licences]),
             *(key.vendor, key.case),
         ),
     )
-    if row := await cursor.fetchone():
-        raise RefusalError(
-            Code.REPLACEMENT_LOST, f"the replacement was reported lost too, in case {row[0]}", case=row[0]
-        )
+    row = await cursor.fetchone()
+    return CaseId(row[0]) if row else None

@@ -2,25 +2,37 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Any, NamedTuple, cast
+from datetime import datetime
+from typing import Any, cast
 
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from activities.access import renew
-from activities.claims import nobody_claims
+from activities.claims import claimed_by
 from activities.judgement import bound_already
-from activities.leases import expiry, first_notice
+from activities.leases import first_notice
 from activities.messages import lock_waiting
 from activities.outbox import state
+from activities.replacement import (
+    Succession,
+    answer_for,
+    end_of,
+    may_issue,
+    must_be_nobodys,
+    must_take_the_full,
+    no_target,
+    stated_of,
+    successions,
+)
 from activities.rows import (
     CONTAINER,
-    LICENCE_COLUMNS,
+    LICENCE,
     Container,
     Licence,
     LostLicence,
+    changed,
     columns,
     every,
     lock_container,
@@ -28,12 +40,10 @@ from activities.rows import (
 )
 from activities.signing import LicenceFile, SigningKeys
 from activities.targets import CONTAINERS, Wanted, is_blocked, is_lost, may_take, offer
-from events.backend_facts import ContainerActivated, LicenceSuperseded
-from events.errors import Code, RefusalError
-from events.fact import Fact
+from events.backend_facts import ContainerActivated
 from events.licensing import CaseKey, Issued, IssuedLicence, IssueOrder, NoTargetFound
 from events.measure_life import sql_blocks
-from events.terms import HolderId, LicenceId, Serial, Target, VendorId, next_generation
+from events.terms import HolderId, Measure, Serial, Target, VendorId, next_generation
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +86,9 @@ async def issue(
     key = order.key
     if done := await issued(tx, key, order.full):
         return done
-    if await _is_overtaken(tx, order):
-        return NoTargetFound(at=at, tickets=(), overtaken=True)
-    await _must_be_blocked(tx, order)
+    refused = may_issue(order, *await _known(tx, key), at)
+    if refused is not None:
+        return refused
     if order.target is Target.SAME_CONTAINER:
         return await renew(tx, order, lost, at)
     stop_gap = await issued(tx, key, False) if order.full else None
@@ -89,8 +99,9 @@ async def issue(
         target = lost if await _activate(tx, order, lost, at) else None
     else:
         target = await _container(tx, order, lost, holder, len(licences))
+    answer: Issued | NoTargetFound = no_target(licences, at)
     if target is not None:
-        await supersede(tx, order, licences, stop_gap, target, at, signer)
+        answer = await supersede(tx, order, licences, stop_gap, target, at, signer)
     empties = target is not None and order.target in CONTAINERS and not stop_gap
     if empties:
         await lock_waiting(tx, key, holder)
@@ -98,33 +109,21 @@ async def issue(
         "update backend.cases set awaits = %s, awaits_match = %s, activation = %s where vendor = %s and case_id = %s",
         (None if target else order.target, order.match, order.activation, key.vendor, key.case),
     )
-    if target is None:
-        return NoTargetFound(at=at, tickets=tuple(dict.fromkeys(item.ticket for item in licences)))
     if empties:
         await offer(tx, key.vendor, holder, [key.serial], at)
-    return await issued(tx, key, order.full) or Issued(at=at, target=target.serial, licences=())
+    return answer
 
 
-async def _is_overtaken(tx: AsyncConnection[Any], order: IssueOrder) -> bool:
-    """Whether a wider loss was reported, and the case has not taken the message that says so."""
+async def _known(tx: AsyncConnection[Any], key: CaseKey) -> tuple[int | None, set[Measure]]:
+    """The number of the message that a wider loss was reported, if one was, and the measures of the case that stand."""
     cursor = await tx.execute(
-        "select overtaken from backend.cases where vendor = %s and case_id = %s", (order.key.vendor, order.key.case)
+        "select c.overtaken, array(select distinct measure from backend.measures m"
+        f" where (m.vendor, m.case_id) = (c.vendor, c.case_id) and {sql_blocks('m.state')})"
+        " from backend.cases c where vendor = %s and case_id = %s",
+        (key.vendor, key.case),
     )
-    (overtaken,) = cast(tuple[int | None], await cursor.fetchone())
-    return overtaken is not None and order.taken < overtaken
-
-
-async def _must_be_blocked(tx: AsyncConnection[Any], order: IssueOrder) -> None:
-    """Refuse to go on before the measures of the order stand."""
-    cursor = await tx.execute(
-        f"select distinct measure from backend.measures where vendor = %s and case_id = %s and {sql_blocks()}",
-        (order.key.vendor, order.key.case),
-    )
-    missing = set(order.measures) - {measure for (measure,) in await cursor.fetchall()}
-    if missing:
-        raise RefusalError(
-            Code.NOT_BLOCKED, f"nothing may be issued for case {order.key.case} before {', '.join(missing)} is ordered"
-        )
+    overtaken, measures = cast(tuple[int | None, list[str]], await cursor.fetchone())
+    return overtaken, {Measure(measure) for measure in measures}
 
 
 async def issued(tx: AsyncConnection[Any], key: CaseKey, full: bool, reinstated: bool = False) -> Issued | None:
@@ -144,9 +143,8 @@ async def issued(tx: AsyncConnection[Any], key: CaseKey, full: bool, reinstated:
 async def _same_target(tx: AsyncConnection[Any], order: IssueOrder, stop_gap: Issued) -> Container:
     """Where the stop-gap is, unless that is blocked or lost meanwhile."""
     target = await lock_container(tx, order.key.vendor, stop_gap.target)
-    if await is_blocked(tx, order.key.vendor, target):
-        raise RefusalError(Code.BLOCKED, f"container {target.serial}, which holds the stop-gap, is blocked itself")
-    await nobody_claims(tx, order.key, stop_gap)
+    must_take_the_full(target, await is_blocked(tx, order.key.vendor, target))
+    must_be_nobodys(await claimed_by(tx, order.key, stop_gap))
     return target
 
 
@@ -189,7 +187,7 @@ async def _activate(tx: AsyncConnection[Any], order: IssueOrder, lost: Container
     if row is None:
         return False
     (fingerprint,) = row
-    if bound_already(lost, await _claimed(tx, key), fingerprint):
+    if bound_already(lost, await claimed_generation(tx, key), fingerprint):
         return True
     generation = next_generation(lost.generation)
     await tx.execute(
@@ -205,7 +203,7 @@ async def _activate(tx: AsyncConnection[Any], order: IssueOrder, lost: Container
     return True
 
 
-async def _claimed(tx: AsyncConnection[Any], key: CaseKey) -> int:
+async def claimed_generation(tx: AsyncConnection[Any], key: CaseKey) -> int:
     """The generation of the container that the case is about."""
     cursor = await tx.execute(
         "select generation from backend.cases where vendor = %s and case_id = %s", (key.vendor, key.case)
@@ -223,95 +221,79 @@ async def supersede(
     at: datetime,
     signer: Signer,
     reinstated: bool = False,
-) -> None:
+) -> Issued:
     """Issue the next generations into the target and state both sides: the old ones end before the new ones begin.
 
     They follow what was issued for the case before, a stop-gap or what is put back; else what was claimed.
     """
     key = order.key
     source = stop_gap.target if stop_gap else key.serial
-    current = {item.licence: item.generation for item in stop_gap.licences} if stop_gap else {}
-    status = await status_indices(tx, key.vendor, len(licences))
-    steps = [
-        _Step(item.licence, generation, next_generation(generation), status.first + number)
-        for number, item in enumerate(licences)
-        for generation in (current.get(item.licence, item.generation),)
+    names = [item.licence for item in licences]
+    found = await every(
+        tx, Licence, f"{LICENCE} where vendor = %s and licence = any(%s) order by licence", key.vendor, names
+    )
+    held = {licence.licence: licence for licence in found}
+    several = successions(licences, stop_gap, held, source, target.serial, at, end_of(order, at))
+    status = await status_indices(tx, key.vendor, len(several))
+    several = [
+        replace(one, licence=replace(one.licence, status_index=status.first + number))
+        for number, one in enumerate(several)
     ]
-    issued = await _next_generations(tx, order, steps, source, target.serial, at, reinstated)
-    superseded: list[Fact] = []
-    granted: list[Fact] = []
-    for step in steps:
-        licence = issued[step.licence]
-        file = signer.file(key.vendor, status.issuer, licence, step.status_index)
-        granted.append(licence.issued_fact(target.holder, key.case, file))
-        old = LicenceSuperseded(licence=step.licence, generation=step.generation, serial=source, case=key.case)
-        superseded.append(old)
-    for serial, change in ((source, -len(granted)), (target.serial, len(granted))):
+    await _keep_successions(tx, order, several, source, reinstated)
+    files = {
+        one.licence.licence: signer.file(key.vendor, status.issuer, one.licence, one.licence.status_index or 0)
+        for one in several
+    }
+    for serial, change in ((source, -len(several)), (target.serial, len(several))):
         await tx.execute(
             "update backend.containers set licences = licences + %s where vendor = %s and serial = %s",
             (change, key.vendor, serial),
         )
+    superseded, granted = stated_of(several, source, target, key.case, files)
     await state(tx, key.vendor, source, at, superseded)
     await state(tx, key.vendor, target.serial, at, granted)
+    return answer_for(several, target.serial, at)
 
 
-class _Step(NamedTuple):
-    """A licence goes from one generation to the next, which has this place in the status list."""
-
-    licence: LicenceId
-    generation: int
-    following: int
-    status_index: int
-
-
-async def _next_generations(
-    tx: AsyncConnection[Any],
-    order: IssueOrder,
-    steps: Sequence[_Step],
-    source: Serial,
-    target: Serial,
-    at: datetime,
-    reinstated: bool,
-) -> dict[LicenceId, Licence]:
-    """Compare-and-set on each generation: a generation is superseded once, by one case. The licences as they then are.
+async def _keep_successions(
+    tx: AsyncConnection[Any], order: IssueOrder, several: Sequence[Succession], source: Serial, reinstated: bool
+) -> None:
+    """Compare-and-set on each generation: a generation is superseded once, by one case.
 
     There may be thousands: each statement is for all. It names them twice, because nobody can foresee how many rows a
     set of arrays has, and all of the vendor's licences would be looked at.
     """
     key = order.key
-    ends = at + timedelta(days=order.stop_gap_days) if order.stop_gap_days and not order.full else None
-    names = [step.licence for step in steps]
-    cursor = tx.cursor(row_factory=class_row(Licence))
-    await cursor.execute(
+    if not several:
+        return
+    first = several[0].licence
+    rows = [
+        (
+            *(one.licence.licence, one.superseded, one.licence.generation, one.licence.status_index),
+            *(one.licence.expires, first_notice(one.licence.terms, one.licence.issued, one.licence.expires)),
+        )
+        for one in several
+    ]
+    set_ = await changed(
+        tx,
         "update backend.licences set generation = s.following, serial = %s, issued = %s, ends = %s,"
-        " borrowed_until = null, lease_stage = null, status_index = s.place"
-        " from unnest(%s::text[], %s::integer[], %s::integer[], %s::bigint[]) as s(name, current, following, place)"
-        " where vendor = %s and licence = any(%s) and licence = s.name and generation = s.current and serial = %s"
-        f" returning {LICENCE_COLUMNS}",
-        (target, at, ends, *columns(steps, 4), key.vendor, names, source),
+        " borrowed_until = null, lease_stage = null, status_index = s.place, expires = s.expires, lease_next = s.next"
+        " from unnest(%s::text[], %s::integer[], %s::integer[], %s::bigint[], %s::timestamptz[], %s::timestamptz[])"
+        " as s(name, current, following, place, expires, next)"
+        " where vendor = %s and licence = any(%s) and licence = s.name and generation = s.current and serial = %s",
+        *(first.serial, first.issued, first.ends, *columns(rows, 6)),
+        *(key.vendor, [one.licence.licence for one in several], source),
     )
-    found = {licence.licence: licence for licence in await cursor.fetchall()}
-    for step in steps:
-        if step.licence not in found:
-            raise RefusalError(
-                Code.GENERATION_CONFLICT,
-                f"licence {step.licence} is no longer at generation {step.generation} in {source}",
-            )
+    assert set_ == len(several), "the licences of a container change under its lock only"
     await tx.execute(
         "insert into backend.issues"
         " select %s, %s, s.name, s.current, s.following, %s, %s, %s, %s"
         " from unnest(%s::text[], %s::integer[], %s::integer[]) as s(name, current, following)",
-        (key.vendor, key.case, target, at, order.full, reinstated, *columns([step[:3] for step in steps], 3)),
+        (
+            *(key.vendor, key.case, first.serial, first.issued, order.full, reinstated),
+            *columns([row[:3] for row in rows], 3),
+        ),
     )
-    leases = {name: expiry(licence.terms, at, ends) for name, licence in found.items()}
-    notices = [first_notice(found[name].terms, at, leases[name]) for name in names]
-    await tx.execute(
-        "update backend.licences set expires = s.expires, lease_next = s.next"
-        " from unnest(%s::text[], %s::timestamptz[], %s::timestamptz[]) as s(name, expires, next)"
-        " where vendor = %s and licence = any(%s) and licence = s.name",
-        (names, [leases[name] for name in names], notices, key.vendor, names),
-    )
-    return {name: replace(licence, expires=leases[name]) for name, licence in found.items()}
 
 
 async def status_indices(tx: AsyncConnection[Any], vendor: VendorId, count: int) -> StatusRange:

@@ -6,20 +6,29 @@ from typing import Any, cast
 
 from psycopg import AsyncConnection
 
-from activities.claims import holder_of, nobody_claims
-from activities.issuing import Signer, issued, supersede
-from activities.measures import STANDING, Standing, texts
+from activities.claims import claimed_by, holder_of
+from activities.issuing import Signer, claimed_generation, issued, supersede
+from activities.measures import STANDING, Standing, advance, texts
 from activities.messages import post_to_each
 from activities.outbox import state
 from activities.release import Other, Release, must_be_free
-from activities.rows import Container, LostLicence, changed, every, lock_container, lost_licences, must_have_room
+from activities.replacement import (
+    as_claimed,
+    is_withdrawn,
+    may_release,
+    must_be_nobodys,
+    must_be_withdrawable,
+    reinstatement,
+    subjects_of,
+    to_be_kept,
+)
+from activities.rows import Container, changed, every, lock_container, lost_licences
 from activities.targets import offer
 from events.backend_facts import ContainerReinstated, HolderFlagged, MeasureLifted, MeasureOrdered
 from events.cases import Offer
-from events.errors import Code, RefusalError
 from events.licensing import CaseKey, Done, Issued, IssuedLicence, IssueOrder, ReinstateOrder, Withdrawal
-from events.measure_life import sql_blocks, sql_open
-from events.terms import Aim, Kind, Measure, MeasureState, Serial, Subject, Verdict, next_generation
+from events.measure_life import OPEN, sql_blocks
+from events.terms import Aim, Measure, MeasureState, Serial, Subject, Verdict, next_generation
 
 
 async def ask(tx: AsyncConnection[Any], key: CaseKey) -> None:
@@ -34,14 +43,14 @@ async def ask(tx: AsyncConnection[Any], key: CaseKey) -> None:
 async def release(tx: AsyncConnection[Any], key: CaseKey, original: Container, at: datetime) -> None:
     """Lift the measures of the case on what was lost, as far as they are not confirmed, once the replacement is
     withdrawn; where nothing was issued, once no case stands in the way of which nobody asked for un-loss."""
-    last = await _last(tx, key)
-    if original.kind is Kind.CLOUD or (last and not (await _withdrawn(tx, key, last))[0]):
-        return  # reinstating it is refused
+    last, measures = await _last(tx, key), await _measures(tx, key)
+    if not may_release(original, last, measures):
+        return
     if last:
-        await nobody_claims(tx, key, last)
+        must_be_nobodys(await claimed_by(tx, key, last))
     else:
         must_be_free(key.serial, await _others(tx, key, original, moved=False), begun=False)
-    await _lift(tx, key, key.serial, at, "and serial = %s", key.serial)
+    await _lift(tx, key, key.serial, [one for one in measures if one.serial == key.serial and one.state in OPEN], at)
     await tx.execute(  # the rows in an order that all transactions share
         "select from backend.cases where vendor = %s and serial = %s and closed is null order by case_id for update",
         (key.vendor, key.serial),
@@ -75,7 +84,7 @@ async def _others(tx: AsyncConnection[Any], key: CaseKey, original: Container, m
         "select distinct m.case_id, c.release, c.closed is not null"
         " from backend.measures m join backend.cases c using (vendor, case_id)"
         f" where m.vendor = %s and m.case_id <> %s and m.subject = any(%s) and {sql_blocks('m.state')}",
-        (key.vendor, key.case, texts([Subject(Aim.CONTAINER, key.serial, original.generation), *_names(lost)])),
+        (key.vendor, key.case, texts([Subject(Aim.CONTAINER, key.serial, original.generation), *as_claimed(lost)])),
     )
     return [Other(case, Release(how) if how else None, over) for case, how, over in await cursor.fetchall()]
 
@@ -83,11 +92,10 @@ async def _others(tx: AsyncConnection[Any], key: CaseKey, original: Container, m
 async def withdraw(tx: AsyncConnection[Any], key: CaseKey, original: Container, at: datetime) -> Withdrawal:
     """Order what was last issued for the case to be withdrawn from the container that holds it; nothing once the case
     is over."""
-    last = await _last(tx, key)
-    if last is None:
-        raise RefusalError(Code.NOTHING_TO_DECIDE, f"nothing was issued for case {key.case} that could be withdrawn")
-    if (await _withdrawn(tx, key, last))[1] is None:
-        must_be_free(key.serial, await _others(tx, key, original, moved=True), begun=False)
+    last = must_be_withdrawable(
+        *(key.case, key.serial, await _last(tx, key), await _measures(tx, key)),
+        await _others(tx, key, original, moved=True),
+    )
     await lock_container(tx, key.vendor, last.target)
     cursor = await tx.execute(
         "insert into backend.measures (vendor, case_id, measure, serial, ordered, subject, effective)"
@@ -96,14 +104,19 @@ async def withdraw(tx: AsyncConnection[Any], key: CaseKey, original: Container, 
         " where c.vendor = %s and c.case_id = %s and c.closed is null on conflict (vendor, case_id, measure, subject)"
         " do update set state = excluded.state, ordered = excluded.ordered, effective = excluded.effective"
         f" where not {sql_blocks('measures.state')} returning subject",
-        (Measure.WITHDRAWAL, last.target, at, at, texts(_subjects(last)), key.vendor, key.case),
+        (Measure.WITHDRAWAL, last.target, at, at, texts(subjects_of(last)), key.vendor, key.case),
     )
     added = {Subject.parse(name) for (name,) in await cursor.fetchall()}
     told = {"case": key.case, "measure": Measure.WITHDRAWAL, "serial": last.target, "effective": at}
-    facts = [MeasureOrdered.model_validate({**told, "subject": name}) for name in _subjects(last) if name in added]
+    facts = [MeasureOrdered.model_validate({**told, "subject": name}) for name in subjects_of(last) if name in added]
     await state(tx, key.vendor, last.target, at, facts)
-    confirmed, ordered = await _withdrawn(tx, key, last)
-    return Withdrawal(at=ordered or at, confirmed=confirmed)
+    cursor = await tx.execute(
+        f"select max(ordered) from backend.measures where vendor = %s and case_id = %s and measure = %s"
+        f" and subject = any(%s) and {sql_blocks()}",
+        (key.vendor, key.case, Measure.WITHDRAWAL, texts(subjects_of(last))),
+    )
+    (ordered,) = cast(tuple[datetime | None], await cursor.fetchone())
+    return Withdrawal(at=ordered or at, confirmed=is_withdrawn(last, await _measures(tx, key)))
 
 
 async def keep(tx: AsyncConnection[Any], key: CaseKey, at: datetime) -> Done:
@@ -120,8 +133,7 @@ async def keep_replacement(tx: AsyncConnection[Any], key: CaseKey, at: datetime)
     """Lift the order to withdraw what was issued for the case, as far as it is not confirmed."""
     if last := await _last(tx, key):
         await lock_container(tx, key.vendor, last.target)
-        which = f"and measure = '{Measure.WITHDRAWAL}' and subject = any(%s)"
-        await _lift(tx, key, last.target, at, which, texts(_subjects(last)))
+        await _lift(tx, key, last.target, to_be_kept(last, await _measures(tx, key)), at)
 
 
 async def reinstate(
@@ -130,51 +142,29 @@ async def reinstate(
     """Issue the licences back into the original, which no measure of the case then blocks. The caller holds the locks
     on it and on its holder."""
     key = order.key
-    if original.kind is Kind.CLOUD:
-        raise RefusalError(
-            Code.NOTHING_TO_DECIDE, f"container {key.serial} is a cloud container, and those are never replaced"
-        )
     if done := await issued(tx, key, full=True, reinstated=True):
         return done
-    last = await _last(tx, key)
-    if last is None:
-        back = await _as_it_was(tx, order, original, at, signer)
+    last, lost = await _last(tx, key), await lost_licences(tx, key)
+    if last:
+        await lock_container(tx, key.vendor, last.target)
+    claimed = await claimed_generation(tx, key)
+    how = reinstatement(
+        *(original, claimed, last, await _measures(tx, key)),
+        *(await _others(tx, key, original, moved=last is not None), len(lost)),
+        lost_to=await claimed_by(tx, key, last) if last else None,
+        blocked=await _stands(tx, key, [Subject(Aim.CONTAINER, key.serial, original.generation)]),
+        locked=last is None and await _stands(tx, key, as_claimed(lost)),
+    )
+    if how.raised:
+        original = await _raise_generation(tx, key, original, claimed, at)
+    if how.as_they_are:
+        licences = tuple(IssuedLicence(licence=one.licence, generation=one.generation) for one in lost)
+        back = Issued(at=at, target=original.serial, licences=licences)
     else:
-        back = await _in_place_of(tx, order, last, original, at, signer)
+        again = IssueOrder(key=key, measures=(), full=True)
+        back = await supersede(tx, again, lost, last, original, at, signer, reinstated=True)
     await offer(tx, key.vendor, original.holder, [original.serial, *([last.target] if last else [])], at)
     return back
-
-
-async def _in_place_of(
-    tx: AsyncConnection[Any], order: ReinstateOrder, last: Issued, original: Container, at: datetime, signer: Signer
-) -> Issued:
-    """The licences leave what replaced them, which is withdrawn by now."""
-    key = order.key
-    await lock_container(tx, key.vendor, last.target)
-    if not (await _withdrawn(tx, key, last))[0]:
-        raise RefusalError(Code.GENERATION_CONFLICT, f"the replacement in {last.target} is not withdrawn yet")
-    await nobody_claims(tx, key, last)
-    original = await _unblock(tx, order, original, at, moved=True)
-    return await _put_back(tx, order, last, original, at, signer)
-
-
-async def _put_back(
-    tx: AsyncConnection[Any],
-    order: ReinstateOrder,
-    last: Issued | None,
-    original: Container,
-    at: datetime,
-    signer: Signer,
-) -> Issued:
-    """The next generation of each licence, in the original."""
-    again = IssueOrder(key=order.key, measures=(), full=True)
-    licences = await lost_licences(tx, order.key)
-    if last and last.target != original.serial:
-        must_have_room(original, len(licences))
-    await supersede(tx, again, licences, last, original, at, signer, reinstated=True)
-    found = await issued(tx, order.key, full=True, reinstated=True)
-    assert found is not None
-    return found
 
 
 async def _last(tx: AsyncConnection[Any], key: CaseKey) -> Issued | None:
@@ -182,57 +172,15 @@ async def _last(tx: AsyncConnection[Any], key: CaseKey) -> Issued | None:
     return await issued(tx, key, full=True) or await issued(tx, key, full=False)
 
 
-def _names(lost: Sequence[LostLicence]) -> list[Subject]:
-    return [Subject(Aim.LICENCE, one.licence, one.generation) for one in lost]
+async def _measures(tx: AsyncConnection[Any], key: CaseKey) -> list[Standing]:
+    """All measures of the case."""
+    return await every(tx, Standing, f"{STANDING} where vendor = %s and case_id = %s", key.vendor, key.case)
 
 
-def _subjects(last: Issued) -> list[Subject]:
-    return [Subject(Aim.LICENCE, item.licence, item.generation) for item in last.licences]
-
-
-async def _withdrawn(tx: AsyncConnection[Any], key: CaseKey, last: Issued) -> tuple[bool, datetime | None]:
-    """Whether what was last issued is removed, and when that was ordered."""
-    cursor = await tx.execute(
-        f"select count(*) filter (where state = '{MeasureState.CONFIRMED}'), max(ordered) from backend.measures"
-        f" where vendor = %s and case_id = %s and measure = %s and subject = any(%s) and {sql_blocks()}",
-        (key.vendor, key.case, Measure.WITHDRAWAL, texts(_subjects(last))),
-    )
-    confirmed, ordered = cast(tuple[int, datetime | None], await cursor.fetchone())
-    return confirmed == len(last.licences), ordered
-
-
-async def _as_it_was(
-    tx: AsyncConnection[Any], order: ReinstateOrder, original: Container, at: datetime, signer: Signer
-) -> Issued:
-    """Nothing was issued yet, so the licences are still there: only the measures go. Where one on a licence is
-    confirmed, be it another case's, it stays, and the licences become ones of the next generation."""
-    key = order.key
-    original = await _unblock(tx, order, original, at, moved=False)
-    lost = await lost_licences(tx, key)
-    locked = f"{STANDING} where vendor = %s and subject = any(%s) and {sql_blocks()}"
-    if await every(tx, Standing, locked, key.vendor, texts(_names(lost))):
-        return await _put_back(tx, order, None, original, at, signer)
-    licences = tuple(IssuedLicence(licence=one.licence, generation=one.generation) for one in lost)
-    return Issued(at=at, target=original.serial, licences=licences)
-
-
-async def _unblock(
-    tx: AsyncConnection[Any], order: ReinstateOrder, original: Container, at: datetime, moved: bool
-) -> Container:
-    """Lift the case's measures. What was confirmed stays so, and the container becomes one of a new generation; so does
-    one that was bound to another machine meanwhile, where the licences have `moved`."""
-    key = order.key
-    here = Subject(Aim.CONTAINER, key.serial, original.generation)
-    must_be_free(key.serial, await _others(tx, key, original, moved), begun=True)
-    standing = f"{STANDING} where vendor = %s and subject = %s and {sql_blocks()}"
-    own = await every(tx, Standing, standing, key.vendor, str(here))
-    lost = await tx.execute(
-        "select generation from backend.cases where vendor = %s and case_id = %s", (key.vendor, key.case)
-    )
-    (claimed,) = await lost.fetchone() or (original.generation,)
-    if not own and not (moved and claimed != original.generation):
-        return original
-    return await _raise_generation(tx, key, original, claimed, at)
+async def _stands(tx: AsyncConnection[Any], key: CaseKey, subjects: Sequence[Subject]) -> bool:
+    """Whether a measure of any case stands on one of these."""
+    standing = f"{STANDING} where vendor = %s and subject = any(%s) and {sql_blocks()} limit 1"
+    return bool(await every(tx, Standing, standing, key.vendor, texts(subjects)))
 
 
 async def _raise_generation(
@@ -257,18 +205,11 @@ async def _raise_generation(
 
 
 async def _lift(
-    tx: AsyncConnection[Any], key: CaseKey, serial: Serial, at: datetime, which: str, value: str | Sequence[str]
+    tx: AsyncConnection[Any], key: CaseKey, serial: Serial, measures: Sequence[Standing], at: datetime
 ) -> None:
-    """Lift those measures of the case that are not confirmed; the caller holds the lock on their container."""
-    lifted = await every(
-        tx,
-        Standing,
-        f"update backend.measures set state = '{MeasureState.LIFTED}' where vendor = %s and case_id = %s"
-        f" and {sql_open()} {which}"
-        " returning case_id, measure, subject, serial, state",
-        *(key.vendor, key.case, value if isinstance(value, str) else list(value)),
-    )
-    lifted.sort(key=lambda item: (str(item.subject), item.measure))
+    """Lift these measures of the case; the caller holds the lock on their container."""
+    await advance(tx, key.vendor, dict.fromkeys(measures, MeasureState.LIFTED))
+    lifted = sorted(measures, key=lambda item: (str(item.subject), item.measure))
     await state(tx, key.vendor, serial, at, [MeasureLifted.model_validate(item.about()) for item in lifted])
 
 

@@ -64,11 +64,30 @@ from activities.judgement import (
     renewals,
     said_to_cases,
 )
-from activities.leases import expiry, first_notice, put_off, swept
+from activities.leases import first_notice, put_off, swept
+from activities.measures import Standing
 from activities.messages import Speaker, confirmed_decision, sighting, unknown_case
 from activities.quota import Recovery as Recovered
 from activities.quota import allot, reserved
 from activities.release import Other, Release, must_be_free
+from activities.replacement import (
+    answer_for,
+    as_claimed,
+    end_of,
+    is_withdrawn,
+    may_issue,
+    may_release,
+    must_be_nobodys,
+    must_be_withdrawable,
+    must_take_the_full,
+    no_target,
+    reinstatement,
+    stated_of,
+    subjects_of,
+    successions,
+    to_be_kept,
+    withdrawals,
+)
 from activities.rows import Container, Licence, must_have_room, unknown_container
 from activities.targets import CONTAINERS, Wanted, may_take
 from activities.vendors import adopted, issuer_of, must_fit, says_the_same
@@ -81,7 +100,6 @@ from events.backend_facts import (
     ContainerRegistered,
     ContainerReinstated,
     HolderFlagged,
-    LicenceSuperseded,
     MeasureConfirmed,
     RecoveryFreed,
     SessionsEnded,
@@ -148,7 +166,6 @@ from events.terms import (
     CaseId,
     Cause,
     ContactId,
-    Kind,
     LicenceId,
     Measure,
     MeasureState,
@@ -588,11 +605,10 @@ class VendorBackend(Tables):
         key, case = order.key, self.cases[order.key.case]
         if done := case.issued.get(order.full):
             return done
-        if case.overtaken is not None and order.taken < case.overtaken:
-            return NoTargetFound(at=at, tickets=(), overtaken=True)
-        standing = {one.standing.measure for one in self._of(key.case) if blocks(one.standing.state)}
-        if missing := set(order.measures) - standing:
-            raise RefusalError(Code.NOT_BLOCKED, f"{', '.join(missing)} is not ordered")
+        standing = {one.measure for one in self._measures_of(key) if blocks(one.state)}
+        refused = may_issue(order, case.overtaken, standing, at)
+        if refused is not None:
+            return refused
         lost = self._lost(key)
         if order.target is Target.SAME_CONTAINER:
             renewed = self._renew_access(order, at)
@@ -606,7 +622,7 @@ class VendorBackend(Tables):
         case.awaits, case.match = (None, None) if issued else (order.target, order.match)
         case.activation = order.activation
         if issued is None:
-            return NoTargetFound(at=at, tickets=tuple(dict.fromkeys(self.licences[name].ticket for name, _ in lost)))
+            return no_target(lost, at)
         case.issued[order.full] = issued
         if order.target in CONTAINERS and not order.full:
             self._offer(key.serial)
@@ -623,12 +639,12 @@ class VendorBackend(Tables):
     def _release(self, key: CaseKey, at: datetime) -> None:
         """Lift the measures of the case, once nothing stands in the way of that."""
         case, container = self.cases[key.case], self._container(key.serial)
-        last = case.issued.get(True) or case.issued.get(False)
-        if container.kind is Kind.CLOUD or (last and not self._is_withdrawn(case)):
+        last = case.last
+        if not may_release(container, last, self._measures_of(key)):
             return
-        lost = [(f"{Aim.LICENCE}/{name}", generation) for name, generation in self._lost(key)]
-        self._nobody_claims(case, self._issued_for(case) or lost)
-        if last is None:
+        if last:
+            must_be_nobodys(self._claimed_by(key, last))
+        else:
             must_be_free(key.serial, self._others(key, container, moved=False), begun=False)
         self._end([one for one in self._of(key.case) if one.standing.state in OPEN], MeasureState.LIFTED, at)
         if case.release is not Release.LIFTED:
@@ -646,7 +662,7 @@ class VendorBackend(Tables):
         """The other cases of which a measure stands on the container or, where they have not `moved`, on the licences
         that stay as they are in it."""
         here = {Subject(Aim.CONTAINER, key.serial, container.generation)}
-        here |= set() if moved else {Subject(Aim.LICENCE, *licence) for licence in self._lost(key)}
+        here |= set() if moved else set(as_claimed(self._lost(key)))
         names = {
             one.standing.case_id
             for one in self.measures.values()
@@ -656,40 +672,30 @@ class VendorBackend(Tables):
             Other(name, self.cases[name].release, self.cases[name].closed is not None) for name in names - {key.case}
         ]
 
-    def _is_withdrawn(self, case: Case) -> bool:
-        subjects = {Subject.parse(f"{name}/{generation}") for name, generation in self._issued_for(case)}
-        found = [one.standing for one in self._of(case.key.case) if one.standing.subject in subjects]
-        return len(found) >= len(subjects) and all(one.state is MeasureState.CONFIRMED for one in found)
+    def _measures_of(self, key: CaseKey) -> list[Standing]:
+        return [one.standing for one in self._of(key.case)]
 
     def _withdraw(self, key: CaseKey, at: datetime) -> Withdrawal:
-        case = self.cases[key.case]
-        last = case.issued.get(True) or case.issued[False]
-        withdrawing = {Subject.parse(f"{name}/{generation}") for name, generation in self._issued_for(case)}
-        standing = (one.standing for one in self._of(key.case))
-        if not any(one.subject in withdrawing and blocks(one.state) for one in standing):
-            must_be_free(key.serial, self._others(key, self._container(key.serial), moved=True), begun=False)
-        facts: list[Fact] = []
-        confirmed = True
-        for item in last.licences:
-            name = Subject(Aim.LICENCE, item.licence, item.generation)
-            known = self.measures.get((key.case, Measure.WITHDRAWAL, name))
-            if not case.closed and (known is None or not blocks(known.standing.state)):
-                facts.append(self._order(key.case, last.target, Measure.WITHDRAWAL, name, at, at))
-                confirmed = False
-            else:
-                confirmed = confirmed and known is not None and known.standing.state is MeasureState.CONFIRMED
-        self._state(last.target, at, facts)
-        names = {Subject(Aim.LICENCE, item.licence, item.generation) for item in last.licences}
-        ordered = max((one.ordered for one in self._of(key.case) if one.standing.subject in names), default=at)
-        return Withdrawal(at=ordered, confirmed=confirmed)
+        case, container = self.cases[key.case], self._container(key.serial)
+        others = self._others(key, container, moved=True)
+        last = must_be_withdrawable(key.case, key.serial, case.last, self._measures_of(key), others)
+        ordered = {one.subject for one in withdrawals(last, self._measures_of(key))}
+        self._state(
+            last.target,
+            at,
+            [
+                self._order(key.case, last.target, Measure.WITHDRAWAL, aimed, at, at)
+                for aimed in subjects_of(last)
+                if aimed not in ordered and not case.closed
+            ],
+        )
+        standing = withdrawals(last, self._measures_of(key))
+        times = [one.ordered for one in self._of(key.case) if one.standing in standing]
+        return Withdrawal(at=max(times, default=at), confirmed=is_withdrawn(last, standing))
 
     def _keep(self, key: CaseKey, at: datetime) -> Done:
-        names = {Subject(Aim.LICENCE, name.split("/")[1], number) for name, number in self._all_issued(key.case)}
-        self._end(
-            [one for one in self._of(key.case) if one.standing.subject in names and one.standing.state in OPEN],
-            MeasureState.LIFTED,
-            at,
-        )
+        kept = to_be_kept(self.cases[key.case].last, self._measures_of(key))
+        self._end([one for one in self._of(key.case) if one.standing in kept], MeasureState.LIFTED, at)
         case = self.cases[key.case]
         case.release = None if case.release is Release.ASKED else case.release
         return Done(at=at)
@@ -698,28 +704,23 @@ class VendorBackend(Tables):
         key, case = order.key, self.cases[order.key.case]
         if case.reinstated:
             return case.reinstated
-        container = self._container(key.serial)
-        if container.kind is Kind.CLOUD:
-            raise RefusalError(Code.NOTHING_TO_DECIDE, "there is nothing to reinstate")
-        last = case.issued.get(True) or case.issued.get(False)
-        if last and not self._is_withdrawn(case):
-            raise RefusalError(Code.GENERATION_CONFLICT, "the replacement is not withdrawn")
-        lost = self._lost(key)
-        stands = [(f"{Aim.LICENCE}/{name}", generation) for name, generation in lost]
-        if last and last.target != key.serial:
-            must_have_room(container, len(lost))
-        self._nobody_claims(case, self._issued_for(case) or stands)
-        must_be_free(key.serial, self._others(key, container, moved=last is not None), begun=True)
-        if self._is_blocked(container) or (last and container.generation != case.generation):
+        container, lost, last = self._container(key.serial), self._lost(key), case.last
+        stands = {one.standing.subject for one in self.measures.values() if blocks(one.standing.state)}
+        how = reinstatement(
+            *(container, case.generation, last, self._measures_of(key)),
+            *(self._others(key, container, moved=last is not None), len(lost)),
+            lost_to=self._claimed_by(key, last) if last else None,
+            blocked=Subject(Aim.CONTAINER, key.serial, container.generation) in stands,
+            locked=bool(stands & set(as_claimed(lost))),
+        )
+        if how.raised:
             container = self._raise(key, self.activations.get((key.serial, case.generation)))
             again = ContainerReinstated(serial=key.serial, generation=container.generation, case=key.case)
             self._state(key.serial, at, [again])
-        locked = {one.standing.subject for one in self.measures.values() if blocks(one.standing.state)}
-        if last or locked & {Subject(Aim.LICENCE, name, generation) for name, generation in lost}:
-            source = last.target if last else key.serial
-            licences = self._next(key, lost, source, container, at, None)
+        if how.as_they_are:
+            licences = tuple(IssuedLicence(licence=one.licence, generation=one.generation) for one in lost)
         else:
-            licences = tuple(IssuedLicence(licence=name, generation=generation) for name, generation in lost)
+            licences = self._next(key, last, container, at, None).licences
         case.reinstated = Issued(at=at, target=key.serial, licences=licences)
         self._offer(key.serial, *([last.target] if last else []))
         return case.reinstated
@@ -1025,9 +1026,8 @@ class VendorBackend(Tables):
         case = self.cases[key.case]
         if order.full:
             stop_gap = self.containers[case.issued[False].target]
-            if self._is_blocked(stop_gap):
-                raise RefusalError(Code.BLOCKED, f"container {stop_gap.serial}, which holds the stop-gap, is blocked")
-            self._nobody_claims(case, self._issued_for(case))
+            must_take_the_full(stop_gap, self._is_blocked(stop_gap))
+            must_be_nobodys(self._claimed_by(key, case.issued[False]))
             return stop_gap
         if order.target is Target.ACTIVATION:
             shown = self.pending.pop(key.case, None)
@@ -1058,11 +1058,11 @@ class VendorBackend(Tables):
                     if self._may_take(self.containers[serial], wanted):
                         self._post(case.key, Offer(serial=serial))
 
-    def _nobody_claims(self, case: Case, several: list[tuple[str, int]]) -> None:
-        """Refuse where another case has lost one of these generations by now."""
-        others = {(one.subject, one.generation) for one in self.claims if not one.freed and one.case != case.key.case}
-        if lost := others & set(several):
-            raise RefusalError(Code.REPLACEMENT_LOST, f"{lost} was reported lost too")
+    def _claimed_by(self, key: CaseKey, last: Issued) -> CaseId | None:
+        """Another case that has lost one of these generations by now."""
+        names = {(f"{Aim.LICENCE}/{item.licence}", item.generation) for item in last.licences}
+        others = {one.case for one in self.claims if not one.freed and (one.subject, one.generation) in names}
+        return min(others - {key.case}, default=None)
 
     def _renew_access(self, order: IssueOrder, at: datetime) -> Issued | NoTargetFound:
         key, case = order.key, self.cases[order.key.case]
@@ -1077,45 +1077,26 @@ class VendorBackend(Tables):
         return renewed.answer
 
     def _issue(self, order: IssueOrder, target: Container, at: datetime) -> Issued:
-        key, case = order.key, self.cases[order.key.case]
-        gap = order.stop_gap_days if order.stop_gap_days and not order.full else None
-        ends = at + timedelta(days=gap) if gap else None
-        source = case.issued[False].target if order.full else key.serial
-        licences = self._next(key, self._lost(key), source, target, at, ends)
-        return Issued(at=at, target=target.serial, licences=licences)
+        stop_gap = self.cases[order.key.case].issued[False] if order.full else None
+        return self._next(order.key, stop_gap, target, at, end_of(order, at))
 
     def _next(
-        self,
-        key: CaseKey,
-        lost: list[tuple[LicenceId, int]],
-        source: Serial,
-        target: Container,
-        at: datetime,
-        ends: datetime | None,
-    ) -> tuple[IssuedLicence, ...]:
-        """The next generation of all of these licences, or of none."""
-        current = dict(self._all_issued(key.case))
-        for name, claimed in lost:
-            expected, known = current.get(f"{Aim.LICENCE}/{name}", claimed), self.licences[name]
-            if (known.generation, known.serial) != (expected, source):
-                raise RefusalError(Code.GENERATION_CONFLICT, f"licence {name} is no longer at {expected}")
-            next_generation(expected)
-        superseded: list[Fact] = []
-        granted: list[Fact] = []
-        for name, _ in lost:
-            known = self.licences[name]
-            generation, expires = next_generation(known.generation), expiry(known.terms, at, ends)
-            new = replace(known, generation=generation, serial=target.serial, issued=at, expires=expires, ends=ends)
-            self.licences[name] = new = replace(new, borrowed_until=None, lease_stage=None)
-            self.lease_next[name] = first_notice(new.terms, at, expires)
-            self.superseded[name, known.generation] = key
-            old = LicenceSuperseded(licence=name, generation=known.generation, serial=source, case=key.case)
-            superseded.append(old)
-            granted.append(new.issued_fact(target.holder, key.case, name))
+        self, key: CaseKey, last: Issued | None, target: Container, at: datetime, ends: datetime | None
+    ) -> Issued:
+        """The next generation of all licences of a case, or of none."""
+        source = last.target if last else key.serial
+        several = successions(self._lost(key), last, self.licences, source, target.serial, at, ends)
+        for one in several:
+            licence = one.licence
+            self.licences[licence.licence] = licence
+            self.lease_next[licence.licence] = first_notice(licence.terms, at, licence.expires)
+            self.superseded[licence.licence, one.superseded] = key
+        files = {one.licence.licence: one.licence.licence for one in several}
+        superseded, granted = stated_of(several, source, target, key.case, files)
         self._count(source, target.serial)
         self._state(source, at, superseded)
         self._state(target.serial, at, granted)
-        return tuple(IssuedLicence(licence=name, generation=self.licences[name].generation) for name, _ in lost)
+        return answer_for(several, target.serial, at)
 
     def _known(self, container: Container, stated: ContactStatement, at: datetime) -> Known:
         presented = {item.licence for item in stated.licences}

@@ -14,7 +14,7 @@ from activities.judgement import Activation
 from activities.measures import Standing, is_settled
 from activities.messages import Speaker, addressed
 from activities.release import Release
-from activities.rows import Container, Licence, unknown_container
+from activities.rows import Container, Licence, LostLicence, unknown_container
 from events.backend_facts import (
     MeasureLifted,
     MeasureOrdered,
@@ -100,6 +100,11 @@ class Case:
     answers: dict[tuple[int, str], Value] = field(default_factory=dict)
     """What its orders were answered, by number and kind."""
 
+    @property
+    def last(self) -> Issued | None:
+        """What was last issued for it."""
+        return self.issued.get(True) or self.issued.get(False)
+
 
 @dataclass
 class Ordered:
@@ -176,11 +181,12 @@ class Tables:
             key=lambda one: one.licence,
         )
 
-    def _lost(self, key: CaseKey) -> list[tuple[LicenceId, int]]:
+    def _lost(self, key: CaseKey) -> list[LostLicence]:
         """The licences that a case claims, at the generations that it claims, in the order of their names."""
         aim = f"{Aim.LICENCE}/"
         claims = (one for one in self.claims if one.case == key.case and one.subject.startswith(aim))
-        return sorted((LicenceId(one.subject.removeprefix(aim)), one.generation) for one in claims)
+        names = sorted((LicenceId(one.subject.removeprefix(aim)), one.generation) for one in claims)
+        return [LostLicence(name, generation, self.licences[name].ticket) for name, generation in names]
 
     def _of(self, case: CaseId) -> list[Ordered]:
         return [one for one in self.measures.values() if one.standing.case_id == case]

@@ -1,0 +1,208 @@
+"""Replacements: when one may be issued, withdrawn and put back into the original, and which licences it then is. Pure
+functions of what is known under the locks."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from activities.leases import expiry
+from activities.measures import Standing
+from activities.release import Other, must_be_free
+from activities.rows import Container, Licence, LostLicence, must_have_room
+from events.backend_facts import LicenceIssued, LicenceSuperseded
+from events.errors import Code, RefusalError
+from events.licensing import Issued, IssuedLicence, IssueOrder, NoTargetFound
+from events.measure_life import OPEN, blocks
+from events.terms import Aim, CaseId, Kind, LicenceId, Measure, MeasureState, Serial, Subject, next_generation
+
+
+def may_issue(
+    order: IssueOrder, overtaken: int | None, standing: Collection[Measure], at: datetime
+) -> NoTargetFound | None:
+    """Whether anything may be issued: None where it may. Not before the case has taken the message, numbered
+    `overtaken`, that a wider loss was reported; and raises `RefusalError` before the measures of the order are
+    `standing`."""
+    if overtaken is not None and order.taken < overtaken:
+        return NoTargetFound(at=at, tickets=(), overtaken=True)
+    if missing := sorted(set(order.measures) - set(standing)):
+        raise RefusalError(
+            Code.NOT_BLOCKED, f"nothing may be issued for case {order.key.case} before {', '.join(missing)} is ordered"
+        )
+    return None
+
+
+def no_target(lost: Iterable[LostLicence], at: datetime) -> NoTargetFound:
+    """The answer where nothing can take the replacement yet: these tickets are owed."""
+    return NoTargetFound(at=at, tickets=tuple(dict.fromkeys(item.ticket for item in lost)))
+
+
+def must_take_the_full(stop_gap: Container, blocked: bool) -> None:
+    """Refuse to follow a stop-gap whose container is blocked meanwhile."""
+    if blocked:
+        raise RefusalError(Code.BLOCKED, f"container {stop_gap.serial}, which holds the stop-gap, is blocked itself")
+
+
+def must_be_nobodys(claimed_by: CaseId | None) -> None:
+    """Refuse where a replacement is another case's loss by now."""
+    if claimed_by is not None:
+        raise RefusalError(
+            Code.REPLACEMENT_LOST, f"the replacement was reported lost too, in case {claimed_by}", case=claimed_by
+        )
+
+
+def end_of(order: IssueOrder, at: datetime) -> datetime | None:
+    """When what is issued ends, if it is a stop-gap."""
+    return at + timedelta(days=order.stop_gap_days) if order.stop_gap_days and not order.full else None
+
+
+@dataclass(frozen=True, slots=True)
+class Succession:
+    """A licence at its next generation, in its new container, and the generation that this supersedes."""
+
+    superseded: int
+    licence: Licence
+
+
+def successions(
+    lost: Sequence[LostLicence],
+    last: Issued | None,
+    held: Mapping[LicenceId, Licence],
+    source: Serial,
+    target: Serial,
+    at: datetime,
+    ends: datetime | None = None,
+) -> list[Succession]:
+    """The next generation of each of these licences. They follow what was issued `last` for the case, or else what it
+    claimed. `held` are the licences as they are. Raises `RefusalError` where one is no longer at that generation in the
+    `source`: a generation is superseded once."""
+    issued = {item.licence: item.generation for item in last.licences} if last else {}
+    found = []
+    for item in lost:
+        generation, known = issued.get(item.licence, item.generation), held.get(item.licence)
+        if known is None or (known.generation, known.serial) != (generation, source):
+            raise RefusalError(
+                Code.GENERATION_CONFLICT, f"licence {item.licence} is no longer at generation {generation} in {source}"
+            )
+        new = replace(
+            known,
+            generation=next_generation(generation),
+            serial=target,
+            issued=at,
+            expires=expiry(known.terms, at, ends),
+            ends=ends,
+            borrowed_until=None,
+            lease_stage=None,
+        )
+        found.append(Succession(generation, new))
+    return found
+
+
+def stated_of(
+    several: Iterable[Succession], source: Serial, target: Container, case: CaseId, files: Mapping[LicenceId, str]
+) -> tuple[list[LicenceSuperseded], list[LicenceIssued]]:
+    """What is stated of the container that the licences leave, and then of the one that holds them."""
+    superseded, granted = [], []
+    for one in several:
+        licence = one.licence
+        superseded.append(
+            LicenceSuperseded(licence=licence.licence, generation=one.superseded, serial=source, case=case)
+        )
+        granted.append(licence.issued_fact(target.holder, case, files[licence.licence]))
+    return superseded, granted
+
+
+def answer_for(several: Iterable[Succession], target: Serial, at: datetime) -> Issued:
+    """The answer when these were issued."""
+    licences = (one.licence for one in several)
+    return Issued(
+        at=at,
+        target=target,
+        licences=tuple(IssuedLicence(licence=one.licence, generation=one.generation) for one in licences),
+    )
+
+
+def subjects_of(last: Issued) -> list[Subject]:
+    """What an order to withdraw aims at: each licence that was last issued."""
+    return [Subject(Aim.LICENCE, item.licence, item.generation) for item in last.licences]
+
+
+def as_claimed(lost: Iterable[LostLicence]) -> list[Subject]:
+    """The licences that a case claims, as measures aim at them."""
+    return [Subject(Aim.LICENCE, item.licence, item.generation) for item in lost]
+
+
+def withdrawals(last: Issued, measures: Iterable[Standing]) -> list[Standing]:
+    """The orders of a case, among all its measures, to withdraw what was last issued, as far as they stand."""
+    aimed = set(subjects_of(last))
+    return [one for one in measures if one.measure is Measure.WITHDRAWAL and one.subject in aimed and blocks(one.state)]
+
+
+def is_withdrawn(last: Issued, measures: Iterable[Standing]) -> bool:
+    """Whether all that was last issued is removed, as its container says."""
+    confirmed = [one for one in withdrawals(last, measures) if one.state is MeasureState.CONFIRMED]
+    return len(confirmed) == len(last.licences)
+
+
+def to_be_kept(last: Issued | None, measures: Iterable[Standing]) -> list[Standing]:
+    """The orders that are lifted when a replacement is kept: those to withdraw it that are not confirmed, and none
+    else of the case."""
+    return [one for one in withdrawals(last, measures) if one.state in OPEN] if last else []
+
+
+def must_be_withdrawable(
+    case: CaseId, serial: Serial, last: Issued | None, measures: Iterable[Standing], others: Iterable[Other]
+) -> Issued:
+    """What was last issued, if it may be ordered back: not while others stand in the way, unless it is ordered already.
+    Raises `RefusalError`."""
+    if last is None:
+        raise RefusalError(Code.NOTHING_TO_DECIDE, f"nothing was issued for case {case} that could be withdrawn")
+    if not withdrawals(last, measures):
+        must_be_free(serial, others, begun=False)
+    return last
+
+
+def may_release(original: Container, last: Issued | None, measures: Iterable[Standing]) -> bool:
+    """Whether an un-loss lifts the measures of its case by now. Reinstating is refused where it does not."""
+    return original.kind is not Kind.CLOUD and (last is None or is_withdrawn(last, measures))
+
+
+@dataclass(frozen=True, slots=True)
+class Reinstatement:
+    """How a found original holds the licences again: at a generation of its own that is `raised`, and with the next
+    generation of each licence, or with the licences `as_they_are`."""
+
+    raised: bool
+    as_they_are: bool
+
+
+def reinstatement(
+    original: Container,
+    claimed: int,
+    last: Issued | None,
+    measures: Sequence[Standing],
+    others: Iterable[Other],
+    licences: int,
+    *,
+    lost_to: CaseId | None,
+    blocked: bool,
+    locked: bool,
+) -> Reinstatement:
+    """How the licences of a case return to the original, of which the case `claimed` a generation. `last` was issued
+    for the case, whose `measures` are given; `others` are the cases in the way, and `lost_to` is one that lost what was
+    issued. `blocked`: a measure stands on the original; `locked`: one stands on a licence that is still in it. What was
+    confirmed stays so, which takes a new generation; so does an original that was bound to another machine meanwhile.
+    Raises `RefusalError`."""
+    if original.kind is Kind.CLOUD:
+        raise RefusalError(
+            Code.NOTHING_TO_DECIDE, f"container {original.serial} is a cloud container, and those are never replaced"
+        )
+    if last is not None and not is_withdrawn(last, measures):
+        raise RefusalError(Code.GENERATION_CONFLICT, f"the replacement in {last.target} is not withdrawn yet")
+    must_be_nobodys(lost_to)
+    must_be_free(original.serial, others, begun=True)
+    if last is not None and last.target != original.serial:
+        must_have_room(original, licences)
+    return Reinstatement(
+        raised=blocked or (last is not None and original.generation != claimed),
+        as_they_are=last is None and not locked,
+    )
