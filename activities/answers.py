@@ -6,7 +6,8 @@ when the case has long had its answer from another attempt and has given other o
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final, Generic, Protocol, TypeVar
+from datetime import datetime
+from typing import Any, Final, Generic, Protocol, TypeVar, cast
 
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
@@ -49,10 +50,10 @@ CLOSE: Final = OrderKind("close", Done.model_validate_json)
 
 @dataclass(frozen=True, slots=True)
 class CaseGone:
-    """How far a case has gone on: the highest number of its orders that were answered, and whether it is over."""
+    """How far a case has gone on: the highest number of its orders that were answered, and since when it is over."""
 
     latest: int
-    closed: bool
+    closed: datetime | None = None
 
 
 def answer_again(kind: OrderKind[Answer], number: int, kept: Answer | None, gone: CaseGone) -> Answer | None:
@@ -60,7 +61,9 @@ def answer_again(kind: OrderKind[Answer], number: int, kept: Answer | None, gone
 
     Raises `RefusalError` for an order that was never answered and that the case has gone on without.
     """
-    late = kind is not ASSESS and (number < gone.latest or (gone.closed and kind is not CLOSE))
+    if gone.closed is not None and kind.name == CLOSE.name:  # a case is closed once, whatever closes it again
+        return cast(Answer, Done(at=gone.closed))
+    late = kind is not ASSESS and (number < gone.latest or gone.closed is not None)
     if kept is not None and (late or not _is_open(number, kept)):
         return kept
     if late:
@@ -100,9 +103,9 @@ async def answered_before(tx: AsyncConnection[Any], kind: OrderKind[Answer], ord
     key, number = order.key, order.number
     cursor = await tx.execute(
         "select coalesce(max(number), 0), min(answer::text) filter (where number = %s and name = %s),"
-        " exists (select from backend.cases c where c.vendor = %s and c.case_id = %s and closed is not null)"
+        " (select closed from backend.cases c where c.vendor = %s and c.case_id = %s)"
         " from backend.answers where vendor = %s and case_id = %s",
         (number, kind.name, key.vendor, key.case, key.vendor, key.case),
     )
-    latest, text, closed = await cursor.fetchone() or (0, None, False)
+    latest, text, closed = await cursor.fetchone() or (0, None, None)
     return answer_again(kind, number, kind.read(text) if text else None, CaseGone(latest, closed))

@@ -10,10 +10,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from activities.rows import Container
+from activities.rows import Container, unknown_container
 from events.errors import Code, NotYetKnownError, RefusalError
-from events.inbox import LossStatement
-from events.terms import Aim, CaseId, Kind, LicenceId, Loss, Measure, Outcome, Reason, Recovery, Scope
+from events.inbox import FoundStatement, LossStatement, ReturnStatement
+from events.terms import (
+    Aim,
+    CaseId,
+    Kind,
+    LicenceId,
+    Loss,
+    Measure,
+    Outcome,
+    Reason,
+    Recovery,
+    Reporter,
+    Role,
+    Scope,
+)
 
 Claimable = tuple[str, int]
 """What a case can claim, and its generation."""
@@ -230,3 +243,18 @@ def said_otherwise(report: str) -> RefusalError:
         f"report {report} was made before and said something else; give a new statement a new number",
         number=report,
     )
+
+
+def must_be_rightful(container: Container, reporter: Reporter) -> Container:
+    """The container, for its holder or a back-office system; to everybody else it is unknown."""
+    if reporter.role is Role.HOLDER and str(reporter.name) != container.holder:
+        raise unknown_container(container.serial)
+    return container
+
+
+def may_turn_up(container: Container, stated: FoundStatement | ReturnStatement) -> None:
+    """Refuse a find by whom the container is none of, and a return by anybody but the back office: only the vendor has
+    a container back."""
+    must_be_rightful(container, stated.reporter)
+    if isinstance(stated, ReturnStatement) and stated.reporter.role is not Role.BACK_OFFICE:
+        raise RefusalError(Code.INVALID_DATA, "only a back-office system can say that a container is back")

@@ -17,6 +17,8 @@ from activities.claim_rules import (
     Joins,
     Opens,
     Rest,
+    may_turn_up,
+    must_be_rightful,
     recovery_of,
     rejection,
     rest_of,
@@ -25,14 +27,14 @@ from activities.claim_rules import (
 )
 from activities.messages import Speaker, addressed, open_cases, post
 from activities.outbox import state
-from activities.rows import Container, changed, lock_container, unknown_container
+from activities.rows import Container, changed, lock_container
 from events.case_facts import LossReported
 from events.cases import REPORTS_LIMIT, Content, Evidence, Joined, Overtaken, ReplacementGone, Sighting
 from events.envelope import NAMESPACE
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import EvidenceStatement, FoundStatement, LossStatement, ReturnStatement
 from events.licensing import CaseKey, Claim, Issued
-from events.terms import Aim, CaseId, Cause, HolderId, LicenceId, Measure, Outcome, Reporter, Role, Serial, VendorId
+from events.terms import Aim, CaseId, Cause, HolderId, LicenceId, Measure, Outcome, Reporter, Serial, VendorId
 
 
 def digest(stated: LossStatement) -> str:
@@ -300,10 +302,7 @@ async def _replaced_by(tx: AsyncConnection[Any], key: CaseKey) -> list[CaseKey]:
 
 async def rightful(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial, reporter: Reporter) -> Container:
     """The container, locked, for its holder or a back-office system; to everybody else it is unknown."""
-    container = await lock_container(tx, vendor, serial)
-    if reporter.role is Role.HOLDER and str(reporter.name) != container.holder:
-        raise unknown_container(serial)
-    return container
+    return must_be_rightful(await lock_container(tx, vendor, serial), reporter)
 
 
 async def turn_up(
@@ -315,7 +314,7 @@ async def turn_up(
 ) -> list[CaseKey]:
     """Say to every open case of a container that it turned up, the first time that this number says so."""
     cause = Cause.FOUND if isinstance(stated, FoundStatement) else Cause.RETURNED
-    await rightful(tx, vendor, stated.serial, stated.reporter)
+    may_turn_up(await lock_container(tx, vendor, stated.serial), stated)
     content = Sighting(statement=f"{cause}/{stated.report}", cause=cause, occurred=stated.occurred)
     if not await _first_said(tx, vendor, stated.reporter, content.statement, stated.serial, received):
         return []

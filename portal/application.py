@@ -26,7 +26,7 @@ from events.inbox import (
 )
 from events.licensing import AccessLink, ActivationCode, Claim, LicensingBackend, SignInAnswer
 from events.principal import Principal
-from events.terms import CaseId, ContactId, Role, Serial, VendorId
+from events.terms import CaseId, ContactId, Serial, VendorId
 from portal.denials import denied
 from workflows.policy import Policy, canonical
 
@@ -111,11 +111,7 @@ class Application:
                 await backend.register_licence(vendor, stated, received)
             case ContactStatement():
                 await backend.contact(vendor, stated, received)
-            case FoundStatement():
-                await backend.turn_up(vendor, stated, door, received)
-            case ReturnStatement():
-                if stated.reporter.role is not Role.BACK_OFFICE:
-                    raise RefusalError(Code.INVALID_DATA, "only a back-office system can say that a container is back")
+            case FoundStatement() | ReturnStatement():
                 await backend.turn_up(vendor, stated, door, received)
             case DeactivationStatement():
                 await backend.return_activation(vendor, stated, received)

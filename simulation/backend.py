@@ -88,7 +88,7 @@ from activities.replacement import (
     to_be_kept,
     withdrawals,
 )
-from activities.rows import Container, Licence, must_have_room, unknown_container
+from activities.rows import Container, Licence, must_have_room
 from activities.targets import CONTAINERS, Wanted, may_take
 from activities.vendors import adopted, issuer_of, must_fit, says_the_same
 from events.backend_facts import (
@@ -382,7 +382,7 @@ class VendorBackend(Tables):
     def turn_up(self, stated: FoundStatement | ReturnStatement, door: str, received: datetime) -> list[CaseKey]:
         """Say to every open case of a container that it turned up."""
         cause = Cause.FOUND if isinstance(stated, FoundStatement) else Cause.RETURNED
-        self.rightful(stated.serial, stated.reporter)
+        claim_rules.may_turn_up(self._container(stated.serial), stated)
         content = Sighting(statement=f"{cause}/{stated.report}", cause=cause, occurred=stated.occurred)
         cases = [one for one in self.cases.values() if one.key.serial == stated.serial]
         if not cases:
@@ -468,10 +468,7 @@ class VendorBackend(Tables):
 
     def rightful(self, serial: Serial, reporter: Reporter) -> Container:
         """The container, for its holder or a back-office system; unknown to everybody else."""
-        container = self._container(serial)
-        if reporter.role is Role.HOLDER and str(reporter.name) != container.holder:
-            raise unknown_container(serial)
-        return container
+        return claim_rules.must_be_rightful(self._container(serial), reporter)
 
     def _replaced_by(self, case: Case) -> tuple[CaseKey, ...]:
         """The open cases that issued what this one claims."""
@@ -537,7 +534,7 @@ class VendorBackend(Tables):
     def _before(self, kind: OrderKind[Answer], order: Numbered) -> Answer | None:
         """What an order is answered without doing anything; None where it is to be done."""
         case = self.cases[order.key.case]
-        gone = CaseGone(max((number for number, _ in case.answers), default=0), case.closed is not None)
+        gone = CaseGone(max((number for number, _ in case.answers), default=0), case.closed)
         kept = cast(Answer | None, case.answers.get((order.number, kind.name)))
         return answer_again(kind, order.number, kept, gone)
 

@@ -22,7 +22,7 @@ from events.inbox import (
     ReturnStatement,
 )
 from events.licensing import CaseKey, ContactAnswer, ReceiptAnswer
-from events.terms import CaseId, Kind, Lease, LicenceId, Reason, Reporter, Role, Scope, Serial, VendorId
+from events.terms import CaseId, Kind, Lease, LicenceId, Reason, Reporter, Scope, Serial, VendorId
 from simulation.case import Ground, PassingFailureError, RunningCase
 from simulation.stage import OpenStage, in_memory
 from workflows.case import CaseState, fold_all
@@ -162,8 +162,6 @@ class World:
 
     def returned(self, report: str, serial: str, reporter: Reporter) -> None:
         """The vendor has a container back. Raises RefusalError."""
-        if reporter.role is not Role.BACK_OFFICE:
-            raise RefusalError(Code.INVALID_DATA, "only a back-office system can say that a container is back")
         self._turn_up(ReturnStatement(report=report, serial=serial, reporter=reporter, occurred=self.now))
 
     def evidence(self, statement: str, report: str, serial: str, reporter: Reporter, evidence: tuple[str, ...]) -> None:

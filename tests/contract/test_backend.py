@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from events.backend_facts import LicenceIssued, LicenceSuperseded, MeasureOrdered
+from events.cases import DecisionOrder
 from events.envelope import Recorded
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import ContainerStatement, LicenceStatement, LossStatement
 from events.licensing import BlockOrder, CloseOrder, Issued, IssueOrder, LicensingBackend, MeasureToOrder, NoTargetFound
 from events.terms import Kind, Measure, Reason, Reporter, Role, VendorId
 from tests.contract.stock import Stock
-from workflows.policy import Policy
+from workflows.policy import Policy, canonical
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DOOR = "a test"
@@ -291,3 +292,43 @@ async def test_a_licence_stated_again_must_be_as_it_was_first_stated_before_and_
         await backend.register_licence(vendor, licence(1, "lost"), NOW)
         assert await stated(stock) == before
         await backend.issue(await blocked(backend, vendor))
+
+
+async def test_a_case_is_closed_once_whatever_closes_it_again(stock: Stock) -> None:
+    await stocked(stock.backend, stock.vendor)
+    order = await blocked(stock.backend, stock.vendor)
+    first = await stock.backend.close(CloseOrder(key=order.key, recovered=True, number=5))
+    before = await stated(stock)
+    stock.pass_(timedelta(days=1))
+
+    again = await stock.backend.close(CloseOrder(key=order.key, recovered=False, lift=True, number=6))
+
+    assert again == first
+    assert await stated(stock) == before
+    assert (await stock.backend.claim(stock.vendor, loss("R-2"), DOOR, NOW)).key == order.key
+
+
+async def test_what_is_assessed_again_is_as_it_was_first_whatever_came_since(stock: Stock) -> None:
+    await stocked(stock.backend, stock.vendor)
+    key = (await stock.backend.claim(stock.vendor, loss("R-1"), DOOR, NOW)).key
+    first = await stock.backend.assess(key)
+    stock.pass_(timedelta(days=1))
+    await stock.backend.adopt_policy(stock.vendor, canonical(Policy(supervisors=("ann",))), NOW)
+    await stock.backend.register_licence(stock.vendor, licence(9, "spare"), NOW)
+
+    assert await stock.backend.assess(key) == first
+    assert (await stock.backend.policy_in_force(stock.vendor))[0] == 2
+
+
+async def test_another_vendors_case_is_an_unknown_one_to_whoever_decides(stock: Stock) -> None:
+    await stocked(stock.backend, stock.vendor)
+    key = (await stock.backend.claim(stock.vendor, loss("R-1"), DOOR, NOW)).key
+    other = VendorId(f"{stock.vendor}-x")
+    await stock.backend.add_vendor(other, canonical(Policy()), NOW)
+    order = DecisionOrder(decision="V-1", action="approve", by="ann", why="as I see it", on=1)
+
+    with pytest.raises(RefusalError) as refusal:
+        await stock.backend.accept_decision(other, key.case, order, DOOR, NOW)
+
+    assert refusal.value.code is Code.UNKNOWN_CASE
+    assert await stock.messages(key) == [("report", 1)]

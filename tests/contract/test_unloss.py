@@ -16,7 +16,7 @@ from events.backend_facts import (
     MeasureUnconfirmable,
 )
 from events.errors import Code, NotYetKnownError, RefusalError
-from events.inbox import DeactivationStatement, EvidenceStatement, FoundStatement
+from events.inbox import DeactivationStatement, EvidenceStatement, FoundStatement, ReturnStatement
 from events.licensing import CaseKey, CaseOrder, CloseOrder, Issued, IssueOrder, ReinstateOrder
 from events.terms import Kind, Measure, Reason, Reporter, Role, Verdict
 from tests.contract.stock import NEW, NOW, OLD, Stock
@@ -396,3 +396,44 @@ async def test_two_cases_that_replaced_into_each_others_container_are_not_in_eac
     for number in range(100, 110):  # a deadlock would be an error of one of the two
         orders = [CaseOrder(key=case.key, number=number) for case in cases]
         await asyncio.gather(*map(stock.backend.withdraw, orders))
+
+
+async def test_keeping_a_replacement_lifts_the_orders_to_withdraw_it_and_nothing_else(stock: Stock) -> None:
+    order = await replaced(stock)
+    await stock.backend.withdraw(stock.next(order.key))
+
+    await stock.backend.keep(stock.next(order.key))
+
+    lifted = [(fact.measure, str(fact.subject)) for fact in await stock.facts(MeasureLifted)]
+    assert lifted == [(Measure.WITHDRAWAL, "licence/L-1/2")]
+    assert (await stock.contact("D-1")).refused
+    assert not (await stock.contact("D-2")).refused
+
+
+async def test_nothing_is_withdrawn_of_a_case_that_issued_nothing(stock: Stock) -> None:
+    await stock.container("D-1", "L-1")
+    order = await stock.lost("D-1")
+
+    with pytest.raises(RefusalError) as refusal:
+        await stock.backend.withdraw(stock.next(order.key))
+
+    assert refusal.value.code is Code.NOTHING_TO_DECIDE
+
+
+@pytest.mark.parametrize(
+    ("role", "name", "code"),
+    [(Role.HOLDER, "h-1", Code.INVALID_DATA), (Role.HOLDER, "h-2", Code.UNKNOWN_CONTAINER)],
+)
+async def test_only_the_back_office_says_that_a_container_is_back_and_a_stranger_learns_of_none(
+    stock: Stock, role: Role, name: str, code: Code
+) -> None:
+    await stock.container("D-1", "L-1")
+    key = await stock.claim(stock.loss("D-1"))
+    stated = ReturnStatement(report="B-1", serial="D-1", reporter=Reporter(role=role, name=name), occurred=NOW)
+
+    with pytest.raises(RefusalError) as refusal:
+        await stock.backend.turn_up(stock.vendor, stated, "a test", NOW)
+    said = await stock.messages(key)
+    keys = await stock.backend.turn_up(stock.vendor, stated.model_copy(update={"reporter": CRM}), "a test", NOW)
+
+    assert (refusal.value.code, said, keys) == (code, [("report", 1)], [key])

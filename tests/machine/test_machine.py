@@ -830,7 +830,7 @@ class LossMachine(RuleBasedStateMachine):
         told = self.world.found if cause == "found" else self.world.returned
         refusal = self.refused(lambda: told(number, serial, reporter))
         if by == "other" or (cause == "returned" and by != "crm"):
-            code = "invalid_data" if cause == "returned" else "unknown_container"
+            code = "unknown_container" if by == "other" else "invalid_data"
             must(refusal is not None and refusal.code == code, f"{name} says {cause} of {serial}: {refusal}")
             must(len(self.world.facts) == before, "a stranger's find leaves facts")
             return

@@ -1,5 +1,7 @@
 """An order that comes again is answered as before; a late one changes nothing."""
 
+from datetime import datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,10 +17,10 @@ OPEN = Withdrawal(at=NOW, confirmed=False)
 GONE = Withdrawal(at=NOW, confirmed=True)
 
 
-@given(number=st.integers(1, 9), latest=st.integers(0, 9), closed=st.booleans())
+@given(number=st.integers(1, 9), latest=st.integers(0, 9), closed=st.sampled_from([None, NOW]))
 @pytest.mark.parametrize("kept", [Done(at=NOW), NONE_FOUND, GONE])
 def test_an_answered_order_is_answered_as_before_whatever_came_since(
-    kept: Done | NoTargetFound | Withdrawal, number: int, latest: int, closed: bool
+    kept: Done | NoTargetFound | Withdrawal, number: int, latest: int, closed: datetime | None
 ) -> None:
     assert answer_again(ISSUE, number, kept, CaseGone(latest, closed)) is kept  # type: ignore[type-var]
 
@@ -26,32 +28,37 @@ def test_an_answered_order_is_answered_as_before_whatever_came_since(
 @pytest.mark.parametrize("kind", ORDERS)
 def test_an_order_that_the_case_has_gone_on_without_is_refused_for_good(kind: object) -> None:
     with pytest.raises(RefusalError) as refusal:
-        answer_again(kind, 4, None, CaseGone(5, False))  # type: ignore[type-var, arg-type]
+        answer_again(kind, 4, None, CaseGone(5, None))  # type: ignore[type-var, arg-type]
 
     assert refusal.value.code is Code.TOO_LATE
-    assert answer_again(kind, 5, None, CaseGone(5, False)) is None  # type: ignore[type-var, arg-type]
+    assert answer_again(kind, 5, None, CaseGone(5, None)) is None  # type: ignore[type-var, arg-type]
 
 
 @pytest.mark.parametrize("kind", ORDERS)
-def test_nothing_but_its_closing_is_done_for_a_case_that_is_over(kind: object) -> None:
+def test_nothing_is_done_for_a_case_that_is_over(kind: object) -> None:
     if kind is CLOSE:
-        assert answer_again(CLOSE, 6, None, CaseGone(5, True)) is None
         return
     with pytest.raises(RefusalError):
-        answer_again(kind, 6, None, CaseGone(5, True))  # type: ignore[type-var, arg-type]
+        answer_again(kind, 6, None, CaseGone(5, NOW))  # type: ignore[type-var, arg-type]
+
+
+def test_a_case_is_closed_once_and_answers_whatever_closes_it_again_with_that_instant() -> None:
+    assert answer_again(CLOSE, 6, None, CaseGone(6, None)) is None
+    for number in (4, 6, 8):
+        assert answer_again(CLOSE, number, None, CaseGone(6, NOW)) == Done(at=NOW)
 
 
 def test_a_case_asks_whether_what_it_ordered_back_is_removed_until_it_orders_something_else() -> None:
-    assert answer_again(WITHDRAW, 5, OPEN, CaseGone(5, False)) is None
-    assert answer_again(WITHDRAW, 5, OPEN, CaseGone(6, False)) is OPEN
-    assert answer_again(WITHDRAW, 5, OPEN, CaseGone(5, True)) is OPEN
-    assert answer_again(WITHDRAW, 5, GONE, CaseGone(5, False)) is GONE
+    assert answer_again(WITHDRAW, 5, OPEN, CaseGone(5, None)) is None
+    assert answer_again(WITHDRAW, 5, OPEN, CaseGone(6, None)) is OPEN
+    assert answer_again(WITHDRAW, 5, OPEN, CaseGone(5, NOW)) is OPEN
+    assert answer_again(WITHDRAW, 5, GONE, CaseGone(5, None)) is GONE
 
 
 def test_an_order_from_before_they_were_numbered_asks_for_a_target_again() -> None:
-    assert answer_again(ISSUE, 0, NONE_FOUND, CaseGone(0, False)) is None
-    assert answer_again(ISSUE, 0, NONE_FOUND, CaseGone(1, False)) is NONE_FOUND
+    assert answer_again(ISSUE, 0, NONE_FOUND, CaseGone(0, None)) is None
+    assert answer_again(ISSUE, 0, NONE_FOUND, CaseGone(1, None)) is NONE_FOUND
 
 
 def test_what_was_assessed_is_asked_at_any_time() -> None:
-    assert answer_again(ASSESS, 0, None, CaseGone(7, True)) is None
+    assert answer_again(ASSESS, 0, None, CaseGone(7, NOW)) is None
