@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 from psycopg import AsyncConnection
 
@@ -56,20 +56,18 @@ async def close(tx: AsyncConnection[Any], order: CloseOrder, at: datetime) -> Do
     elif order.lift:
         await free_blocking(tx, key)
     await lock_cases(tx, key, holder)
-    cursor = await tx.execute(
-        "update backend.cases set closed = coalesce(closed, %s), outcome = %s, approved = %s, awaits = null,"
-        " release = case when %s then %s else nullif(release, %s) end where vendor = %s and case_id = %s"
-        " returning closed",
+    await tx.execute(
+        "update backend.cases set closed = %s, outcome = %s, approved = %s, awaits = null,"
+        " release = case when %s then %s else nullif(release, %s) end where vendor = %s and case_id = %s",
         (
             *(at, order.outcome, order.approved, order.lift, Release.LIFTED, Release.ASKED),
             *(key.vendor, key.case),
         ),
     )
-    (closed,) = cast(tuple[datetime], await cursor.fetchone())
     await _answer_all(tx, order, at)
     await offer(tx, key.vendor, holder, [key.serial], at)
     await reinstating.wake(tx, key, at)
-    return Done(at=closed)
+    return Done(at=at)
 
 
 async def _answer_all(tx: AsyncConnection[Any], order: CloseOrder, at: datetime) -> None:
