@@ -37,7 +37,7 @@ class Ground:
 
     now: Callable[[], datetime]
     append: Callable[[CaseKey, list[CaseFact]], None]
-    deed: Callable[[str], None]
+    before: Callable[[str], None]
     """Called before each activity, by its name; raises what the activity then fails with."""
     backend: LicensingBackend
     ask: Wait
@@ -157,7 +157,7 @@ class RunningCase:
             return self.ground.ask(getattr(self.ground.backend, request.activity)(request.order))
 
         self.again = None
-        self.ground.deed(request.activity)
+        self.ground.before(request.activity)
         self.again = asked
         answer = asked()
         self.done.append((asked, answer))

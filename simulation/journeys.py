@@ -225,8 +225,8 @@ class _Vendor:
             case 2:
                 self.world.redeliver(self.random.randint(1, 5))
             case 3:
-                self.world.break_deed(self.random.choice(("block", "issue", "append")), 2)
+                self.world.break_activity(self.random.choice(("block", "issue", "append")), 2)
             case 4:
-                self.world.break_deed("issue", None)
+                self.world.break_activity("issue", None)
             case _:
                 self.world.mend()

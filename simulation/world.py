@@ -192,7 +192,7 @@ class World:
         self._deliver()
 
     def crash(self, case: CaseId) -> None:
-        """The worker forgets a case, learns it again from the log, and does its last deed once more."""
+        """The worker forgets a case, learns it again from the log, and does its last activity once more."""
         running = self._running[case]
         stream = case_stream(case)
         facts = [one.fact for one in self.facts if one.stream == stream]
@@ -220,12 +220,12 @@ class World:
                 continue
         self._deliver(again=count)
 
-    def break_deed(self, name: str, times: int | None) -> None:
-        """Have a deed fail so often in passing, or for good: None."""
+    def break_activity(self, name: str, times: int | None) -> None:
+        """Have an activity fail so often in passing, or for good: None."""
         self._broken[name] = times
 
     def mend(self) -> None:
-        """Have every deed work again."""
+        """Have every activity work again."""
         self._broken.clear()
         for case in list(self._running.values()):
             case.go_on()
@@ -269,7 +269,7 @@ class World:
             self._running[key.case].receive(message)
         elif key.case not in self._running:
             assert isinstance(message.content, Joined)
-            ground = Ground(lambda: self.now, self._append, self._deed, self.stage.backend, self._ask)
+            ground = Ground(lambda: self.now, self._append, self._before_activity, self.stage.backend, self._ask)
             self._running[key.case] = RunningCase(key, ground, message.content)
             self._running[key.case].go_on()
 
@@ -291,7 +291,7 @@ class World:
     def _turn_up(self, stated: FoundStatement | ReturnStatement) -> None:
         self._say(lambda: self.stage.backend.turn_up(self.vendor, stated, DOOR, self.now))
 
-    def _deed(self, name: str) -> None:
+    def _before_activity(self, name: str) -> None:
         if name not in self._broken:
             return
         times = self._broken[name]

@@ -361,7 +361,7 @@ class LossMachine(RuleBasedStateMachine):
         fits = {"report": meets == ("joined", {case.name}), "wider": case.name in meets[1]}.get(said, True)
         if by is None or not fits or (action == "rule" and case.target is None):
             return
-        self.world.break_deed("close", 1)
+        self.world.break_activity("close", 1)
         self.world.decide(CaseId(case.name), action, by, number, why="as I see it", on=material, **more)
         self.said.append(lambda: None)
         self.oracle.decide(case, action, by, number, more)
@@ -1009,11 +1009,11 @@ class LossMachine(RuleBasedStateMachine):
 
     def fail_in_passing(self, deed: str, times: int) -> None:
         if not self.oracle.broken:
-            self.world.break_deed(deed, times)
+            self.world.break_activity(deed, times)
             self.passing += times + 1
 
     def fail_for_good(self, deed: str) -> None:
-        self.world.break_deed(deed, None)
+        self.world.break_activity(deed, None)
         self.oracle.broken.add(deed)
 
     def mend(self) -> None:
