@@ -26,14 +26,16 @@ from activities.judgement import (
     code_after,
     facts_of,
     filed_again,
+    given_back,
     judge,
     must_be_returnable,
     number_taken,
     renewals,
+    return_facts,
     said_to_cases,
 )
 from activities.leases import first_notice
-from activities.measures import STANDING, Standing, advance, confirm, settled_by, texts
+from activities.measures import STANDING, Standing, advance, settled_by, texts
 from activities.messages import post, post_to_each
 from activities.outbox import state, telling, told
 from activities.rows import (
@@ -42,27 +44,22 @@ from activities.rows import (
     LICENCE_COLUMNS,
     Container,
     Licence,
-    every,
     lock_container,
     unknown_container,
 )
 from activities.signing import Receipt
-from events.backend_facts import (
-    ActivationReturned,
-)
 from events.cases import Settled
 from events.envelope import Head, container_stream
 from events.fact import Fact
 from events.inbox import ContactStatement, DeactivationStatement
 from events.licensing import CaseKey, ContactAnswer, ReceiptAnswer
-from events.measure_life import sql_in_effect, sql_open
+from events.measure_life import sql_in_effect
 from events.terms import (
     ActivationBy,
     Aim,
     Contact,
     LicenceId,
     Match,
-    Measure,
     MeasureState,
     Serial,
     Subject,
@@ -399,20 +396,17 @@ async def return_activation(
         "update backend.containers set returned = greatest(returned, %s) where vendor = %s and serial = %s",
         (stated.generation, vendor, stated.serial),
     )
-    deactivations = await every(
-        tx,
-        Standing,
-        "select m.case_id, m.measure, m.subject, m.serial, m.state from backend.measures m"
-        " join backend.cases c using (vendor, case_id) where m.vendor = %s and m.serial = %s and c.generation = %s"
-        f" and m.measure = %s and {sql_open('m.state')} order by m.ordered, m.case_id, m.subject",
-        *(vendor, stated.serial, stated.generation, Measure.DEACTIVATION),
+    cursor = await tx.execute(
+        "select c.generation, m.case_id, m.measure, m.subject, m.serial, m.state from backend.measures m"
+        " join backend.cases c using (vendor, case_id) where m.vendor = %s and m.serial = %s"
+        " order by m.ordered, m.case_id, m.subject",
+        (vendor, stated.serial),
     )
-    returned = ActivationReturned(
-        contact=stated.contact, serial=stated.serial, generation=stated.generation, receipt=receipt
-    )
-    confirmed = await confirm(tx, vendor, deactivations, f"receipt/{stated.contact}")
-    await state(tx, vendor, stated.serial, received, [returned, *confirmed])
-    answer = ReceiptAnswer(receipt=receipt, settled=await settled_by(tx, vendor, deactivations))
+    known = [(Standing(*measure), generation) for generation, *measure in await cursor.fetchall()]
+    confirmed = given_back(stated, known)
+    await advance(tx, vendor, dict.fromkeys(confirmed, MeasureState.CONFIRMED))
+    await state(tx, vendor, stated.serial, received, return_facts(stated, confirmed, receipt))
+    answer = ReceiptAnswer(receipt=receipt, settled=await settled_by(tx, vendor, confirmed))
     await tx.execute(
         "insert into backend.contacts (vendor, contact, serial, answer) values (%s, %s, %s, %s)",
         (vendor, stated.contact, stated.serial, Jsonb(answer.model_dump(mode="json"))),

@@ -9,11 +9,18 @@ from activities.leases import expiry
 from activities.measures import Standing
 from activities.messages import sighting
 from activities.rows import Container, Licence
-from events.backend_facts import ContactRefused, ContainerContacted, LicenceRenewed, MeasureConfirmed, MeasureDelivered
+from events.backend_facts import (
+    ActivationReturned,
+    ContactRefused,
+    ContainerContacted,
+    LicenceRenewed,
+    MeasureConfirmed,
+    MeasureDelivered,
+)
 from events.cases import Content, Offer, Settled
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.fact import Fact
-from events.inbox import ContactStatement, Presented
+from events.inbox import ContactStatement, DeactivationStatement, Presented
 from events.licensing import CaseKey, ContactAnswer, OrderedMeasure
 from events.measure_life import OPEN
 from events.sizes import LIST_PART, in_parts
@@ -378,6 +385,25 @@ def must_be_returnable(container: Container, generation: int) -> None:
             serial=container.serial,
             generation=container.generation,
         )
+
+
+def given_back(stated: DeactivationStatement, known: Iterable[tuple[Standing, int]]) -> list[Standing]:
+    """The measures that the return of an activation confirms: of those `known` of its container, each with the
+    generation that its case is about, the deactivations of this one, as far as they are still to be confirmed."""
+    return [
+        one
+        for one, claimed in known
+        if claimed == stated.generation and one.measure is Measure.DEACTIVATION and one.state in OPEN
+    ]
+
+
+def return_facts(stated: DeactivationStatement, confirmed: Iterable[Standing], receipt: str) -> list[Fact]:
+    """What the return of an activation makes true."""
+    returned = ActivationReturned(
+        contact=stated.contact, serial=stated.serial, generation=stated.generation, receipt=receipt
+    )
+    by = f"receipt/{stated.contact}"
+    return [returned, *(MeasureConfirmed.model_validate({**one.about(), "by": by}) for one in confirmed)]
 
 
 def number_taken(contact: ContactId, serial: Serial) -> RefusalError:

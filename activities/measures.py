@@ -10,7 +10,7 @@ from psycopg import AsyncConnection
 from activities.claim_rules import licences_blocked
 from activities.outbox import state
 from activities.rows import columns, every
-from events.backend_facts import MeasureConfirmed, MeasureLifted, MeasureOrdered, MeasureUnconfirmable
+from events.backend_facts import MeasureLifted, MeasureOrdered, MeasureUnconfirmable
 from events.licensing import BlockOrder, CaseKey, CloseOrder, Done
 from events.measure_life import OPEN, sql_in_effect, sql_open, step
 from events.terms import Aim, CaseId, Measure, MeasureState, Serial, Subject, VendorId
@@ -121,14 +121,6 @@ async def advance(tx: AsyncConnection[Any], vendor: VendorId, reached: Mapping[S
         " and (m.case_id, m.measure, m.subject) = (a.case_id, a.measure, a.subject)",
         (*columns(several, 4), vendor, list({item.case_id for item in reached})),
     )
-
-
-async def confirm(
-    tx: AsyncConnection[Any], vendor: VendorId, measures: Sequence[Standing], by: str
-) -> list[MeasureConfirmed]:
-    """Have measures confirmed; the facts that say so."""
-    await advance(tx, vendor, dict.fromkeys(measures, MeasureState.CONFIRMED))
-    return [MeasureConfirmed.model_validate({**item.about(), "by": by}) for item in measures]
 
 
 def is_settled(confirmed: Iterable[Standing], measures: Iterable[Standing], issued: Collection[Subject]) -> bool:

@@ -58,10 +58,12 @@ from activities.judgement import (
     code_after,
     facts_of,
     filed_again,
+    given_back,
     judge,
     must_be_returnable,
     number_taken,
     renewals,
+    return_facts,
     said_to_cases,
 )
 from activities.leases import first_notice, put_off, swept
@@ -95,12 +97,10 @@ from events.backend_facts import (
     AccessLapsed,
     AccessOffered,
     AccessSet,
-    ActivationReturned,
     ContainerActivated,
     ContainerRegistered,
     ContainerReinstated,
     HolderFlagged,
-    MeasureConfirmed,
     RecoveryFreed,
     SessionsEnded,
     VendorAdded,
@@ -852,28 +852,19 @@ class VendorBackend(Tables):
 
     def return_activation(self, stated: DeactivationStatement, at: datetime) -> ReceiptAnswer:
         """Take an activation back."""
-        contact, serial, generation = stated.contact, stated.serial, stated.generation
+        serial = stated.serial
         container = self._container(serial)
-        if known := self._said_before(contact, serial, ReceiptAnswer):
-            return known
-        must_be_returnable(container, generation)
-        self.containers[serial] = replace(container, returned=max(container.returned, generation))
-        confirmed = [
-            one.standing
-            for one in self.measures.values()
-            if one.standing.serial == serial
-            and one.standing.measure is Measure.DEACTIVATION
-            and one.standing.state in OPEN
-            and self.cases[one.standing.case_id].generation == generation
-        ]
-        returned = ActivationReturned(contact=contact, serial=serial, generation=generation, receipt=RECEIPT)
-        by = f"receipt/{contact}"
-        facts = [MeasureConfirmed.model_validate({**one.about(), "by": by}) for one in confirmed]
-        self._state(serial, at, [returned, *facts])
+        if before := self._said_before(stated.contact, serial, ReceiptAnswer):
+            return before
+        must_be_returnable(container, stated.generation)
+        self.containers[serial] = replace(container, returned=max(container.returned, stated.generation))
+        here = (one.standing for one in self.measures.values() if one.standing.serial == serial)
+        confirmed = given_back(stated, [(one, self.cases[one.case_id].generation) for one in here])
+        self._state(serial, at, return_facts(stated, confirmed, RECEIPT))
         for standing in confirmed:
             self._move(standing, MeasureState.CONFIRMED)
         answer = ReceiptAnswer(receipt=RECEIPT, settled=self._settled(confirmed))
-        self.contacts[contact] = (serial, answer)
+        self.contacts[stated.contact] = (serial, answer)
         for key in answer.settled:
             self._post(key, Settled())
         return answer
