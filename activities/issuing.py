@@ -16,13 +16,17 @@ from activities.leases import first_notice
 from activities.messages import lock_waiting
 from activities.outbox import state
 from activities.replacement import (
+    CONTAINERS,
     Succession,
+    Wanted,
     answer_for,
     end_of,
     may_issue,
+    may_take,
     must_be_nobodys,
     must_take_the_full,
     no_target,
+    preference,
     stated_of,
     successions,
 )
@@ -39,7 +43,7 @@ from activities.rows import (
     lost_licences,
 )
 from activities.signing import LicenceFile, SigningKeys
-from activities.targets import CONTAINERS, Wanted, is_blocked, is_lost, may_take, offer
+from activities.targets import is_blocked, is_lost, offer
 from events.backend_facts import ContainerActivated
 from events.licensing import CaseKey, Issued, IssuedLicence, IssueOrder, NoTargetFound
 from events.measure_life import sql_blocks
@@ -164,11 +168,10 @@ async def _container(
     candidates = await every(
         tx,
         Container,
-        f"{CONTAINER} where vendor = %s and holder = %s and kind = %s and serial <> %s and (licences = 0 or not %s)"
-        " order by licences = 0, serial",
+        f"{CONTAINER} where vendor = %s and holder = %s and kind = %s and serial <> %s and (licences = 0 or not %s)",
         *(vendor, holder, lost.kind, lost.serial, order.target is Target.EMPTY_CONTAINER),
     )
-    for candidate in candidates:
+    for candidate in sorted(candidates, key=preference):
         if await takes(candidate) and await takes(target := await lock_container(tx, vendor, candidate.serial)):
             return target
     return None

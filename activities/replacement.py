@@ -4,16 +4,56 @@ functions of what is known under the locks."""
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from activities.leases import expiry
 from activities.measures import Standing
 from activities.release import Other, must_be_free
-from activities.rows import Container, Licence, LostLicence, must_have_room
+from activities.rows import Container, Licence, LostLicence, has_room, must_have_room
 from events.backend_facts import LicenceIssued, LicenceSuperseded
 from events.errors import Code, RefusalError
 from events.licensing import Issued, IssuedLicence, IssueOrder, NoTargetFound
 from events.measure_life import OPEN, blocks
-from events.terms import Aim, CaseId, Kind, LicenceId, Measure, MeasureState, Serial, Subject, next_generation
+from events.terms import (
+    Aim,
+    CaseId,
+    HolderId,
+    Kind,
+    LicenceId,
+    Measure,
+    MeasureState,
+    Serial,
+    Subject,
+    Target,
+    next_generation,
+)
+
+CONTAINERS: Final = (Target.EMPTY_CONTAINER, Target.OTHER_CONTAINER)
+"""The targets that are another container of the holder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a case looks for: a target for so many licences that were lost with the container `serial`."""
+
+    target: Target
+    holder: HolderId
+    kind: Kind
+    serial: Serial
+    licences: int = 1
+
+
+def may_take(container: Container, wanted: Wanted, *, blocked: bool, lost: bool) -> bool:
+    """Whether a container may take a replacement: one of the same holder and kind that is empty, or has room where any
+    other one will do; not while a measure aims at it, in effect or not, or an open case is about all of it."""
+    fits = (container.holder, container.kind) == (wanted.holder, wanted.kind) and container.serial != wanted.serial
+    empty = wanted.target is not Target.EMPTY_CONTAINER or not container.licences
+    return fits and empty and has_room(container, wanted.licences) and not blocked and not lost
+
+
+def preference(container: Container) -> tuple[bool, Serial]:
+    """Of the containers that may take a replacement the one with the least of this does: rather one in use."""
+    return container.licences == 0, container.serial
 
 
 def may_issue(

@@ -1,44 +1,22 @@
-"""Targets: which container may take a replacement, and which waiting cases are told when one comes to; in the caller's
-transaction, under the lock on its holder.
+"""Targets: which containers may take a replacement, and which waiting cases are told when one comes to; in the caller's
+transaction, under the lock on its holder. `activities.replacement` says what a container must be for that.
 
 A container comes to be a target when it is registered, when licences are moved out of it, when no measure blocks it any
 more, and when no open case is about all of it any more.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from psycopg import AsyncConnection
 
 from activities.messages import post
-from activities.rows import CONTAINER, Container, has_room, one
+from activities.replacement import CONTAINERS, Wanted, may_take
+from activities.rows import CONTAINER, Container, one
 from events.cases import Offer
 from events.measure_life import sql_blocks
 from events.terms import Aim, CaseKey, HolderId, Kind, Scope, Serial, Subject, Target, VendorId
-
-CONTAINERS: Final = (Target.EMPTY_CONTAINER, Target.OTHER_CONTAINER)
-"""The targets that are another container of the holder."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a case looks for: a target for so many licences that were lost with the container `serial`."""
-
-    target: Target
-    holder: HolderId
-    kind: Kind
-    serial: Serial
-    licences: int = 1
-
-
-def may_take(container: Container, wanted: Wanted, *, blocked: bool, lost: bool) -> bool:
-    """Whether a container may take a replacement: one of the same holder and kind that is empty, or has room where any
-    other one will do; not while a measure aims at it, in effect or not, or an open case is about all of it."""
-    fits = (container.holder, container.kind) == (wanted.holder, wanted.kind) and container.serial != wanted.serial
-    empty = wanted.target is not Target.EMPTY_CONTAINER or not container.licences
-    return fits and empty and has_room(container, wanted.licences) and not blocked and not lost
 
 
 async def is_blocked(tx: AsyncConnection[Any], vendor: VendorId, container: Container) -> bool:

@@ -69,20 +69,24 @@ from activities.judgement import (
 from activities.leases import first_notice, put_off, swept
 from activities.measures import Standing
 from activities.messages import Speaker, confirmed_decision, sighting, unknown_case
-from activities.quota import Recovery as Recovered
-from activities.quota import allot, reserved
+from activities.quota_rules import Recovery as Recovered
+from activities.quota_rules import allot, reserved
 from activities.release import Other, Release, must_be_free
 from activities.replacement import (
+    CONTAINERS,
+    Wanted,
     answer_for,
     as_claimed,
     end_of,
     is_withdrawn,
     may_issue,
     may_release,
+    may_take,
     must_be_nobodys,
     must_be_withdrawable,
     must_take_the_full,
     no_target,
+    preference,
     reinstatement,
     stated_of,
     subjects_of,
@@ -91,7 +95,6 @@ from activities.replacement import (
     withdrawals,
 )
 from activities.rows import Container, Licence, must_have_room
-from activities.targets import CONTAINERS, Wanted, may_take
 from activities.vendors import adopted, issuer_of, must_fit, says_the_same
 from events.backend_facts import (
     AccessLapsed,
@@ -1031,7 +1034,7 @@ class VendorBackend(Tables):
             return bound
         wanted = Wanted(order.target, case.holder, lost.kind, lost.serial, licences)
         fitting = [one for one in self.containers.values() if self._may_take(one, wanted)]
-        return min(fitting, key=lambda one: (one.licences == 0, one.serial), default=None)
+        return min(fitting, key=preference, default=None)
 
     def _may_take(self, container: Container, wanted: Wanted) -> bool:
         return may_take(container, wanted, blocked=self._is_blocked(container), lost=self._is_lost(container))

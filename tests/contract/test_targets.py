@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from activities.replacement import Wanted, may_take
 from activities.rows import Container
-from activities.targets import Wanted, may_take
 from events.cases import Offer
 from events.licensing import CaseKey, CloseOrder, Issued, IssueOrder, NoTargetFound, ReinstateOrder
 from events.terms import HolderId, Kind, Serial, Target

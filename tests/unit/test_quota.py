@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.quota import Recovery, allot
+from activities.quota_rules import Recovery, allot
 from events.backend_facts import RecoveryReserved
 from events.licensing import CaseKey, ReserveOrder
 from events.terms import RECOVERIES, SAME_HARDWARE, PotName, Reason
