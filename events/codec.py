@@ -150,7 +150,7 @@ def _sealed(
     data: Data,
 ) -> Sealed:
     sequence = head.sequence + 1
-    event = {
+    event: dict[str, Any] = {
         "specversion": "1.0",
         "id": str(uuid5(NAMESPACE, f"{vendor}/{stream}/{sequence}")),
         "source": CASES if issubclass(version.fact, CaseStreamFact) else BACKEND,
@@ -164,7 +164,8 @@ def _sealed(
     }
     if version.since != FIRST_RELEASE:
         event["release"] = version.since  # every release knows the others
-    value = orjson.dumps({**event, "data": data})
+    event["data"] = data
+    value = orjson.dumps(event)
     if len(value) > SEALED_BYTES:
         raise OversizedFactError(f"{type_} in {stream} has {len(value)} bytes; a record has at most {SEALED_BYTES}")
     return Sealed(key, value, Head(sequence, digest(value)))
