@@ -20,10 +20,10 @@ from temporalio.worker import (
 )
 
 from events.case_activities import AppendOrder
-from events.catalogue import CATALOGUE
+from events.codec import FactCodec
 from events.fact import Fact
-from events.sizes import READING
 
+CODEC = FactCodec()
 HISTORIES = Path(__file__).parent / "histories"
 SAVED = sorted(path for path in HISTORIES.rglob("*.json") if path.parent.name != "facts")
 
@@ -49,7 +49,7 @@ def golden(history: Path) -> list[Stated]:
     """The facts of a saved history."""
     kept = json.loads((history.parent / "facts" / history.name).read_text())
     return [
-        Stated(sequence, CATALOGUE[type_].model_validate(data, context=READING), datetime.fromisoformat(recorded))
+        Stated(sequence, CODEC.read(type_, data), datetime.fromisoformat(recorded))
         for sequence, type_, recorded, data in kept
     ]
 
@@ -66,7 +66,7 @@ class Appends(Interceptor):
         found: dict[int, Stated] = {}
         for order in self.orders:
             for sequence, (type_, data, recorded) in enumerate(order.facts, start=order.sequence + 1):
-                fact = CATALOGUE[type_].model_validate(data)
+                fact = CODEC.read(type_, data)
                 found.setdefault(sequence, Stated(sequence, fact, recorded))
         return list(found.values())
 

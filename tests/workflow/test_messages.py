@@ -8,15 +8,16 @@ from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
-from events.cases import AcceptedDecision, DecisionOrder, Message
+from events.cases import AcceptedDecision, DecisionOrder, Joined, Message
 from events.envelope import case_stream
 from events.errors import Code, RefusalError
 from events.inbox import LossStatement
 from events.licensing import CaseKey
-from events.terms import Action, Kind, Mode, Reason, Reporter, Role, Status
+from events.sizes import LIST_PART
+from events.terms import Action, Kind, LicenceId, Mode, Reason, Reporter, ReportId, Role, Scope, Status
 from tests.given import principal
 from tests.workflow.bench import Bench, eventually
-from workflows.loss_case import LossCase
+from workflows.loss_case import HISTORY_LIMIT, LossCase
 from workflows.policy import Policy, Rule
 
 pytestmark = pytest.mark.integration
@@ -154,6 +155,29 @@ async def test_a_case_that_only_gets_reports_goes_on_in_new_histories_and_takes_
     assert (await bench.handle(key).describe()).run_id != first
     await bench.decide(key, Action.APPROVE)
     await bench.until(key, Status.WATCHING)
+
+
+async def test_a_case_goes_on_in_a_new_history_when_its_bytes_are_many_and_its_events_few(bench: Bench) -> None:
+    key = await waiting(bench)
+    handle = bench.handle(key)
+    first = (await handle.describe()).run_id
+    assert first is not None
+    state = await bench.state(key)
+    assert state is not None
+    licences = tuple(LicenceId(f"{'L' * 70}-{number}") for number in range(LIST_PART))
+    wide = state.report.model_copy(update={"scope": Scope.LICENCES, "licences": licences})
+    reports = [Joined(report=wide.model_copy(update={"report": ReportId(f"J-{number}")})) for number in range(200)]
+
+    for start in range(0, len(reports), 50):
+        await bench.post(key, reports[start : start + 50])
+        await eventually(lambda: _taken(bench, key), 60)
+
+    assert (await handle.describe()).run_id != first
+    told = (await bench.env.client.get_workflow_handle(key.case, run_id=first).describe()).raw_description
+    assert told.workflow_execution_info.history_length < HISTORY_LIMIT
+    after = await bench.state(key)
+    assert after is not None
+    assert after.reports == ("R-1", *(one.report.report for one in reports))
 
 
 async def _taken(bench: Bench, key: CaseKey) -> bool | None:
