@@ -56,11 +56,11 @@ class Items:
         return {**handler(schema), "maxItems": self.most, **least}
 
     def _check(self, value: Any) -> None:
-        told = {"field_type": "Tuple", "actual_length": len(value)}
+        found = {"field_type": "Tuple", "actual_length": len(value)}
         if len(value) < self.least:
-            raise PydanticKnownError("too_short", {**told, "min_length": self.least})
+            raise PydanticKnownError("too_short", {**found, "min_length": self.least})
         if len(value) > self.most:
-            raise PydanticKnownError("too_long", {**told, "max_length": self.most})
+            raise PydanticKnownError("too_long", {**found, "max_length": self.most})
 
 
 def _checked(schema: CoreSchema, check: Callable[[Any], None]) -> CoreSchema:

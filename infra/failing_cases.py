@@ -19,7 +19,7 @@ from events.set_aside import SetAside
 from workflows.divergence import DivergenceError
 
 DIVERGED = "case_diverged"
-"""The code of a case that cannot go on, because by its history it is not what it stated."""
+"""The code of a case that cannot go on, because its history leads to other facts than it appended."""
 CASES = 20
 """So many are looked into; each costs two requests."""
 EVENTS = 200
@@ -35,12 +35,12 @@ async def failing_cases(client: Client) -> list[SetAside]:
     """Cases whose workflow tasks fail now, at most `CASES`. Raises `temporalio.service.RPCError`, also where the server
     is older than 1.30 and has no such attribute."""
     return [
-        await _told(client, found.id, found.run_id, found.start_time)
+        await _entry(client, found.id, found.run_id, found.start_time)
         async for found in client.list_workflows(FAILING, limit=CASES)
     ]
 
 
-async def _told(client: Client, case: str, run: str, begun: datetime) -> SetAside:
+async def _entry(client: Client, case: str, run: str, begun: datetime) -> SetAside:
     execution = WorkflowExecution(workflow_id=case, run_id=run)
     first = await client.workflow_service.get_workflow_execution_history(
         GetWorkflowExecutionHistoryRequest(namespace=client.namespace, execution=execution, maximum_page_size=1)
@@ -63,11 +63,11 @@ async def _told(client: Client, case: str, run: str, begun: datetime) -> SetAsid
 def _cause(event: HistoryEvent) -> tuple[str, str]:
     if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT:
         return Code.INTERNAL_ERROR, "its workflow tasks time out: see that a worker runs, and the worker's log"
-    told = event.workflow_task_failed_event_attributes
-    message = told.failure.message
-    if told.failure.application_failure_info.type == DivergenceError.__name__:
+    failed = event.workflow_task_failed_event_attributes
+    message = failed.failure.message
+    if failed.failure.application_failure_info.type == DivergenceError.__name__:
         return DIVERGED, message
-    if told.cause == WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_NON_DETERMINISTIC_ERROR:
+    if failed.cause == WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_NON_DETERMINISTIC_ERROR:
         return DIVERGED, f"by its history it would do something else than it did (docs/changing-a-rule.md): {message}"
     return Code.INTERNAL_ERROR, f"its workflow task fails; the worker's log says more: {message}"
 

@@ -1,7 +1,7 @@
 """Divergence: what a running case believes is not what its facts in the log say. Pure.
 
-A case whose rules were changed under it works out again, from its history, other facts than it stated. Nothing is done
-on such facts: the workflow task fails, loudly and again and again, until a release that agrees with the log goes on.
+A case whose rules were changed under it works out again, from its history, other facts than it appended. Nothing is
+done on such facts: the workflow task fails, again and again, until a release that agrees with the log goes on.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ WHAT_TO_DO = "no rule may change under a running case (docs/changing-a-rule.md):
 
 
 class DivergenceError(Exception):
-    """A case believes something else than it stated. The message names the case, the number of the fact and its fields;
-    values are not in it."""
+    """A case believes something else than it appended. The message names the case, the number of the fact and its
+    fields, and no values."""
 
 
 def must_know_rules(case: CaseId, version: int) -> None:

@@ -35,7 +35,7 @@ from infra.converter import CONVERTER
 from infra.settings import Settings
 from portal.application import Application
 from tests.given import principal
-from tests.workflow.golden import HISTORIES, Stated, as_golden
+from tests.workflow.golden import HISTORIES, DatedFact, as_golden
 from tests.worlds import CODEC
 from workflows.case import CaseState
 from workflows.loss_case import LossCase
@@ -179,8 +179,8 @@ class Bench:
             (folder / "facts").mkdir(parents=True, exist_ok=True)
             (folder / f"{name}.json").write_text(_without_traces_of_this_machine(history.to_json()) + "\n")
             facts = await self.facts(case_stream(key.case))
-            stated = [Stated(fact.sequence, fact.fact, fact.recorded) for fact in facts]
-            (folder / "facts" / f"{name}.json").write_text(as_golden(stated))
+            dated = [DatedFact(fact.sequence, fact.fact, fact.recorded) for fact in facts]
+            (folder / "facts" / f"{name}.json").write_text(as_golden(dated))
 
 
 def _without_traces_of_this_machine(history: str) -> str:

@@ -1,4 +1,4 @@
-"""Saved histories and their golden facts: what the case stated while its history was made, as the log took it.
+"""Saved histories and their golden facts: what the case appended while its history was made.
 
 `histories/RELEASE/NAME.json` is a history of that release, `histories/RELEASE/facts/NAME.json` are its facts. Those in
 `histories` itself are from before releases had folders, when an append was answered without a digest.
@@ -28,7 +28,7 @@ HISTORIES = Path(__file__).parent / "histories"
 SAVED = sorted(path for path in HISTORIES.rglob("*.json") if path.parent.name != "facts")
 
 
-class Stated(NamedTuple):
+class DatedFact(NamedTuple):
     """A fact in the stream of a case: its number and time of record."""
 
     sequence: int
@@ -36,7 +36,7 @@ class Stated(NamedTuple):
     recorded: datetime
 
 
-def as_golden(facts: list[Stated]) -> str:
+def as_golden(facts: list[DatedFact]) -> str:
     """Facts as they are kept, one a line."""
     lines = [
         json.dumps([sequence, fact.type(), recorded.isoformat(), fact.model_dump(mode="json")], ensure_ascii=False)
@@ -45,11 +45,11 @@ def as_golden(facts: list[Stated]) -> str:
     return "[\n" + ",\n".join(lines) + "\n]\n"
 
 
-def golden(history: Path) -> list[Stated]:
+def golden(history: Path) -> list[DatedFact]:
     """The facts of a saved history."""
     kept = json.loads((history.parent / "facts" / history.name).read_text())
     return [
-        Stated(sequence, CODEC.read(type_, data), datetime.fromisoformat(recorded))
+        DatedFact(sequence, CODEC.read(type_, data), datetime.fromisoformat(recorded))
         for sequence, type_, recorded, data in kept
     ]
 
@@ -61,13 +61,13 @@ class Appends(Interceptor):
         self.orders: list[AppendOrder] = []
 
     @property
-    def stated(self) -> list[Stated]:
+    def facts(self) -> list[DatedFact]:
         """The facts of all orders, each number once, as it was first ordered."""
-        found: dict[int, Stated] = {}
+        found: dict[int, DatedFact] = {}
         for order in self.orders:
             for sequence, (type_, data, recorded) in enumerate(order.facts, start=order.sequence + 1):
                 fact = CODEC.read(type_, data)
-                found.setdefault(sequence, Stated(sequence, fact, recorded))
+                found.setdefault(sequence, DatedFact(sequence, fact, recorded))
         return list(found.values())
 
     def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[WorkflowInboundInterceptor]:

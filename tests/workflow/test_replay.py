@@ -1,5 +1,5 @@
 """Saved histories replay with today's workflow, whole and cut off wherever another worker may have taken the case up,
-and come to the facts that their cases stated.
+and come to the facts that their cases appended.
 
 `LOSTFOUND_SAVE_HISTORIES=1 make test` saves those of this release anew. Those of a release that is out stay as they
 are: see docs/changing-a-rule.md.
@@ -52,14 +52,14 @@ def test_there_is_a_history_of_every_end_and_of_every_row_of_the_table_of_losses
 
 
 @every_history
-async def test_a_saved_history_comes_to_the_facts_that_its_case_stated(path: Path) -> None:
+async def test_a_saved_history_comes_to_the_facts_that_its_case_appended(path: Path) -> None:
     appends = Appends()
 
     await replayer_with(appends).replay_workflow(saved(path))
 
-    stated, begun = appends.stated, _input(path, 1)
+    facts, begun = appends.facts, _input(path, 1)
     first = begun["state"]["sequence"] + 1 if "state" in begun else 1
-    assert stated == golden(path)[first - 1 :]
+    assert facts == golden(path)[first - 1 :]
 
 
 @pytest.mark.parametrize("path", [path for path in SAVED if path.stem in ROWS], ids=lambda path: path.stem)
@@ -123,7 +123,7 @@ async def test_a_rule_that_changed_comes_to_other_facts_than_a_history_from_befo
 
     await replayer_with(appends).replay_workflow(saved(path))
 
-    assert [one.sequence for one, kept in zip(appends.stated, golden(path), strict=True) if one != kept] == [5]
+    assert [one.sequence for one, kept in zip(appends.facts, golden(path), strict=True) if one != kept] == [5]
 
 
 async def test_a_state_that_is_not_read_as_it_was_carried_fails_the_replay_and_names_the_field(
