@@ -271,6 +271,20 @@ async def test_old_access_data_of_which_nothing_is_blocked_are_a_sighting_all_th
     assert (old.session, old.code, old.cases) == (None, Code.SUPERSEDED, (order.key,))
 
 
+async def test_a_sign_in_is_judged_as_every_contact_is_and_confirms_no_removal(stock: Stock) -> None:
+    await set_up(stock)
+    key = await stock.claim(stock.loss(CLOUD, kind=Kind.CLOUD, reason=Reason.STOLEN))
+    removal = MeasureToOrder(measure=Measure.WITHDRAWAL)
+    await stock.backend.block(BlockOrder(key=key, measures=(removal,), aim=Aim.ACCESS_DATA))
+
+    told = [await sign_in(stock, FIRST, f"C-{number}") for number in range(2)]
+
+    assert [(answer.session, answer.code, answer.cases) for answer in told] == [(None, Code.BLOCKED, (key,))] * 2
+    names = [fact.name for fact in await stock.facts(MeasureFact)]
+    assert names == ["measure.ordered", "measure.delivered"]
+    assert not await stock.facts(MeasureConfirmed)
+
+
 async def test_access_data_that_nobody_set_are_offered_anew_to_the_next_case(stock: Stock) -> None:
     await set_up(stock)
     lapsed = await stock.lost(CLOUD, kind=Kind.CLOUD, reason=Reason.FORGOTTEN)
