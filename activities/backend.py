@@ -38,6 +38,7 @@ from activities.guesses import named
 from activities.issuing import Signer, issue
 from activities.leases import sweep
 from activities.measures import order_measures
+from activities.outbox import position
 from activities.quota import reserve
 from activities.rows import lock_container, lock_holder
 from activities.sign_in import candidates, recognise, sign_in
@@ -79,6 +80,7 @@ from events.licensing import (
     SignInAnswer,
     Withdrawal,
 )
+from events.stream_position import StreamPosition
 from events.terms import Aim, CaseId, ContactId, Serial, VendorId
 
 
@@ -181,6 +183,11 @@ class EmbeddedBackend(LicensingBackend):
         """The version of the vendor's policy that decides now, and the policy."""
         async with self._transaction() as tx:
             return await in_force(tx, vendor)
+
+    async def position(self, vendor: VendorId, serial: Serial | None = None) -> StreamPosition:
+        """How far the facts about a container, or the vendor itself, have come."""
+        async with self._transaction() as tx:
+            return await position(tx, vendor, serial)
 
     async def sweep_leases(self, now: datetime, limit: int) -> int:
         """State what leases have come to, at most `limit` times; how often it was."""

@@ -10,6 +10,7 @@ from psycopg.rows import TupleRow
 from events.codec import FactCodec
 from events.envelope import Head, backend_stream, record_key
 from events.fact import Fact
+from events.stream_position import StreamPosition
 from events.terms import Serial, VendorId
 
 Connection = AsyncConnection[TupleRow]
@@ -65,6 +66,14 @@ def told(
         **{"vendor": vendor, "stream": stream, "key": key, "values": values},
         **{"sequence": head.sequence, "hash": head.hash},
     }
+
+
+async def position(connection: Connection, vendor: VendorId, serial: Serial | None) -> StreamPosition:
+    """How far the facts about a container, or the vendor itself, have come, with those that wait in the outbox."""
+    stream = backend_stream(vendor, serial)
+    cursor = await connection.execute(HEAD, {"vendor": vendor, "stream": stream})
+    row = await cursor.fetchone()
+    return StreamPosition(stream, row[0] if row else 0)
 
 
 async def state(

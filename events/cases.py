@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from events.case_facts import LossReported
 from events.errors import Code
+from events.stream_position import StreamPosition
 from events.terms import (
     Action,
     CaseId,
@@ -146,12 +147,19 @@ class Message(Value):
 
 
 class DecisionTaken(Value):
-    """A decision was taken: where the case stands for it, and the material fact that it was made on."""
+    """A decision was taken: where the case stands for it, and the material fact that it was made on. `sequence` is how
+    far the case's facts have come (0: an older worker answered)."""
 
     case: CaseId
     decision: DecisionId
     status: Status
     on: int
+    sequence: int = 0
+
+    @property
+    def position(self) -> StreamPosition:
+        """Where what the decision made of the case stands."""
+        return StreamPosition(f"case/{self.case}", self.sequence)
 
 
 class DecisionDenied(Value):

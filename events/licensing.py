@@ -19,6 +19,7 @@ from events.inbox import (
     LossStatement,
     ReturnStatement,
 )
+from events.stream_position import StreamPosition
 from events.terms import (
     RECOVERIES,
     ActivationBy,
@@ -72,6 +73,11 @@ class Claim(Value):
     received: Instant
     closed: bool = False
     answer: Literal["opened", "joined", "repeated"]
+
+    @property
+    def position(self) -> StreamPosition:
+        """Where the report that opened the case stands."""
+        return StreamPosition(f"case/{self.key.case}", 1)
 
 
 class Assessment(Value):

@@ -4,6 +4,8 @@ An application lives for as long as its process serves. Commands are made true b
 decision, by its case; queries read the views, which lag and grant nothing.
 """
 
+import asyncio
+import time
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
@@ -26,9 +28,13 @@ from events.inbox import (
 )
 from events.licensing import AccessLink, ActivationCode, Claim, LicensingBackend, SignInAnswer
 from events.principal import Principal
+from events.stream_position import StreamPosition
 from events.terms import CaseId, ContactId, Serial, VendorId
 from portal.denials import denied
 from workflows.policy import Policy, canonical
+
+WAIT_SECONDS = 5.0
+LOOK_SECONDS = 0.05
 
 if TYPE_CHECKING:
     from portal.dead_letter_reader import DeadLetterReader
@@ -43,6 +49,9 @@ class Backend(LicensingBackend, Protocol):
 
     async def policy_in_force(self, vendor: VendorId) -> tuple[int, JsonValue]:
         """The version of the vendor's policy that decides now, and the policy."""
+
+    async def position(self, vendor: VendorId, serial: Serial | None = None) -> StreamPosition:
+        """How far the facts about a container, or the vendor itself, have come."""
 
 
 class Keys(Protocol):
@@ -102,7 +111,7 @@ class Application:
         self._parts = parts
 
     async def take(self, principal: Principal, stated: Statement, received: datetime) -> None:
-        """Do what a statement asks; `received` is the clock at the door."""
+        """Do what a statement asks; `received` is the clock at the door. `position_of` says where that stands."""
         vendor, door, backend = principal.vendor, principal.door, await self._parts.backend()
         match stated:
             case ContainerStatement():
@@ -126,6 +135,21 @@ class Application:
         """The case that a report opens or joins; of a repeated report the case it already belongs to."""
         backend = await self._parts.backend()
         return await backend.claim(principal.vendor, stated, principal.door, received)
+
+    async def position_of(self, principal: Principal, serial: Serial | None = None) -> StreamPosition:
+        """The position, at least, of what was just written about a container, or the vendor itself."""
+        return await (await self._parts.backend()).position(principal.vendor, serial)
+
+    async def wait_for(self, vendor: VendorId, position: StreamPosition, seconds: float = WAIT_SECONDS) -> bool:
+        """Whether the views have what stands at a position; waits for it no longer than that."""
+        deadline = time.monotonic() + seconds
+        while True:
+            async with self._parts.views() as views:
+                if await views.reached(vendor, position):
+                    return True
+            if time.monotonic() >= deadline:
+                return False
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def decide(self, principal: Principal, case: CaseId, content: DecisionContent) -> DecisionTaken:
         """Bring the principal's decision to a case of the vendor, and wait for what the case makes of it."""

@@ -5,18 +5,21 @@ A decision names the last material fact that it was made on, `--on N`, and is re
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
 
 import typer
 from pydantic import ValidationError
 
-from events.cases import DecisionContent
+from events.cases import DecisionContent, DecisionTaken
 from events.errors import Code, RefusalError
 from events.principal import PrincipalRole
 from events.terms import Action, CaseId, VendorId, Verdict
 from portal.misfits import invalid
 from portal.terminal import AsJson, OfVendor, Opened, ask, principal_of, print_json, refusals, run, vendor_named
+
+if TYPE_CHECKING:
+    from portal.application import Application
 
 By = Annotated[str, typer.Option("--by", help="The supervisor who decides.")]
 Why = Annotated[str, typer.Option("--why", help="The reason, for the history.")]
@@ -51,7 +54,15 @@ def register(app: typer.Typer, opened: Opened) -> None:
             number = on or _newest(opened, named, CaseId(case))
             principal = principal_of(named, PrincipalRole.SUPERVISOR, by)
             content = _content(on=number, **told)
-            taken = run(opened, lambda application: application.decide(principal, CaseId(case), content))
+
+            async def decided(application: "Application") -> DecisionTaken:
+                taken = await application.decide(principal, CaseId(case), content)
+                await application.wait_for(
+                    named, taken.position
+                )  # so that the next command shows it, and decides on it
+                return taken
+
+            taken = run(opened, decided)
             if as_json:
                 print_json(taken)
                 return

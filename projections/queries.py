@@ -12,6 +12,7 @@ from psycopg.rows import class_row, dict_row
 
 from events.measure_life import sql_in_effect
 from events.postgres_sessions import open_session
+from events.stream_position import StreamPosition
 from events.terms import Aim, CaseId, Kind, LicenceId, PersonId, Reason, ReportId, Serial, Subject, VendorId
 from projections.pending_action import pending_action
 from projections.schema import current, use
@@ -226,6 +227,15 @@ class Queries:
         )
         row = await cursor.fetchone()
         return row[0] if row else None
+
+    async def reached(self, vendor: VendorId, position: StreamPosition) -> bool:
+        """Whether the views have what stands at a position of one of the vendor's streams."""
+        cursor = await self.connection.execute(
+            "select exists (select from streams where vendor = %s and stream = %s and sequence >= %s)",
+            (vendor, position.stream, position.sequence),
+        )
+        row = await cursor.fetchone()
+        return position.sequence == 0 or bool(row and row[0])
 
     async def stands_by_holder(self, vendor: VendorId) -> dict[str, dict[str, int]]:
         """How many of each holder's cases stand where, such as `{"H-7": {"watching": 1, "closed: rejected": 2}}`."""

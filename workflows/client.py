@@ -98,8 +98,13 @@ class CaseClient:
         denial = dict(ended.decisions).get(order.decision, Code.NOTHING_TO_DECIDE)
         if denial is not None:
             return DecisionDenied(code=Code(denial))
-        key, status = accepted.key, ended.status
-        return DecisionTaken(case=key.case, decision=order.decision, status=status, on=accepted.on)
+        return DecisionTaken(
+            case=accepted.key.case,
+            decision=order.decision,
+            status=ended.status,
+            on=accepted.on,
+            sequence=ended.sequence,
+        )
 
     async def _is_over(self, key: CaseKey) -> bool:
         """Whether the case's last history has ended, and no new one has begun."""

@@ -170,8 +170,13 @@ class LossCase:
         if denial is not None:
             by, action = decision.by, decision.action
             raise ApplicationError(f"{by} may not {action} here: {denial}", type=denial, non_retryable=True)
-        status = self.state.status
-        return DecisionTaken(case=self._key.case, decision=decision.decision, status=status, on=accepted.on)
+        return DecisionTaken(
+            case=self._key.case,
+            decision=decision.decision,
+            status=self.state.status,
+            on=accepted.on,
+            sequence=self.state.sequence,
+        )
 
     @workflow.query
     def state_of_case(self) -> CaseState | None:
