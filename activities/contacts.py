@@ -3,7 +3,8 @@
 An ordinary contact, of a container that shows nothing but itself and for which nothing is ordered, is the most frequent
 deed of all. It takes two statements: one looks, the other takes the container's lock and writes, if the head of its
 stream is still the one that was seen. For whatever changes how a contact is judged is a fact in that stream, stated by
-the transaction that changes it, under that lock. Any other contact is judged in a transaction that has the lock first.
+the transaction that changes it, under that lock; only of a theft that is reported between the two the contact came
+before. Any other contact is judged in a transaction that has the lock first.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -98,7 +99,12 @@ from backend.containers where vendor = %(vendor)s and serial = %(serial)s
 
 
 HERE = "serial = %(serial)s"
-READ_HERE = _reading(HERE, HERE)
+STOLEN = """,
+    (
+        select json_agg(json_build_array(case_id, generation) order by received, case_id) from backend.cases
+        where vendor = %(vendor)s and serial = %(serial)s and reason = 'computer_stolen' and closed is null
+    ) as stolen"""
+READ_HERE = _reading(HERE, HERE, STOLEN)
 """All there is to know where a container shows nothing but itself."""
 READ = _reading(
     f"{HERE} or licence = any(%(presented)s::text[])",
@@ -124,13 +130,10 @@ READ = _reading(
         where c.vendor = %(vendor)s and c.serial = %(serial)s and c.awaits = 'activation'
     ) as awaiting,
     (
-        select json_agg(json_build_array(case_id, generation) order by received, case_id) from backend.cases
-        where vendor = %(vendor)s and serial = %(serial)s and reason = 'computer_stolen' and closed is null
-    ) as stolen,
-    (
         select json_build_array(number, case_id, wrong) from backend.activation_codes
         where vendor = %(vendor)s and serial = %(serial)s
-    ) as code""",
+    ) as code"""
+    + STOLEN,
 )
 
 RECORD = f"""

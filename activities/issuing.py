@@ -100,7 +100,7 @@ async def issue(
     if stop_gap:
         target: Container | None = await _same_target(tx, order, stop_gap)
     elif order.target is Target.ACTIVATION:
-        target = lost if await _activate(tx, order, lost, at) else None
+        target = await _activate(tx, order, lost, at)
     else:
         target = await _container(tx, order, lost, holder, len(licences))
     answer: Issued | NoTargetFound = no_target(licences, at)
@@ -177,9 +177,9 @@ async def _container(
     return None
 
 
-async def _activate(tx: AsyncConnection[Any], order: IssueOrder, lost: Container, at: datetime) -> bool:
-    """Bind the container to the machine that asked for it, if it is not bound to that for another case already; False
-    when none has asked."""
+async def _activate(tx: AsyncConnection[Any], order: IssueOrder, lost: Container, at: datetime) -> Container | None:
+    """The container, bound to the machine that asked for it, be it for another case already; None when none has
+    asked."""
     key = order.key
     cursor = await tx.execute(
         "delete from backend.pending_activations where vendor = %s and serial = %s and case_id = %s"
@@ -188,10 +188,10 @@ async def _activate(tx: AsyncConnection[Any], order: IssueOrder, lost: Container
     )
     row = await cursor.fetchone()
     if row is None:
-        return False
+        return None
     (fingerprint,) = row
     if bound_already(lost, await claimed_generation(tx, key), fingerprint):
-        return True
+        return lost
     generation = next_generation(lost.generation)
     await tx.execute(
         "update backend.containers set generation = %s, fingerprint = %s where vendor = %s and serial = %s",
@@ -203,7 +203,7 @@ async def _activate(tx: AsyncConnection[Any], order: IssueOrder, lost: Container
     )
     activated = ContainerActivated(serial=key.serial, generation=generation, fingerprint=fingerprint, case=key.case)
     await state(tx, key.vendor, key.serial, at, [activated])
-    return True
+    return replace(lost, generation=generation, fingerprint=fingerprint)
 
 
 async def claimed_generation(tx: AsyncConnection[Any], key: CaseKey) -> int:
@@ -242,7 +242,7 @@ async def supersede(
         replace(one, licence=replace(one.licence, status_index=status.first + number))
         for number, one in enumerate(several)
     ]
-    await _keep_successions(tx, order, several, source, reinstated)
+    await _keep_successions(tx, order, several, source, target, reinstated)
     files = {
         one.licence.licence: signer.file(key.vendor, status.issuer, one.licence, one.licence.status_index or 0)
         for one in several
@@ -259,7 +259,12 @@ async def supersede(
 
 
 async def _keep_successions(
-    tx: AsyncConnection[Any], order: IssueOrder, several: Sequence[Succession], source: Serial, reinstated: bool
+    tx: AsyncConnection[Any],
+    order: IssueOrder,
+    several: Sequence[Succession],
+    source: Serial,
+    target: Container,
+    reinstated: bool,
 ) -> None:
     """Compare-and-set on each generation: a generation is superseded once, by one case.
 
@@ -290,10 +295,10 @@ async def _keep_successions(
     assert set_ == len(several), "the licences of a container change under its lock only"
     await tx.execute(
         "insert into backend.issues"
-        " select %s, %s, s.name, s.current, s.following, %s, %s, %s, %s"
+        " select %s, %s, s.name, s.current, s.following, %s, %s, %s, %s, %s"
         " from unnest(%s::text[], %s::integer[], %s::integer[]) as s(name, current, following)",
         (
-            *(key.vendor, key.case, first.serial, first.issued, order.full, reinstated),
+            *(key.vendor, key.case, first.serial, first.issued, order.full, reinstated, target.generation),
             *columns([row[:3] for row in rows], 3),
         ),
     )

@@ -147,24 +147,28 @@ def judge(known: Known, stated: ContactStatement) -> Judgement:
     refusals = _Refusals(known)
     served: list[Licence] = []
     machine = _machine_of(known, stated.fingerprint)
-    if stolen := _called_stolen(known, machine):
-        _judge_container(known, machine or 1, refusals, stolen)
-        _judge_held(known, refusals)
+    if machine is not None and _called_stolen(known, machine):
+        generation: Judgement | int = machine
     else:
         generation = _generation(known, stated, machine)
-        if isinstance(generation, Judgement):
-            return generation
-        _judge_container(known, generation, refusals)
-        if not refusals.by_subject:
-            _judge_presented(known, stated.licences, refusals)
-            served = _judge_held(known, refusals)
-    told = _told(known, refusals)
-    own = [measure for measure in told if measure.serial == known.container.serial]
+    if isinstance(generation, Judgement):
+        return generation
+    stolen = _called_stolen(known, generation)
+    _judge_container(known, generation, refusals, stolen)
+    if stolen and generation == known.container.generation:
+        _judge_held(known, refusals)
+    elif not refusals.by_subject:
+        _judge_presented(known, stated.licences, refusals)
+        served = _judge_held(known, refusals)
+    told = _told(known, generation, refusals)
+    own = [measure for measure in told if _is_in(known, generation, measure)]
     confirms = [
         measure
         for measure in own
         if (
-            measure.measure is Measure.BLACKLISTING and measure.state in OPEN and measure.subject in refusals.by_subject
+            measure.measure is Measure.BLACKLISTING
+            and measure.state in OPEN
+            and (measure.subject in refusals.by_subject or generation < known.container.generation)
         )
         or (measure.measure is Measure.WITHDRAWAL and measure.state is MeasureState.DELIVERED and stated.confirms)
     ]
@@ -222,12 +226,14 @@ def _machine_of(known: Known, shown: dict[str, str] | None) -> int | None:
     return max(alike, key=likeness, default=None)
 
 
-def _called_stolen(known: Known, machine: int | None) -> list[CaseKey]:
-    """The open cases that call a known machine stolen."""
-    if machine is None:
-        return []
-    stolen = _machines(known)[machine]
-    return [case for case, generation in known.stolen if _bound_at(known, generation) == stolen]
+def _called_stolen(known: Known, generation: int) -> list[CaseKey]:
+    """The open cases that call the machine of a generation stolen."""
+    return [case for case, stolen in known.stolen if _is_same(known, stolen, generation)]
+
+
+def _is_same(known: Known, generation: int, other: int) -> bool:
+    """Whether the container was bound to the same machine at both generations, or is its own, as a dongle is."""
+    return generation == other or _bound_at(known, generation) == _bound_at(known, other)
 
 
 def _bound_at(known: Known, generation: int) -> dict[str, str]:
@@ -348,18 +354,27 @@ def _judge_held(known: Known, refusals: _Refusals) -> list[Licence]:
     return served
 
 
-def _told(known: Known, refusals: _Refusals) -> tuple[Standing, ...]:
+def _is_in(known: Known, generation: int, measure: Standing) -> bool:
+    """Whether what a measure aims at is in this container, on the machine that it is bound to at this generation."""
+    here = measure.serial == known.container.serial
+    return here and _is_same(known, measure.container_generation, generation)
+
+
+def _told(known: Known, generation: int, refusals: _Refusals) -> tuple[Standing, ...]:
     """The measures that a container is told: on what it is refused, be it itself, and on licences that were taken out
-    of it; but no removal that it has confirmed."""
+    of it, or out of the machine that it was bound to at this generation; but no removal that it has confirmed."""
     serial = known.container.serial
 
     def aims_here(measure: Standing) -> bool:
         if measure.subject in refusals.by_subject:
             return True
         aimed = measure.subject
-        licence = known.licences.get(LicenceId(aimed.name)) if aimed.aim is Aim.LICENCE else None
-        gone = aimed.aim is Aim.LICENCE and (licence is None or licence.serial != serial)
-        return gone and measure.serial == serial
+        if aimed.aim is not Aim.LICENCE or not _is_in(known, generation, measure):
+            return False
+        licence = known.licences.get(LicenceId(aimed.name))
+        if licence is None or licence.serial != serial:
+            return True
+        return aimed.generation < licence.generation or generation < known.container.generation
 
     return tuple(
         measure

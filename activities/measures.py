@@ -28,13 +28,15 @@ def texts(subjects: Iterable[Subject]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A measure that stands; `serial` is the container of its case."""
+    """A measure that stands; `serial` is the container that has what it aims at, `container_generation` the one of
+    that container's generations that has it."""
 
     case_id: CaseId
     measure: Measure
     subject: Subject
     serial: Serial
     state: MeasureState
+    container_generation: int = 1
 
     def __post_init__(self) -> None:  # the driver gives the bare words
         object.__setattr__(self, "measure", Measure(self.measure))
@@ -50,7 +52,7 @@ class Standing:
         return {"case": self.case_id, "measure": self.measure, "subject": self.subject, "serial": self.serial}
 
 
-STANDING = "select case_id, measure, subject, serial, state from backend.measures"
+STANDING = "select case_id, measure, subject, serial, state, container_generation from backend.measures"
 
 
 async def blocking(
@@ -71,8 +73,9 @@ async def order_measures(tx: AsyncConnection[Any], order: BlockOrder, at: dateti
         for item in order.measures
     ]
     cursor = await tx.execute(
-        "insert into backend.measures (vendor, case_id, measure, serial, ordered, subject, effective)"
-        " select c.vendor, c.case_id, a.measure, c.serial, %s, a.subject, a.effective"
+        "insert into backend.measures"
+        " (vendor, case_id, measure, serial, ordered, subject, effective, container_generation)"
+        " select c.vendor, c.case_id, a.measure, c.serial, %s, a.subject, a.effective, c.generation"
         " from backend.cases c, unnest(%s::text[], %s::text[], %s::timestamptz[]) as a(measure, subject, effective)"
         " where c.vendor = %s and c.case_id = %s and c.closed is null on conflict do nothing"
         " returning measure, subject",

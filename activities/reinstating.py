@@ -11,7 +11,7 @@ from activities.issuing import Signer, claimed_generation, issued, supersede
 from activities.measures import STANDING, Standing, advance, texts
 from activities.messages import post_to_each
 from activities.outbox import state
-from activities.release import Other, Release, must_be_free
+from activities.release import Other, Release, must_be_free, taken_along
 from activities.replacement import (
     as_claimed,
     is_withdrawn,
@@ -28,7 +28,7 @@ from events.backend_facts import ContainerReinstated, HolderFlagged, MeasureLift
 from events.cases import Offer
 from events.licensing import CaseKey, Done, Issued, IssuedLicence, IssueOrder, ReinstateOrder, Withdrawal
 from events.measure_life import OPEN, sql_blocks
-from events.terms import Aim, Measure, MeasureState, Serial, Subject, Verdict, next_generation
+from events.terms import Aim, Kind, Measure, MeasureState, Serial, Subject, Verdict, next_generation
 
 
 async def ask(tx: AsyncConnection[Any], key: CaseKey) -> None:
@@ -78,7 +78,7 @@ async def wake(tx: AsyncConnection[Any], key: CaseKey, at: datetime) -> None:
 
 async def _others(tx: AsyncConnection[Any], key: CaseKey, original: Container, moved: bool) -> list[Other]:
     """The other cases of which a measure stands on the container or, where they have not `moved`, on the licences that
-    stay as they are in it."""
+    stay as they are in it; where they have, those of which a replacement would be taken along to another machine."""
     lost = [] if moved else await lost_licences(tx, key)
     cursor = await tx.execute(
         "select distinct m.case_id, c.release, c.closed is not null"
@@ -86,7 +86,33 @@ async def _others(tx: AsyncConnection[Any], key: CaseKey, original: Container, m
         f" where m.vendor = %s and m.case_id <> %s and m.subject = any(%s) and {sql_blocks('m.state')}",
         (key.vendor, key.case, texts([Subject(Aim.CONTAINER, key.serial, original.generation), *as_claimed(lost)])),
     )
-    return [Other(case, Release(how) if how else None, over) for case, how, over in await cursor.fetchall()]
+    standing = [Other(case, Release(how) if how else None, over) for case, how, over in await cursor.fetchall()]
+    along = await _taken_along(tx, key) if moved and original.kind is Kind.ACT else []
+    return list(dict.fromkeys([*standing, *along]))
+
+
+async def _taken_along(tx: AsyncConnection[Any], key: CaseKey) -> list[Other]:
+    """The other cases of which a replacement would go where the original of this one was."""
+    cursor = await tx.execute(
+        "select distinct i.case_id, c.release, c.closed is not null, i.container_generation"
+        " from backend.licences l"
+        " join backend.issues i on (i.vendor, i.licence, i.generation) = (l.vendor, l.licence, l.generation)"
+        " join backend.cases c on (c.vendor, c.case_id) = (i.vendor, i.case_id)"
+        " where l.vendor = %s and l.serial = %s and i.serial = l.serial and i.case_id <> %s",
+        (key.vendor, key.serial, key.case),
+    )
+    replaced = [
+        (Other(case, Release(how) if how else None, over), generation)
+        for case, how, over, generation in await cursor.fetchall()
+    ]
+    if not replaced:
+        return []
+    cursor = await tx.execute(
+        "select generation, fingerprint from backend.activations where vendor = %s and serial = %s",
+        (key.vendor, key.serial),
+    )
+    machines = cast(list[tuple[int, dict[str, str]]], await cursor.fetchall())
+    return taken_along(await claimed_generation(tx, key), replaced, dict(machines))
 
 
 async def withdraw(tx: AsyncConnection[Any], key: CaseKey, original: Container, at: datetime) -> Withdrawal:
@@ -96,15 +122,20 @@ async def withdraw(tx: AsyncConnection[Any], key: CaseKey, original: Container, 
         *(key.case, key.serial, await _last(tx, key), await _measures(tx, key)),
         await _others(tx, key, original, moved=True),
     )
-    await lock_container(tx, key.vendor, last.target)
+    target = await lock_container(tx, key.vendor, last.target)
     cursor = await tx.execute(
-        "insert into backend.measures (vendor, case_id, measure, serial, ordered, subject, effective)"
-        " select c.vendor, c.case_id, %s, %s, %s, a.subject, %s"
+        "insert into backend.measures"
+        " (vendor, case_id, measure, serial, ordered, subject, effective, container_generation)"
+        " select c.vendor, c.case_id, %s, %s, %s, a.subject, %s, %s"
         " from backend.cases c, unnest(%s::text[]) as a(subject)"
         " where c.vendor = %s and c.case_id = %s and c.closed is null on conflict (vendor, case_id, measure, subject)"
-        " do update set state = excluded.state, ordered = excluded.ordered, effective = excluded.effective"
+        " do update set state = excluded.state, ordered = excluded.ordered, effective = excluded.effective,"
+        " container_generation = excluded.container_generation"
         f" where not {sql_blocks('measures.state')} returning subject",
-        (Measure.WITHDRAWAL, last.target, at, at, texts(subjects_of(last)), key.vendor, key.case),
+        (
+            *(Measure.WITHDRAWAL, last.target, at, at, target.generation, texts(subjects_of(last))),
+            *(key.vendor, key.case),
+        ),
     )
     added = {Subject.parse(name) for (name,) in await cursor.fetchall()}
     told = {"case": key.case, "measure": Measure.WITHDRAWAL, "serial": last.target, "effective": at}

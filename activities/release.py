@@ -1,11 +1,12 @@
-"""Release: which cases stand in the way of an un-loss; a container is blocked while any case's measure stands. Pure.
+"""Release: which cases stand in the way of an un-loss; a container is blocked while any case's measure stands, and an
+activation stays on the machine to which another case's replacement was bound. Pure.
 
-An un-loss asks first. While a measure of another case stands of which nobody asked for un-loss, nothing is withdrawn or
-lifted. Then each lifts its own measures, and the licences return once those of all others are lifted too: open cases
+An un-loss asks first. While a case stands in its way of which nobody asked for un-loss, nothing is withdrawn or lifted.
+Then each lifts its own measures, and the licences return once those of all others are lifted too: open cases
 are waited for.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -22,11 +23,24 @@ class Release(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """Another case of which a measure stands on the container."""
+    """Another case of which a measure stands on the container, or a replacement is in it."""
 
     case: CaseId
     release: Release | None
     over: bool = False
+
+
+def taken_along(
+    claimed: int, replaced: Iterable[tuple[Other, int]], machines: Mapping[int, Mapping[str, str]]
+) -> list[Other]:
+    """The cases of which a replacement would go to another machine, were the container bound again to the one of the
+    generation that was `claimed`. `replaced`: cases of which one is current in the container, and the generation of the
+    container for which it was issued; `machines` are those it was bound to, by generation."""
+    return [
+        other
+        for other, generation in replaced
+        if generation > claimed and machines.get(generation, {}) != machines.get(claimed, {})
+    ]
 
 
 def must_be_free(serial: Serial, others: Iterable[Other], *, begun: bool) -> None:
@@ -40,7 +54,7 @@ def must_be_free(serial: Serial, others: Iterable[Other], *, begun: bool) -> Non
         names = ", ".join(sorted(other.case for other in standing))
         raise RefusalError(
             Code.RELEASE_AWAITED if waits else Code.BLOCKED,
-            f"container {serial} is blocked by case {names} too; reinstate or give up that one and resume this, or"
-            " retire the original",
+            f"container {serial} is blocked by case {names} too, or holds its replacement; reinstate or give up that"
+            " one and resume this, or retire the original",
             serial=serial,
         )

@@ -71,7 +71,7 @@ from activities.measures import Standing
 from activities.messages import Speaker, confirmed_decision, sighting, unknown_case
 from activities.quota_rules import Recovery as Recovered
 from activities.quota_rules import allot, reserved
-from activities.release import Other, Release, must_be_free
+from activities.release import Other, Release, must_be_free, taken_along
 from activities.replacement import (
     CONTAINERS,
     Wanted,
@@ -169,6 +169,7 @@ from events.terms import (
     CaseId,
     Cause,
     ContactId,
+    Kind,
     LicenceId,
     Measure,
     MeasureState,
@@ -595,7 +596,9 @@ class VendorBackend(Tables):
             for item in order.measures:
                 if (key.case, item.measure, name) not in self.measures and not case.closed:
                     effective = at + timedelta(hours=item.delay_hours)
-                    facts.append(self._order(key.case, key.serial, item.measure, name, effective, at))
+                    facts.append(
+                        self._order(key.case, (key.serial, case.generation), item.measure, name, effective, at)
+                    )
         if order.aim is Aim.ACCESS_DATA:
             self._end_sessions(key, at)
         self._state(key.serial, at, facts)
@@ -660,7 +663,7 @@ class VendorBackend(Tables):
 
     def _others(self, key: CaseKey, container: Container, moved: bool) -> list[Other]:
         """The other cases of which a measure stands on the container or, where they have not `moved`, on the licences
-        that stay as they are in it."""
+        that stay as they are in it; where they have, those of which a replacement would be taken along."""
         here = {Subject(Aim.CONTAINER, key.serial, container.generation)}
         here |= set() if moved else set(as_claimed(self._lost(key)))
         names = {
@@ -668,9 +671,20 @@ class VendorBackend(Tables):
             for one in self.measures.values()
             if one.standing.subject in here and blocks(one.standing.state)
         }
-        return [
-            Other(name, self.cases[name].release, self.cases[name].closed is not None) for name in names - {key.case}
+        standing = [self._other(name) for name in names - {key.case}]
+        if not moved or container.kind is not Kind.ACT:
+            return standing
+        replaced = [
+            (self._other(case), generation)
+            for one in self._held(key.serial)
+            for case, generation in [self.issued_for.get((one.licence, one.generation), (key.case, 0))]
+            if case != key.case
         ]
+        machines = {number: one.fingerprint for (name, number), one in self.activations.items() if name == key.serial}
+        return [*standing, *taken_along(self.cases[key.case].generation, replaced, machines)]
+
+    def _other(self, name: CaseId) -> Other:
+        return Other(name, self.cases[name].release, self.cases[name].closed is not None)
 
     def _measures_of(self, key: CaseKey) -> list[Standing]:
         return [one.standing for one in self._of(key.case)]
@@ -680,11 +694,12 @@ class VendorBackend(Tables):
         others = self._others(key, container, moved=True)
         last = must_be_withdrawable(key.case, key.serial, case.last, self._measures_of(key), others)
         ordered = {one.subject for one in withdrawals(last, self._measures_of(key))}
+        target = (last.target, self._container(last.target).generation)
         self._state(
             last.target,
             at,
             [
-                self._order(key.case, last.target, Measure.WITHDRAWAL, aimed, at, at)
+                self._order(key.case, target, Measure.WITHDRAWAL, aimed, at, at)
                 for aimed in subjects_of(last)
                 if aimed not in ordered and not case.closed
             ],
@@ -1082,6 +1097,7 @@ class VendorBackend(Tables):
             self.licences[licence.licence] = licence
             self.lease_next[licence.licence] = first_notice(licence.terms, at, licence.expires)
             self.superseded[licence.licence, one.superseded] = key
+            self.issued_for[licence.licence, licence.generation] = (key.case, target.generation)
         files = {one.licence.licence: one.licence.licence for one in several}
         superseded, granted = stated_of(several, source, target, key.case, files)
         self._count(source, target.serial)

@@ -155,6 +155,8 @@ class Tables:
         self.sessions: dict[Serial, dict[str, int]] = defaultdict(dict)
         """The sessions that go on, and the generation of access data that each is of."""
         self.superseded: dict[tuple[LicenceId, int], CaseKey] = {}
+        self.issued_for: dict[tuple[LicenceId, int], tuple[CaseId, int]] = {}
+        """The case for which a generation of a licence was issued, and the container's generation then."""
         self.contacts: dict[ContactId, tuple[Serial, ContactAnswer | ReceiptAnswer]] = {}
         self.flagged: set[HolderId] = set()
         self.said = 0
@@ -199,11 +201,18 @@ class Tables:
         ]
 
     def _order(
-        self, case: CaseId, serial: Serial, measure: Measure, name: Subject, effective: datetime, at: datetime
+        self,
+        case: CaseId,
+        container: tuple[Serial, int],
+        measure: Measure,
+        name: Subject,
+        effective: datetime,
+        at: datetime,
     ) -> MeasureOrdered:
+        serial, generation = container
         before = self.measures.get((case, measure, name))
         ordered = step(before.standing.state if before else None, MeasureState.ORDERED)
-        standing = Standing(case, measure, name, serial, ordered)
+        standing = Standing(case, measure, name, serial, ordered, generation)
         self.measures[case, measure, name] = Ordered(standing, effective, at)
         return MeasureOrdered.model_validate({**standing.about(), "effective": effective})
 

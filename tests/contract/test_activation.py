@@ -7,8 +7,8 @@ import pytest
 from activities.activation_code import TRIES
 from events.backend_facts import ContactRefused, ContainerActivated, LicenceIssued
 from events.errors import Code, RefusalError
-from events.licensing import CloseOrder, Issued, IssueOrder, NoTargetFound
-from events.terms import ActivationBy, Kind, Reason
+from events.licensing import BlockOrder, CloseOrder, Issued, IssueOrder, MeasureToOrder, NoTargetFound
+from events.terms import ActivationBy, Aim, Kind, Measure, Reason, Recovery, Target
 from tests.contract.stock import NEW, OLD, Stock
 
 BY_CODE = {"activation": ActivationBy.CODE}
@@ -188,3 +188,61 @@ async def test_no_code_is_in_any_fact(stock: Stock) -> None:
     assert "00000-00000" not in told
     assert [fact.code for fact in await stock.facts(ContactRefused)] == [Code.ACTIVATION_CODE_WRONG]
     assert [fact.generation for fact in await stock.facts(LicenceIssued)] == [1, 2]
+
+
+# What only the machine itself says.
+
+
+@pytest.mark.parametrize("shown", [{}, {"generation": 1}, {"fingerprint": OTHER}])
+async def test_a_stolen_machine_that_leaves_its_fingerprint_out_is_a_sighting_too(
+    stock: Stock, shown: dict[str, Any]
+) -> None:
+    await stock.container("A-1", "L-1", kind=Kind.ACT)
+    key = await stock.claim(stock.loss("A-1", kind=Kind.ACT, reason=Reason.COMPUTER_STOLEN))
+
+    answer = await stock.contact("A-1", **shown)
+
+    assert (answer.code, answer.cases, answer.files) == (Code.MACHINE_STOLEN, (key,), ())
+
+
+async def test_a_stolen_machine_is_not_told_of_the_withdrawal_of_the_replacement_and_confirms_it_not(
+    stock: Stock,
+) -> None:
+    await stock.container("A-1", "L-1", kind=Kind.ACT)
+    order = await awaiting(stock)
+    await stock.activate("A-1", NEW, activation_code=await code(stock))
+    assert isinstance(await stock.backend.issue(stock.anew(order)), Issued)
+    await stock.backend.withdraw(stock.next(order.key))
+
+    by_stolen = [await stock.contact("A-1", fingerprint=OLD, confirms=True) for _ in range(2)]
+    still = await stock.backend.withdraw(stock.next(order.key))
+    by_new = [await stock.contact("A-1", fingerprint=NEW, confirms=True) for _ in range(2)]
+
+    assert {str(one.subject) for answer in by_stolen for one in answer.ordered} == {"container/A-1/1"}
+    assert not still.confirmed
+    assert [str(one.subject) for one in by_new[0].ordered] == ["licence/L-1/2"]
+    assert by_new[1].settled == (order.key,)
+    assert (await stock.backend.withdraw(stock.next(order.key))).confirmed
+
+
+@pytest.mark.parametrize("shown", [{"generation": 1}, {"fingerprint": OLD}])
+@pytest.mark.parametrize("measure", [Measure.WITHDRAWAL, Measure.DEACTIVATION])
+async def test_after_an_activation_the_old_machine_is_told_what_is_ordered_for_single_licences_on_it(
+    stock: Stock, measure: Measure, shown: dict[str, Any]
+) -> None:
+    await stock.container("A-1", "L-1", "L-2", kind=Kind.ACT)
+    key = await stock.claim(stock.loss("A-1", "L-1", kind=Kind.ACT, reason=Reason.HARDWARE_REPLACED))
+    await stock.backend.assess(key)
+    await stock.backend.block(BlockOrder(key=key, measures=(MeasureToOrder(measure=measure),), aim=Aim.LICENCE))
+    order = IssueOrder(key=key, measures=(measure,), recovery=Recovery.NEXT_GENERATION, target=Target.ACTIVATION)
+    await stock.backend.issue(order)
+    await stock.activate("A-1", NEW)
+    assert isinstance(await stock.backend.issue(stock.anew(order)), Issued)
+
+    by_new = await stock.contact("A-1", fingerprint=NEW, confirms=True)
+    by_old = [await stock.contact("A-1", **shown) for _ in range(2)]
+    removed = await stock.contact("A-1", confirms=True, **shown)
+
+    assert (by_new.refused, by_new.ordered) == (False, ())
+    assert [[str(one.subject) for one in answer.ordered] for answer in by_old] == [["licence/L-1/1"]] * 2
+    assert removed.settled == ((key,) if measure is Measure.WITHDRAWAL else ())

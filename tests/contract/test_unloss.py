@@ -437,3 +437,52 @@ async def test_only_the_back_office_says_that_a_container_is_back_and_a_stranger
     keys = await stock.backend.turn_up(stock.vendor, stated.model_copy(update={"reporter": CRM}), "a test", NOW)
 
     assert (refusal.value.code, said, keys) == (code, [("report", 1)], [key])
+
+
+async def two_replaced(stock: Stock, reason: Reason) -> tuple[IssueOrder, IssueOrder]:
+    """Two licences of an act were lost, and one machine was activated for both."""
+    await stock.container("A-1", "L-1", "L-2", kind=Kind.ACT)
+    one = await stock.lost("A-1", "L-1", kind=Kind.ACT, reason=Reason.HARDWARE_REPLACED)
+    two = await stock.lost("A-1", "L-2", kind=Kind.ACT, reason=reason)
+    for order in (one, two):
+        await stock.backend.issue(order)
+    await stock.activate("A-1", NEW)
+    for order in (one, two):
+        assert isinstance(await stock.backend.issue(stock.anew(order)), Issued)
+    return one, two
+
+
+@pytest.mark.parametrize("closed", [False, True])
+@pytest.mark.parametrize("reason", [Reason.HARDWARE_REPLACED, Reason.COMPUTER_STOLEN])
+async def test_un_loss_takes_no_replacement_of_another_case_along_to_the_old_machine(
+    stock: Stock, reason: Reason, closed: bool
+) -> None:
+    one, two = await two_replaced(stock, reason)
+    if closed:
+        await stock.backend.close(stock.anew(CloseOrder(key=two.key, recovered=True)))
+
+    with pytest.raises(RefusalError, match=two.key.case) as refusal:
+        await stock.backend.withdraw(stock.next(one.key))
+
+    assert refusal.value.code is Code.BLOCKED
+    new = await stock.contact("A-1", fingerprint=NEW)
+    assert (new.refused, new.ordered, len(new.files)) == (False, (), 2)
+
+
+async def test_un_loss_of_all_that_is_on_the_new_machine_binds_the_old_one_again(stock: Stock) -> None:
+    one, two = await two_replaced(stock, Reason.HARDWARE_REPLACED)
+    with pytest.raises(RefusalError):
+        await stock.backend.withdraw(stock.next(one.key))
+    await withdrawn(stock, two.key, "A-1", fingerprint=NEW)
+    with pytest.raises(RefusalError, match=one.key.case) as refusal:
+        await stock.backend.reinstate(reinstating(stock, two))
+    assert refusal.value.code is Code.RELEASE_AWAITED
+    await withdrawn(stock, one.key, "A-1", fingerprint=NEW)
+
+    await stock.backend.reinstate(reinstating(stock, one))
+    await stock.backend.reinstate(reinstating(stock, two))
+
+    assert [await stock.serial_of(name) for name in ("L-1", "L-2")] == [("A-1", 3), ("A-1", 3)]
+    old = await stock.contact("A-1", fingerprint=OLD)
+    assert (old.refused, len(old.files)) == (False, 2)
+    assert (await stock.contact("A-1", fingerprint=NEW)).code == Code.SUPERSEDED

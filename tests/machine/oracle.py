@@ -74,6 +74,9 @@ class Licence:
     product: str
     value: int
     generation: int = 1
+    made_by: str | None = None
+    made_at: int = 1
+    """The case that this generation is of, and the generation of its container when it came to be."""
 
 
 @dataclass
@@ -82,6 +85,8 @@ class Order:
 
     effective: datetime
     state: str = "ordered"
+    bound: int = 1
+    """The generation of its container of which the machine has what it is about."""
 
 
 @dataclass
@@ -609,7 +614,7 @@ class Oracle:
         for subject in self.subjects(case):
             for measure, delay in self.asked(case):
                 effective = self.now + timedelta(hours=delay)
-                case.measures.setdefault((measure, subject), Order(effective))
+                case.measures.setdefault((measure, subject), Order(effective, bound=case.generation))
         if case.only_watches:
             days = self.rule(case)["stop_gap_days" if case.reason == "damaged" else "watch_days"]
             case.status, case.recovered, case.watch_until = "watching", True, self.now + timedelta(days=days)
@@ -722,6 +727,7 @@ class Oracle:
             must(licence.generation == before, f"{name} is superseded twice: {licence.generation} is not {before}")
             self.superseded[name, before] = case.name
             licence.generation, licence.serial = before + 1, target
+            licence.made_by, licence.made_at = case.name, self.containers[target].generation
             case.issued[name] = before + 1
         case.target, case.recovered = target, True
         self._replaced(case, full)
@@ -762,7 +768,21 @@ class Oracle:
         here = f"container/{case.serial}/{self.containers[case.serial].generation}"
         lost = [f"licence/{name}/{number}" for name, number in case.licences.items() if case.target is None]
         others = {name for subject in (here, *lost) for name in self.is_blocked(subject, None, case.name)}
+        if case.target is not None:
+            others |= self._taken_along(case)
         return [self.cases[name] for name in sorted(others) if not self.cases[name].gave_back]
+
+    def _taken_along(self, case: Case) -> set[str]:
+        """The other cases that gave the holder something on a later machine, from which it would be torn were the
+        container bound to the old one again."""
+        machines = self.containers[case.serial].machines
+        return {
+            one.made_by
+            for one in self.licences.values()
+            if one.serial == case.serial and one.made_by != case.name and one.made_at > case.generation
+            if machines.get(one.made_at) != machines.get(case.generation)
+            if one.made_by is not None
+        }
 
     def _keep(self, case: Case) -> None:
         """The replacement is not to be withdrawn any more."""
@@ -788,7 +808,7 @@ class Oracle:
                 order = case.measures.get(name)
                 if order is None or order.state == "lifted":
                     case.measures.pop(name, None)
-                    case.measures[name] = Order(self.now)
+                    case.measures[name] = Order(self.now, bound=self.containers[case.target].generation)
             if any(case.measures[name].state != "confirmed" for name in names):
                 return
             case.withdrawn = True
@@ -825,6 +845,7 @@ class Oracle:
             for name, number in now.items():
                 self.superseded[name, number] = case.name
                 self.licences[name].generation, self.licences[name].serial = number + 1, case.serial
+                self.licences[name].made_by, self.licences[name].made_at = case.name, container.generation
         self._close(case, "found")
 
     # Decisions.
@@ -946,6 +967,11 @@ class Oracle:
             if machine is not None and known[case.generation] == known[machine]
         }
 
+    def is_of(self, serial: str, order: Order, machine: int | None) -> bool:
+        """Whether a machine has what an order is about; every container but an act is one machine of its own."""
+        known = self.containers[serial].machines
+        return machine is None or order.bound == machine or known.get(order.bound) == known.get(machine)
+
     def sees(
         self, serial: str, shown: int | None, presented: list[Claim], fingerprint: dict[str, str] | None, how: str
     ) -> tuple[bool, set[str], int | None] | None:
@@ -953,14 +979,8 @@ class Oracle:
         by; None where it makes no sense."""
         container = self.containers[serial]
         machine = self.machine_of(container, fingerprint)
-        if stolen := self.calls_stolen(serial, machine):
-            cases = stolen | self.is_blocked(f"container/{serial}/{machine}", self.now)
-            if machine != container.generation:
-                cases |= {case.name for case in self.cases.values() if case.serial == serial}
-            for licence in self.licences.values():
-                if licence.serial == serial:
-                    cases |= self.is_blocked(self.named(licence.name), self.now)
-            return True, cases, machine
+        if self.calls_stolen(serial, machine):
+            return self._stolen(serial, machine)
         if how == "activation":
             same = any(case.row.recovery == "reissue" for case in self.waiting(serial))
             if machine is None or (same and machine == container.generation):
@@ -976,6 +996,8 @@ class Oracle:
             return True, set(), None
         else:
             generation = container.generation
+        if container.kind == "act" and self.calls_stolen(serial, generation):
+            return self._stolen(serial, generation)
         aim = "access_data" if container.kind == "cloud" else "container"
         blocking = self.is_blocked(f"{aim}/{serial}/{generation}", self.now)
         if generation < container.generation:
@@ -999,6 +1021,17 @@ class Oracle:
                 refused = True
                 cases |= blockers
         return refused, cases, generation
+
+    def _stolen(self, serial: str, machine: int | None) -> tuple[bool, set[str], int | None]:
+        """What becomes of a contact of a machine that open cases call stolen: a refusal, and a sighting for these and
+        for all that stands against it."""
+        cases = self.calls_stolen(serial, machine) | self.is_blocked(f"container/{serial}/{machine}", self.now)
+        if machine != self.containers[serial].generation:
+            cases |= {case.name for case in self.cases.values() if case.serial == serial}
+        for licence in self.licences.values():
+            if licence.serial == serial:
+                cases |= self.is_blocked(self.named(licence.name), self.now)
+        return True, cases, machine
 
     def waiting(self, serial: str) -> list[Case]:
         """The cases that wait for a machine to be activated."""

@@ -727,7 +727,7 @@ class LossMachine(RuleBasedStateMachine):
             codes = ("kind_mismatch", "generation_conflict", "unknown_licence")
             if refusal is None:  # it was refused or served by its container alone, before its licences were looked at
                 must(sees is None and answers[0].refused, f"{number} makes no sense, and is served")
-                self.after_contact(number, serial, answers[0], [], fingerprint, occurred)
+                self.after_contact(number, serial, answers[0], [], fingerprint, occurred, None)
                 return
             must(refusal.code in codes, f"{number} makes no sense, and is refused with {refusal.code}")
             return
@@ -751,21 +751,32 @@ class LossMachine(RuleBasedStateMachine):
                 must(whole <= named, f"{number} is no sighting for {whole - named}")
             held = {one.name for one in self.oracle.licences.values() if one.serial == serial}
             must(set(answer.files) <= held, f"{number} gets files of what {serial} does not hold")
+            if not activates and judged is not None and self.kinds[serial] == "act":
+                stolen = self.oracle.calls_stolen(serial, judged)
+                must(stolen <= named, f"{number} is of a stolen machine and no sighting for {stolen - named}")
             good = not any(self.oracle.is_blocked(self.oracle.named(name), self.oracle.now) for name in answer.files)
             must(good, f"{number} gets files of what is blocked")
             whole = self.oracle.is_blocked(f"container/{serial}/{generation}", self.oracle.now)
             must(fingerprint or not (whole and answer.files), f"{serial} is blocked and gets files")
-        self.after_contact(number, serial, answer, awaits, fingerprint, occurred)
+        judged = sees[2] if sees is not None and not awaits else None
+        self.after_contact(number, serial, answer, awaits, fingerprint, occurred, judged)
 
     def stands_against(self, case: str, serial: str, shown: int | None) -> bool:
         aim = "access_data" if self.kinds[serial] == "cloud" else "container"
         return case in self.oracle.is_blocked(f"{aim}/{serial}/{shown}", self.oracle.now)
 
     def after_contact(
-        self, number: str, serial: str, answer: Any, awaits: list[Case], fingerprint: Any, occurred: Any
+        self,
+        number: str,
+        serial: str,
+        answer: Any,
+        awaits: list[Case],
+        fingerprint: Any,
+        occurred: Any,
+        judged: int | None,
     ) -> None:
         def oracle() -> None:
-            confirmed = self.adopt_measures(serial)
+            confirmed = self.adopt_measures(serial, judged)
             if number not in self.oracle.contacts:
                 self.oracle.contact(number, serial)
             for key in answer.cases:
@@ -778,8 +789,9 @@ class LossMachine(RuleBasedStateMachine):
 
         self.say(oracle)
 
-    def adopt_measures(self, serial: str) -> list[str]:
-        """Take over how far measures have come; the cases of which one was confirmed."""
+    def adopt_measures(self, serial: str, machine: int | None = None) -> list[str]:
+        """Take over how far measures have come; the cases of which one was confirmed. Only the machine that has what a
+        measure is about brings it further."""
         confirmed = []
         for one in self.new:
             if one.fact.name in ("measure.delivered", "measure.confirmed"):
@@ -787,6 +799,7 @@ class LossMachine(RuleBasedStateMachine):
                 must(fact.serial == serial, f"a measure on {fact.serial} moves at a contact of {serial}")
                 order = self.oracle.cases[fact.case].measures[fact.measure, str(fact.subject)]
                 must(order.effective <= self.oracle.now, f"{fact} before it takes effect")
+                must(self.oracle.is_of(serial, order, machine), f"{fact} by machine {machine}, and not {order.bound}")
                 order.state = fact.name.removeprefix("measure.")
                 if order.state == "confirmed":
                     confirmed.append(fact.case)

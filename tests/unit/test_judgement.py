@@ -383,6 +383,45 @@ def test_a_machine_that_was_stolen_is_refused_with_what_is_blocked_in_the_contai
     assert judgement.told == judgement.confirmed == (of_licence,)
 
 
+@pytest.mark.parametrize("stated", [{}, {"generation": 1}, {"fingerprint": {"board": "b7"}}])
+def test_a_contact_of_the_generation_that_a_theft_is_about_is_of_the_stolen_machine(stated: dict[str, Any]) -> None:
+    stolen = act(generation=1, activations={1: Activation(MACHINE, None)}, stolen=((CASE, 1),))
+
+    assert judge(stolen, contact(**stated)).refused == Refused(Code.MACHINE_STOLEN, (CASE,))
+    assert judge(stolen, contact(**stated)).served == ()
+
+
+# What is on which machine.
+
+OF_OLD, OF_NEW = (
+    Standing(
+        "case-1", Measure.WITHDRAWAL, Subject.parse(f"licence/L-1/{number}"), "3-1", MeasureState.DELIVERED, number
+    )
+    for number in (1, 2)
+)
+
+
+@pytest.mark.parametrize("stolen", [(), ((CASE, 1),)])
+def test_a_machine_is_told_of_and_confirms_only_what_is_on_it(stolen: tuple[tuple[CaseKey, int], ...]) -> None:
+    bound = replace(act(measures=(OF_OLD, OF_NEW), stolen=stolen), licences={"L-1": licence("3-1", 2)})
+    old = judge(bound, contact(fingerprint=OTHER_MACHINE, confirms=True))
+    new = judge(bound, contact(fingerprint=MACHINE, confirms=True))
+
+    assert old.told == old.confirmed == (OF_OLD,)
+    assert new.told == new.confirmed == (OF_NEW,)
+
+
+def test_a_licence_that_was_lost_with_the_old_machine_and_is_not_replaced_is_not_removed_from_the_new_one() -> None:
+    lost = replace(OF_OLD, subject=Subject.parse("licence/L-1/1"))
+    bound = act(measures=(lost, replace(lost, measure=Measure.BLACKLISTING, state=MeasureState.ORDERED)))
+
+    new = judge(bound, contact(fingerprint=MACHINE, confirms=True))
+    old = judge(bound, contact(fingerprint=OTHER_MACHINE, confirms=True))
+
+    assert (new.refused, new.delivered, new.confirmed) == (Refused(Code.BLOCKED, (CASE,)), (), ())
+    assert old.confirmed == bound.measures
+
+
 # Whose a fingerprint is.
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from activities.release import Other, Release, must_be_free
+from activities.release import Other, Release, must_be_free, taken_along
 from events.errors import Code, RefusalError
 from events.terms import CaseId, Serial
 
@@ -35,3 +35,20 @@ def test_what_is_in_the_way_is_named_and_waited_for_while_it_may_go(
         must_be_free(D1, others, begun=begun)
 
     assert refusal.value.code is code
+
+
+@pytest.mark.parametrize(
+    ("claimed", "issued_at", "along"),
+    [
+        (1, 2, True),  # on the new machine, and the old one is to be bound again
+        (1, 3, False),  # bound to the old one again meanwhile
+        (2, 1, False),  # it was there already when the container was lost
+        (3, 2, False),
+    ],
+)
+def test_a_replacement_is_taken_along_where_the_container_is_bound_to_an_earlier_and_another_machine(
+    claimed: int, issued_at: int, along: bool
+) -> None:
+    machines = {1: {"board": "b1"}, 2: {"board": "b2"}, 3: {"board": "b1"}}
+
+    assert taken_along(claimed, [(STANDS, issued_at)], machines) == ([STANDS] if along else [])
