@@ -25,6 +25,7 @@ from activities.access_rules import (
     taken,
 )
 from activities.guesses import forget_guesses
+from activities.leases import resume
 from activities.messages import post_to_each
 from activities.outbox import state
 from activities.rows import Container, changed, every, lock_container
@@ -169,6 +170,7 @@ async def _raise_generation(tx: AsyncConnection[Any], vendor: VendorId, serial: 
     await tx.execute(
         "update backend.containers set generation = %s where vendor = %s and serial = %s", (generation, vendor, serial)
     )
+    await resume(tx, vendor, serial)
 
 
 def _token(keys: SigningKeys, vendor: VendorId, serial: Serial, access: Access) -> str:

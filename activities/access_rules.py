@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from activities.guesses import Guesses
+from activities.judgement import Refused
 from activities.rows import Container
 from events.backend_facts import ContactRefused
 from events.errors import Code, RefusalError
@@ -190,8 +191,9 @@ def compared(container: Container, known: Iterable[Access]) -> list[Access]:
 @dataclass(frozen=True, slots=True)
 class SignInKnown:
     """What is known when somebody signs in: the answer that the number had `before`, of which access data the session
-    that it opened then is (None: it opened none, or that has ended), the cases that block the access data, and who
-    guessed; guesses count as it is `now` by the one clock that counts them."""
+    that it opened then is (None: it opened none, or that has ended), the cases that block the access data, by which
+    they were superseded (None: they are the current ones), and who guessed; guesses count as it is `now` by the one
+    clock that counts them."""
 
     session: str
     now: datetime
@@ -199,18 +201,28 @@ class SignInKnown:
     before: ContactAnswer | None = None
     opened: Generation | None = None
     blocked_by: tuple[CaseKey, ...] = ()
+    superseded_by: tuple[CaseKey, ...] | None = None
+
+
+def superseded_by(attempt: SignIn, container: Container, known: Iterable[Access]) -> tuple[CaseKey, ...] | None:
+    """The cases by which the access data of a sign-in were superseded, or None where they are the current ones."""
+    if attempt.generation is None or attempt.generation >= container.generation:
+        return None
+    later = (one.case_id for one in known if one.generation == next_generation(attempt.generation))
+    return tuple(CaseKey(vendor=attempt.vendor, case=case, serial=attempt.serial) for case in later if case)
 
 
 @dataclass(frozen=True, slots=True)
 class SignInJudgement:
     """What becomes of a sign-in. Without an `answer` it is a contact, judged as every contact is. `refused`: it is
-    none, which is kept and stated. `sighted`: the first time that this number shows these access data, these cases
-    learn of it. `guesses` is what is known of those who guess from now on."""
+    none, which is kept and stated. `replayed`: a number that was served shows access data that are blocked or
+    superseded; the first time it is stated, and these cases learn of it. `guesses` is what is known of those who guess
+    from now on."""
 
     guesses: Guesses
     answer: SignInAnswer | None = None
     refused: Code | None = None
-    sighted: tuple[CaseKey, ...] = ()
+    replayed: Refused | None = None
 
 
 def judge_sign_in(attempt: SignIn, known: SignInKnown) -> SignInJudgement:
@@ -222,9 +234,11 @@ def judge_sign_in(attempt: SignIn, known: SignInKnown) -> SignInJudgement:
         return SignInJudgement(known.guesses, SignInAnswer(session=known.session, files=before.files))
     if not attempt.compared or not guesses.may_guess(attempt.origin, known.now):
         return _no_contact(Code.LOCKED_OUT, before, guesses)
-    if before is not None and known.blocked_by:
-        answer = SignInAnswer(session=None, code=Code.BLOCKED, cases=known.blocked_by)
-        return SignInJudgement(known.guesses, answer, sighted=known.blocked_by)
+    if before is not None and (known.blocked_by or known.superseded_by is not None):
+        code = Code.BLOCKED if known.blocked_by else Code.SUPERSEDED
+        cases = tuple(dict.fromkeys([*known.blocked_by, *(known.superseded_by or ())]))
+        answer = SignInAnswer(session=None, code=code, cases=cases)
+        return SignInJudgement(known.guesses, answer, replayed=Refused(code, cases))
     if before is not None or attempt.generation is None:
         return _no_contact(Code.BAD_ACCESS_DATA, before, guesses.after_wrong(attempt.origin, known.now))
     return SignInJudgement(guesses.after_right(attempt.origin))
@@ -244,15 +258,18 @@ def signed_in(answer: ContactAnswer, session: str) -> SignInAnswer:
 
 def refused_sign_in(attempt: SignIn, code: Code) -> tuple[ContactAnswer, ContactRefused]:
     """What is kept and stated of a sign-in with a password of no access data, or of one that was not compared."""
-    refused = ContactRefused(
-        contact=attempt.contact,
-        serial=attempt.serial,
-        occurred=attempt.at,
-        how=Contact.SIGN_IN,
-        cases=(),
-        code=code,
-    )
+    refused = ContactRefused.model_validate({**contacted(attempt), "cases": (), "code": code})
     return ContactAnswer(refused=True, code=code), refused
+
+
+def contacted(attempt: SignIn) -> dict[str, object]:
+    """What every fact about a sign-in says."""
+    return {
+        "contact": attempt.contact,
+        "serial": attempt.serial,
+        "occurred": attempt.at,
+        "how": Contact.SIGN_IN,
+    }
 
 
 def contact_of(attempt: SignIn) -> ContactStatement:

@@ -48,7 +48,7 @@ async def close(tx: AsyncConnection[Any], order: CloseOrder, at: datetime) -> Do
     if order.flag:
         await reinstating.flag(tx, key, order.flag, at)
     if order.lift:
-        await resume(tx, key)
+        await resume(tx, key.vendor, key.serial)
     if not order.recovered:
         await free(tx, key, at)
     elif order.outcome is Outcome.FOUND:

@@ -74,8 +74,8 @@ def _reading(licences: str, measures: str, more: str = "") -> str:
 select {CONTAINER_COLUMNS},
     (select issuer from backend.vendors where vendor = %(vendor)s) as issuer,
     (
-        select json_build_object('serial', serial, 'answer', answer)
-        from backend.contacts where vendor = %(vendor)s and contact = %(contact)s
+        select answer from backend.contacts where vendor = %(vendor)s and serial = %(serial)s
+        and contact = %(contact)s and by_password = %(by_password)s
     ) as before,
     (
         select json_build_array(sequence, hash) from backend.streams
@@ -146,8 +146,8 @@ with held as materialized (
     update backend.containers c set last_contact = greatest(last_contact, %(received)s)
     from unchanged where c.vendor = %(vendor)s and c.serial = %(serial)s
 ), kept as (
-    insert into backend.contacts (vendor, contact, serial, answer)
-    select %(vendor)s, %(contact)s, %(serial)s, %(answer)s::jsonb from unchanged
+    insert into backend.contacts (vendor, contact, serial, answer, by_password)
+    select %(vendor)s, %(contact)s, %(serial)s, %(answer)s::jsonb, %(by_password)s from unchanged
 ), renewed as (
     update backend.licences l
     set issued = r.issued, expires = r.expires, lease_next = r.next, lease_stage = null, status_index = r.place
@@ -205,11 +205,13 @@ async def contact(
     received: datetime,
     processed: datetime,
     signer: Signer,
+    by_password: bool = False,
 ) -> ContactAnswer:
-    """Serve or refuse a container, in the caller's transaction; a contact said again is answered as before."""
+    """Serve or refuse a container, in the caller's transaction; a contact said again is answered as before. Whoever
+    signs in `by_password` may be anybody: their numbers are none of the container's."""
     # Two statements, so that what others did before the lock was had is seen.
     await tx.execute(f"{CONTAINER} where vendor = %s and serial = %s for update", (vendor, stated.serial))
-    read = await _look(tx, vendor, stated, processed, signer)
+    read = await _look(tx, vendor, stated, processed, signer, by_password)
     if read.before:
         return ContactAnswer.model_validate(_said_before(read.before, stated, "refused"))
     judgement = judge(read.known, stated)
@@ -224,7 +226,7 @@ async def contact(
     if (fetched := code_after(read.code, judgement)) != read.code:
         await _keep_code(tx, vendor, stated.serial, fetched)
     facts = facts_of(stated, judgement, renewed, files)
-    recorded = await _record(tx, vendor, stated, received, read, renewed, facts, answer)
+    recorded = await _record(tx, vendor, stated, received, read, renewed, facts, answer, by_password)
     assert recorded, f"the stream of container {stated.serial} was moved by somebody without its lock"
     for key, content in said_to_cases(stated, answer):
         await post(tx, key, content, received)
@@ -240,12 +242,14 @@ async def _record(
     renewed: list[Licence],
     facts: list[Fact],
     answer: ContactAnswer,
+    by_password: bool = False,
 ) -> bool:
     """Write what a contact changes; False, and nothing is written, where the stream is no longer as it was read."""
     parameters = {
         "received": received,
         "serial": stated.serial,
         "contact": stated.contact,
+        "by_password": by_password,
         "answer": answer.model_dump_json(),
         "renewed": orjson.dumps([_lease(item) for item in renewed]).decode(),
         "licences": [item.licence for item in renewed],
@@ -270,7 +274,12 @@ def _shows_more(stated: ContactStatement) -> bool:
 
 
 async def _look(
-    connection: AsyncConnection[Any], vendor: VendorId, stated: ContactStatement, processed: datetime, signer: Signer
+    connection: AsyncConnection[Any],
+    vendor: VendorId,
+    stated: ContactStatement,
+    processed: datetime,
+    signer: Signer,
+    by_password: bool = False,
 ) -> _Read:
     """All that a contact is judged by, as one statement finds it."""
     cursor = connection.cursor(row_factory=dict_row)
@@ -281,6 +290,7 @@ async def _look(
             "serial": stated.serial,
             "stream": container_stream(stated.serial),
             "contact": stated.contact,
+            "by_password": by_password,
             "presented": [item.licence for item in stated.licences],
             "subjects": texts(Subject(Aim.LICENCE, item.licence, item.generation) for item in stated.licences),
             "processed": processed,
@@ -320,10 +330,10 @@ def _licence(row: dict[str, Any]) -> Licence:
 
 
 def _said_before(before: dict[str, Any], stated: ContactStatement | DeactivationStatement, mark: str) -> Any:
-    """The answer that this number had, or `RefusalError` when it was that of something else."""
-    if before["serial"] != stated.serial or mark not in before["answer"]:
-        raise number_taken(stated.contact, before["serial"])
-    return before["answer"]
+    """The answer that this number of the container had, or `RefusalError` when it was that of something else."""
+    if mark not in before:
+        raise number_taken(stated.contact, stated.serial)
+    return before
 
 
 def _lease(licence: Licence) -> dict[str, object]:
@@ -384,9 +394,9 @@ async def return_activation(
     container = await lock_container(tx, vendor, stated.serial)
     cursor = await tx.execute(
         "select (select issuer from backend.vendors where vendor = %(vendor)s),"
-        " (select json_build_object('serial', serial, 'answer', answer) from backend.contacts"
-        " where vendor = %(vendor)s and contact = %(contact)s)",
-        {"vendor": vendor, "contact": stated.contact},
+        " (select answer from backend.contacts"
+        " where vendor = %(vendor)s and serial = %(serial)s and contact = %(contact)s and not by_password)",
+        {"vendor": vendor, "serial": stated.serial, "contact": stated.contact},
     )
     issuer, before = await cursor.fetchone() or ("", None)
     if before:

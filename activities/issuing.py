@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 from activities.access import renew
 from activities.claims import claimed_by
 from activities.judgement import bound_already
-from activities.leases import first_notice
+from activities.leases import first_notice, resume
 from activities.messages import lock_waiting
 from activities.outbox import state
 from activities.replacement import (
@@ -201,6 +201,7 @@ async def _activate(tx: AsyncConnection[Any], order: IssueOrder, lost: Container
         "insert into backend.activations values (%s, %s, %s, %s, %s, %s)",
         (key.vendor, key.serial, generation, Jsonb(fingerprint), key.case, at),
     )
+    await resume(tx, key.vendor, key.serial)
     activated = ContainerActivated(serial=key.serial, generation=generation, fingerprint=fingerprint, case=key.case)
     await state(tx, key.vendor, key.serial, at, [activated])
     return replace(lost, generation=generation, fingerprint=fingerprint)

@@ -422,7 +422,7 @@ def return_facts(stated: DeactivationStatement, confirmed: Iterable[Standing], r
 
 
 def number_taken(contact: ContactId, serial: Serial) -> RefusalError:
-    """Why the number of a contact, sign-in or return that was another's is refused."""
+    """Why a contact is refused that has the number of a return of the same container, or the other way round."""
     return RefusalError(
         Code.CONTRADICTS_INVENTORY,
         f"contact number {contact} was used before, by container {serial}; give a new contact a new number",

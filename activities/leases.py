@@ -15,7 +15,6 @@ from activities.measures import blocking
 from activities.outbox import state
 from activities.rows import CONTAINER, LICENCE, Container, Licence, every, one
 from events.backend_facts import LeaseDueSoon, LeaseFact, LeaseLapsed, LeaseOverdue
-from events.licensing import CaseKey
 from events.terms import Aim, Lease, LicenceId, Serial, Subject, VendorId
 
 MOST_NOTICE = timedelta(days=7)
@@ -91,14 +90,15 @@ def swept(licence: Licence, now: datetime, most: int) -> Swept:
 
 
 def subjects_of(container: Container, licences: Iterable[Licence]) -> list[Subject]:
-    """What a measure must aim at for leases in a container to be put off: the container, and each of the licences."""
+    """What a measure must aim at for leases in a container to be put off: what stands for all of it, and each of the
+    licences."""
     names = (Subject(Aim.LICENCE, licence.licence, licence.generation) for licence in licences)
-    return [Subject(Aim.CONTAINER, container.serial, container.generation), *names]
+    return [Subject.way_in(container.kind, container.serial, container.generation), *names]
 
 
 def put_off(container: Container, licences: Iterable[Licence], blocked: Collection[Subject]) -> set[LicenceId]:
     """The licences of which no lease is looked at: what is given back or blocked."""
-    whole = Subject(Aim.CONTAINER, container.serial, container.generation)
+    whole = Subject.way_in(container.kind, container.serial, container.generation)
     gone = container.returned >= container.generation or whole in blocked
     return {one.licence for one in licences if gone or Subject(Aim.LICENCE, one.licence, one.generation) in blocked}
 
@@ -160,10 +160,10 @@ async def _sweep_licence(
     return found.facts
 
 
-async def resume(tx: AsyncConnection[Any], key: CaseKey) -> None:
-    """Look again at the leases in a container whose measures were lifted."""
+async def resume(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial) -> None:
+    """Look again at the leases in a container of which a measure was lifted, or that has a new generation."""
     await tx.execute(
         "update backend.licences set lease_next = issued where vendor = %s and serial = %s and lease_next is null"
         " and expires is not null and lease_stage is distinct from 'lapsed'",
-        (key.vendor, key.serial),
+        (vendor, serial),
     )

@@ -8,6 +8,7 @@ from psycopg import AsyncConnection
 
 from activities.claims import claimed_by, holder_of
 from activities.issuing import Signer, claimed_generation, issued, supersede
+from activities.leases import resume
 from activities.measures import STANDING, Standing, advance, texts
 from activities.messages import post_to_each
 from activities.outbox import state
@@ -230,6 +231,7 @@ async def _raise_generation(
         " where vendor = %s and serial = %s",
         (generation, generation, key.vendor, key.serial),
     )
+    await resume(tx, key.vendor, key.serial)
     reinstated = ContainerReinstated(serial=key.serial, generation=generation, case=key.case)
     await state(tx, key.vendor, key.serial, at, [reinstated])
     return await lock_container(tx, key.vendor, key.serial)
@@ -240,6 +242,8 @@ async def _lift(
 ) -> None:
     """Lift these measures of the case; the caller holds the lock on their container."""
     await advance(tx, key.vendor, dict.fromkeys(measures, MeasureState.LIFTED))
+    if measures:
+        await resume(tx, key.vendor, serial)
     lifted = sorted(measures, key=lambda item: (str(item.subject), item.measure))
     await state(tx, key.vendor, serial, at, [MeasureLifted.model_validate(item.about()) for item in lifted])
 

@@ -18,18 +18,20 @@ from activities.access_rules import (
     can_be,
     compared,
     contact_of,
+    contacted,
     judge_sign_in,
     refused_sign_in,
     signed_in,
+    superseded_by,
 )
 from activities.contacts import contact
 from activities.guesses import guesses_of, keep_guesses, time_of
 from activities.issuing import Signer
-from activities.judgement import number_taken
+from activities.judgement import refusal_facts
 from activities.measures import blocking
 from activities.messages import post_to_each, sighting
 from activities.outbox import state
-from activities.rows import changed
+from activities.rows import Container, changed
 from events.errors import Code
 from events.licensing import Clock, ContactAnswer, SignInAnswer
 from events.terms import Aim, Role, Subject
@@ -67,16 +69,20 @@ async def sign_in(
     """Sign in, in the caller's transaction; said again, the same answer. `clock` counts guesses; without one it is
     PostgreSQL's."""
     vendor, serial, at = attempt.vendor, attempt.serial, attempt.at
-    await cloud_container(tx, vendor, serial)
-    found = await _found(tx, attempt, processed, signer, clock)
+    container = await cloud_container(tx, vendor, serial)
+    found = await _found(tx, attempt, container, processed, signer, clock)
     judgement = judge_sign_in(attempt, found)
     if judgement.refused:
         await _refuse(tx, attempt, judgement.refused)
-    if judgement.sighted and await _first_replay(tx, attempt):
-        await post_to_each(tx, judgement.sighted, sighting(attempt.contact, at), at)
+    if judgement.replayed and await _first_replay(tx, attempt):
+        cases = judgement.replayed.cases
+        said = refusal_facts(contacted(attempt), [key.case for key in cases], judgement.replayed.code)
+        await state(tx, vendor, serial, at, said)
+        await post_to_each(tx, cases, sighting(attempt.contact, at), at)
     answer = judgement.answer
     if answer is None:
-        answer = signed_in(await contact(tx, vendor, contact_of(attempt), at, processed, signer), found.session)
+        judged = await contact(tx, vendor, contact_of(attempt), at, processed, signer, by_password=True)
+        answer = signed_in(judged, found.session)
         if answer.session is None:
             return answer
         await tx.execute(
@@ -89,15 +95,21 @@ async def sign_in(
 
 
 async def _found(
-    tx: AsyncConnection[Any], attempt: SignIn, processed: datetime, signer: Signer, clock: Clock | None
+    tx: AsyncConnection[Any],
+    attempt: SignIn,
+    container: Container,
+    processed: datetime,
+    signer: Signer,
+    clock: Clock | None,
 ) -> SignInKnown:
     """What is known under the container's lock: others may have guessed since the password was compared."""
     vendor, serial = attempt.vendor, attempt.serial
     session = derived(signer.keys, vendor, f"session/{serial}/{attempt.contact}")
     before = await _before(tx, attempt)
-    blockers = []
+    blockers, later = [], None
     if before is not None and attempt.generation:
         blockers = await blocking(tx, vendor, [Subject(Aim.ACCESS_DATA, serial, attempt.generation)], processed)
+        later = superseded_by(attempt, container, await known(tx, vendor, serial))
     return SignInKnown(
         session=session,
         now=await time_of(tx, clock),
@@ -105,11 +117,12 @@ async def _found(
         before=before,
         opened=await _opened_by(tx, attempt, session) if before is not None else None,
         blocked_by=tuple(dict.fromkeys(measure.key(vendor) for measure in blockers)),
+        superseded_by=later,
     )
 
 
 async def _first_replay(tx: AsyncConnection[Any], attempt: SignIn) -> bool:
-    """Whether this is the first time that blocked access data came under a number that served other ones."""
+    """Whether this is the first time that blocked or superseded access data came under a number that was served."""
     said = (attempt.vendor, Role.HOLDER, attempt.serial, f"contact/{attempt.contact}", "", attempt.at)
     added = await changed(
         tx, "insert into backend.statements values (%s, %s, %s, %s, %s, %s) on conflict do nothing", *said
@@ -128,25 +141,20 @@ async def _opened_by(tx: AsyncConnection[Any], attempt: SignIn, session: str) ->
 
 
 async def _before(tx: AsyncConnection[Any], attempt: SignIn) -> ContactAnswer | None:
-    """What this contact was answered, or `RefusalError` where it was another container's."""
+    """What this number was answered."""
     cursor = await tx.execute(
-        "select serial, answer from backend.contacts where vendor = %s and contact = %s",
-        (attempt.vendor, attempt.contact),
+        "select answer from backend.contacts where vendor = %s and serial = %s and contact = %s and by_password",
+        (attempt.vendor, attempt.serial, attempt.contact),
     )
     row = await cursor.fetchone()
-    if row is None:
-        return None
-    serial, answer = row
-    if serial != attempt.serial:
-        raise number_taken(attempt.contact, serial)
-    return ContactAnswer.model_validate(answer)
+    return ContactAnswer.model_validate(row[0]) if row else None
 
 
 async def _refuse(tx: AsyncConnection[Any], attempt: SignIn, code: Code) -> None:
     """Keep and state that a password was of no access data, or was not compared."""
     answer, refused = refused_sign_in(attempt, code)
     await tx.execute(
-        "insert into backend.contacts (vendor, contact, serial, answer) values (%s, %s, %s, %s)",
+        "insert into backend.contacts (vendor, contact, serial, answer, by_password) values (%s, %s, %s, %s, true)",
         (attempt.vendor, attempt.contact, attempt.serial, Jsonb(answer.model_dump(mode="json"))),
     )
     await state(tx, attempt.vendor, attempt.serial, attempt.at, [refused])

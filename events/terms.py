@@ -421,9 +421,12 @@ BoundedFingerprint = Annotated[
 
 
 def matches(match: Match, known: dict[str, str], shown: dict[str, str]) -> bool:
-    """Whether a fingerprint is that of the machine that is known."""
+    """Whether a fingerprint is that of the machine that is known; of one that is known by less than two factors, two
+    need not be the same."""
     same = sum(shown.get(factor) == value for factor, value in known.items())
-    needed = {Match.ANY: 1, Match.TWO: 2, Match.MOST: len(known) // 2 + 1, Match.ALL: len(known)}[match]
+    needed = {Match.ANY: 1, Match.TWO: min(2, len(known)), Match.MOST: len(known) // 2 + 1, Match.ALL: len(known)}[
+        match
+    ]
     return same >= max(1, needed)
 
 

@@ -17,6 +17,7 @@ from activities.access_rules import (
     SignInKnown,
     compared,
     contact_of,
+    contacted,
     handed_out,
     judge_sign_in,
     lapsing,
@@ -27,6 +28,7 @@ from activities.access_rules import (
     refused_sign_in,
     renewal,
     signed_in,
+    superseded_by,
     taken,
 )
 from activities.activation_code import TRIES, Fetched, fetch, must_be_activated_by_code, none_awaits, written
@@ -62,6 +64,7 @@ from activities.judgement import (
     judge,
     must_be_returnable,
     number_taken,
+    refusal_facts,
     renewals,
     return_facts,
     said_to_cases,
@@ -839,10 +842,13 @@ class VendorBackend(Tables):
     def _code(self, serial: Serial, fetched: Fetched) -> str:
         return written(sha256(f"{self.vendor}/{serial}/{fetched.number}/{fetched.case_id}".encode()).digest())
 
-    def contact(self, stated: ContactStatement, at: datetime, processed: datetime) -> ContactAnswer:
+    def contact(
+        self, stated: ContactStatement, at: datetime, processed: datetime, by_password: bool = False
+    ) -> ContactAnswer:
         """Serve or refuse a container that reports in."""
         container = self._container(stated.serial)
-        if known := self._said_before(stated.contact, stated.serial, ContactAnswer):
+        number = (stated.serial, stated.contact, by_password)
+        if known := self._said_before(number, ContactAnswer):
             return known
         judgement = judge(self._known(container, stated, processed), stated)
         for key in judgement.awaiting:
@@ -863,7 +869,7 @@ class VendorBackend(Tables):
         for standing in judgement.confirmed:
             self._move(standing, MeasureState.CONFIRMED)
         answer = answer_of(judgement, tuple(sorted(filed)), self._settled(judgement.confirmed))
-        self.contacts[stated.contact] = (stated.serial, answer)
+        self.contacts[number] = answer
         for key, content in said_to_cases(stated, answer):
             self._post(key, content)
         return answer
@@ -872,7 +878,8 @@ class VendorBackend(Tables):
         """Take an activation back."""
         serial = stated.serial
         container = self._container(serial)
-        if before := self._said_before(stated.contact, serial, ReceiptAnswer):
+        number = (serial, stated.contact, False)
+        if before := self._said_before(number, ReceiptAnswer):
             return before
         must_be_returnable(container, stated.generation)
         self.containers[serial] = replace(container, returned=max(container.returned, stated.generation))
@@ -882,18 +889,16 @@ class VendorBackend(Tables):
         for standing in confirmed:
             self._move(standing, MeasureState.CONFIRMED)
         answer = ReceiptAnswer(receipt=RECEIPT, settled=self._settled(confirmed))
-        self.contacts[stated.contact] = (serial, answer)
+        self.contacts[number] = answer
         for key in answer.settled:
             self._post(key, Settled())
         return answer
 
-    def _said_before(self, contact: ContactId, serial: Serial, kind: type[Said]) -> Said | None:
+    def _said_before(self, number: tuple[Serial, ContactId, bool], kind: type[Said]) -> Said | None:
         """The answer that this number had, or `RefusalError` where it was that of something else."""
-        if contact not in self.contacts:
-            return None
-        of, answer = self.contacts[contact]
-        if of != serial or not isinstance(answer, kind):
-            raise number_taken(contact, of)
+        answer = self.contacts.get(number)
+        if answer is not None and not isinstance(answer, kind):
+            raise number_taken(number[1], number[0])
         return answer
 
     def sweep_leases(self, now: datetime, limit: int, processed: datetime) -> int:
@@ -916,12 +921,6 @@ class VendorBackend(Tables):
             self._state(serial, now, facts)
         return limit - left
 
-    def _resume_leases(self, serial: Serial) -> None:
-        """Look again at the leases in a container whose measures were lifted."""
-        for one in self._held(serial):
-            if self.lease_next[one.licence] is None and one.expires is not None and one.lease_stage != "lapsed":
-                self.lease_next[one.licence] = one.issued
-
     def access_link(self, serial: Serial, at: datetime) -> AccessLink:
         """The link by which the holder sets the access data that are owed."""
         container = must_be_cloud(self._container(serial))
@@ -939,6 +938,7 @@ class VendorBackend(Tables):
         self.access[serial, found.generation] = replace(found, password=password, set_at=at)
         if found.generation > container.generation:
             self.containers[serial] = replace(container, generation=found.generation)
+            self._resume_leases(serial)
         self._forget_guesses(serial)
         self._state(serial, at, [AccessSet(serial=serial, generation=found.generation)])
         waiting = [one.key for one in self.cases.values() if one.key.serial == serial]
@@ -955,27 +955,30 @@ class VendorBackend(Tables):
         if self.guesses[serial].may_guess(origin, processed):
             same = (one for one in compared(container, self._accesses(serial)) if one.password == password)
             attempt = replace(attempt, compared=True, generation=next((one.generation for one in same), None))
-        known = self._sign_in_known(attempt, processed)
+        known = self._sign_in_known(attempt, container, processed)
         judgement = judge_sign_in(attempt, known)
         if judgement.refused:
             kept, refused = refused_sign_in(attempt, judgement.refused)
-            self.contacts[contact] = (serial, kept)
+            self.contacts[serial, contact, True] = kept
             self._state(serial, at, [refused])
         replayed = (f"contact/{contact}", Reporter(role=Role.HOLDER, name=serial))
-        if judgement.sighted and replayed not in self.statements:
+        if judgement.replayed and replayed not in self.statements:
             self.statements[replayed] = ""
-            for key in sorted(judgement.sighted, key=lambda key: key.case):
+            cases = judgement.replayed.cases
+            said = refusal_facts(contacted(attempt), [key.case for key in cases], judgement.replayed.code)
+            self._state(serial, at, said)
+            for key in sorted(cases, key=lambda key: key.case):
                 self._post(key, sighting(contact, at))
         answer = judgement.answer
         if answer is None:
-            answer = signed_in(self.contact(contact_of(attempt), at, processed), known.session)
+            answer = signed_in(self.contact(contact_of(attempt), at, processed, by_password=True), known.session)
             if answer.session is None:
                 return answer
             self.sessions[serial][known.session] = attempt.generation or 0
         self.guesses[serial] = judgement.guesses
         return answer
 
-    def _sign_in_known(self, attempt: SignIn, processed: datetime) -> SignInKnown:
+    def _sign_in_known(self, attempt: SignIn, container: Container, processed: datetime) -> SignInKnown:
         session = self._secret(f"session/{attempt.serial}/{attempt.contact}")
         blocks = Subject(Aim.ACCESS_DATA, attempt.serial, attempt.generation or 0)
         blockers = [one.key(self.vendor) for one in self._in_effect(processed) if one.subject == blocks]
@@ -983,9 +986,10 @@ class VendorBackend(Tables):
             session=session,
             now=processed,
             guesses=self.guesses[attempt.serial],
-            before=self._said_before(attempt.contact, attempt.serial, ContactAnswer),
+            before=self._said_before((attempt.serial, attempt.contact, True), ContactAnswer),
             opened=self.sessions[attempt.serial].get(session),
             blocked_by=tuple(dict.fromkeys(blockers)),
+            superseded_by=superseded_by(attempt, container, self._accesses(attempt.serial)),
         )
 
     def _accesses(self, serial: Serial) -> list[Access]:
@@ -1078,6 +1082,7 @@ class VendorBackend(Tables):
             self._offer_access(key.serial, renewed.offer, at)
         if renewed.rotated:
             self.containers[key.serial] = replace(container, generation=next_generation(case.generation))
+            self._resume_leases(key.serial)
             self._forget_guesses(key.serial)
             self._end_sessions(key, at)
         return renewed.answer

@@ -157,7 +157,8 @@ class Tables:
         self.superseded: dict[tuple[LicenceId, int], CaseKey] = {}
         self.issued_for: dict[tuple[LicenceId, int], tuple[CaseId, int]] = {}
         """The case for which a generation of a licence was issued, and the container's generation then."""
-        self.contacts: dict[ContactId, tuple[Serial, ContactAnswer | ReceiptAnswer]] = {}
+        self.contacts: dict[tuple[Serial, ContactId, bool], ContactAnswer | ReceiptAnswer] = {}
+        """What each number of a container was answered; apart from these, those that came with a password."""
         self.flagged: set[HolderId] = set()
         self.said = 0
         self._state = state
@@ -225,6 +226,14 @@ class Tables:
         for one in sorted(several, key=lambda one: (str(one.standing.subject), one.standing.measure)):
             self._state(one.standing.serial, at, [fact.model_validate(one.standing.about())])
             self._move(one.standing, end)
+            if end is MeasureState.LIFTED:
+                self._resume_leases(one.standing.serial)
+
+    def _resume_leases(self, serial: Serial) -> None:
+        """Look again at the leases in a container of which a measure was lifted, or that has a new generation."""
+        for one in self._held(serial):
+            if self.lease_next[one.licence] is None and one.expires is not None and one.lease_stage != "lapsed":
+                self.lease_next[one.licence] = one.issued
 
     def _settled(self, confirmed: Sequence[Standing]) -> tuple[CaseKey, ...]:
         """The cases of which that says that all is removed, or given back."""
@@ -279,4 +288,5 @@ class Tables:
         self.containers[key.serial] = replace(container, generation=generation, fingerprint=fingerprint)
         if fingerprint:
             self.activations[key.serial, generation] = Activation(fingerprint, key)
+        self._resume_leases(key.serial)
         return self.containers[key.serial]

@@ -418,3 +418,37 @@ async def test_the_link_for_first_access_data_outlives_a_case(stock: Stock) -> N
     await stock.backend.close(CloseOrder(key=order.key, recovered=False))
 
     assert await stock.backend.access_link(stock.vendor, CLOUD) == first
+
+
+@pytest.mark.parametrize("serial", ["D-1", CLOUD, "K-2"])
+async def test_a_stranger_who_guesses_uses_up_no_number_of_a_contact(stock: Stock, serial: str) -> None:
+    await set_up(stock)
+    await stock.container("D-1", "L-2")
+    await stock.container("K-2", "L-3", kind=Kind.CLOUD)
+    wrong = await sign_in(stock, "not the password", "C-100")
+
+    answer = await stock.contact(serial, contact="C-100")
+
+    assert (wrong.session, wrong.code) == (None, Code.BAD_ACCESS_DATA)
+    assert (answer.refused, len(answer.files)) == (False, 1)
+    assert await sign_in(stock, "not the password", "C-100") == wrong
+
+
+async def test_superseded_access_data_are_a_sighting_and_a_fact_under_a_number_that_served_them_before(
+    stock: Stock,
+) -> None:
+    await set_up(stock)
+    assert (await sign_in(stock, FIRST, "C-1")).session
+    order = await stock.lost(CLOUD, kind=Kind.CLOUD, reason=Reason.STOLEN, delay_hours=24)
+    assert isinstance(await stock.backend.issue(order), Issued)
+    stock.clock.now = NOW
+
+    again = [await stock.backend.sign_in(stock.vendor, ContactId("C-1"), CLOUD, FIRST, NOW) for _ in range(2)]
+    fresh = await stock.backend.sign_in(stock.vendor, ContactId("C-2"), CLOUD, FIRST, NOW)
+
+    for answer in (*again, fresh):
+        assert (answer.session, answer.code, answer.cases) == (None, Code.SUPERSEDED, (order.key,))
+    assert [kind for kind, _ in await stock.messages(order.key)].count("sighting") == 2
+    assert [(fact.contact, fact.code, fact.cases) for fact in await stock.facts(ContactRefused)] == [
+        (number, Code.SUPERSEDED, (order.key.case,)) for number in ("C-1", "C-2")
+    ]

@@ -26,7 +26,9 @@ from events.terms import Contact, Kind, Lease, Match, Measure, Reason
 from tests.contract.stock import NEW, NOW, OLD, WEEKLY, Stock
 
 
-async def test_a_contact_said_again_is_answered_as_before_and_is_no_other_containers(stock: Stock) -> None:
+async def test_a_contact_said_again_is_answered_as_before_and_every_container_has_numbers_of_its_own(
+    stock: Stock,
+) -> None:
     await stock.container("D-1", "L-1")
     await stock.container("D-2")
     first = await stock.contact("D-1", contact="C-same")
@@ -34,8 +36,21 @@ async def test_a_contact_said_again_is_answered_as_before_and_is_no_other_contai
 
     assert await stock.contact("D-1", contact="C-same", days=3) == first
     assert await stock.all_facts() == before
+    assert not (await stock.contact("D-2", contact="C-same")).refused
+    assert [(fact.serial, fact.contact) for fact in await stock.facts(ContainerContacted)] == [
+        ("D-1", "C-same"),
+        ("D-2", "C-same"),
+    ]
+
+
+async def test_the_number_of_a_contact_is_not_that_of_a_return_of_the_same_activation(stock: Stock) -> None:
+    await stock.container("A-1", "L-1", kind=Kind.ACT)
+    await stock.contact("A-1", contact="C-same")
+    stated = DeactivationStatement(contact="C-same", serial="A-1", generation=1, occurred=NOW)
+
     with pytest.raises(RefusalError) as refusal:
-        await stock.contact("D-2", contact="C-same")
+        await stock.backend.return_activation(stock.vendor, stated, NOW)
+
     assert refusal.value.code is Code.CONTRADICTS_INVENTORY
 
 

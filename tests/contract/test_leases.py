@@ -4,8 +4,8 @@ import asyncio
 from datetime import timedelta
 
 from events.backend_facts import LeaseDueSoon, LeaseFact, LeaseLapsed, LeaseOverdue
-from events.licensing import CloseOrder
-from events.terms import Interval, Lease, Unit
+from events.licensing import CloseOrder, Issued, ReinstateOrder
+from events.terms import Interval, Kind, Lease, Reason, Unit
 from tests.contract.stock import NOW, Stock
 
 DAY = timedelta(days=1)
@@ -100,3 +100,69 @@ async def test_sweeps_at_once_state_each_stage_once(stock: Stock) -> None:
     await stock.backend.sweep_leases(DUE, LIMIT)
 
     assert len(await names(stock)) == 40
+
+
+# A lease that was put off is looked at again, whatever lifts what put it off.
+
+
+async def put_off(stock: Stock) -> None:
+    """A sweep that finds the lease due, and its licence blocked."""
+    stock.pass_(6 * DAY)
+    assert await stock.backend.sweep_leases(NOW + 6 * DAY, LIMIT) == 0
+
+
+async def lapsed(stock: Stock) -> list[str]:
+    """What is stated of leases by the time that all have lapsed which nobody renewed."""
+    stock.pass_(20 * DAY)
+    for _ in range(3):
+        await stock.backend.sweep_leases(NOW + 26 * DAY, LIMIT)
+    return await names(stock)
+
+
+ALL = [LeaseDueSoon.name, LeaseOverdue.name, LeaseLapsed.name]
+
+
+async def test_leases_are_looked_at_again_after_an_original_is_reinstated_as_it_was(stock: Stock) -> None:
+    await stock.container("D-1", "L-1")
+    order = await stock.lost("D-1")
+    await put_off(stock)
+
+    await stock.backend.reinstate(ReinstateOrder(key=order.key, number=next(stock.numbers)))
+
+    assert await lapsed(stock) == ALL
+
+
+async def test_leases_are_looked_at_again_after_a_replacement_is_kept(stock: Stock) -> None:
+    await stock.container("D-1", "L-1")
+    await stock.container("D-2")
+    order = await stock.lost("D-1")
+    assert isinstance(await stock.backend.issue(order), Issued)
+    await stock.backend.withdraw(stock.next(order.key))
+    await put_off(stock)
+
+    await stock.backend.keep(stock.next(order.key))
+
+    assert await lapsed(stock) == ALL
+
+
+async def test_leases_are_looked_at_again_after_a_locked_container_has_a_new_generation(stock: Stock) -> None:
+    await stock.container("D-1", "L-1")
+    order = await stock.lost("D-1")
+    await stock.contact("D-1", days=0)  # confirms the measure, which nothing lifts any more
+    await put_off(stock)
+
+    await stock.backend.reinstate(ReinstateOrder(key=order.key, number=next(stock.numbers)))
+
+    assert await lapsed(stock) == ALL
+
+
+async def test_leases_in_a_cloud_container_are_put_off_while_its_access_data_are_blocked_and_no_longer(
+    stock: Stock,
+) -> None:
+    await stock.container("K-1", "L-1", kind=Kind.CLOUD)
+    order = await stock.lost("K-1", kind=Kind.CLOUD, reason=Reason.STOLEN)
+    await put_off(stock)
+
+    assert isinstance(await stock.backend.issue(order), Issued)  # the access data are rotated
+
+    assert await lapsed(stock) == ALL

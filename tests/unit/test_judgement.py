@@ -294,6 +294,21 @@ def test_a_case_that_waits_for_a_machine_gets_one_that_is_as_it_asks(
     assert (judgement == Judgement(awaiting=(CASE,))) is bound
 
 
+@pytest.mark.parametrize(("shown", "bound"), [({"board": "b1"}, True), ({"board": "b2", "disk": "d1"}, False)])
+def test_where_two_factors_must_be_the_same_a_machine_that_is_known_by_one_is_the_same_by_that(
+    shown: dict[str, str], bound: bool
+) -> None:
+    one = {"board": "b1"}
+    waiting = act(
+        generation=1,
+        fingerprint=one,
+        awaiting=(Awaiting(CASE, 1, Match.TWO),),
+        activations={1: Activation(one, None)},
+    )
+
+    assert (judge(waiting, activation(shown)) == Judgement(awaiting=(CASE,))) is bound
+
+
 def test_a_case_that_waits_for_the_same_machine_gets_no_other() -> None:
     mismatch = Judgement(refused=Refused(Code.FINGERPRINT_MISMATCH))
 

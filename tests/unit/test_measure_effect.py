@@ -41,6 +41,6 @@ def test_a_lifted_measure_is_never_in_effect(ordered: timedelta, delay: timedelt
 def test_the_backend_in_memory_goes_by_it(behind: timedelta) -> None:
     backend = VendorBackend("acme", lambda *_: None)
     aimed = Subject.parse("container/3-1/1")
-    backend._order("case-1", "3-1", "blacklisting", aimed, NOW, NOW)
+    backend._order("case-1", ("3-1", 1), "blacklisting", aimed, NOW, NOW)
 
     assert [one.subject for one in backend._in_effect(NOW - behind)] == [aimed]
