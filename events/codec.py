@@ -10,6 +10,7 @@ from uuid import uuid5
 import orjson
 from pydantic import ValidationError
 
+from events.backend_facts import RecordSetAside
 from events.case_facts import CaseStreamFact
 from events.catalogue import FACTS, AnyFact
 from events.envelope import (
@@ -24,7 +25,9 @@ from events.envelope import (
     Sealed,
     UnknownRecord,
     UnreadableRecordError,
+    backend_stream,
     digest,
+    record_key,
 )
 from events.fact import FIRST_RELEASE, PREFIX, RELEASE, Fact, type_of
 from events.sizes import READING, SEALED_BYTES
@@ -181,3 +184,13 @@ def _fits(vendor: Any, stream: Any, sequence: Any, recorded: datetime) -> bool:
         and recorded.tzinfo is not None
         and recorded.year in YEARS
     )
+
+
+def belongs(key: bytes, fact: Recorded) -> bool:
+    """Whether a fact stands in the stream and under the key that are its own."""
+    if isinstance(fact.fact, RecordSetAside) != (fact.vendor == INSTALLATION):
+        return False
+    if isinstance(fact.fact, CaseStreamFact):
+        return fact.stream.startswith("case/") and key.startswith(record_key(fact.vendor, None))
+    serial = getattr(fact.fact, "serial", None)  # a vendor's fact has none
+    return fact.stream == backend_stream(fact.vendor, serial) and key == record_key(fact.vendor, serial)

@@ -38,9 +38,9 @@ def register(app: typer.Typer) -> None:
         as_json: terminal.AsJson = False,
     ) -> None:
         """Check the nine invariants from the log alone. Exit code 1 when one is breached."""
+        from audit.audit import audit
+        from events.log_errors import NewerReleaseError
         from infra.facts import fact_codec  # here, because the other commands need none of what these import
-        from projections.audit import audit
-        from projections.damage import NewerReleaseError
 
         settings = read_settings()
         until = datetime.now(UTC) - timedelta(seconds=under_way) if under_way else None

@@ -104,9 +104,9 @@ def rebuild(as_json: terminal.AsJson = False) -> None:
     from rich.progress import Progress
     from rich.table import Table
 
+    from events.log_errors import LogDamagedError, NewerReleaseError
     from infra.facts import fact_codec
-    from projections.damage import LogDamagedError, NewerReleaseError
-    from projections.replay import rebuild
+    from projections.rebuild import rebuild
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     settings = read_settings()
@@ -140,7 +140,7 @@ def rebuild(as_json: terminal.AsJson = False) -> None:
 async def _forget_lost_ends(dsn: str) -> None:
     """What the log had lost of its end is not in the views any more: the live projectors go on."""
     from activities.register import PostgresRegister
-    from projections.damage import Damage
+    from events.log_errors import Damage
 
     register = PostgresRegister(dsn)
     lost = [entry.place for entry in await register.entries(10_000) if entry.code == Damage.SHORTER]

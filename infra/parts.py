@@ -18,7 +18,7 @@ from events.topics import inbox
 from infra.errors import Problem
 from infra.settings import Settings
 from portal.application import Application, Backend
-from projections.queries import NoViewsError, Queries, open_queries
+from projections.read.queries import NoViewsError, Queries, open_queries
 from workflows.policy import Policy
 
 if TYPE_CHECKING:

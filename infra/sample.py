@@ -28,7 +28,7 @@ from infra.parts import open_application
 from infra.settings import Settings
 from infra.wiring import add_vendor, open_backend
 from portal.policy_file import policy_in
-from projections.queries import open_queries
+from projections.read.queries import open_queries
 from workflows.policy import Policy
 
 SCRIPT = Path(__file__).parents[1] / "examples" / "sample_vendor.py"

@@ -36,7 +36,7 @@ from infra.errors import Problem
 from infra.facts import fact_codec
 from infra.settings import Settings
 from infra.topics import log_partitions, log_topic, make_topics, refuse_moved
-from projections.queries import open_queries
+from projections.read.queries import open_queries
 from projections.schema import prepare_views
 from workflows.lease_sweep import LeaseSweep
 from workflows.policy import Policy, canonical

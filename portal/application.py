@@ -38,7 +38,7 @@ LOOK_SECONDS = 0.05
 
 if TYPE_CHECKING:
     from portal.dead_letter_reader import DeadLetterReader
-    from projections.queries import Queries
+    from projections.read.queries import Queries
 
 
 class Backend(LicensingBackend, Protocol):

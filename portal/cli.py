@@ -34,7 +34,7 @@ from portal.terminal import (
     vendor_name,
     vendor_named,
 )
-from projections.shown import LicenceView
+from projections.read.views import LicenceView
 
 if TYPE_CHECKING:
     from portal.application import Application

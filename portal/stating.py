@@ -28,11 +28,11 @@ from portal.terminal import (
     vendor_name,
     vendor_named,
 )
-from projections.shown import CaseLine, CaseView
+from projections.read.views import CaseLine, CaseView
 from workflows.case_life import UNDER_WAY
 
 if TYPE_CHECKING:
-    from projections.queries import Queries
+    from projections.read.queries import Queries
 
 WAIT_SECONDS = 30.0
 LOOK_SECONDS = 0.2

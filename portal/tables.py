@@ -6,7 +6,7 @@ from typing import Any
 from events.terms import Status
 from portal.sheet import Sheet
 from portal.terminal import day, minute, show
-from projections.shown import AccessView, CaseView, ContainerView, LicenceView, MeasureView
+from projections.read.views import AccessView, CaseView, ContainerView, LicenceView, MeasureView
 from workflows.exposure import Exposure
 
 

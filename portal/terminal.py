@@ -26,7 +26,7 @@ from portal.wording import COMMAND_LINE
 
 if TYPE_CHECKING:
     from portal.application import Application
-    from projections.queries import Queries
+    from projections.read.queries import Queries
 
 Answer = TypeVar("Answer")
 
@@ -94,7 +94,7 @@ def _unanswered(error: Exception) -> str | None:
     from aiokafka.errors import KafkaError
     from psycopg import OperationalError
 
-    from projections.queries import NoViewsError
+    from projections.read.queries import NoViewsError
 
     temporal = sys.modules.get("temporalio.service")  # whatever asks it has loaded it
     services = {

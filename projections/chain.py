@@ -2,7 +2,7 @@
 
 from events.envelope import Recorded, UnknownRecord
 from events.log import Position
-from projections.damage import Damage, LogDamagedError
+from events.log_errors import Damage, LogDamagedError
 from projections.tables import StreamRow
 
 REMEMBERED = 32

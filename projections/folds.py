@@ -38,23 +38,21 @@ from events.backend_facts import (
 )
 from events.case_facts import CaseDecided, CaseFact, CaseStreamFact, LossReported, ScopeKnown
 from events.catalogue import AnyFact
-from events.codec import FactCodec
+from events.codec import FactCodec, belongs
 from events.envelope import (
-    INSTALLATION,
     NewerFactError,
     Recorded,
     UnreadableRecordError,
-    backend_stream,
     case_of,
     record_key,
 )
 from events.fact import Fact
 from events.log import LogRecord, Position
+from events.log_errors import Damage, LogDamagedError, LogStoppedError, NewerReleaseError
 from events.measure_life import UnexpectedStepError, step
 from events.terms import MeasureState, VendorId
+from projections.batch_rows import Rows
 from projections.chain import follow
-from projections.damage import Damage, LogDamagedError, LogStoppedError, NewerReleaseError
-from projections.rows import Rows
 from projections.tables import (
     ACCESS,
     ACTIVATIONS,
@@ -121,15 +119,6 @@ def read(codec: FactCodec, record: LogRecord) -> Recorded:
 def _wrong_key(record: LogRecord, vendor: VendorId, stream: str) -> LogDamagedError:
     sentence = f"its key is {record.key!r}"
     return LogDamagedError(Damage.WRONG_KEY, record.position, f"{vendor}/{stream}", sentence)
-
-
-def belongs(key: bytes, fact: Recorded) -> bool:
-    if isinstance(fact.fact, RecordSetAside) != (fact.vendor == INSTALLATION):
-        return False
-    if isinstance(fact.fact, CaseStreamFact):
-        return fact.stream.startswith("case/") and key.startswith(record_key(fact.vendor, None))
-    serial = getattr(fact.fact, "serial", None)  # a vendor's fact has none
-    return fact.stream == backend_stream(fact.vendor, serial) and key == record_key(fact.vendor, serial)
 
 
 def read_all(codec: FactCodec, records: Iterable[LogRecord], aside: Set[Position]) -> list[tuple[Position, Recorded]]:

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Set
 from events.codec import FactCodec
 from events.errors import Code, RefusalError
 from events.log import LogReader, LogRecord, Position
+from events.log_errors import Damage, LogDamagedError, LogStoppedError, NewerReleaseError
+from projections.batch_rows import Rows
 from projections.chain import follow
-from projections.damage import Damage, LogDamagedError, LogStoppedError, NewerReleaseError
-from projections.folding import batches
 from projections.folds import fold_all, read, read_all
 from projections.look_ahead import LookAhead
-from projections.rows import Rows
+from projections.parallel_fold import batches
 from projections.tables import STREAMS
 
 BY_ITSELF = {Damage.UNREADABLE, Damage.WRONG_KEY}

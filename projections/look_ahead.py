@@ -6,8 +6,8 @@ from events.backend_facts import RecordSetAside
 from events.codec import FactCodec
 from events.envelope import INSTALLATION, NewerFactError, Recorded, UnknownRecord, UnreadableRecordError, record_key
 from events.log import LogReader, LogRecord, Position
+from events.log_errors import LogDamagedError, NewerReleaseError
 from projections.chain import follow
-from projections.damage import LogDamagedError, NewerReleaseError
 from projections.tables import StreamRow
 
 KEY = record_key(INSTALLATION, None)

@@ -12,8 +12,8 @@ from psycopg import AsyncConnection
 
 from events.codec import FactCodec
 from events.log import LogRecord, Position
+from events.log_errors import PositionGapError
 from projections import store
-from projections.damage import PositionGapError
 from projections.folds import fold_all, read_all
 from projections.schema import current, use
 

@@ -7,8 +7,8 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from events.envelope import Recorded
+from projections.batch_rows import Rows
 from projections.folds import needs
-from projections.rows import Rows
 from projections.tables import FOLDED, STREAMS, Key, Table
 
 Connection = AsyncConnection[Any]

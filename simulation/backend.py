@@ -186,7 +186,7 @@ from events.terms import (
     Target,
     next_generation,
 )
-from simulation.tables import Case, Claimed, Reserved, Tables
+from simulation.store import Case, Claimed, Reserved, Tables
 
 Said = TypeVar("Said", ContactAnswer, ReceiptAnswer)
 RECEIPT = "a receipt"

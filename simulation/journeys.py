@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from audit.invariants import Breach, check
 from events.errors import RefusalError
 from events.terms import (
     LOSSES,
@@ -29,7 +30,6 @@ from events.terms import (
     Unit,
     Verdict,
 )
-from projections.invariants import Breach, check
 from simulation.world import World
 from workflows.limits import Limits, Losses
 from workflows.policy import Approval, Policy, Quota, Resurfaced, Rule

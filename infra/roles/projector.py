@@ -10,10 +10,10 @@ async def run(settings: Settings, ready: Ready) -> None:
     """Fold until cancelled, by the driver that is set; the other one is not loaded."""
     register, codec = PostgresRegister(settings.dsn), fact_codec()
     if settings.projector is Driver.PLAIN:
-        from projections.plain import run_plain
+        from projections.drivers.consumer import run_plain
 
         await run_plain(settings.bootstrap, settings.dsn, codec, ready, register)
     else:
-        from projections.live import run_live
+        from projections.drivers.faust import run_live
 
         await run_live(settings.bootstrap, settings.dsn, codec, ready, register, settings.data_dir)

@@ -25,7 +25,7 @@ from events.topics import LOG, log_spec
 from infra.settings import Settings
 from projections.schema import current, prepare_views, use
 from projections.tables import FOLDED
-from tests.oracle import Tables, in_order
+from tests.view_oracle import Tables, in_order
 from tests.worlds import CODEC, partition_of
 
 PARTITIONS = 3
@@ -319,8 +319,8 @@ async def projectors(log: Log, driver: str, count: int = 1) -> AsyncIterator[Seq
 
 
 async def _main(driver: str, bootstrap: str, dsn: str, group: str, folder: Path) -> None:
-    from projections.live import run_live
-    from projections.plain import run_plain
+    from projections.drivers.consumer import run_plain
+    from projections.drivers.faust import run_live
 
     def ready() -> None:
         (folder / "ready").write_text(json.dumps(os.getpid()))
@@ -345,9 +345,6 @@ def _forked() -> list[str]:
     # All that a projector imports, at its start and later.
     import faust.app
     import faust.transport.drivers.aiokafka  # noqa: F401
-
-    import projections.live
-    import projections.plain  # noqa: F401
 
     alive: set[int] = set()
     while True:

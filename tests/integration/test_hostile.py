@@ -26,7 +26,7 @@ from infra.settings import Settings
 from infra.wiring import add_vendor, prepare
 from portal.batches import INFLATED_BYTES_LIMIT
 from portal.statements import LIMIT_BYTES, read_statement
-from projections.queries import open_queries
+from projections.read.queries import open_queries
 from tests.foreign import BackOffice, Reader, batch, now, send_batch, sign
 from tests.services import Services
 from workflows.policy import Policy

@@ -19,21 +19,21 @@ from events.backend_facts import PolicyAdopted
 from events.envelope import Head, Sealed, container_stream, digest, record_key
 from events.errors import Code
 from events.log import LogReader
+from events.log_errors import Damage, StalledError
 from events.set_aside import SetAside
 from events.terms import Kind, Serial, VendorId
 from events.topics import LOG
-from projections.damage import Damage, StalledError
-from projections.live import FaustDriver
-from projections.plain import run_plain
+from projections.drivers.consumer import run_plain
+from projections.drivers.faust import FaustDriver
+from projections.drivers.lag_monitor import Ends, Watch
+from projections.drivers.resilient_projector import SteadyProjector
 from projections.projector import Batch
-from projections.replay import rebuild
-from projections.steady import SteadyProjector
-from projections.watch import Ends, Watch
+from projections.rebuild import rebuild
 from tests.integration.logs import LIMIT_SECONDS, PARTITIONS, Log, Projector, Warm, projectors, warmed
 from tests.integration.relaying import relay_here
 from tests.later import LATER, LaterRegistered
-from tests.oracle import expected
 from tests.services import Services
+from tests.view_oracle import expected
 from tests.worlds import CODEC, NOW, World, interleaved, partition_of
 
 pytestmark = pytest.mark.integration

@@ -10,7 +10,7 @@ from activities.messages import post, sighting
 from events.licensing import CaseKey, CloseOrder, NoTargetFound
 from events.terms import Outcome
 from tests.integration.stock import NOW, Stock
-from tests.workflow.bench import eventually
+from tests.workflow.harness import eventually
 
 pytestmark = pytest.mark.integration
 

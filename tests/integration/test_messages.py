@@ -28,7 +28,7 @@ from events.licensing import CloseOrder, Issued
 from events.terms import Action, CaseKey, Kind, Outcome, Reason, Reporter, Role, VendorId
 from infra.wiring import open_pool
 from tests.integration.stock import NOW, Stock
-from tests.workflow.bench import eventually
+from tests.workflow.harness import eventually
 
 pytestmark = pytest.mark.integration
 

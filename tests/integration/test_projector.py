@@ -12,19 +12,19 @@ from psycopg import AsyncConnection
 from events.backend_facts import CaseAddressed, MeasureOrdered
 from events.envelope import Head, Sealed, container_stream, record_key
 from events.log import LogRecord, Position
+from events.log_errors import Damage, LogDamagedError, NewerReleaseError, PositionGapError
 from events.terms import CaseId, HolderId, Kind, LicenceId, Reason, Serial, VendorId
-from projections import replay, steady
-from projections.damage import Damage, LogDamagedError, NewerReleaseError, PositionGapError
 from projections.digests import digest
-from projections.driving import batches_of
+from projections.drivers import resilient_projector
+from projections.drivers.common import batches_of
+from projections.drivers.resilient_projector import SteadyProjector
 from projections.projector import Batch, fold_batch
-from projections.queries import open_queries
-from projections.replay import RebuildRunningError, rebuild
-from projections.steady import SteadyProjector
+from projections.read.queries import open_queries
+from projections.rebuild import LOCK, RebuildRunningError, rebuild
 from tests.integration.logs import PARTITIONS, Log
 from tests.later import LATER, LaterRegistered
-from tests.oracle import expected
 from tests.stories import find, open_access, ponder, spend
+from tests.view_oracle import expected
 from tests.worlds import CODEC, NOW, STEPS, Life, World, as_log, interleaved
 
 pytestmark = pytest.mark.integration
@@ -119,7 +119,7 @@ async def test_a_projector_frozen_in_the_midst_of_a_batch_is_between_two_stateme
 async def test_a_projector_that_thaws_after_its_transaction_was_ended_begins_it_again(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steady, "OPTIONS", "-c idle_in_transaction_session_timeout=200ms")
+    monkeypatch.setattr(resilient_projector, "OPTIONS", "-c idle_in_transaction_session_timeout=200ms")
     ended: list[int] = []
 
     async def deed(connection: AsyncConnection[Any]) -> str:
@@ -291,7 +291,7 @@ async def test_a_fact_of_a_later_release_stops_a_rebuild_of_this_one_in_whicheve
 
 async def test_one_rebuild_at_a_time(log: Log) -> None:
     async with await AsyncConnection.connect(log.dsn, autocommit=True) as other:
-        await other.execute("select pg_advisory_lock(%s)", (replay.LOCK,))
+        await other.execute("select pg_advisory_lock(%s)", (LOCK,))
 
         with pytest.raises(RebuildRunningError):
             await rebuild(log.bootstrap, log.dsn, CODEC)

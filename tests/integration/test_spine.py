@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from events.terms import CaseId, LicenceId, Serial, VendorId
 from infra.main import app
 from infra.wiring import prepare
-from projections.queries import Queries, open_queries
+from projections.read.queries import Queries, open_queries
 from tests.foreign import BackOffice, Reader, now
 from tests.services import Services
 

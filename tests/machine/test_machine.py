@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from pydantic import ValidationError
 
+from audit.invariants import check
 from events.cases import ConfirmedDecision
 from events.errors import RefusalError
 from events.licensing import Withdrawal
 from events.terms import CaseId, Kind, Reason, Reporter, Role, Scope
-from projections.invariants import check
 from simulation.stage import OpenStage, in_memory
 from simulation.world import BEGIN, World
 from tests.machine.auditor import Auditor
-from tests.machine.oracle import TABLE, UNDECIDED, Case, Oracle, must
+from tests.machine.case_oracle import TABLE, UNDECIDED, Case, Oracle, must
 from tests.machine.policies import POLICIES, SUPERVISORS
 from workflows.policy import Policy
 

@@ -10,7 +10,7 @@ from events.errors import Code
 from events.licensing import Reservation
 from events.terms import Action, Kind, Mode, PersonId, Reason, Status, Undecided
 from portal.policy_file import check
-from projections.pending_action import pending_action
+from projections.read.pending_action import pending_action
 from tests.unit.facts import NOW
 from tests.unit.journey import REPORTED, after, assessed, decision, elapsed
 from workflows.authority import may_decide, why_not

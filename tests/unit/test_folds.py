@@ -32,15 +32,15 @@ from events.catalogue import CATALOGUE
 from events.envelope import Head, Sealed, case_stream, container_stream, record_key
 from events.fact import Fact
 from events.log import LogRecord, Position
+from events.log_errors import Damage, LogDamagedError
 from events.terms import CaseId, Kind, Measure, Serial, VendorId
+from projections.batch_rows import Rows
 from projections.chain import REMEMBERED
-from projections.damage import Damage, LogDamagedError
 from projections.folds import fold_fact, needs, read
-from projections.rows import Rows
 from projections.tables import CONTAINERS, FOLDED, STREAMS, Key, Table
-from tests.oracle import Tables, expected, in_order
 from tests.stories import STORIES, whole
 from tests.unit.facts import report
+from tests.view_oracle import Tables, expected, in_order
 from tests.worlds import CODEC, NOW, STEPS, World, as_log, interleaved
 
 ACME, ZETA = VendorId("acme"), VendorId("zeta")

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from audit.invariants import check
 from events.backend_facts import ContainerRegistered
 from events.catalogue import CATALOGUE, FACTS
 from events.codec import FactCodec
@@ -11,14 +12,13 @@ from events.envelope import Head
 from events.fact import FIRST_RELEASE, RELEASE, Fact, type_of
 from events.log import LogRecord
 from events.upcasters import UPCASTERS
+from projections.batch_rows import Rows
 from projections.folds import fold_all, read_all
-from projections.invariants import check
-from projections.rows import Rows
 from projections.tables import CONTAINERS, FOLDED, STREAMS
 from tests.golden import MANIFEST, files, golden, manifest, record_file, schema, schema_file
 from tests.later import LATER
-from tests.oracle import Tables, expected
 from tests.unit.test_folds import plain
+from tests.view_oracle import Tables, expected
 from tests.worlds import CODEC
 
 TYPES = sorted({*CATALOGUE, *UPCASTERS})

@@ -8,6 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audit.audit import Reading
+from audit.invariants import Breach, check, judge
+from audit.log_index import Ledger
 from events.backend_facts import (
     AccessOffered,
     ContactRefused,
@@ -44,9 +47,6 @@ from events.terms import (
     VendorId,
     Verdict,
 )
-from projections.audit import Reading
-from projections.invariants import Breach, check, judge
-from projections.ledger import Ledger
 from tests.breaches import PLANTED, reported_after_a_rejection
 from tests.stories import STORIES, whole
 from tests.unit.facts import facts, report

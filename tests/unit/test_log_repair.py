@@ -8,23 +8,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from audit.audit import Reading
+from audit.invariants import judge
 from events.backend_facts import ContainerRegistered, RecordSetAside
 from events.envelope import INSTALLATION, Head, Sealed, record_key
 from events.errors import Code
 from events.fact import RELEASE
 from events.log import LogRecord, Position
+from events.log_errors import Damage, LogDamagedError, NewerReleaseError
 from events.terms import Kind, PersonId, VendorId
-from projections.audit import Reading
-from projections.damage import Damage, LogDamagedError, NewerReleaseError
+from projections.batch_rows import Rows
 from projections.folds import fold_all, read_all
-from projections.invariants import judge
 from projections.log_repair import damage_of
 from projections.look_ahead import SetAsideRecords
-from projections.rows import Rows
 from projections.tables import FOLDED
 from tests.later import LATER, CityFounded
-from tests.oracle import Tables, expected
 from tests.unit.test_folds import logs, plain
+from tests.view_oracle import Tables, expected
 from tests.worlds import CODEC, NOW, World, as_log
 
 ACME = VendorId("acme")

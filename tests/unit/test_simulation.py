@@ -5,13 +5,13 @@ from datetime import timedelta
 import pytest
 
 from activities import rows as backend_rows
+from audit.invariants import check
 from events.backend_facts import AccessLapsed
 from events.errors import Code, RefusalError
 from events.log import Position
 from events.terms import Kind, Outcome, Reason, Reporter, Role, Scope, Status
+from projections.batch_rows import Rows
 from projections.folds import fold_fact
-from projections.invariants import check
-from projections.rows import Rows
 from projections.tables import CASES
 from simulation.journeys import journey, simulate
 from simulation.world import World

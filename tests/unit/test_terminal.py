@@ -10,7 +10,7 @@ from events.terms import CaseId
 from infra.settings import PREFIX, Settings
 from portal.tables import _parts, _word, print_case
 from portal.terminal import NOT_RUNNING, OWN_SERVICES, _remedy, refusals
-from projections.shown import CaseView, to_decide
+from projections.read.views import CaseView, to_decide
 from tests.unit.test_views import life
 from workflows.case import CaseState
 

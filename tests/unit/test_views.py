@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from events.terms import Action, CaseId, Cause, HolderId, Measure, Serial, Status, Subject, VendorId, Verdict
-from projections.pending_action import PendingAction, pending_action
-from projections.shown import MeasureView, container_status
+from projections.read.pending_action import PendingAction, pending_action
+from projections.read.views import MeasureView, container_status
 from tests.worlds import EYES, MANUAL, NOW, PLAIN, POLICY, Life, World
 from workflows.commands import Elapsed, NoTarget
 

@@ -21,7 +21,7 @@ from infra.wiring import add_vendor, open_backend, open_pool, open_temporal
 from portal.application import Application
 from tests.given import Given
 from tests.services import Services
-from tests.workflow.bench import WATCH, Bench, new_server
+from tests.workflow.harness import WATCH, Bench, new_server
 from tests.worlds import CODEC
 from workflows.client import CaseClient
 from workflows.policy import Policy, Rule

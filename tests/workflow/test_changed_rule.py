@@ -19,7 +19,7 @@ from events.terms import Kind, Reason, Status
 from infra.failing_cases import DIVERGED, failing_cases
 from infra.operate import set_aside
 from infra.roles.worker import case_worker
-from tests.workflow.bench import Bench, eventually
+from tests.workflow.harness import Bench, eventually
 from workflows import loss_case
 from workflows.case import CaseState
 from workflows.commands import Command

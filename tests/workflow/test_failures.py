@@ -19,7 +19,7 @@ from events.inbox import LicenceStatement
 from events.licensing import Assessment, CaseOrder, CloseOrder, Done, Reservation, ReserveOrder
 from events.set_aside import SetAside
 from events.terms import GENERATION_LIMIT, Action, CaseKey, Mode, Status
-from tests.workflow.bench import Bench, eventually
+from tests.workflow.harness import Bench, eventually
 from workflows.case import CaseState
 from workflows.limits import Limits
 from workflows.policy import Policy, Quota, Rule

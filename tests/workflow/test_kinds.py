@@ -42,7 +42,7 @@ from events.terms import (
     Verdict,
     Watch,
 )
-from tests.workflow.bench import WATCH, Bench
+from tests.workflow.harness import WATCH, Bench
 from workflows.policy import Policy, Rule
 
 pytestmark = pytest.mark.integration

@@ -15,7 +15,7 @@ from events.inbox import EvidenceStatement, FoundStatement, LossStatement
 from events.licensing import CaseKey
 from events.sizes import CONTAINER_LICENCES, LIST_PART, SCOPE_PAGE, SCOPE_PART
 from events.terms import Interval, Kind, Lease, Reason, Reporter, Role, Scope, Status, Unit
-from tests.workflow.bench import Bench, eventually
+from tests.workflow.harness import Bench, eventually
 from workflows import loss_case
 
 pytestmark = pytest.mark.integration

@@ -33,7 +33,7 @@ from events.terms import (
     Undecided,
     Verdict,
 )
-from tests.workflow.bench import Bench, eventually
+from tests.workflow.harness import Bench, eventually
 from workflows.case import CaseState
 from workflows.client import CaseClient
 from workflows.decider import RELEASE

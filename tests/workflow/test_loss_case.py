@@ -20,7 +20,7 @@ from events.inbox import (
 )
 from events.terms import Action, Kind, Mode, Reason, Reporter, Role, Serial, Status, VendorId, Verdict
 from tests.given import principal
-from tests.workflow.bench import WATCH, Bench, eventually
+from tests.workflow.harness import WATCH, Bench, eventually
 from workflows.case import CaseState
 from workflows.loss_case import LossCase
 from workflows.policy import Policy, Quota, Rule

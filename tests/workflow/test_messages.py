@@ -16,7 +16,7 @@ from events.licensing import CaseKey
 from events.sizes import LIST_PART
 from events.terms import Action, Kind, LicenceId, Mode, Reason, Reporter, ReportId, Role, Scope, Status
 from tests.given import principal
-from tests.workflow.bench import Bench, eventually
+from tests.workflow.harness import Bench, eventually
 from workflows.loss_case import HISTORY_LIMIT, LossCase
 from workflows.policy import Policy, Rule
 

@@ -12,7 +12,7 @@ from events.case_facts import CaseDecided
 from events.envelope import case_stream
 from events.errors import Code, RefusalError
 from events.terms import Action, Measure, Mode, Status
-from tests.workflow.bench import Bench, eventually
+from tests.workflow.harness import Bench, eventually
 from workflows.policy import Policy, Rule
 
 pytestmark = pytest.mark.integration

@@ -18,7 +18,7 @@ from events.codec import FactCodec
 from events.log import LogRecord, Position
 from events.set_aside import Register
 from events.topics import LOG
-from projections.driving import (
+from projections.drivers.common import (
     BATCH_RECORDS,
     GROUP,
     HEARTBEAT_SECONDS,
@@ -28,9 +28,9 @@ from projections.driving import (
     batches_of,
     until_failure,
 )
+from projections.drivers.lag_monitor import STALL_SECONDS, Ends, Watch
+from projections.drivers.resilient_projector import OUTAGE_SECONDS, SteadyProjector
 from projections.schema import prepare_views
-from projections.steady import OUTAGE_SECONDS, SteadyProjector
-from projections.watch import STALL_SECONDS, Ends, Watch
 
 log = structlog.get_logger()
 

@@ -12,9 +12,9 @@ from aiokafka.errors import KafkaError
 from psycopg import OperationalError
 
 from events.kafka_clients import new_consumer
+from events.log_errors import StalledError
 from events.topics import LOG
-from projections.damage import StalledError
-from projections.steady import SteadyProjector, shorter
+from projections.drivers.resilient_projector import SteadyProjector, shorter
 
 log = structlog.get_logger()
 

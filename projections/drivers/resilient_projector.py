@@ -13,12 +13,12 @@ from psycopg import AsyncConnection, OperationalError
 
 from events.codec import FactCodec
 from events.log import LogReader, Position, before
+from events.log_errors import Damage, LogDamagedError, LogStoppedError, NewerReleaseError, PositionGapError
 from events.postgres_sessions import open_session
 from events.set_aside import Register, SetAside
 from events.topics import LOG
-from projections.damage import Damage, LogDamagedError, LogStoppedError, NewerReleaseError, PositionGapError
-from projections.folding import batches
 from projections.look_ahead import LookAhead
+from projections.parallel_fold import batches
 from projections.projector import Batch, fold_batch
 from projections.schema import current, use
 

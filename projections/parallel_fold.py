@@ -15,8 +15,8 @@ from psycopg import AsyncConnection
 
 from events.codec import FactCodec
 from events.log import LogReader, LogRecord, before
+from events.log_errors import LogStoppedError
 from events.postgres_sessions import open_session
-from projections.damage import LogStoppedError
 from projections.look_ahead import LookAhead
 from projections.projector import Batch, fold_batch
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import combinations
 from typing import assert_never
 
+from audit.log_index import CaseName, Ledger, Place
 from events.backend_facts import (
     MeasureConfirmed,
     MeasureFact,
@@ -73,7 +74,6 @@ from events.terms import (
     Subject,
     VendorId,
 )
-from projections.ledger import CaseName, Ledger, Place
 from workflows.case import CaseState, UnexpectedFactError, fold
 from workflows.policy import Policy, Rule, loss_of, needs_person
 

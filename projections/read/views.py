@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from events.case_facts import CaseApproved
 from events.measure_life import in_effect
 from events.terms import MeasureState, Status, Subject
-from projections.pending_action import PendingAction
+from projections.read.pending_action import PendingAction
 from workflows.case import CaseState
 from workflows.exposure import Exposure, exposure
 

@@ -4,15 +4,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from audit.invariants import Breach, judge
+from audit.log_index import Ledger, Place
 from events.backend_facts import RecordSetAside
-from events.codec import FactCodec
+from events.codec import FactCodec, belongs
 from events.envelope import NewerFactError, Recorded, UnreadableRecordError
 from events.log import LogReader, LogRecord, Position
+from events.log_errors import NewerReleaseError
 from events.terms import VendorId
-from projections.damage import NewerReleaseError
-from projections.folds import belongs
-from projections.invariants import Breach, judge
-from projections.ledger import Ledger, Place
 
 Progress = Callable[[int, int], None]
 

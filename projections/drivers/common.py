@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 
 from events.log import LogRecord
-from projections.damage import StalledError
+from events.log_errors import StalledError
 from projections.projector import Batch
 from projections.tables import VERSION
 

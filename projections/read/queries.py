@@ -14,9 +14,8 @@ from events.measure_life import sql_in_effect
 from events.postgres_sessions import open_session
 from events.stream_position import StreamPosition
 from events.terms import Aim, CaseId, Kind, LicenceId, PersonId, Reason, ReportId, Serial, Subject, VendorId
-from projections.pending_action import pending_action
-from projections.schema import current, use
-from projections.shown import (
+from projections.read.pending_action import pending_action
+from projections.read.views import (
     AccessState,
     AccessView,
     CaseLine,
@@ -32,6 +31,7 @@ from projections.shown import (
     exposure_of,
     to_decide,
 )
+from projections.schema import current, use
 from workflows.case import CaseState
 from workflows.policy import Policy, UnreadablePolicyError, read_policy
 

@@ -13,7 +13,7 @@ from events.codec import FactCodec
 from events.log import LogReader
 from events.postgres_sessions import open_session
 from projections.digests import TableDigest, digests
-from projections.folding import SHARE_RECORDS, Folding, connect
+from projections.parallel_fold import SHARE_RECORDS, Folding, connect
 from projections.schema import current, drop_unused, make_indexes, make_schema, prepare_views, use
 from projections.tables import TABLES, VERSION, Table
 

@@ -11,7 +11,7 @@ from events.kafka_clients import new_consumer
 from events.log import LogRecord, Position
 from events.set_aside import Register
 from events.topics import LOG
-from projections.driving import (
+from projections.drivers.common import (
     BATCH_RECORDS,
     GROUP,
     HEARTBEAT_SECONDS,
@@ -21,9 +21,9 @@ from projections.driving import (
     batches_of,
     until_failure,
 )
+from projections.drivers.lag_monitor import STALL_SECONDS, Ends, Watch
+from projections.drivers.resilient_projector import OUTAGE_SECONDS, SteadyProjector
 from projections.schema import prepare_views
-from projections.steady import OUTAGE_SECONDS, SteadyProjector
-from projections.watch import STALL_SECONDS, Ends, Watch
 
 FETCH_MILLISECONDS = 500
 
@@ -39,7 +39,7 @@ async def run_plain(
     outage_seconds: float = OUTAGE_SECONDS,
     stall_seconds: float = STALL_SECONDS,
 ) -> None:
-    """As `projections.live.run_live`, and processes of either kind may share the partitions."""
+    """As `projections.drivers.faust.run_live`, and processes of either kind may share the partitions."""
     await prepare_views(dsn)
     projector = SteadyProjector(bootstrap, dsn, codec, register, outage_seconds)
     async with Ends(bootstrap) as ends:

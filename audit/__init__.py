@@ -1,0 +1,1 @@
+"""What the log alone shows: the invariants, judged without asking any view."""

@@ -1,0 +1,1 @@
+"""What brings any handler the log's records, live."""
