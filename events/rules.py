@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 Rule = TypeVar("Rule")
 
-RULES_VERSION: Final = 1
+RULES_VERSION: Final = 2
 """The rules that cases are opened under from now on. It is raised with every change of what a case does or states."""
 
 

@@ -189,10 +189,18 @@ def _case(vendor: str, case: str, facts: list[dict[str, Any]]) -> tuple[Any, ...
         e["sequence"]
         for e in facts
         if _name(e) not in ("decision.denied", "case.sighted", "approval.reminded", "release.awaited")
+        or (_name(e) == "case.sighted" and e["data"]["cause"] == "found" and _stuck_before(facts, e))
     ]
     told = (s["status"], s["outcome"], report["serial"], report["kind"], report["reason"], known.get("holder"))
     times = (_at(report["received"]), s["target"], _at(s["watch_until"]), max(material), _at(s["due"]))
     return vendor, case, *told, *times, s
+
+
+def _stuck_before(facts: list[dict[str, Any]], event: dict[str, Any]) -> bool:
+    """Whether a case that is under the rules of now was stuck when this was said."""
+    moves = [_name(e) for e in facts if e["sequence"] < event["sequence"]]
+    stuck = [name for name in moves if name in ("case.stuck", "case.resumed")][-1:] == ["case.stuck"]
+    return stuck and facts[0]["data"].get("rules_version", 1) >= 2
 
 
 def _streams(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:

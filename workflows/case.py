@@ -127,6 +127,8 @@ class CaseState(Value):
     """How long it waits for other cases to lift their measures on the original."""
     verdict: Verdict | None = None
     sightings: int = 0
+    found: tuple[str, Instant] | None = None
+    """Which statement said, while it was stuck, that the container was found, and when that was."""
     outcome: Outcome | None = None
 
     @property
@@ -199,7 +201,7 @@ def changes(state: CaseState, fact: CaseFact) -> dict[str, object]:
     found = _learnt(state, fact)
     found["status"] = _after(state.status, fact)
     found["sequence"] = sequence = state.sequence + 1
-    if fact.name not in IMMATERIAL:
+    if fact.name not in IMMATERIAL or _found_while_stuck(state, fact):
         found["material"] = sequence
     return found
 
@@ -248,7 +250,11 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
             settled = {"remind": None, "due": None, "overtaken": False, "approved": True}
             return {**_taken(state, fact), **condition, **settled}
         case TurnedUp():
-            back = {"returned": fact.statement} if fact.cause is Cause.RETURNED else {}
+            back: dict[str, object] = {"returned": fact.statement} if fact.cause is Cause.RETURNED else {}
+            if _found_while_stuck(state, fact):
+                back["found"] = (fact.statement, fact.occurred)
+            elif state.found and state.found[0] == fact.statement:
+                return {"found": None}  # it was counted when it was said
             return {**back, "sightings": state.sightings + 1}
         case ApprovalReminded():
             return {"remind": None}
@@ -291,6 +297,12 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
             return {"settled": True}
         case _:
             assert_never(fact)
+
+
+def _found_while_stuck(state: CaseState, fact: CaseFact) -> bool:
+    """Whether the fact says that the container of a case that is stuck was found: whoever resumes it must know."""
+    found = isinstance(fact, TurnedUp) and fact.cause is Cause.FOUND
+    return found and state.status is Status.STUCK and state.rules_version >= 2
 
 
 def _facts(state: CaseState, decided: CaseDecided) -> BackendFacts:

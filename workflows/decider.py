@@ -163,7 +163,8 @@ def evident(state: CaseState, more: tuple[str, ...] = ()) -> LossReported:
 
 
 def _assessed(state: CaseState, command: Assessed) -> list[CaseFact]:
-    decided = decide_report(state.report, command.facts, command.policy, command.reservation)
+    report = evident(state) if state.rules_version >= 2 else state.report
+    decided = decide_report(report, command.facts, command.policy, command.reservation)
     watches = state.model_copy(update={"facts": command.facts}).only_watches
     if decided.decision is Decision.AUTOMATIC and state.widened_by and not watches:
         changed = {"decision": Decision.NEEDS_APPROVAL, "reasons": (_overtaken_by(state.widened_by),)}
@@ -237,7 +238,7 @@ def _overtaken(state: CaseState, command: Overtaken) -> list[CaseFact]:
     if loss_of(state.report).recovery is Recovery.RESET:
         cancelled = CaseCancelled(statement=f"case/{command.by}", why=WIDER)
         return [widened, cancelled, CaseClosed(outcome=Outcome.CANCELLED)]
-    if state.status not in (Status.WAITING, Status.REPLACING, Status.AWAITING_TARGET) or state.target is not None:
+    if state.status not in (Status.WAITING, Status.REPLACING, Status.AWAITING_TARGET) or _bridged_unasked(state):
         return [widened]
     told = state.model_copy(update={"widened_by": command.by})
     return [widened, *_to_a_person(told, command.at, command.policy)]
@@ -270,18 +271,36 @@ def _sighted(state: CaseState, command: Sighted) -> list[CaseFact]:
     seen = {**told, "cause": sighting.cause}
     found = sighting.cause is Cause.FOUND
     match state.status:
-        case _ if found and state.status in CANCELLABLE:
+        case _ if found and _ends_when_found(state):
             return [CaseCancelled(statement=sighting.statement), CaseClosed(outcome=Outcome.CANCELLED)]
         case _ if not found and state.status in (*CANCELLABLE, Status.AWAITING_TARGET):
             return [CaseSighted.model_validate(seen), *_suspected(state, command)]
         case Status.WATCHING | Status.RESURFACED if sighting.cause is Cause.RETURNED and state.owes_return:
             back = CaseReturned.model_validate(told)
-            stopped = state.overtaken and state.target is None
+            stopped = state.overtaken and not _bridged_unasked(state)
             return [back, *_to_a_person(state, command.at, command.policy)] if stopped else [back]
-        case Status.WATCHING | Status.AWAITING_TARGET:
-            return [CaseResurfaced.model_validate(seen), *_ruled_by_policy(state, command)]
+        case Status.WATCHING | Status.AWAITING_TARGET | Status.AWAITING_APPROVAL | Status.ESCALATED | Status.WAITING:
+            return [CaseResurfaced.model_validate(seen), *_ruled_by_policy(state, sighting.cause, command.policy)]
         case _:
             return [CaseSighted.model_validate(seen)]
+
+
+def _ends_when_found(state: CaseState) -> bool:
+    """Whether a case of which nothing was issued is cancelled when the container is found: it waits to be decided or
+    for its time, or it cannot go on."""
+    if state.rules_version < 2:
+        return state.status in CANCELLABLE
+    if state.target is not None:
+        return False
+    stands = state.stuck[0] if state.stuck else state.status
+    stopped = state.stuck is not None and stands in (Status.REPORTED, Status.BLOCKING)
+    return stopped or stands is Status.REPLACING or stands in CANCELLABLE
+
+
+def _bridged_unasked(state: CaseState) -> bool:
+    """Whether the full replacement follows the stop-gap though a wider loss was reported: under the first rules nobody
+    was asked."""
+    return state.rules_version < 2 and state.target is not None
 
 
 def _suspected(state: CaseState, command: Sighted) -> list[CaseFact]:
@@ -297,8 +316,8 @@ def _suspected(state: CaseState, command: Sighted) -> list[CaseFact]:
     return _again(state, facts, command.at, command.policy, None)
 
 
-def _ruled_by_policy(state: CaseState, command: Sighted) -> list[CaseFact]:
-    verdict = rule_of(state, command.policy).resurfaced.verdict_for(command.sighting.cause)
+def _ruled_by_policy(state: CaseState, cause: Cause, policy: Policy) -> list[CaseFact]:
+    verdict = rule_of(state, policy).resurfaced.verdict_for(cause)
     if verdict is None or state.target is None:
         return []
     return [CaseRuled(verdict=verdict, why="policy rules so"), CaseClosed(outcome=Outcome(verdict))]
@@ -374,13 +393,25 @@ def _decided(state: CaseState, command: Decide) -> list[CaseFact]:
         case Action.RESUME:
             assert state.stuck is not None
             into, _, _ = state.stuck
-            if into is Status.REPLACING and state.overtaken and state.target is None:
+            if into is Status.REPLACING and state.overtaken and not _bridged_unasked(state):
                 into = Status.BLOCKING  # from where it goes to a person
-            return [CaseResumed.model_validate({**named, "into": into})]
+            return _resumed(state, named, into, command.policy)
         case Action.GIVE_UP:
             return [CaseGivenUp.model_validate(named), CaseClosed(outcome=Outcome.GIVEN_UP)]
         case _:
             assert_never(order.action)
+
+
+def _resumed(state: CaseState, named: dict[str, str], into: Status, policy: Policy) -> list[CaseFact]:
+    """A case goes on where it was stuck. Where the container was found meanwhile, what was issued has resurfaced."""
+    if state.found is None or into is Status.REINSTATING:
+        return [CaseResumed.model_validate({**named, "into": into})]
+    if into is not Status.AWAITING_TARGET:
+        into = Status.WATCHING
+    statement, occurred = state.found
+    found = CaseResurfaced(statement=statement, occurred=occurred, cause=Cause.FOUND)
+    resumed = CaseResumed.model_validate({**named, "into": into})
+    return [resumed, found, *_ruled_by_policy(state, Cause.FOUND, policy)]
 
 
 def _denial(state: CaseState, command: Decide) -> Code | None:
@@ -390,7 +421,7 @@ def _denial(state: CaseState, command: Decide) -> Code | None:
     personal = why_not(known, order.action, order.by, command.supervisors, command.policy)
     if personal in (Code.NOT_A_SUPERVISOR, Code.OWN_CASE):
         return personal
-    if order.action is Action.CANCEL and state.status in TOO_LATE:
+    if order.action is Action.CANCEL and (state.status in TOO_LATE or _is_bridged(state)):
         return Code.TOO_LATE
     if state.status not in DECIDABLE[order.action] or (order.action is Action.MEET and state.condition is None):
         return Code.NOTHING_TO_DECIDE
@@ -405,7 +436,7 @@ def _denial(state: CaseState, command: Decide) -> Code | None:
             return _denied_approval(state, command)
         case Action.RULE:
             return _denied_verdict(state, order)
-        case Action.MEET | Action.RESUME if _replaces_again(state) and state.replacement_lost is not None:
+        case Action.MEET | Action.RESUME if state.replacement_lost is not None and _needs_the_replacement(state):
             return Code.REPLACEMENT_LOST
         case _:
             return None
@@ -417,9 +448,15 @@ def _may_be_retired(state: CaseState, order: DecisionOrder) -> bool:
     return unloss is Status.REINSTATING and not (order.verdict is Verdict.FOUND and state.target is None)
 
 
-def _replaces_again(state: CaseState) -> bool:
-    """Whether it would replace what it has replaced before, or is stuck at that."""
-    return state.target is not None and (state.stuck is None or state.stuck[0] is Status.REPLACING)
+def _is_bridged(state: CaseState) -> bool:
+    """Whether a person decides on the full replacement while a stop-gap runs: it is too late to cancel."""
+    return state.target is not None and state.status in CANCELLABLE
+
+
+def _needs_the_replacement(state: CaseState) -> bool:
+    """Whether it would replace what it has replaced before, or withdraw it, or is stuck at that."""
+    stuck = (Status.REPLACING, Status.REINSTATING) if state.rules_version >= 2 else (Status.REPLACING,)
+    return state.target is not None and (state.stuck is None or state.stuck[0] in stuck)
 
 
 def _denied_approval(state: CaseState, command: Decide) -> Code | None:

@@ -147,6 +147,8 @@ class Case:
     """Whether more was reported lost, or more was asked to be blocked, in another case since."""
     withdrawn: bool = False
     stuck_in: str | None = None
+    found: bool = False
+    """Whether it was found while the case was stuck, and nobody has resumed it since."""
     undoing: bool = False
     """Whether somebody asked for its un-loss."""
     gave_back: bool = False
@@ -890,7 +892,10 @@ class Oracle:
                 deny.add("no_condition")
             elif more.get("condition") and case.row.recovery not in ("next", "reissue"):
                 may.add("no_condition")
-        again = action == "meet" or (action == "resume" and case.stuck_in == "replacing" and case.target is not None)
+        if action == "cancel" and case.target is not None:  # a stop-gap was issued: it may be said to be found
+            deny.add("too_late")
+        needs = ("replacing", "reinstating")
+        again = action == "meet" or (action == "resume" and case.stuck_in in needs and case.target is not None)
         if again and case.replacement_lost:
             deny.add("replacement_lost")
         if action == "rule" and more.get("reinstate"):
@@ -936,7 +941,11 @@ class Oracle:
                     self._close(case, more["verdict"])
             case "resume":
                 back, case.stuck_in, case.release_until = case.stuck_in, None, None
-                if back == "replacing" and case.overtaken and case.target is None:
+                if case.found:
+                    case.found = False
+                    self._resurface(case, "found")
+                    return
+                if back == "replacing" and case.overtaken:
                     back = "blocking"  # a person decides before anything is issued
                 {"blocking": self._block, "replacing": self._issue, "reinstating": self._withdraw}[str(back)](case)
             case "give_up":
@@ -1113,8 +1122,11 @@ class Oracle:
         self.said.add((case.name, statement))
         before = (*UNDECIDED, "waiting")
         case.back = case.back or cause == "returned"
-        if cause == "found" and case.status in before:
+        unissued = case.target is None and (case.status in before or case.stuck_in in ("blocking", "replacing"))
+        if cause == "found" and unissued:
             self._close(case, "cancelled")
+        elif cause == "found" and case.status == "stuck":
+            case.found = case.stuck_in != "reinstating"
         elif cause == "sighting" and case.status in (*before, "awaiting_target"):
             known = case.last_contact is not None and case.last_contact > case.occurred
             case.last_contact = max(occurred, case.last_contact or occurred)
@@ -1127,12 +1139,20 @@ class Oracle:
             and not case.replacement_lost
             and not case.only_watches
         ):
-            self._issue(case)
-        elif case.status == "watching" or (case.status == "awaiting_target" and cause == "found"):
-            case.status = "resurfaced"
-            verdict = self.rule(case).get("resurfaced", {}).get(cause)
-            if verdict and case.target is not None and cause != "sighting":
-                self._close(case, verdict)
+            if case.overtaken:
+                case.why = frozenset({"widened"})
+                self._await_approval(case)
+            else:
+                self._issue(case)
+        elif case.status == "watching" or (case.status in (*before, "awaiting_target") and cause == "found"):
+            self._resurface(case, cause)
+
+    def _resurface(self, case: Case, cause: str) -> None:
+        """What was lost is back: policy rules, or a person."""
+        case.status = "resurfaced"
+        verdict = self.rule(case).get("resurfaced", {}).get(cause)
+        if verdict and case.target is not None and cause != "sighting":
+            self._close(case, verdict)
 
     def give_evidence(self, case: Case, statement: str, names: Iterable[str]) -> None:
         """Evidence for the loss."""

@@ -318,6 +318,9 @@ def test_every_transition_and_every_end_of_the_tables_is_taken_by_some_journey()
     dear = Assessed(at=NOW, facts=facts(licence(value_cents=100)), policy=eyes, reservation=None)
     rejecting = Policy(rules=(Rule(mode=Mode.MANUAL, approval=Approval(due_hours=48, undecided=Undecided.REJECT)),))
     keeping = Policy(rules=(Rule(mode=Mode.MANUAL, approval=Approval(due_hours=48)),))
+    ruled_anew = Report(report=report(reason=Reason.DAMAGED, rules_version=2))
+    overtaken = (ruled_anew, ASSESSED, BLOCKED, REPLACED, OVERTAKEN)
+    returned = RETURNED.model_copy(update={"policy": ESCALATING})
     journeys: list[tuple[Command, ...]] = [
         (REPORTED, NEEDS_APPROVAL, asked, decision(Action.REJECT)),
         (REPORTED, NEEDS_APPROVAL, decision(Action.CANCEL)),
@@ -371,6 +374,9 @@ def test_every_transition_and_every_end_of_the_tables_is_taken_by_some_journey()
         (DAMAGED, ASSESSED, BLOCKED, REPLACED, ELAPSED),
         (*WATCHED, ELAPSED),
         (*WATCHED, Settled()),
+        (*overtaken, RETURNED, FOUND),
+        (*overtaken, returned, elapsed(24, ESCALATING), due, FOUND),
+        (*overtaken, RETURNED, decision(Action.APPROVE), Blocked(at=NOW, policy=waits), FOUND),
         *(
             (*WATCHED, FOUND, *undone, decision(Action.RULE, "D-4", verdict=verdict))
             for undone in ((), (REINSTATE,), (REINSTATE, FAILED))

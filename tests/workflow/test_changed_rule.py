@@ -14,6 +14,7 @@ from events.case_facts import CaseFact, TargetAwaited
 from events.envelope import case_stream
 from events.inbox import ContainerStatement, LicenceStatement
 from events.licensing import CaseKey
+from events.rules import RULES_VERSION
 from events.set_aside import SetAside
 from events.terms import Kind, Reason, Status
 from infra.failing_cases import DIVERGED, failing_cases
@@ -28,6 +29,7 @@ from workflows.decider import ENROLMENT, decide
 pytestmark = pytest.mark.integration
 
 FORTNIGHT, WEEK = timedelta(days=14), timedelta(days=7)
+NEXT = RULES_VERSION + 1
 FAILING_SECONDS = 90
 """Temporal tries a workflow task again after 10 seconds or more, and lists its case from the second failure on."""
 
@@ -142,13 +144,13 @@ async def test_a_rule_of_a_new_version_is_for_new_cases_and_old_ones_go_on_as_be
     before = await bench.state(old)
     assert before is not None
 
-    monkeypatch.setitem(ENROLMENT, 2, WEEK)
-    monkeypatch.setattr("events.rules.RULES_VERSION", 2)
+    monkeypatch.setitem(ENROLMENT, NEXT, WEEK)
+    monkeypatch.setattr("events.rules.RULES_VERSION", NEXT)
     await worker_for.replace()
     new = await forgotten(bench, "new")
     after = await spoken_to(bench, old, "R-2")
 
-    assert (before.rules_version, after.rules_version, after.lapses) == (1, 1, before.lapses)
+    assert (before.rules_version, after.rules_version, after.lapses) == (RULES_VERSION, RULES_VERSION, before.lapses)
     assert (await awaited(bench, old), await awaited(bench, new)) == ([FORTNIGHT], [WEEK])
     assert await failing_cases(bench.env.client) == []
 
@@ -156,8 +158,8 @@ async def test_a_rule_of_a_new_version_is_for_new_cases_and_old_ones_go_on_as_be
 async def test_a_case_under_newer_rules_is_left_to_a_newer_worker(
     bench: Bench, worker_for: Releases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(ENROLMENT, 2, WEEK)
-    monkeypatch.setattr("events.rules.RULES_VERSION", 2)
+    monkeypatch.setitem(ENROLMENT, NEXT, WEEK)
+    monkeypatch.setattr("events.rules.RULES_VERSION", NEXT)
     key = await forgotten(bench, "cloud")
 
     monkeypatch.undo()  # an older worker takes the case up
@@ -167,9 +169,10 @@ async def test_a_case_under_newer_rules_is_left_to_a_newer_worker(
     async def listed() -> str | None:
         return next((entry.sentence for entry in await failing_cases(bench.env.client)), None)
 
-    assert "under version 2 of the rules, and this release knows 1" in await eventually(listed, FAILING_SECONDS)
-    monkeypatch.setitem(ENROLMENT, 2, WEEK)
-    monkeypatch.setattr("events.rules.RULES_VERSION", 2)
+    newer = f"under version {NEXT} of the rules, and this release knows {RULES_VERSION}"
+    assert newer in await eventually(listed, FAILING_SECONDS)
+    monkeypatch.setitem(ENROLMENT, NEXT, WEEK)
+    monkeypatch.setattr("events.rules.RULES_VERSION", NEXT)
     await worker_for.replace()
     assert (await spoken_to(bench, key, "R-3")).reports == ("R-cloud", "R-2", "R-3")
 

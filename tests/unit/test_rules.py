@@ -1,0 +1,155 @@
+"""Rules of a case that hold from version 2 of the rules on, each in a whole story in memory."""
+
+from datetime import timedelta
+
+import pytest
+
+from events.errors import Code, RefusalError
+from events.terms import Action, Kind, Mode, Outcome, Reason, Reporter, Role, Status
+from simulation.world import World
+from tests.unit.facts import report
+from tests.unit.journey import (
+    ASSESSED,
+    BLOCKED,
+    FAILED,
+    FOUND,
+    OVERTAKEN,
+    REINSTATE,
+    REPLACED,
+    RETURNED,
+    after,
+    assessed,
+    decision,
+    evidence,
+)
+from workflows.commands import Command, LoseReplacement, Report
+from workflows.limits import Limits
+from workflows.policy import Policy, Resurfaced, Rule
+
+CRM = Reporter(role=Role.BACK_OFFICE, name="crm")
+H1 = Reporter(role=Role.HOLDER, name="h-1")
+
+
+def dongles(policy: Policy | None = None, spares: int = 1) -> World:
+    """A vendor with a dongle that holds a licence, and spare ones of the same holder."""
+    world = World(policy or Policy(supervisors=("ann",)))
+    for number in range(1, spares + 2):
+        world.register(f"D-{number}", Kind.DONGLE, "h-1")
+    world.licence("L-1", "D-1")
+    return world
+
+
+@pytest.mark.parametrize("activity", ["issue", "block"])
+def test_a_case_that_is_stuck_before_it_issued_is_cancelled_when_its_container_is_found(activity: str) -> None:
+    world = dongles()
+    world.break_activity(activity, None)
+    case = world.report("R-1", "D-1", Kind.DONGLE, Reason.LOST, CRM)
+    assert world.cases[case].status is Status.STUCK
+
+    world.found("F-1", "D-1", H1)
+    world.mend()
+    with pytest.raises(RefusalError) as refused:
+        world.decide(case, "resume", "ann", "d-1")
+
+    assert refused.value.code is Code.NOTHING_TO_DECIDE
+    assert world.cases[case].outcome is Outcome.CANCELLED
+    assert world.effective() == {"L-1": [1]}
+
+
+@pytest.mark.parametrize("verdict", [None, "damaged"])
+def test_what_is_found_while_a_case_is_stuck_later_resurfaces_when_it_is_resumed(verdict: str | None) -> None:
+    rule = Rule(resurfaced=Resurfaced.model_validate({"found": verdict}))
+    world = dongles(Policy(supervisors=("ann",), rules=(rule,)))
+    case = world.report("R-1", "D-1", Kind.DONGLE, Reason.DAMAGED, CRM)
+    world.break_activity("issue", None)
+    world.returned("B-1", "D-1", CRM)
+    state = world.cases[case]
+    assert (state.status, state.target) == (Status.STUCK, "D-2")
+
+    world.found("F-1", "D-1", H1)
+    world.mend()
+    with pytest.raises(RefusalError) as refused:
+        world.decide(case, "resume", "ann", "d-1", on=state.material)
+    world.decide(case, "resume", "ann", "d-2")
+
+    assert refused.value.code is Code.STALE
+    after = world.cases[case]
+    assert (after.status, after.outcome) == ((Status.CLOSED, Outcome.DAMAGED) if verdict else (Status.RESURFACED, None))
+    assert after.sightings == state.sightings + 1
+    assert world.effective() == {"L-1": [2]}
+
+
+def test_a_case_that_was_overtaken_goes_to_a_person_before_its_full_replacement() -> None:
+    world = dongles()
+    mild = world.report("R-1", "D-1", Kind.DONGLE, Reason.DAMAGED, CRM)
+    world.advance(timedelta(days=1))
+    theft = world.report("R-2", "D-1", Kind.DONGLE, Reason.STOLEN, CRM)
+    assert theft != mild
+
+    world.returned("B-1", "D-1", CRM)
+
+    assert world.cases[mild].status is Status.AWAITING_APPROVAL
+    assert world.effective() == {"L-1": [2]}
+    with pytest.raises(RefusalError) as refused:
+        world.decide(mild, "cancel", "ann", "d-1")
+    assert refused.value.code is Code.TOO_LATE
+    world.decide(mild, "approve", "ann", "d-2")
+    assert world.cases[mild].outcome is Outcome.RETURNED
+    assert world.effective() == {"L-1": [3]}
+
+
+def test_what_is_found_while_a_person_decides_on_the_full_replacement_resurfaces() -> None:
+    world = dongles()
+    mild = world.report("R-1", "D-1", Kind.DONGLE, Reason.DAMAGED, CRM)
+    world.report("R-2", "D-1", Kind.DONGLE, Reason.STOLEN, CRM)
+    world.returned("B-1", "D-1", CRM)
+
+    world.found("F-1", "D-1", H1)
+
+    assert world.cases[mild].status is Status.RESURFACED
+
+
+def test_an_unloss_whose_replacement_is_lost_in_turn_is_not_resumed() -> None:
+    world = dongles()
+    case = world.report("R-1", "D-1", Kind.DONGLE, Reason.LOST, CRM)
+    world.found("F-1", "D-1", CRM)
+    world.break_activity("withdraw", None)
+    world.decide(case, "rule", "ann", "d-1", verdict="found", reinstate=True)
+    world.report("R-2", "D-2", Kind.DONGLE, Reason.LOST, CRM)
+    state = world.cases[case]
+    assert (state.status, bool(state.replacement_lost)) == (Status.STUCK, True)
+
+    world.mend()
+    with pytest.raises(RefusalError) as refused:
+        world.decide(case, "resume", "ann", "d-2")
+    world.decide(case, "rule", "ann", "d-3", verdict="found")
+
+    assert refused.value.code is Code.REPLACEMENT_LOST
+    assert world.cases[case].outcome is Outcome.FOUND
+
+
+def under(version: int, *journey: Command, **more: str) -> tuple[Command, ...]:
+    """A journey of a case that was opened under a version of the rules."""
+    return Report(report=report(rules_version=version, **more)), *journey
+
+
+def test_evidence_that_was_given_while_a_case_was_stuck_counts_when_policy_decides() -> None:
+    policy = Policy(rules=(Rule(mode=Mode.HYBRID, limits=Limits(evidence=("photo",))),))
+    proven = (FAILED, evidence("photo"), decision(Action.RESUME), assessed(policy))
+    first, second = (after(*under(version, *proven))[0] for version in (1, 2))
+    assert (first.status, second.status) == (Status.AWAITING_APPROVAL, Status.BLOCKING)
+
+
+def test_a_case_under_the_first_rules_goes_on_as_before() -> None:
+    stuck = under(1, ASSESSED, FAILED)
+    resume = decision(Action.RESUME, "D-9")
+    assert after(*stuck, FOUND)[0].material == after(*stuck)[0].material
+    assert after(*stuck, FOUND, resume)[0].status is Status.BLOCKING
+
+    unloss = (ASSESSED, BLOCKED, REPLACED, FOUND, REINSTATE, FAILED, LoseReplacement(to="other"), resume)
+    first, second = (after(*under(version, *unloss))[0] for version in (1, 2))
+    assert (first.status, second.status) == (Status.REINSTATING, Status.STUCK)
+
+    bridged = (ASSESSED, BLOCKED, REPLACED, OVERTAKEN, RETURNED)
+    first, second = (after(*under(version, *bridged, reason="damaged"))[0] for version in (1, 2))
+    assert (first.status, second.status) == (Status.REPLACING, Status.AWAITING_APPROVAL)
