@@ -42,6 +42,7 @@ async def close(tx: AsyncConnection[Any], order: CloseOrder, at: datetime) -> Do
     key = order.key
     holder = await holder_of(tx, key)
     await reinstating.keep_replacement(tx, key, at)
+    given_back = await reinstating.stand_again(tx, order, at)
     await settle(tx, order, at)
     await end_link(tx, key, at)
     await end_code(tx, key)
@@ -58,11 +59,8 @@ async def close(tx: AsyncConnection[Any], order: CloseOrder, at: datetime) -> Do
     await lock_cases(tx, key, holder)
     await tx.execute(
         "update backend.cases set closed = %s, outcome = %s, approved = %s, awaits = null,"
-        " release = case when %s then %s else nullif(release, %s) end where vendor = %s and case_id = %s",
-        (
-            *(at, order.outcome, order.approved, order.lift, Release.LIFTED, Release.ASKED),
-            *(key.vendor, key.case),
-        ),
+        " release = %s where vendor = %s and case_id = %s",
+        (at, order.outcome, order.approved, Release.LIFTED if given_back else None, key.vendor, key.case),
     )
     await _answer_all(tx, order, at)
     await offer(tx, key.vendor, holder, [key.serial], at)

@@ -15,6 +15,7 @@ from activities.outbox import state
 from activities.release import Other, Release, must_be_free, taken_along
 from activities.replacement import (
     as_claimed,
+    is_reinstated,
     is_withdrawn,
     may_release,
     must_be_nobodys,
@@ -22,13 +23,14 @@ from activities.replacement import (
     reinstatement,
     subjects_of,
     to_be_kept,
+    to_be_ordered_again,
 )
 from activities.rows import Container, changed, every, lock_container, lost_licences
 from activities.targets import offer
 from events.backend_facts import ContainerReinstated, HolderFlagged, MeasureLifted, MeasureOrdered
 from events.cases import Offer
-from events.licensing import CaseKey, Done, Issued, IssuedLicence, IssueOrder, ReinstateOrder, Withdrawal
-from events.measure_life import OPEN, sql_blocks
+from events.licensing import CaseKey, CloseOrder, Done, Issued, IssuedLicence, IssueOrder, ReinstateOrder, Withdrawal
+from events.measure_life import FIRST, OPEN, sql_blocks
 from events.terms import Aim, Kind, Measure, MeasureState, Serial, Subject, Verdict, next_generation
 
 
@@ -166,6 +168,35 @@ async def keep_replacement(tx: AsyncConnection[Any], key: CaseKey, at: datetime)
     if last := await _last(tx, key):
         await lock_container(tx, key.vendor, last.target)
         await _lift(tx, key, last.target, to_be_kept(last, await _measures(tx, key)), at)
+
+
+async def stand_again(tx: AsyncConnection[Any], order: CloseOrder, at: datetime) -> bool:
+    """Order the measures again that an un-loss lifted, where its case does not reinstate the original; whether what it
+    lifted stays so."""
+    key = order.key
+    cursor = await tx.execute(
+        "select release from backend.cases where vendor = %s and case_id = %s", (key.vendor, key.case)
+    )
+    (how,) = cast(tuple[str | None], await cursor.fetchone())
+    if how != Release.LIFTED or order.lift:
+        return order.lift
+    several = [one for full in (False, True) if (one := await issued(tx, key, full=full))]
+    back = await issued(tx, key, full=True, reinstated=True)
+    reinstated = is_reinstated(order.outcome, several[-1] if several else None, back)
+    again = to_be_ordered_again(order, reinstated, several, await _measures(tx, key))
+    await tx.execute(
+        "update backend.measures m set state = %s, ordered = %s, effective = %s"
+        " from unnest(%s::text[], %s::text[]) as a(measure, subject)"
+        " where m.vendor = %s and m.case_id = %s and (m.measure, m.subject) = (a.measure, a.subject)",
+        (
+            *(FIRST, at, at, [one.measure for one in again], texts(one.subject for one in again)),
+            *(key.vendor, key.case),
+        ),
+    )
+    again.sort(key=lambda item: (str(item.subject), item.measure))
+    facts = [MeasureOrdered.model_validate({**one.about(), "effective": at}) for one in again]
+    await state(tx, key.vendor, key.serial, at, facts)
+    return reinstated
 
 
 async def reinstate(

@@ -12,7 +12,7 @@ from activities.release import Other, must_be_free
 from activities.rows import Container, Licence, LostLicence, has_room, must_have_room
 from events.backend_facts import LicenceIssued, LicenceSuperseded
 from events.errors import Code, RefusalError
-from events.licensing import Issued, IssuedLicence, IssueOrder, NoTargetFound
+from events.licensing import CloseOrder, Issued, IssuedLicence, IssueOrder, NoTargetFound
 from events.measure_life import OPEN, blocks
 from events.terms import (
     Aim,
@@ -22,6 +22,7 @@ from events.terms import (
     LicenceId,
     Measure,
     MeasureState,
+    Outcome,
     Serial,
     Subject,
     Target,
@@ -204,6 +205,24 @@ def must_be_withdrawable(
 def may_release(original: Container, last: Issued | None, measures: Iterable[Standing]) -> bool:
     """Whether an un-loss lifts the measures of its case by now. Reinstating is refused where it does not."""
     return original.kind is not Kind.CLOUD and (last is None or is_withdrawn(last, measures))
+
+
+def is_reinstated(outcome: Outcome | None, last: Issued | None, back: Issued | None) -> bool:
+    """Whether a case that ended so put its original back; `back` is what was issued into it again, in place of what was
+    issued `last`."""
+    return outcome is Outcome.FOUND and (last is None or back is not None)
+
+
+def to_be_ordered_again(
+    order: CloseOrder, reinstated: bool, issued: Iterable[Issued], measures: Iterable[Standing]
+) -> list[Standing]:
+    """The measures on what was lost that an un-loss has lifted, and that stand again because the case ends with another
+    verdict: the original is locked or retired, whatever other cases of the container do. `issued` is all that was
+    issued for the case."""
+    if order.lift or reinstated or order.outcome is None:
+        return []
+    own = {aimed for one in issued for aimed in subjects_of(one)}
+    return [one for one in measures if one.state is MeasureState.LIFTED and one.subject not in own]
 
 
 @dataclass(frozen=True, slots=True)

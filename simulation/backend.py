@@ -81,6 +81,7 @@ from activities.replacement import (
     answer_for,
     as_claimed,
     end_of,
+    is_reinstated,
     is_withdrawn,
     may_issue,
     may_release,
@@ -95,6 +96,7 @@ from activities.replacement import (
     subjects_of,
     successions,
     to_be_kept,
+    to_be_ordered_again,
     withdrawals,
 )
 from activities.rows import Container, Licence, must_have_room
@@ -749,6 +751,7 @@ class VendorBackend(Tables):
         if (fetched := self.codes.get(key.serial)) and fetched.case_id == key.case:
             self.codes[key.serial] = replace(fetched, case_id=None)
         self._keep(key, at)
+        given_back = self._stand_again(order, at)
         left = [one for one in self._of(key.case) if one.standing.state in OPEN]
         self._end(left, MeasureState.LIFTED if order.lift else MeasureState.UNCONFIRMABLE, at)
         self._end_link(key, at)
@@ -769,11 +772,27 @@ class VendorBackend(Tables):
             flagged = HolderFlagged(holder=case.holder, serial=key.serial, case=key.case, verdict=order.flag)
             self._state(key.serial, at, [flagged])
         case.closed, case.outcome, case.approved = at, order.outcome, order.approved
-        case.release = Release.LIFTED if order.lift else case.release
+        case.release = Release.LIFTED if given_back else None
         self._answer_all(order, at)
         self._offer(key.serial)
         self._wake(key)
         return Done(at=at)
+
+    def _stand_again(self, order: CloseOrder, at: datetime) -> bool:
+        """Order the measures again that an un-loss lifted, where its case does not reinstate the original; whether what
+        it lifted stays so."""
+        key, case = order.key, self.cases[order.key.case]
+        if case.release is not Release.LIFTED or order.lift:
+            return order.lift
+        reinstated = is_reinstated(order.outcome, case.last, case.reinstated)
+        again = to_be_ordered_again(order, reinstated, case.issued.values(), self._measures_of(key))
+        again.sort(key=lambda one: (str(one.subject), one.measure))
+        facts = [
+            self._order(key.case, (key.serial, one.container_generation), one.measure, one.subject, at, at)
+            for one in again
+        ]
+        self._state(key.serial, at, facts)
+        return reinstated
 
     def _answer_all(self, order: CloseOrder, at: datetime) -> None:
         """Answer for a case what was said since it was decided: to it, and in reports of which it claimed a part."""

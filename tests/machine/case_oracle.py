@@ -749,20 +749,31 @@ class Oracle:
             elif case.settled and not case.owes:
                 self._close(case, "retired")
 
-    def _close(self, case: Case, outcome: str) -> None:
+    def _close(self, case: Case, outcome: str, reinstated: bool = False) -> None:
         """The end: measures that were never confirmed are lifted or unconfirmable, and who recovered nothing claims
-        nothing any more."""
+        nothing any more. What an un-loss lifted stands again, unless the original was put back."""
         self._keep(case)
+        if case.gave_back and not reinstated and outcome not in LIFTING:
+            own = {f"licence/{name}/{number}" for name, number in self.all_issued(case)}
+            for (_, subject), order in case.measures.items():
+                if order.state == "lifted" and subject not in own:
+                    order.state, order.effective = "ordered", self.now
         if outcome in ("clone", "fraud"):
             self.blamed.add(case.holder)
         for order in case.measures.values():
             if order.state in ("ordered", "delivered"):
                 order.state = "lifted" if outcome in LIFTING else "unconfirmable"
-        case.gave_back = case.gave_back or outcome in LIFTING
+        case.undoing = case.gave_back = reinstated or outcome in LIFTING
         case.status, case.outcome, case.freed = "closed", outcome, not case.recovered
         container = self.containers[case.serial]
         if container.code_for == case.name:
             container.code = None
+
+    def all_issued(self, case: Case) -> set[Claim]:
+        """What was issued for a case: a stop-gap, and what followed it."""
+        return {
+            (name, number) for name, last in case.issued.items() for number in range(case.licences[name] + 1, last + 1)
+        }
 
     def _in_the_way(self, case: Case) -> list[Case]:
         """The other cases whose measures stand on the container, or on the licences that are still as they were lost,
@@ -848,7 +859,7 @@ class Oracle:
                 self.superseded[name, number] = case.name
                 self.licences[name].generation, self.licences[name].serial = number + 1, case.serial
                 self.licences[name].made_by, self.licences[name].made_at = case.name, container.generation
-        self._close(case, "found")
+        self._close(case, "found", reinstated=True)
 
     # Decisions.
 

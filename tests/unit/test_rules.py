@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
+from audit.invariants import check
 from events.errors import Code, RefusalError
-from events.terms import Action, Kind, Mode, Outcome, Reason, Reporter, Role, Status
+from events.terms import Action, CaseId, Kind, Mode, Outcome, Reason, Reporter, Role, Status
 from simulation.world import World
 from tests.unit.facts import report
 from tests.unit.journey import (
@@ -153,3 +154,44 @@ def test_a_case_under_the_first_rules_goes_on_as_before() -> None:
     bridged = (ASSESSED, BLOCKED, REPLACED, OVERTAKEN, RETURNED)
     first, second = (after(*under(version, *bridged, reason="damaged"))[0] for version in (1, 2))
     assert (first.status, second.status) == (Status.REPLACING, Status.AWAITING_APPROVAL)
+
+
+def two_cases_undone(first_confirmed: bool) -> tuple[World, CaseId, CaseId]:
+    """Two cases block a dongle; un-loss of the second lifted what it could, and waits for the first, which is stuck."""
+    world = World(Policy(supervisors=("ann",)))
+    world.register("D-1", Kind.DONGLE, "h-1")
+    world.licence("L-1", "D-1")
+    first = world.report("R-1", "D-1", Kind.DONGLE, Reason.LOST, CRM)
+    world.licence("L-2", "D-1")
+    second = world.report("R-2", "D-1", Kind.DONGLE, Reason.LOST, CRM)
+    world.decide(first, "approve", "ann", "d-0")  # a wider loss sent it to a person
+    if first_confirmed:
+        world.contact("c-1", "D-1")
+    world.found("F-1", "D-1", CRM)
+    world.decide(first, "rule", "ann", "d-1", verdict="found")
+    world.decide(second, "rule", "ann", "d-2", verdict="found")
+    assert [world.cases[case].status for case in (first, second)] == [Status.STUCK, Status.REINSTATING]
+    return world, first, second
+
+
+@pytest.mark.parametrize("confirmed", [False, True])
+@pytest.mark.parametrize("verdict", ["fraud", "clone", "used_after_loss", "damaged"])
+def test_any_verdict_but_found_locks_what_an_unloss_had_unlocked(verdict: str, confirmed: bool) -> None:
+    world, first, second = two_cases_undone(confirmed)
+
+    world.decide(second, "rule", "ann", "d-3", verdict=verdict)
+    world.decide(first, "resume", "ann", "d-4")
+
+    assert world.cases[second].outcome == verdict
+    assert (world.cases[first].status, world.effective()) == (Status.STUCK, {"L-1": [], "L-2": []})
+    assert world.contact("c-9", "D-1").refused
+    assert check(world.facts) == []
+
+
+def test_both_originals_are_reinstated_once_both_cases_have_lifted_their_measures() -> None:
+    world, first, second = two_cases_undone(False)
+
+    world.decide(first, "resume", "ann", "d-4")
+
+    assert [world.cases[case].outcome for case in (first, second)] == [Outcome.FOUND] * 2
+    assert world.effective() == {"L-1": [1], "L-2": [1]}
