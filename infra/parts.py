@@ -22,7 +22,7 @@ from projections.read.queries import NoViewsError, Queries, open_queries
 from workflows.policy import Policy
 
 if TYPE_CHECKING:
-    from portal.dead_letter_reader import DeadLetterReader
+    from portal.inbox.dead_letter_reader import DeadLetterReader
 
 
 @asynccontextmanager
@@ -79,7 +79,7 @@ class LocalParts:
     def dead_letters(self, vendor: VendorId) -> "AbstractAsyncContextManager[DeadLetterReader]":
         """A vendor's dead letters."""
         from activities.register import PostgresRegister
-        from portal.dead_letter_reader import open_dead_letters
+        from portal.inbox.dead_letter_reader import open_dead_letters
 
         return open_dead_letters(self._settings.bootstrap, vendor, PostgresRegister(self._settings.dsn))
 

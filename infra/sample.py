@@ -27,7 +27,7 @@ from infra.errors import Problem
 from infra.parts import open_application
 from infra.settings import Settings
 from infra.wiring import add_vendor, open_backend
-from portal.policy_file import policy_in
+from portal.policy_file.reader import policy_in
 from projections.read.queries import open_queries
 from workflows.policy import Policy
 

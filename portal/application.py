@@ -37,7 +37,7 @@ WAIT_SECONDS = 5.0
 LOOK_SECONDS = 0.05
 
 if TYPE_CHECKING:
-    from portal.dead_letter_reader import DeadLetterReader
+    from portal.inbox.dead_letter_reader import DeadLetterReader
     from projections.read.queries import Queries
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from portal.policy_file import schema
+from portal.policy_file.reader import schema
 
 ROOT = Path(__file__).parents[1]
 KILLED = ("killed", "timeout")

@@ -2,8 +2,8 @@
 
 import sys
 
-from infra.ending import leave
 from infra.errors import Problem
+from infra.process_end import leave
 from infra.roles import serve
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ from infra.roles import Ready
 from infra.settings import Settings
 from infra.topics import make_topics
 from infra.wiring import open_parking
-from portal.dead_letters import DeadLetters
-from portal.inbox import Inbox
+from portal.inbox.consumer import Inbox
+from portal.inbox.dead_letters import DeadLetters
 
 
 async def run(settings: Settings, ready: Ready) -> None:

@@ -1,6 +1,6 @@
 """The operating commands with roles that do nothing but live, for tests of the supervisor itself.
 
-Run as a program: the commands of `infra.operate`.
+Run as a program: the commands of `infra.cli.operation`.
 """
 
 import sys
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from infra.operate import register
+from infra.cli.operation import register
 from infra.settings import Settings
 from infra.supervisor import Plan
 

@@ -24,8 +24,8 @@ from events.inbox import STATEMENTS
 from events.terms import Status, VendorId
 from infra.settings import Settings
 from infra.wiring import add_vendor, prepare
-from portal.batches import INFLATED_BYTES_LIMIT
-from portal.statements import LIMIT_BYTES, read_statement
+from portal.inbox.batches import INFLATED_BYTES_LIMIT
+from portal.inbox.cloudevent_reader import LIMIT_BYTES, read_statement
 from projections.read.queries import open_queries
 from tests.foreign import BackOffice, Reader, batch, now, send_batch, sign
 from tests.services import Services

@@ -29,9 +29,9 @@ from infra.settings import Settings
 from infra.topics import make_topics
 from infra.wiring import add_vendor, open_backend, open_parking
 from portal.application import Application
-from portal.batches import INFLATED_BYTES_LIMIT
-from portal.dead_letters import DeadLetters
-from portal.inbox import AT_ONCE, PARKED_LIMIT, UNFORESEEN_TRIES, Inbox
+from portal.inbox.batches import INFLATED_BYTES_LIMIT
+from portal.inbox.consumer import AT_ONCE, PARKED_LIMIT, UNFORESEEN_TRIES, Inbox
+from portal.inbox.dead_letters import DeadLetters
 from tests.foreign import BackOffice, Reader, batch, now, send_batch
 from tests.given import Given
 from workflows.policy import Policy

@@ -11,8 +11,8 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from events.inbox import STATEMENTS
-from portal.asyncapi import document
-from portal.statements import read_statement
+from portal.inbox.asyncapi import document
+from portal.inbox.cloudevent_reader import read_statement
 
 ROOT = Path(__file__).parents[2]
 MESSAGES = document()["components"]["messages"]

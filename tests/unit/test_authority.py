@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from events.errors import Code
 from events.licensing import Reservation
 from events.terms import Action, Kind, Mode, PersonId, Reason, Status, Undecided
-from portal.policy_file import check
+from portal.policy_file.reader import check
 from projections.read.pending_action import pending_action
 from tests.unit.facts import NOW
 from tests.unit.journey import REPORTED, after, assessed, decision, elapsed

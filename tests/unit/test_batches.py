@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.errors import Code
-from portal.batches import (
+from portal.inbox.batches import (
     GZIP,
     GZIP_MEMBERS_LIMIT,
     INFLATED_BYTES_LIMIT,

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from events.errors import Code, RefusalError
 from infra.main import app
+from portal.cli.terminal import refusals
 from portal.codes import CODES, Again, document
-from portal.terminal import refusals
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("events", "workflows", "activities", "projections", "portal", "infra")

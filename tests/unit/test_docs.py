@@ -16,10 +16,10 @@ from events.sizes import Label
 from events.terms import Outcome, Reason
 from events.upcasters import Data, Upcaster
 from infra.settings import Settings, valid
-from portal.kinds import document
-from portal.policy_file import Misfit, check
-from portal.policy_settings import table
-from portal.yaml_document import BadYaml
+from portal.cli.kinds import document
+from portal.policy_file.reader import Misfit, check
+from portal.policy_file.settings_table import table
+from portal.policy_file.yaml_document import BadYaml
 from tests.golden import golden
 from workflows.contradictions import Contradicts
 

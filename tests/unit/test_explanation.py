@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from events.terms import LOSSES, Decision, Kind, Reason, Role
-from portal.explaining import told
-from portal.policies import commands
+from portal.cli.explanations import told
+from portal.cli.policies import commands
 from tests.unit.facts import NOW
 from tests.unit.test_limits import policies, products
 from workflows.explanation import Supposed, explain

@@ -13,7 +13,7 @@ from events.cases import DecisionContent, DecisionOrder
 from events.errors import Code
 from events.inbox import STATEMENTS, ContactStatement, ContainerStatement, EvidenceStatement, LicenceStatement
 from events.terms import Kind
-from portal.deciding import TYPED
+from portal.cli.decisions import TYPED
 from portal.misfits import MISFITS_TOLD, invalid, name_of
 from workflows.explanation import Supposed
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
-from portal.policies import commands
-from portal.policy_file import Misfit, check, schema
-from portal.yaml_document import BadYaml
+from portal.cli.policies import commands
+from portal.policy_file.reader import Misfit, check, schema
+from portal.policy_file.yaml_document import BadYaml
 from tests.unit.test_limits import policies
 from workflows.contradictions import Contradicts
 from workflows.policy import Policy

@@ -7,7 +7,7 @@ from events.cases import DecisionContent, DecisionOrder
 from events.errors import RefusalError
 from events.principal import Principal, PrincipalRole
 from events.terms import Action, VendorId
-from portal.terminal import DOOR, principal_of
+from portal.cli.terminal import DOOR, principal_of
 
 
 def test_what_somebody_decides_does_not_say_who_does() -> None:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from portal.kinds import _tables, rows
-from portal.sheet import Sheet, widths_of
+from portal.cli.kinds import _tables, rows
+from portal.cli.sheet import Sheet, widths_of
 
 WORDS = st.lists(st.text("abcdefghij", min_size=1, max_size=12), max_size=6).map(" ".join)
 

@@ -18,7 +18,7 @@ from events.inbox import (
     LossStatement,
     Statement,
 )
-from portal.statements import LIMIT_BYTES, read_statement
+from portal.inbox.cloudevent_reader import LIMIT_BYTES, read_statement
 
 STRUCTURED = {"content-type": b"application/cloudevents+json"}
 

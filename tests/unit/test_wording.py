@@ -12,9 +12,9 @@ import typer
 from events.cases import DecisionOrder
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.terms import Action, CaseId
+from portal.cli.terminal import refusals
 from portal.codes import CODES
 from portal.denials import DENIALS, denied
-from portal.terminal import refusals
 from portal.wording import COMMAND_LINE, INBOX, Wording
 
 ROOT = Path(__file__).parents[2]

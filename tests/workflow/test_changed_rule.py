@@ -17,8 +17,8 @@ from events.licensing import CaseKey
 from events.rules import RULES_VERSION
 from events.set_aside import SetAside
 from events.terms import Kind, Reason, Status
+from infra.cli.operation import set_aside
 from infra.failing_cases import DIVERGED, failing_cases
-from infra.operate import set_aside
 from infra.roles.worker import case_worker
 from tests.workflow.harness import Bench, eventually
 from workflows import loss_case

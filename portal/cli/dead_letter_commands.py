@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from events.errors import Code, RefusalError
-from portal.codes import REFUSED
-from portal.sheet import Sheet
-from portal.terminal import (
+from portal.cli.sheet import Sheet
+from portal.cli.terminal import (
     AsJson,
     OfVendor,
     Opened,
@@ -20,11 +19,12 @@ from portal.terminal import (
     show,
     vendor_named,
 )
+from portal.codes import REFUSED
 from portal.wording import COMMAND_LINE
 
 if TYPE_CHECKING:
     from portal.application import Application
-    from portal.dead_letter_reader import DeadLetterReader, StoredDeadLetter
+    from portal.inbox.dead_letter_reader import DeadLetterReader, StoredDeadLetter
 
 Answer = TypeVar("Answer")
 Place = Annotated[str, typer.Argument(help="Where the record stood, as `list` and `lostfound status` name it.")]

@@ -8,8 +8,8 @@ import typer
 
 from events.measure_life import FIRST, OPEN, STAGES
 from events.terms import LOSSES, Action, ActivationBy, Aim, Loss, Outcome, Recovery, Scope, Status, Target, Watch
-from portal.sheet import Sheet
-from portal.terminal import show
+from portal.cli.sheet import Sheet
+from portal.cli.terminal import show
 from workflows.case_life import STAGES as CASE_STAGES
 from workflows.case_life import STAYING, TRANSITIONS, Wait
 from workflows.policy import WATCH_DAYS, Rule

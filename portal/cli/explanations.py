@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from events.terms import ActivationBy, Decision, Kind, Recovery, Undecided
-from portal.kinds import RECOVERIES
+from portal.cli.kinds import RECOVERIES
 from workflows.explanation import Chosen, Explanation, Supposed
 
 DECISIONS = {

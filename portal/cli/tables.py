@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from events.terms import Status
-from portal.sheet import Sheet
-from portal.terminal import day, minute, show
+from portal.cli.sheet import Sheet
+from portal.cli.terminal import day, minute, show
 from projections.read.views import AccessView, CaseView, ContainerView, LicenceView, MeasureView
 from workflows.exposure import Exposure
 

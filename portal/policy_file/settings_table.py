@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from portal.misfits import Schema, choices, maximum, resolved
-from portal.policy_file import schema
+from portal.policy_file.reader import schema
 
 UNITS = {"days": "days", "hours": "hours", "cents": "cents"}
 

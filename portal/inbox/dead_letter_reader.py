@@ -15,8 +15,8 @@ from events.parking import Headers, InboxRecord, digest_of
 from events.set_aside import DeadLetterState, Register, SettledDeadLetter
 from events.terms import VendorId
 from events.topics import dead_letters, inbox
-from portal.batches import Unreadable, read_unstoppably
-from portal.dead_letters import OURS
+from portal.inbox.batches import Unreadable, read_unstoppably
+from portal.inbox.dead_letters import OURS
 
 SEARCHED_LIMIT = 100_000
 """So many of the newest dead letters are looked through for a place."""

@@ -10,12 +10,8 @@ from pydantic import ValidationError
 
 from events.errors import Code, RefusalError
 from events.terms import Kind, Loss, Reason, Role
-from portal.codes import REFUSED
-from portal.explaining import told
-from portal.misfits import invalid
-from portal.policy_file import check, policy_in, rule_lines, schema
-from portal.policy_settings import table
-from portal.terminal import (
+from portal.cli.explanations import told
+from portal.cli.terminal import (
     AsJson,
     OfVendor,
     Opened,
@@ -27,7 +23,11 @@ from portal.terminal import (
     text_of,
     vendor_named,
 )
-from portal.yaml_document import CHARACTERS_LIMIT
+from portal.codes import REFUSED
+from portal.misfits import invalid
+from portal.policy_file.reader import check, policy_in, rule_lines, schema
+from portal.policy_file.settings_table import table
+from portal.policy_file.yaml_document import CHARACTERS_LIMIT
 from workflows.explanation import Supposed, explain
 from workflows.policy import Policy
 

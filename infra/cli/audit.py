@@ -13,9 +13,9 @@ from rich.progress import Progress
 
 from events.errors import RefusalError
 from infra.settings import read_settings
-from portal import terminal
+from portal.cli import terminal
+from portal.cli.sheet import Sheet
 from portal.codes import REFUSED
-from portal.sheet import Sheet
 
 
 def register(app: typer.Typer) -> None:

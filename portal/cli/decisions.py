@@ -15,8 +15,8 @@ from events.cases import DecisionContent, DecisionTaken
 from events.errors import Code, RefusalError
 from events.principal import PrincipalRole
 from events.terms import Action, CaseId, VendorId, Verdict
+from portal.cli.terminal import AsJson, OfVendor, Opened, ask, principal_of, print_json, refusals, run, vendor_named
 from portal.misfits import invalid
-from portal.terminal import AsJson, OfVendor, Opened, ask, principal_of, print_json, refusals, run, vendor_named
 
 if TYPE_CHECKING:
     from portal.application import Application

@@ -14,9 +14,7 @@ from events.inbox import PREFIX, STATEMENTS, EvidenceStatement, LossStatement, S
 from events.licensing import Claim
 from events.principal import PrincipalRole
 from events.terms import CaseId, Kind, Reason, ReportId, Role, Scope, VendorId
-from portal.asyncapi import cloudevent
-from portal.misfits import invalid
-from portal.terminal import (
+from portal.cli.terminal import (
     AsJson,
     OfVendor,
     Opened,
@@ -28,6 +26,8 @@ from portal.terminal import (
     vendor_name,
     vendor_named,
 )
+from portal.inbox.asyncapi import cloudevent
+from portal.misfits import invalid
 from projections.read.views import CaseLine, CaseView
 from workflows.case_life import UNDER_WAY
 

@@ -26,10 +26,10 @@ from events.principal import Principal, PrincipalRole
 from events.terms import PersonId, Serial, VendorId
 from events.topics import INBOXES
 from portal.application import Application
-from portal.batches import Unreadable, read_unstoppably
-from portal.dead_letters import DeadLetter, DeadLetters
 from portal.failures import Failure, failure_of, short, steadily
-from portal.statements import read_statement
+from portal.inbox.batches import Unreadable, read_unstoppably
+from portal.inbox.cloudevent_reader import read_statement
+from portal.inbox.dead_letters import DeadLetter, DeadLetters
 from portal.wording import INBOX
 
 log = structlog.get_logger()

@@ -4,6 +4,7 @@ Every command takes `--json`. What is refused or not known is told in one senten
 services that do not answer give exit code 3.
 """
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,11 +14,10 @@ import typer
 
 from events.errors import Code, RefusalError
 from events.terms import CaseId, LicenceId, Serial, Status
-from portal import access, activation, dead_letter_commands, deciding, policies, stating
-from portal.codes import CODES, document
-from portal.sheet import Sheet
-from portal.tables import licence_table, measure_table, print_case, print_container
-from portal.terminal import (
+from portal.cli import access_data, activation, dead_letter_commands, decisions, policies, reports
+from portal.cli.sheet import Sheet
+from portal.cli.tables import licence_table, measure_table, print_case, print_container
+from portal.cli.terminal import (
     AsJson,
     OfVendor,
     Opened,
@@ -34,6 +34,7 @@ from portal.terminal import (
     vendor_name,
     vendor_named,
 )
+from portal.codes import CODES, document
 from projections.read.views import LicenceView
 
 if TYPE_CHECKING:
@@ -49,13 +50,14 @@ def register(app: typer.Typer, opened: Opened) -> None:
         ("blacklist", _blacklist(opened)),
         ("vendor", _vendors(opened)),
         ("policy", policies.commands(opened)),
-        ("access", access.commands(opened)),
+        ("access", access_data.commands(opened)),
         ("activation", activation.commands(opened)),
         ("inbox", dead_letter_commands.commands(opened)),
     ):
         app.add_typer(commands, name=name)
-    stating.register(app, opened)
+    reports.register(app, opened)
     _codes(app)
+    _asyncapi(app)
 
 
 def _cases(opened: Opened) -> typer.Typer:
@@ -97,7 +99,7 @@ def _cases(opened: Opened) -> typer.Typer:
                 raise RefusalError(Code.UNKNOWN_CASE, f"no case {case} is known", case=case)
             print_json(found) if as_json else print_case(found)
 
-    deciding.register(app, opened)
+    decisions.register(app, opened)
     return app
 
 
@@ -258,3 +260,12 @@ def _file_of(generations: Sequence[LicenceView]) -> str:
     if effective.file is None:
         raise RefusalError(Code.NO_FILE, "the effective generation was not issued here and has no file")
     return effective.file
+
+
+def _asyncapi(app: typer.Typer) -> None:
+    @app.command()
+    def asyncapi() -> None:
+        """Print the AsyncAPI document of the inboxes: all that another system needs to state something."""
+        from portal.inbox.asyncapi import document
+
+        typer.echo(json.dumps(document(), indent=2))

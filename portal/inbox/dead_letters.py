@@ -20,8 +20,8 @@ from events.parking import Headers, InboxRecord
 from events.set_aside import Register, SetAside
 from events.terms import VendorId
 from events.topics import dead_letters
-from portal.batches import Unreadable
 from portal.failures import short, steadily
+from portal.inbox.batches import Unreadable
 
 log = structlog.get_logger()
 

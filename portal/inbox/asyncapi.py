@@ -5,7 +5,7 @@ from typing import Any
 from events.errors import Code
 from events.inbox import STATEMENTS, Statement
 from events.terms import VENDOR_PATTERN
-from portal.statements import LIMIT_BYTES
+from portal.inbox.cloudevent_reader import LIMIT_BYTES
 
 VERSION = "3.0.0"
 INTRODUCTION = (

@@ -8,7 +8,7 @@ import typer
 
 from events.errors import Code, RefusalError
 from events.terms import ContactId, Serial
-from portal.terminal import AsJson, OfVendor, Opened, principal_of, print_json, refusals, run, vendor_named
+from portal.cli.terminal import AsJson, OfVendor, Opened, principal_of, print_json, refusals, run, vendor_named
 
 
 def commands(opened: Opened) -> typer.Typer:

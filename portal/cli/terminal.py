@@ -19,9 +19,9 @@ from rich.console import Console
 from events.errors import Code, RefusalError
 from events.principal import Principal, PrincipalRole
 from events.terms import VENDOR_PATTERN, PersonId, VendorId
+from portal.cli.sheet import Sheet
 from portal.codes import CODES
 from portal.misfits import NAMES, invalid
-from portal.sheet import Sheet
 from portal.wording import COMMAND_LINE
 
 if TYPE_CHECKING:

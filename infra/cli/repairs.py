@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from events.errors import Code, RefusalError
 from infra.settings import read_settings
-from portal import terminal
+from portal.cli import terminal
 from portal.misfits import invalid
 
 

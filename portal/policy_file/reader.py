@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from events.adoption import ADOPTING
 from events.errors import Code, RefusalError
 from portal.misfits import Schema, described, misfits_in, schema_at, unfit, unknown
-from portal.yaml_document import BadYaml, Document, Flaw, FlawedError, Path, Place, read
+from portal.policy_file.yaml_document import BadYaml, Document, Flaw, FlawedError, Path, Place, read
 from workflows.contradictions import Contradiction, Contradicts, contradictions
 from workflows.policy import Policy
 

@@ -1,0 +1,1 @@
+"""The vendors' inbox topics as a door."""

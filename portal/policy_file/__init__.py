@@ -1,0 +1,1 @@
+"""Policies as vendors write them: YAML files."""
