@@ -2,13 +2,15 @@
 
 A case claims what was lost, at its current generation: `licence/LICENCE` for each licence in scope, and
 `container/SERIAL` where the whole container is lost, or `access_data/SERIAL` of a cloud container, whose licences stay.
-A loss whose measures block also claims the blocking: `blacklisting/` and what it aims at. Blocking the container blocks
-what is in it.
+A loss that is blacklisted, by the table of losses and the vendor's rule, also claims the blocking: `blacklisting/` and
+what it aims at. Blocking the container blocks what is in it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+
+from pydantic import JsonValue
 
 from activities.rows import Container, unknown_container
 from events.errors import Code, NotYetKnownError, RefusalError
@@ -21,12 +23,14 @@ from events.terms import (
     Loss,
     Measure,
     Outcome,
+    ProductId,
     Reason,
     Recovery,
     Reporter,
     Role,
     Scope,
 )
+from workflows.policy import UnreadablePolicyError, read_policy
 
 Claimable = tuple[str, int]
 """What a case can claim, and its generation."""
@@ -89,12 +93,31 @@ class Rest:
         return any(subject.startswith((f"{Aim.LICENCE}/", f"{Aim.ACCESS_DATA}/")) for subject, _ in self.claims)
 
 
+def orders_blacklisting(stated: LossStatement, products: Mapping[LicenceId, ProductId], policy: JsonValue) -> bool:
+    """Whether the vendor's rule for a loss orders a blacklisting. `products` are those of the licences in the
+    container, `policy` is the one in force, as it is stored."""
+    try:
+        rules = read_policy(policy)
+    except UnreadablePolicyError:  # its case says so; until then it claims what such a loss blocks as a rule
+        return True
+    loss = _loss(stated)
+    lost = products.values() if stated.scope is Scope.CONTAINER else map(products.get, stated.licences)
+    rule = rules.rules_for_products(loss, [product for product in lost if product is not None])[0]
+    return any(item.measure is Measure.BLACKLISTING for item in rule.measures_for(loss))
+
+
 def whose(
-    stated: LossStatement, container: Container, here: Mapping[LicenceId, int], claimed: Sequence[Claimed]
+    stated: LossStatement,
+    container: Container,
+    here: Mapping[LicenceId, int],
+    claimed: Sequence[Claimed],
+    *,
+    blacklists: bool = True,
 ) -> Joins | Opens:
     """Whose case a report is. `here` are the licences in the container and their generations, `claimed` all that cases
-    of this container claim or claimed. Raises `NotYetKnownError` where nothing that it names is, or was, here."""
-    wanted = _wanted(stated, container, here)
+    of this container claim or claimed; `blacklists`: the vendor's rule for the loss orders that. Raises
+    `NotYetKnownError` where nothing that it names is, or was, here."""
+    wanted = _wanted(stated, container, here, blacklists)
     standing = {(one.subject, one.generation): one for one in claimed if not one.freed}
     met = {thing: one for thing in wanted if (one := _holder(thing, container, standing))}
     recovered = _recovered(stated, container, here, claimed)
@@ -138,10 +161,12 @@ def rest_of(
     claimed: Sequence[Claimed],
     own: CaseId,
     over: CaseId,
+    *,
+    blacklists: bool = True,
 ) -> Rest:
     """What a report is about that the case `over` has just freed. It came when that case was decided and still claimed
     this, so that its `own` case is about something else."""
-    wanted = _wanted(stated, container, here)
+    wanted = _wanted(stated, container, here, blacklists)
     standing = {(one.subject, one.generation): one for one in claimed if not one.freed}
     met = {thing: one.case for thing in wanted if (one := _holder(thing, container, standing))}
     known = {(one.subject, one.generation) for one in claimed if one.case == own}
@@ -174,10 +199,17 @@ def _recovers_nothing(claim: Claimed) -> bool:
     return claim.closed and (claim.outcome is None or claim.outcome in FREED_BY)
 
 
-def _wanted(stated: LossStatement, container: Container, here: Mapping[LicenceId, int]) -> list[Claimable]:
-    """What a loss claims, the weightiest first."""
+def _loss(stated: LossStatement) -> Loss:
     loss = Loss.of(stated.kind, stated.reason)
     assert loss is not None, "an accepted report is of a loss in the table"
+    return loss
+
+
+def _wanted(
+    stated: LossStatement, container: Container, here: Mapping[LicenceId, int], blacklists: bool
+) -> list[Claimable]:
+    """What a loss claims, the weightiest first."""
+    loss = _loss(stated)
     aim = loss.aim(stated.scope)
     names = [
         name for name in (here if stated.scope is Scope.CONTAINER else sorted(set(stated.licences))) if name in here
@@ -191,7 +223,7 @@ def _wanted(stated: LossStatement, container: Container, here: Mapping[LicenceId
         licences if stated.scope is Scope.LICENCES else [whole] if container.kind is Kind.CLOUD else [whole, *licences]
     )
     aimed = licences if aim is Aim.LICENCE else [whole]
-    blocks = Measure.BLACKLISTING in loss.measures
+    blocks = Measure.BLACKLISTING in loss.measures and blacklists
     return [*((_blocking(name), generation) for name, generation in aimed if blocks), *things]
 
 

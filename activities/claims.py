@@ -19,6 +19,7 @@ from activities.claim_rules import (
     Rest,
     may_turn_up,
     must_be_rightful,
+    orders_blacklisting,
     recovery_of,
     rejection,
     rest_of,
@@ -28,13 +29,26 @@ from activities.claim_rules import (
 from activities.messages import Speaker, addressed, open_cases, post
 from activities.outbox import state
 from activities.rows import Container, changed, lock_container
+from activities.vendors import in_force
 from events.case_facts import LossReported
 from events.cases import REPORTS_LIMIT, Content, Evidence, Joined, Overtaken, ReplacementGone, Sighting
 from events.envelope import NAMESPACE
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.inbox import EvidenceStatement, FoundStatement, LossStatement, ReturnStatement
 from events.licensing import CaseKey, Claim, Issued
-from events.terms import Aim, CaseId, Cause, HolderId, LicenceId, Measure, Outcome, Reporter, Serial, VendorId
+from events.terms import (
+    Aim,
+    CaseId,
+    Cause,
+    HolderId,
+    LicenceId,
+    Measure,
+    Outcome,
+    ProductId,
+    Reporter,
+    Serial,
+    VendorId,
+)
 
 
 def digest(stated: LossStatement) -> str:
@@ -107,9 +121,11 @@ async def claim_rest(tx: AsyncConnection[Any], over: CaseKey, made: Made) -> tup
     and what it is about. Where there is only something to block, the case that the report opened has it."""
     stated = statement_of(made.report)
     container = await lock_container(tx, over.vendor, stated.serial)
-    here = await _licences(tx, over.vendor, stated.serial)
+    here, products = await _licences(tx, over.vendor, stated.serial)
     claimed = await _claimed(tx, over.vendor, stated.serial)
-    rest = rest_of(stated, container, here, claimed, made.case, over.case)
+    _, policy = await in_force(tx, over.vendor)
+    blacklists = orders_blacklisting(stated, products, policy)
+    rest = rest_of(stated, container, here, claimed, made.case, over.case, blacklists=blacklists)
     if not rest.claims:
         return None, rest
     if made.opened and not made.closed and not rest.recovers:
@@ -136,8 +152,10 @@ def statement_of(report: LossReported) -> LossStatement:
 async def _whose(
     tx: AsyncConnection[Any], container: Container, vendor: VendorId, stated: LossStatement
 ) -> Joins | Opens:
-    here = await _licences(tx, vendor, stated.serial)
-    return whose(stated, container, here, await _claimed(tx, vendor, stated.serial))
+    here, products = await _licences(tx, vendor, stated.serial)
+    _, policy = await in_force(tx, vendor)
+    blacklists = orders_blacklisting(stated, products, policy)
+    return whose(stated, container, here, await _claimed(tx, vendor, stated.serial), blacklists=blacklists)
 
 
 async def _claim(
@@ -217,13 +235,16 @@ async def _insert_claims(tx: AsyncConnection[Any], key: CaseKey, claims: Sequenc
     )
 
 
-async def _licences(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial) -> dict[LicenceId, int]:
-    """The licences in a container, by name, and their generations."""
+async def _licences(
+    tx: AsyncConnection[Any], vendor: VendorId, serial: Serial
+) -> tuple[dict[LicenceId, int], dict[LicenceId, ProductId]]:
+    """The licences in a container, by name: their generations, and their products."""
     cursor = await tx.execute(
-        "select licence, generation from backend.licences where vendor = %s and serial = %s order by licence",
+        "select licence, generation, product from backend.licences where vendor = %s and serial = %s order by licence",
         (vendor, serial),
     )
-    return {LicenceId(name): generation for name, generation in await cursor.fetchall()}
+    found = await cursor.fetchall()
+    return {LicenceId(row[0]): row[1] for row in found}, {LicenceId(row[0]): ProductId(row[2]) for row in found}
 
 
 async def _claimed(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial) -> list[Claimed]:

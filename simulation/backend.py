@@ -314,7 +314,12 @@ class VendorBackend(Tables):
 
     def _whose(self, container: Container, stated: LossStatement) -> claim_rules.Joins | claim_rules.Opens:
         here = {one.licence: one.generation for one in self._held(stated.serial)}
-        return claim_rules.whose(stated, container, here, self._all_claimed(stated.serial))
+        claimed = self._all_claimed(stated.serial)
+        return claim_rules.whose(stated, container, here, claimed, blacklists=self._blacklists(stated))
+
+    def _blacklists(self, stated: LossStatement) -> bool:
+        products = {one.licence: one.product for one in self._held(stated.serial)}
+        return claim_rules.orders_blacklisting(stated, products, self.policies[-1])
 
     def _open(self, container: Container, key: CaseKey, report: LossReported, found: claim_rules.Opens) -> None:
         """Open a case with the report that is its first message."""
@@ -341,7 +346,8 @@ class VendorBackend(Tables):
         container = self._container(stated.serial)
         here = {one.licence: one.generation for one in self._held(stated.serial)}
         claimed = self._all_claimed(stated.serial)
-        rest = claim_rules.rest_of(stated, container, here, claimed, made.case, over.case)
+        blacklists = self._blacklists(stated)
+        rest = claim_rules.rest_of(stated, container, here, claimed, made.case, over.case, blacklists=blacklists)
         if not rest.claims:
             return None, rest
         if made.opened and not made.closed and not rest.recovers:

@@ -1,7 +1,7 @@
 """Policy: a vendor's rules as data, and the decision as a pure function of them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import BeforeValidator, ConfigDict, JsonValue, ValidationError, ValidationInfo, model_validator
@@ -245,8 +245,12 @@ class Policy(Setting):
 
     def rules_for(self, loss: Loss, facts: BackendFacts) -> list[Rule]:
         """The rules that the products in a loss fall under, each once, the strictest first."""
+        return self.rules_for_products(loss, (item.product for item in facts.licences))
+
+    def rules_for_products(self, loss: Loss, lost: Iterable[ProductId]) -> list[Rule]:
+        """The rules that these products fall under when they are lost, each once, the strictest first."""
         chosen, otherwise = self._chosen(loss), Rule(mode=Mode.MANUAL)
-        products: list[ProductId | None] = list(dict.fromkeys(item.product for item in facts.licences))
+        products: list[ProductId | None] = list(dict.fromkeys(lost))
         found = [chosen.get(product) or chosen.get(None) or otherwise for product in products or [None]]
         return sorted({id(rule): rule for rule in found}.values(), key=Rule.strictness, reverse=True)
 

@@ -11,6 +11,7 @@ from events.licensing import CaseOrder, CloseOrder, Issued, NoTargetFound, Reins
 from events.terms import Kind, Lease, Measure, Outcome, Reason, Reporter, Role, Serial, Subject
 from tests.contract.stock import NOW, Stock
 from workflows.exposure import exposure
+from workflows.policy import Policy, Rule, canonical
 
 CRM = Reporter(role=Role.BACK_OFFICE, name="crm")
 
@@ -310,3 +311,14 @@ async def test_what_was_found_and_put_back_can_be_lost_again(stock: Stock) -> No
     assert second != order.key
     assert (await stock.opening(second)).former is None
     assert [item.licence for item in (await stock.backend.assess(second)).facts.licences] == ["L-1"]
+
+
+async def test_a_theft_blocks_what_the_rule_for_its_loss_left_alone(stock: Stock) -> None:
+    policy = Policy(rules=(Rule(reasons=(Reason.LOST,), measures=()), Rule()))
+    await stock.backend.adopt_policy(stock.vendor, canonical(policy), NOW)
+    await stock.container("D-1", "L-1")
+    lost = await stock.claim(stock.loss("D-1"))
+
+    theft = await stock.claim(stock.loss("D-1", reason=Reason.STOLEN))
+
+    assert theft != lost

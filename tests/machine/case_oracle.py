@@ -336,7 +336,8 @@ class Oracle:
         lost = {whole} if container.kind == "cloud" else {whole, *here.items()}
         if scope == "licences":
             lost = {(name, here[name]) for name in names if name in here}
-        barred = ({whole} if scope == "container" else lost) if "blacklisting" in row.measures else set()
+        ordered = {measure for measure, _ in self._measures(container.kind, reason)} & set(row.measures)
+        barred = ({whole} if scope == "container" else lost) if "blacklisting" in ordered else set()
         cases = [case for case in self.cases.values() if case.serial == container.serial]
         losers = {claim: {case.name for case in cases if case.holds(claim)} for claim in lost}
         blocks = {one.name for one in cases if one.bars(whole)}
@@ -467,10 +468,13 @@ class Oracle:
 
     def rule(self, case: Case) -> dict[str, Any]:
         """The most specific rule; a person decides where there is none."""
+        return self._rule(case.kind, case.reason)
+
+    def _rule(self, kind: str, reason: str) -> dict[str, Any]:
         fitting = [
             rule
             for rule in self.policy["rules"]
-            if case.kind in rule.get("kinds", [case.kind]) and case.reason in rule.get("reasons", [case.reason])
+            if kind in rule.get("kinds", [kind]) and reason in rule.get("reasons", [reason])
         ]
         return max(fitting, key=lambda rule: ("kinds" in rule, "reasons" in rule), default={"mode": "manual"})
 
@@ -604,9 +608,12 @@ class Oracle:
 
     def asked(self, case: Case) -> list[tuple[str, int]]:
         """The measures of its policy in their order, with their delays in hours."""
-        asked = self.rule(case).get("measures")
-        if asked is None or not case.row.measures:
-            return [(measure, 0) for measure in case.row.measures]
+        return self._measures(case.kind, case.reason)
+
+    def _measures(self, kind: str, reason: str) -> list[tuple[str, int]]:
+        asked, usual = self._rule(kind, reason).get("measures"), TABLE[kind, reason].measures
+        if asked is None or not usual:
+            return [(measure, 0) for measure in usual]
         return [(one, 0) if isinstance(one, str) else (one["measure"], one["delay_hours"]) for one in asked]
 
     def _block(self, case: Case) -> None:

@@ -195,3 +195,16 @@ def test_both_originals_are_reinstated_once_both_cases_have_lifted_their_measure
 
     assert [world.cases[case].outcome for case in (first, second)] == [Outcome.FOUND] * 2
     assert world.effective() == {"L-1": [1], "L-2": [1]}
+
+
+def test_a_report_that_asks_for_more_measures_than_the_rule_ordered_before_blocks() -> None:
+    rules = (Rule(reasons=(Reason.LOST,), measures=()), Rule())
+    world = dongles(Policy(supervisors=("ann",), rules=rules), spares=0)
+    lost = world.report("R-1", "D-1", Kind.DONGLE, Reason.LOST, CRM)
+    assert world.cases[lost].status is Status.AWAITING_TARGET
+
+    stolen = world.report("R-2", "D-1", Kind.DONGLE, Reason.STOLEN, CRM)
+
+    assert stolen != lost
+    assert (world.contact("c-1", "D-1").refused, world.effective()) == (True, {"L-1": []})
+    assert world.cases[lost].status is Status.AWAITING_APPROVAL
