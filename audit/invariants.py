@@ -296,6 +296,9 @@ class _Story:
             yield _breach(5, place, self.about, f"{fact.by} alone approved what two supervisors must")
         if fact.goodwill and rule and not rule.may_grant_goodwill(fact.by):
             yield _breach(5, place, self.about, f"{fact.by} granted goodwill, which policy does not let them")
+        asks = state.rules_version >= 2 and rule is not None and rule.quota is not None and not state.only_watches
+        if asks and state.limit is None:
+            yield _breach(6, place, self.about, f"{fact.by} approved it, and the quota was never asked")
         if state.beyond_quota and not fact.goodwill:
             yield _breach(
                 6, place, self.about, f"{fact.by} approved beyond the quota of {state.limit} without goodwill"

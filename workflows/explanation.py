@@ -5,6 +5,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
+from events import rules
 from events.case_facts import BackendFacts, CaseDecided, LicenceInScope, LossReported
 from events.licensing import MeasureToOrder, Reservation
 from events.terms import (
@@ -74,6 +75,7 @@ class Supposed(Value):
             occurred=received - timedelta(hours=1),
             received=received,
             evidence=self.evidence,
+            rules_version=rules.RULES_VERSION,
         )
 
     def facts(self, received: Instant) -> BackendFacts:

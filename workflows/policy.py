@@ -334,8 +334,12 @@ def needs_person(report: LossReported, facts: BackendFacts, policy: Policy) -> l
 
 
 def quota_to_reserve(report: LossReported, facts: BackendFacts, policy: Policy) -> Quota | None:
-    """The quota of which one recovery must be set aside before policy may decide by itself."""
-    if _nothing_to_recover(report, facts) or needs_person(report, facts, policy):
+    """The quota of which one recovery must be set aside before policy decides, whether it then decides by itself or
+    sends the case to a person: who approves one beyond it must be one who may. Under the first rules only before it
+    decided by itself."""
+    if _nothing_to_recover(report, facts):
+        return None
+    if report.rules_version < 2 and needs_person(report, facts, policy):
         return None
     return policy.rule_for(loss_of(report), facts).quota
 
@@ -360,8 +364,12 @@ def decide_report(
     nothing = _nothing_to_recover(report, facts)
     if nothing and report.beside is None:
         return decided(Decision.REFUSED, f"container {facts.serial} holds no licence that could be replaced")
+    exhausted = []
+    if reservation is not None and reservation.ordinal is None and rule.quota is not None:
+        used = f"{reservation.limit} of {reservation.limit} recoveries in {rule.quota.term_days} days are used"
+        exhausted.append(f"{used} for this {rule.quota.per}")
     if reasons := needs_person(report, facts, policy):
-        return decided(Decision.NEEDS_APPROVAL, *reasons)
+        return decided(Decision.NEEDS_APPROVAL, *reasons, *(exhausted if report.rules_version >= 2 else ()))
     recovers = RECOVERS[loss.recovery].format(reason=_words(report.reason), kind=report.kind)
     told = f"policy version {policy.policy_version} {recovers} at once"
     if nothing:
@@ -370,9 +378,8 @@ def decide_report(
     if rule.quota is None:
         return decided(Decision.AUTOMATIC, told)
     assert reservation is not None, "policy may not decide before the quota was asked"
-    if reservation.ordinal is None:
-        used = f"{reservation.limit} of {reservation.limit} recoveries in {rule.quota.term_days} days are used"
-        return decided(Decision.NEEDS_APPROVAL, f"{used} for this {rule.quota.per}")
+    if exhausted:
+        return decided(Decision.NEEDS_APPROVAL, *exhausted)
     return decided(Decision.AUTOMATIC, f"{told}: recovery {reservation.ordinal} of {reservation.limit}")
 
 

@@ -559,8 +559,8 @@ class Oracle:
     def _assess(self, case: Case) -> None:
         must(not case.only_watches or case.beside, f"{case.name} is of nothing at all")
         case.why = self._limits(case, case.evidence)
-        if not case.why and self._quota(case) and not self._reserve(case):
-            case.beyond, case.why = True, frozenset({"quota"})
+        if self._quota(case) and not self._reserve(case):
+            case.beyond, case.why = True, case.why | {"quota"}
         if case.why:
             self._await_approval(case)
         else:
@@ -578,11 +578,11 @@ class Oracle:
         """Policy decides again, now that more is known."""
         why = self._limits(case, case.evidence)
         beyond = case.beyond
-        if not why and self._quota(case):
+        if self._quota(case):
             if ask_quota:
                 beyond = not self._reserve(case)
             if beyond:
-                why = frozenset({"quota"})
+                why |= {"quota"}
         undecided = case.status in UNDECIDED
         if why and not undecided:
             if why != case.why:

@@ -25,7 +25,7 @@ from tests.unit.journey import (
 )
 from workflows.commands import Command, LoseReplacement, Report
 from workflows.limits import Limits
-from workflows.policy import Policy, Resurfaced, Rule
+from workflows.policy import Policy, Quota, Resurfaced, Rule
 
 CRM = Reporter(role=Role.BACK_OFFICE, name="crm")
 H1 = Reporter(role=Role.HOLDER, name="h-1")
@@ -208,3 +208,42 @@ def test_a_report_that_asks_for_more_measures_than_the_rule_ordered_before_block
     assert stolen != lost
     assert (world.contact("c-1", "D-1").refused, world.effective()) == (True, {"L-1": []})
     assert world.cases[lost].status is Status.AWAITING_APPROVAL
+
+
+@pytest.mark.parametrize("value", [0, 1_000_000])
+def test_beyond_the_quota_only_goodwill_approves_whatever_else_sent_the_case_to_a_person(value: int) -> None:
+    quota, limits = Quota(recoveries=1, goodwill=("boss",)), Limits(value_above_cents=1000)
+    rule = Rule(mode=Mode.HYBRID, quota=quota, limits=limits)
+    world = dongles(Policy(supervisors=("ann", "boss"), rules=(rule,)), spares=3)
+    world.licence("L-2", "D-2", value_cents=value)
+    world.report("R-1", "D-1", Kind.DONGLE, Reason.LOST, CRM)
+    case = world.report("R-2", "D-2", Kind.DONGLE, Reason.LOST, CRM)
+    state = world.cases[case]
+    assert (state.status, state.beyond_quota) == (Status.AWAITING_APPROVAL, True)
+    assert "1 of 1 recoveries in 365 days are used for this holder" in state.reasons
+
+    refused = []
+    for number, (by, more) in enumerate((("ann", {}), ("ann", {"goodwill": True}), ("boss", {}))):
+        with pytest.raises(RefusalError) as refusal:
+            world.decide(case, "approve", by, f"d-{number}", why="as I see it", **more)
+        refused.append(refusal.value.code)
+    world.decide(case, "approve", "boss", "d-9", why="as I see it", goodwill=True)
+
+    assert set(refused) == {Code.NO_GOODWILL, Code.BEYOND_QUOTA}
+    assert world.effective()["L-2"] == [2]
+    assert check(world.facts) == []
+
+
+def test_what_a_person_must_decide_counts_in_the_quota_and_is_freed_when_it_is_rejected() -> None:
+    rule = Rule(mode=Mode.HYBRID, quota=Quota(recoveries=1), limits=Limits(value_above_cents=1000))
+    world = dongles(Policy(supervisors=("ann",), rules=(rule,)), spares=3)
+    world.licence("L-2", "D-2", value_cents=1_000_000)
+    first = world.report("R-1", "D-2", Kind.DONGLE, Reason.LOST, CRM)
+    assert (world.cases[first].ordinal, world.cases[first].limit) == (1, 1)
+
+    second = world.report("R-2", "D-1", Kind.DONGLE, Reason.LOST, CRM)
+    world.decide(first, "reject", "ann", "d-1")
+    world.licence("L-3", "D-3")
+    third = world.report("R-3", "D-3", Kind.DONGLE, Reason.LOST, CRM)
+
+    assert [world.cases[case].decision for case in (second, third)] == ["needs_approval", "automatic"]
