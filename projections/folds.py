@@ -1,6 +1,7 @@
 """How each fact changes the rows. Pure: nothing here reads a clock or a store."""
 
 from collections.abc import Iterable, Set
+from datetime import datetime
 from typing import Any, TypeVar, assert_never
 
 import orjson
@@ -205,11 +206,12 @@ def _fold(rows: Rows, recorded: Recorded, fact: AnyFact, fresh: bool) -> None:
         case MeasureOrdered() | MeasureDelivered() | MeasureConfirmed() | MeasureUnconfirmable() | MeasureLifted():
             _fold_measure(rows, recorded, fact, fresh)
         case ContainerContacted():
-            rows.put(CONTAINERS, _container(rows, vendor, fact)._replace(last_contact=at), fresh)
+            container = _container(rows, vendor, fact)
+            rows.put(CONTAINERS, container._replace(last_contact=_later(container.last_contact, at)), fresh)
         case ContactRefused():
             container = _container(rows, vendor, fact)
             count = container.refused_contacts + (fact.part == 1)
-            refused = container._replace(last_contact=at, refused_contacts=count)
+            refused = container._replace(last_contact=_later(container.last_contact, at), refused_contacts=count)
             rows.put(CONTAINERS, refused, fresh)
         case RecoveryReserved():
             subjects = _json(fact.subjects)
@@ -316,6 +318,11 @@ def _licence_row(recorded: Recorded, fact: LicenceIssued) -> LicenceRow:
         *(fact.value_cents, _json(recorded.data["lease"]), fact.issued, fact.expires, fact.case, fact.file),
         *(None, fact.stop_gap, fact.borrowed_until, None),
     )
+
+
+def _later(known: datetime | None, at: datetime) -> datetime:
+    """The later of two contacts: one may be worked off before another that was received earlier."""
+    return at if known is None else max(known, at)
 
 
 def _container(rows: Rows, vendor: VendorId, fact: Any) -> ContainerRow:

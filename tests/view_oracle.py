@@ -102,7 +102,7 @@ def _containers(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:
         bound = [one for one in own if _name(one) in ("container.activated", "container.reinstated")]
         generation = max([1, *(one["data"]["generation"] for one in bound)])
         ended = sum(one["data"]["sessions"] for one in own if _name(one) == "sessions.ended")
-        seen = _at(contacts[-1]["time"]) if contacts else None
+        seen = max((_at(one["time"]) for one in contacts), default=None)
         yield e["vendor"], d["serial"], d["kind"], d["holder"], _at(e["time"]), seen, refused, generation, ended
 
 

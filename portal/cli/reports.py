@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
@@ -28,7 +29,7 @@ from portal.cli.terminal import (
 )
 from portal.inbox.asyncapi import cloudevent
 from portal.misfits import invalid
-from projections.read.views import CaseLine, CaseView
+from projections.read.views import CaseLine, CaseView, ReportOf
 from workflows.case_life import UNDER_WAY
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def register(app: typer.Typer, opened: Opened) -> None:
         """Give evidence for a loss that was reported."""
         with refusals():
             named = vendor_named(opened, vendor)
-            case = ask(opened, lambda views: _case_of(views, named, ReportId(report)))
+            case = ask(opened, lambda views: _case_of(views, named, ReportId(report), role, by))
             if case is None:
                 raise RefusalError(Code.NO_CASE, f"no case of report {report} is known; report the loss first")
             said = {
@@ -162,9 +163,22 @@ def _instant(told: str) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-async def _case_of(views: "Queries", vendor: VendorId, report: ReportId) -> CaseLine | None:
-    case = await views.case_of_report(vendor, report)
+async def _case_of(views: "Queries", vendor: VendorId, report: ReportId, role: Role, by: str) -> CaseLine | None:
+    case = case_of(report, await views.reports_of(vendor, report), role, by)
     return None if case is None else await views.line(vendor, case)
+
+
+def case_of(report: str, known: Sequence[ReportOf], role: Role, by: str) -> CaseId | None:
+    """The case of a report by its number: the speaker's own report, or else the one reporter's who used that number;
+    None where nobody did. Raises `RefusalError` where several others did."""
+    own = [one for one in known if (one.role, one.name) == (role, by)]
+    if not own and len({(one.role, one.name) for one in known}) > 1:
+        raise RefusalError(
+            Code.NO_CASE,
+            f"several reporters have a report {report}, and none of them is {by} ({role}); say with --by and --role"
+            " whose it is",
+        )
+    return next((CaseId(one.case_id) for one in own or known), None)
 
 
 def _statement(named: str) -> type[Statement]:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from psycopg import AsyncConnection
 from psycopg.rows import class_row, dict_row
 
+from events.case_facts import LossReported
 from events.measure_life import sql_in_effect
 from events.postgres_sessions import open_session
 from events.stream_position import StreamPosition
@@ -25,6 +26,7 @@ from projections.read.views import (
     FlagView,
     LicenceView,
     MeasureView,
+    ReportOf,
     VendorView,
     View,
     container_status,
@@ -210,10 +212,11 @@ class Queries:
         return [AccessView.at(at, **row) for row in await cursor.fetchall()]
 
     async def blacklist(self, vendor: VendorId, at: datetime) -> list[MeasureView]:
-        """What the vendor's blacklist holds at an instant: not what a case had against a container that it made good
-        again since."""
+        """What the vendor's blacklist holds at an instant: not a generation of a container that any case made good
+        again since, which had a measure against it."""
         stands = f"measure = 'blacklisting' and {sql_in_effect('%s')} and not exists (select from reinstatements r"
-        stands += " where (r.vendor, r.serial, r.case_id) = (measures.vendor, measures.serial, measures.case_id)"
+        stands += " join measures o on (o.vendor, o.serial, o.case_id) = (r.vendor, r.serial, r.case_id)"
+        stands += " where (o.vendor, o.serial, o.subject) = (measures.vendor, measures.serial, measures.subject)"
         stands += f" and starts_with(measures.subject, '{Aim.CONTAINER}/'))"
         return await self._all(MeasureView, f"{MEASURE} and {stands} order by serial, case_id, subject", (vendor, at))
 
@@ -236,6 +239,20 @@ class Queries:
         )
         row = await cursor.fetchone()
         return position.sequence == 0 or bool(row and row[0])
+
+    async def reports_of(self, vendor: VendorId, report: ReportId) -> list[ReportOf]:
+        """The reports of this number, whoever made each, and their cases: numbers are a reporter's own."""
+        return await self._all(
+            ReportOf,
+            "select r.case_id, h.data -> 'reporter' ->> 'role' as role, h.data -> 'reporter' ->> 'name' as name"
+            " from case_reports r join history h on (h.vendor, h.case_id) = (r.vendor, r.case_id)"
+            " and h.type = %(type)s and h.data ->> 'report' = r.report"
+            " where r.vendor = %(vendor)s and r.report = %(report)s"
+            " union select case_id, role, said_by from addressed"
+            " where vendor = %(vendor)s and statement = 'report/' || %(report)s and role is not null"
+            " order by role, name, case_id",
+            {"vendor": vendor, "report": report, "type": LossReported.type()},
+        )
 
     async def stands_by_holder(self, vendor: VendorId) -> dict[str, dict[str, int]]:
         """How many of each holder's cases stand where, such as `{"H-7": {"watching": 1, "closed: rejected": 2}}`."""

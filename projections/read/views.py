@@ -50,6 +50,14 @@ class LicenceView(View):
     lease_stage: str | None
 
 
+class ReportOf(View):
+    """The case of a report, and who made it, in which role."""
+
+    case_id: str
+    role: str
+    name: str
+
+
 class MeasureView(View):
     """A blocking measure of a case; what it aims at is in the blacklist from `effective` on, unless it is lifted."""
 
