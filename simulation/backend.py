@@ -1053,7 +1053,8 @@ class VendorBackend(Tables):
             Subject.way_in(container.kind, known.serial, container.generation),
         }
         blocked = any(one.subject in aims for one in self._in_effect(at))
-        return [] if blocked else [known.generation]
+        given_back = container.returned >= container.generation
+        return [] if blocked or given_back else [known.generation]
 
     def _target(self, order: IssueOrder, licences: int, at: datetime) -> Container | None:
         key = order.key

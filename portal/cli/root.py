@@ -256,7 +256,9 @@ async def _verified(application: "Application", signed: str, keys: dict[str, Any
 def _file_of(generations: Sequence[LicenceView]) -> str:
     effective = next((one for one in generations if one.effective), None)
     if effective is None:
-        raise RefusalError(Code.BLOCKED, "the current generation is blocked, so none is effective; see its container")
+        raise RefusalError(
+            Code.BLOCKED, "the current generation is blocked or given back, so none is effective; see its container"
+        )
     if effective.file is None:
         raise RefusalError(Code.NO_FILE, "the effective generation was not issued here and has no file")
     return effective.file

@@ -76,6 +76,10 @@ LICENCE = f"""
                     from containers where containers.vendor = licences.vendor and containers.serial = licences.serial
                 )
             )
+        ) and not exists (
+            select from containers join activations using (vendor, serial, generation)
+            where containers.vendor = licences.vendor and containers.serial = licences.serial
+            and activations.returned <= %(at)s
         ) as effective
     from licences where vendor = %(vendor)s
     and licence in (select licence from licences where vendor = %(vendor)s and {{which}})

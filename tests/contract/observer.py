@@ -66,7 +66,8 @@ class DatabaseObserver:
         containers = {one.serial: one for one in await self.containers(vendor)}
         return {
             one.licence: []
-            if blocked
+            if containers[one.serial].returned >= containers[one.serial].generation
+            or blocked
             & {
                 Subject(Aim.LICENCE, one.licence, one.generation),
                 Subject.way_in(containers[one.serial].kind, one.serial, containers[one.serial].generation),

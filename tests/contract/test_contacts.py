@@ -240,6 +240,20 @@ async def test_an_activation_that_was_given_back_without_a_loss_is_refused(stock
     answer = await stock.contact("A-1", how=Contact.CHECK_IN)
 
     assert (answer.refused, answer.code, answer.cases) == (True, "returned", ())
+    assert await stock.observer.effective(stock.vendor, NOW) == {"L-1": []}
+
+
+async def test_what_is_bound_again_after_an_activation_was_given_back_is_effective(stock: Stock) -> None:
+    await stock.container("A-1", "L-1", kind=Kind.ACT)
+    stated = DeactivationStatement(contact="C-1", serial="A-1", generation=1, occurred=NOW)
+    await stock.backend.return_activation(stock.vendor, stated, NOW)
+    order = await stock.lost("A-1", kind=Kind.ACT, reason=Reason.HARDWARE_REPLACED)
+    await stock.backend.issue(order)
+    await stock.activate("A-1", NEW)
+
+    assert isinstance(await stock.backend.issue(stock.anew(order)), Issued)
+
+    assert await stock.observer.effective(stock.vendor, NOW) == {"L-1": [2]}
 
 
 async def test_a_stop_gap_is_limited_and_the_full_licence_follows_it(stock: Stock) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from psycopg import AsyncConnection
 
-from events.backend_facts import CaseAddressed, MeasureOrdered
+from events.backend_facts import ActivationReturned, CaseAddressed, ContainerActivated, MeasureOrdered
 from events.envelope import Head, Sealed, container_stream, record_key
 from events.log import LogRecord, Position
 from events.log_errors import Damage, LogDamagedError, NewerReleaseError, PositionGapError
@@ -341,6 +341,24 @@ async def test_a_licence_that_is_blocked_or_whose_container_is_is_not_effective(
     assert await effective(ACME, later - timedelta(seconds=1)) == {"L-1a": True, "L-1b": True}
     assert await effective(ACME, later) == {"L-1a": False, "L-1b": aim.startswith("licence")}
     assert await effective(ZETA, later) == {"L-1a": True, "L-1b": True}
+
+
+@pytest.mark.parametrize("bound_anew", [False, True])
+async def test_a_licence_is_not_effective_once_its_activation_was_given_back_and_is_once_it_is_bound_anew(
+    log: Log, bound_anew: bool
+) -> None:
+    world, serial = World(), Serial("3-1")
+    world.lose(ACME, 1, steps=2)
+    returned = ActivationReturned(contact="C-9", serial=serial, generation=1, receipt="a receipt")
+    anew = ContainerActivated(serial=serial, generation=2, fingerprint={"board": "b2"}, case=CaseId("c-9"))
+    for fact in (returned, anew) if bound_anew else (returned,):
+        world.say(ACME, "container/3-1", serial, fact)
+    await fold_all(log, as_log([r for stream in world.streams.values() for r in stream], PARTITIONS))
+
+    async with open_queries(log.dsn) as queries:
+        (licence,) = await queries.licence(ACME, LicenceId("L-1a"), NOW + timedelta(days=1))
+
+    assert licence.effective is bound_anew
 
 
 @pytest.mark.parametrize(
