@@ -50,8 +50,13 @@ class Auditor:
         return self.streams[f"case/{case}"]
 
     def material(self, case: str) -> list[int]:
-        """The numbers of its material facts."""
-        return [one.sequence for one in self.of(case) if one.fact.name not in IMMATERIAL]
+        """The numbers of its material facts; that it was found is one too while the case is stuck."""
+        numbers, stuck = [], False
+        for one in self.of(case):
+            stuck = one.fact.name == "case.stuck" or (stuck and one.fact.name not in ("case.resumed", "case.given_up"))
+            if one.fact.name not in IMMATERIAL or (stuck and getattr(one.fact, "cause", None) == "found"):
+                numbers.append(one.sequence)
+        return numbers
 
     def audit(self, log: list[Recorded]) -> list[Recorded]:
         """Check what was added to the log since the last time; what it is."""
