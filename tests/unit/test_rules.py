@@ -247,3 +247,19 @@ def test_what_a_person_must_decide_counts_in_the_quota_and_is_freed_when_it_is_r
     third = world.report("R-3", "D-3", Kind.DONGLE, Reason.LOST, CRM)
 
     assert [world.cases[case].decision for case in (second, third)] == ["needs_approval", "automatic"]
+
+
+def test_a_report_joins_the_open_case_and_not_a_closed_one_and_its_reporter_does_not_approve_that() -> None:
+    rule = Rule(mode=Mode.HYBRID, limits=Limits(value_above_cents=1000))
+    world = dongles(Policy(supervisors=("ann",), rules=(rule,)), spares=2)
+    old = world.report("R-1", "D-1", Kind.DONGLE, Reason.LOST, CRM)
+    world.advance(timedelta(days=400))
+    assert world.cases[old].status is Status.CLOSED
+    world.licence("L-2", "D-1", value_cents=100_000)
+    case = world.report("R-2", "D-1", Kind.DONGLE, Reason.LOST, CRM)
+
+    joined = world.report("R-3", "D-1", Kind.DONGLE, Reason.LOST, Reporter(role=Role.BACK_OFFICE, name="ann"))
+    with pytest.raises(RefusalError) as refused:
+        world.decide(case, "approve", "ann", "d-1")
+
+    assert (joined, refused.value.code) == (case, Code.OWN_CASE)
