@@ -13,14 +13,14 @@ from psycopg_pool import PoolTimeout
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from events import case_activities
-from events.case_activities import Appended, AppendOrder, SweepOrder, Swept
-from events.cases import ConfirmedDecision, DecisionQuestion
 from events.codec import FactCodec
 from events.digest import Dated, as_in, digest
 from events.envelope import Head, case_stream, record_key
 from events.errors import Code, RefusalError
-from events.licensing import (
+from events.log import LogWriter
+from events.ports import case_activities
+from events.ports.case_activities import Appended, AppendOrder, SweepOrder, Swept
+from events.ports.licensing_backend import (
     Assessment,
     BlockOrder,
     CaseKey,
@@ -38,8 +38,8 @@ from events.licensing import (
     ScopePage,
     Withdrawal,
 )
-from events.log import LogWriter
-from events.set_aside import Register, SetAside
+from events.ports.loss_cases import ConfirmedDecision, DecisionQuestion
+from events.ports.register import Register, SetAside
 from workflows.policy import UnreadablePolicyError, read_policy
 
 Answer = TypeVar("Answer")

@@ -13,8 +13,8 @@ import structlog
 from psycopg import AsyncConnection, OperationalError
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from activities.messages import CONTENT
-from events.cases import CaseOverError, Cases, Joined, Message
+from activities.licensing.messages import CONTENT
+from events.ports.loss_cases import CaseOverError, Cases, Joined, Message
 from events.terms import CaseId, CaseKey, VendorId
 
 log = structlog.get_logger()

@@ -6,7 +6,7 @@ from typing import Any, cast
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from events.parking import InboxRecord, Parked
+from events.ports.parking_place import InboxRecord, Parked
 from events.terms import Serial, VendorId
 
 FIRST_WAIT_SECONDS = 0.5
@@ -57,7 +57,7 @@ WAKE = "update backend.parked set due = now() where vendor = %s and serial = %s 
 
 
 class PostgresParking:
-    """Implements `events.parking.Parking`. The sessions of its pool are in autocommit mode."""
+    """Implements `events.ports.parking_place.Parking`. The sessions of its pool are in autocommit mode."""
 
     def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]]) -> None:
         self._pool = pool

@@ -7,8 +7,8 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
+from events.ports.register import DeadLetterState, SetAside, SettledDeadLetter
 from events.postgres_sessions import open_session
-from events.set_aside import DeadLetterState, SetAside, SettledDeadLetter
 from events.terms import VendorId
 from events.topics import DEAD_LETTER_DAYS, LOG
 
@@ -36,7 +36,7 @@ on conflict (place) do update set state = excluded.state, at = excluded.at,
 
 
 class PostgresRegister:
-    """Implements `events.set_aside.Register`, with a connection for each call: it is called seldom, and by processes
+    """Implements `Register`, with a connection for each call: it is called seldom, and by processes
     that may have lost theirs. Raises `psycopg.OperationalError` when PostgreSQL is away for longer than `SECONDS`."""
 
     def __init__(self, dsn: str) -> None:
@@ -53,7 +53,7 @@ class PostgresRegister:
             await remove(connection, *places)
 
     async def entries(self, limit: int = 100) -> Sequence[SetAside]:
-        """The entries, the oldest first; see `events.set_aside.Register` for which these are."""
+        """The entries, the oldest first; see `events.ports.register.Register` for which these are."""
         async with self._connected() as connection:
             return await entries(connection, limit)
 
@@ -97,6 +97,6 @@ async def remove(connection: AsyncConnection[Any], *places: str) -> None:
 
 
 async def entries(connection: AsyncConnection[Any], limit: int = 100) -> list[SetAside]:
-    """The entries, the oldest first; see `events.set_aside.Register` for which these are."""
+    """The entries, the oldest first; see `events.ports.register.Register` for which these are."""
     cursor = await connection.execute(ENTRIES, (f"{LOG}/", limit))
     return [SetAside(*row) for row in await cursor.fetchall()]

@@ -34,8 +34,8 @@ from activities import register
 from events.envelope import Head, Sealed
 from events.errors import RefusalError
 from events.log import LogReader, LogWriter
+from events.ports.register import SetAside
 from events.postgres_sessions import open_session
-from events.set_aside import SetAside
 
 log = structlog.get_logger()
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from psycopg_pool import AsyncConnectionPool
 
 from bench.result import Bar, Result, percentiles
-from events.inbox import ContactStatement, ContainerStatement, LicenceStatement
+from events.statements import ContactStatement, ContainerStatement, LicenceStatement
 from events.terms import Interval, Lease, Unit, VendorId
 from infra.roles import spare_what_stays
 from infra.settings import Settings

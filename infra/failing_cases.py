@@ -13,9 +13,9 @@ from temporalio.api.workflowservice.v1 import (
 )
 from temporalio.client import Client
 
-from events.cases import WORKFLOW
 from events.errors import Code
-from events.set_aside import SetAside
+from events.ports.loss_cases import WORKFLOW
+from events.ports.register import SetAside
 from workflows.divergence import DivergenceError
 
 DIVERGED = "case_diverged"

@@ -9,9 +9,9 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from events.cases import Cases
 from events.errors import Code, RefusalError
 from events.kafka_clients import new_producer
+from events.ports.loss_cases import Cases
 from events.postgres_sessions import open_session
 from events.terms import VendorId
 from events.topics import inbox
@@ -119,12 +119,12 @@ class LocalKeys:
 
     def jwks(self, vendor: VendorId) -> dict[str, Any]:
         """The public keys of a vendor."""
-        from activities.signing import SigningKeys
+        from activities.licensing.signing import SigningKeys
 
         return SigningKeys(self._folder).jwks(vendor)
 
     def verify(self, file: str, jwks: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         """The claims of a licence file."""
-        from activities import signing
+        from activities.licensing import signing
 
         return signing.verify(file, jwks, now)

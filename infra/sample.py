@@ -17,9 +17,9 @@ from typing import Any
 import psutil
 from pydantic import BaseModel
 
-from events.cases import DecisionContent
 from events.errors import RefusalError
 from events.kafka_clients import new_consumer, new_producer
+from events.ports.loss_cases import DecisionContent
 from events.principal import Principal, PrincipalRole
 from events.terms import ReportId, Serial, VendorId
 from events.topics import dead_letters, inbox

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import JsonValue
 
-from events.cases import Cases, DecisionContent, DecisionDenied, DecisionOrder, DecisionTaken
 from events.errors import Code, RefusalError
-from events.inbox import (
+from events.ports.licensing_backend import AccessLink, ActivationCode, Claim, LicensingBackend, SignInAnswer
+from events.ports.loss_cases import Cases, DecisionContent, DecisionDenied, DecisionOrder, DecisionTaken
+from events.principal import Principal
+from events.statements import (
     ContactStatement,
     ContainerStatement,
     DeactivationStatement,
@@ -26,8 +28,6 @@ from events.inbox import (
     ReturnStatement,
     Statement,
 )
-from events.licensing import AccessLink, ActivationCode, Claim, LicensingBackend, SignInAnswer
-from events.principal import Principal
 from events.stream_position import StreamPosition
 from events.terms import CaseId, ContactId, Serial, VendorId
 from portal.denials import denied

@@ -1,7 +1,7 @@
 """Why a decision was denied, in words that are true at every door."""
 
-from events.cases import DecisionOrder
 from events.errors import Code, RefusalError
+from events.ports.loss_cases import DecisionOrder
 from events.terms import CaseId
 
 DENIALS = {

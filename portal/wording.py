@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from events.errors import Code, RefusalError
-from events.inbox import ContainerStatement, LicenceStatement
+from events.statements import ContainerStatement, LicenceStatement
 
 
 @dataclass(frozen=True)

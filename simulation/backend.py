@@ -1,4 +1,4 @@
-"""One vendor of the licensing backend in memory: what `events.licensing.LicensingBackend` promises, one call after the
+"""One vendor of the licensing backend in memory: what `LicensingBackend` promises, one call after the
 other."""
 
 from collections.abc import Callable
@@ -10,8 +10,8 @@ from uuid import uuid5
 
 from pydantic import JsonValue
 
-from activities import claim_rules
-from activities.access_rules import (
+from activities.licensing import claim_rules
+from activities.licensing.access_rules import (
     Access,
     SignIn,
     SignInKnown,
@@ -31,8 +31,8 @@ from activities.access_rules import (
     superseded_by,
     taken,
 )
-from activities.activation_code import TRIES, Fetched, fetch, must_be_activated_by_code, none_awaits, written
-from activities.answers import (
+from activities.licensing.activation_code import TRIES, Fetched, fetch, must_be_activated_by_code, none_awaits, written
+from activities.licensing.answers import (
     ASSESS,
     BLOCK,
     CLOSE,
@@ -47,11 +47,11 @@ from activities.answers import (
     OrderKind,
     answer_again,
 )
-from activities.assessing import as_told
-from activities.claims import Made, digest, further_case, statement_of
-from activities.closing import goes_on_to
-from activities.inventory import fields_of, must_agree, unknown_vendor
-from activities.judgement import (
+from activities.licensing.assessment import as_told
+from activities.licensing.claims import Made, digest, further_case, statement_of
+from activities.licensing.closure import goes_on_to
+from activities.licensing.inventory import fields_of, must_agree, unknown_vendor
+from activities.licensing.judgement import (
     Activation,
     Awaiting,
     Known,
@@ -69,13 +69,14 @@ from activities.judgement import (
     return_facts,
     said_to_cases,
 )
-from activities.leases import first_notice, put_off, swept
-from activities.measures import Standing
-from activities.messages import Speaker, confirmed_decision, sighting, unknown_case
-from activities.quota_rules import Recovery as Recovered
-from activities.quota_rules import allot, reserved
-from activities.release import Other, Release, must_be_free, taken_along
-from activities.replacement import (
+from activities.licensing.leases import first_notice, put_off, swept
+from activities.licensing.measures import Standing
+from activities.licensing.messages import Speaker, confirmed_decision, sighting, unknown_case
+from activities.licensing.quota_rules import Recovery as Recovered
+from activities.licensing.quota_rules import allot, reserved
+from activities.licensing.records import Container, Licence, must_have_room
+from activities.licensing.release import Other, Release, must_be_free, taken_along
+from activities.licensing.replacement import (
     CONTAINERS,
     Wanted,
     answer_for,
@@ -99,8 +100,7 @@ from activities.replacement import (
     to_be_ordered_again,
     withdrawals,
 )
-from activities.rows import Container, Licence, must_have_room
-from activities.vendors import adopted, issuer_of, must_fit, says_the_same
+from activities.licensing.vendors import adopted, issuer_of, must_fit, says_the_same
 from events.backend_facts import (
     AccessLapsed,
     AccessOffered,
@@ -114,35 +114,11 @@ from events.backend_facts import (
     VendorAdded,
 )
 from events.case_facts import BackendFacts, LossReported
-from events.cases import (
-    REPORTS_LIMIT,
-    AcceptedDecision,
-    ConfirmedDecision,
-    Content,
-    DecisionOrder,
-    DecisionQuestion,
-    Evidence,
-    Joined,
-    Offer,
-    Overtaken,
-    ReplacementGone,
-    Settled,
-    Sighting,
-)
 from events.envelope import NAMESPACE
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.fact import Fact
-from events.inbox import (
-    ContactStatement,
-    ContainerStatement,
-    DeactivationStatement,
-    EvidenceStatement,
-    FoundStatement,
-    LicenceStatement,
-    LossStatement,
-    ReturnStatement,
-)
-from events.licensing import (
+from events.measure_life import OPEN, blocks, in_effect
+from events.ports.licensing_backend import (
     AccessLink,
     ActivationCode,
     Assessment,
@@ -166,8 +142,32 @@ from events.licensing import (
     SignInAnswer,
     Withdrawal,
 )
-from events.measure_life import OPEN, blocks, in_effect
+from events.ports.loss_cases import (
+    REPORTS_LIMIT,
+    AcceptedDecision,
+    ConfirmedDecision,
+    Content,
+    DecisionOrder,
+    DecisionQuestion,
+    Evidence,
+    Joined,
+    Offer,
+    Overtaken,
+    ReplacementGone,
+    Settled,
+    Sighting,
+)
 from events.sizes import SCOPE_PAGE
+from events.statements import (
+    ContactStatement,
+    ContainerStatement,
+    DeactivationStatement,
+    EvidenceStatement,
+    FoundStatement,
+    LicenceStatement,
+    LossStatement,
+    ReturnStatement,
+)
 from events.terms import (
     ActivationBy,
     Aim,

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from events.case_facts import CaseFact
-from events.cases import Joined, Message
 from events.errors import RefusalError
-from events.licensing import CaseKey, LicensingBackend
+from events.ports.licensing_backend import CaseKey, LicensingBackend
+from events.ports.loss_cases import Joined, Message
 from simulation.stage import Wait
 from workflows.case import CaseState, fold_all
 from workflows.commands import Command, Elapsed, Report

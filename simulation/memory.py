@@ -7,22 +7,11 @@ from typing import Any, TypeVar
 
 from pydantic import JsonValue
 
-from activities.rows import Container, Licence
-from events.cases import AcceptedDecision, ConfirmedDecision, Content, DecisionOrder, DecisionQuestion
+from activities.licensing.records import Container, Licence
 from events.codec import FactCodec
 from events.envelope import Head, Recorded, backend_stream, record_key
 from events.fact import Fact
-from events.inbox import (
-    ContactStatement,
-    ContainerStatement,
-    DeactivationStatement,
-    EvidenceStatement,
-    FoundStatement,
-    LicenceStatement,
-    LossStatement,
-    ReturnStatement,
-)
-from events.licensing import (
+from events.ports.licensing_backend import (
     AccessLink,
     ActivationCode,
     Assessment,
@@ -46,6 +35,17 @@ from events.licensing import (
     ScopePage,
     SignInAnswer,
     Withdrawal,
+)
+from events.ports.loss_cases import AcceptedDecision, ConfirmedDecision, Content, DecisionOrder, DecisionQuestion
+from events.statements import (
+    ContactStatement,
+    ContainerStatement,
+    DeactivationStatement,
+    EvidenceStatement,
+    FoundStatement,
+    LicenceStatement,
+    LossStatement,
+    ReturnStatement,
 )
 from events.terms import CaseId, ContactId, LicenceId, Serial, VendorId
 from simulation.backend import VendorBackend

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-from activities.rows import Container, Licence
-from events.cases import Content
+from activities.licensing.records import Container, Licence
 from events.codec import FactCodec
 from events.envelope import Recorded
-from events.licensing import CaseKey, Clock, LicensingBackend
+from events.ports.licensing_backend import CaseKey, Clock, LicensingBackend
+from events.ports.loss_cases import Content
 from events.terms import LicenceId, VendorId
 from simulation.memory import MemoryBackend, at_once
 

@@ -7,31 +7,31 @@ from datetime import datetime
 
 from pydantic import JsonValue
 
-from activities.access_rules import Access
-from activities.activation_code import Fetched
-from activities.guesses import Guesses
-from activities.judgement import Activation
-from activities.measures import Standing, is_settled
-from activities.messages import Speaker, addressed
-from activities.release import Release
-from activities.rows import Container, Licence, LostLicence, unknown_container
+from activities.licensing.access_rules import Access
+from activities.licensing.activation_code import Fetched
+from activities.licensing.guesses import Guesses
+from activities.licensing.judgement import Activation
+from activities.licensing.measures import Standing, is_settled
+from activities.licensing.messages import Speaker, addressed
+from activities.licensing.records import Container, Licence, LostLicence, unknown_container
+from activities.licensing.release import Release
 from events.backend_facts import (
     MeasureLifted,
     MeasureOrdered,
     MeasureUnconfirmable,
 )
-from events.cases import Content, DecisionOrder
 from events.errors import Code
 from events.fact import Fact
-from events.inbox import ContainerStatement, LicenceStatement
-from events.licensing import (
+from events.measure_life import blocks, in_effect, step
+from events.ports.licensing_backend import (
     CaseKey,
     ContactAnswer,
     Issued,
     ReceiptAnswer,
     Reservation,
 )
-from events.measure_life import blocks, in_effect, step
+from events.ports.loss_cases import Content, DecisionOrder
+from events.statements import ContainerStatement, LicenceStatement
 from events.terms import (
     ActivationBy,
     Aim,

@@ -5,13 +5,14 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from activities.rows import Container
+from activities.licensing.records import Container
 from events.case_facts import CaseFact, CaseStreamFact, LossReported
-from events.cases import DecisionOrder, Joined, Message
 from events.codec import FactCodec
 from events.envelope import Head, Recorded, case_stream, record_key
 from events.errors import Code, RefusalError
-from events.inbox import (
+from events.ports.licensing_backend import CaseKey, ContactAnswer, ReceiptAnswer
+from events.ports.loss_cases import DecisionOrder, Joined, Message
+from events.statements import (
     ContactStatement,
     ContainerStatement,
     DeactivationStatement,
@@ -21,7 +22,6 @@ from events.inbox import (
     LossStatement,
     ReturnStatement,
 )
-from events.licensing import CaseKey, ContactAnswer, ReceiptAnswer
 from events.terms import CaseId, Kind, Lease, LicenceId, Reason, Reporter, Scope, Serial, VendorId
 from simulation.case import Ground, PassingFailureError, RunningCase
 from simulation.stage import OpenStage, in_memory

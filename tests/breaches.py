@@ -5,7 +5,7 @@ from collections.abc import Callable
 from events.backend_facts import ContactRefused, ContainerRegistered, RecoveryReserved
 from events.case_facts import CaseApproved, CaseClosed
 from events.envelope import case_stream, container_stream, record_key
-from events.licensing import Reservation
+from events.ports.licensing_backend import Reservation
 from events.terms import Action, CaseId, HolderId, Kind, Measure, Outcome, ProductId, Serial, VendorId
 from tests.worlds import CODEC, MANUAL, PLAIN, QUOTA, Life, World
 

@@ -13,7 +13,7 @@ from psycopg import AsyncConnection
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from activities import access
+from activities.licensing import access_data
 from events.terms import VendorId
 from infra.settings import Settings
 from infra.wiring import keys, open_backend, prepare
@@ -84,7 +84,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def quick_hashes() -> Iterator[None]:
     """Hashes of passwords that cost little; a process of its own hashes as ever."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(access, "HASHER", PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+        patch.setattr(access_data, "HASHER", PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
         yield
 
 

@@ -26,9 +26,9 @@ from events.backend_facts import (
     RecoveryReserved,
     SessionsEnded,
 )
-from events.cases import Evidence
 from events.envelope import INSTALLATION
-from events.licensing import Reservation
+from events.ports.licensing_backend import Reservation
+from events.ports.loss_cases import Evidence
 from events.terms import (
     Action,
     Aim,

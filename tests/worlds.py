@@ -21,11 +21,11 @@ from events.backend_facts import (
     VendorAdded,
 )
 from events.case_facts import BackendFacts, CaseFact, LicenceInScope, LossReported
-from events.cases import DecisionOrder, Sighting
 from events.codec import FactCodec
 from events.envelope import Head, Sealed, case_stream, container_stream, record_key
 from events.fact import Fact
 from events.log import LogRecord, Position
+from events.ports.loss_cases import DecisionOrder, Sighting
 from events.terms import (
     Action,
     Aim,

@@ -10,7 +10,8 @@ from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from events.case_facts import LossReported
-from events.cases import (
+from events.errors import Code
+from events.ports.loss_cases import (
     AcceptedDecision,
     CaseOverError,
     DecisionDenied,
@@ -18,7 +19,6 @@ from events.cases import (
     DecisionTaken,
     Message,
 )
-from events.errors import Code
 from events.terms import CaseKey, Outcome
 from workflows.loss_case import CONTINUED, LossCase
 
@@ -28,7 +28,7 @@ ASK_AGAIN_SECONDS = 0.1
 
 
 class CaseClient:
-    """Implements `events.cases.Cases`. Each case is a workflow of its own id, begun once."""
+    """Implements `events.ports.loss_cases.Cases`. Each case is a workflow of its own id, begun once."""
 
     def __init__(self, client: Client, task_queue: str) -> None:
         self._client = client

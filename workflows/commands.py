@@ -1,8 +1,8 @@
 """Commands: what can be asked of a case, and what can happen to it. Time comes in with them."""
 
 from events.case_facts import BackendFacts, LossReported
-from events.cases import DecisionOrder, Evidence, Sighting
-from events.licensing import Reservation
+from events.ports.licensing_backend import Reservation
+from events.ports.loss_cases import DecisionOrder, Evidence, Sighting
 from events.terms import CaseId, Instant, PersonId, Serial, Ticket, Value
 from workflows.policy import Policy
 

@@ -39,9 +39,9 @@ from events.case_facts import (
     WaitingBegun,
     WatchBegun,
 )
-from events.cases import DecisionOrder
 from events.errors import Code
-from events.licensing import Reservation
+from events.ports.licensing_backend import Reservation
+from events.ports.loss_cases import DecisionOrder
 from events.rules import as_of
 from events.sizes import CAUSE_CHARACTERS, CODE_CHARACTERS, ESCALATED_TO, LIST_PART, SCOPE_PART, in_parts
 from events.terms import (

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import assert_never
 
 from events.case_facts import BackendFacts
-from events.cases import (
+from events.errors import Code
+from events.ports.licensing_backend import Assessment, CaseKey, Done, Issued, NoTargetFound, Reservation, Withdrawal
+from events.ports.loss_cases import (
     ConfirmedDecision,
     DecisionOrder,
     DecisionQuestion,
@@ -20,8 +22,6 @@ from events.cases import (
     Settled,
     Sighting,
 )
-from events.errors import Code
-from events.licensing import Assessment, CaseKey, Done, Issued, NoTargetFound, Reservation, Withdrawal
 from events.terms import Instant, Status
 from workflows import commands
 from workflows.case import CaseState

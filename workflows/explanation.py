@@ -7,7 +7,7 @@ from pydantic import Field
 
 from events import rules
 from events.case_facts import BackendFacts, CaseDecided, LicenceInScope, LossReported
-from events.licensing import MeasureToOrder, Reservation
+from events.ports.licensing_backend import MeasureToOrder, Reservation
 from events.terms import (
     Action,
     ActivationBy,

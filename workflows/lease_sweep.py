@@ -9,7 +9,7 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 
 with workflow.unsafe.imports_passed_through():
-    from events.case_activities import CaseActivities, SweepOrder
+    from events.ports.case_activities import CaseActivities, SweepOrder
 
 LIMIT = 500
 ROUNDS = 200

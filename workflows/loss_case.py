@@ -12,9 +12,12 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from events.case_activities import AppendOrder, CaseActivities
     from events.case_facts import BackendFacts, CaseFact, LicenceInScope, LossReported, ScopeKnown
-    from events.cases import (
+    from events.digest import Digest, value_digest
+    from events.errors import Code
+    from events.ports.case_activities import AppendOrder, CaseActivities
+    from events.ports.licensing_backend import Assessment, CaseKey, ScopeOrder
+    from events.ports.loss_cases import (
         WORKFLOW,
         AcceptedDecision,
         DecisionOrder,
@@ -22,9 +25,6 @@ with workflow.unsafe.imports_passed_through():
         Message,
         Sighting,
     )
-    from events.digest import Digest, value_digest
-    from events.errors import Code
-    from events.licensing import Assessment, CaseKey, ScopeOrder
     from events.sizes import SCOPE_PAGE
     from events.terms import Outcome, Status, Value
     from workflows.case import CaseState, fold_all

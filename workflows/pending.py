@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from events.cases import DecisionOrder, Evidence, Joined, Message
+from events.ports.loss_cases import DecisionOrder, Evidence, Joined, Message
 from events.sizes import MESSAGE_TOKENS
 
 

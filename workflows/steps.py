@@ -8,8 +8,16 @@ from datetime import datetime
 from typing import ClassVar, assert_never
 
 from events.case_facts import BackendFacts
-from events.cases import DecisionQuestion
-from events.licensing import BlockOrder, CaseKey, CaseOrder, CloseOrder, IssueOrder, ReinstateOrder, ReserveOrder
+from events.ports.licensing_backend import (
+    BlockOrder,
+    CaseKey,
+    CaseOrder,
+    CloseOrder,
+    IssueOrder,
+    ReinstateOrder,
+    ReserveOrder,
+)
+from events.ports.loss_cases import DecisionQuestion
 from events.terms import EvidenceName, Outcome, Recovery, Status
 from workflows.case import CaseState
 from workflows.case_life import UNDECIDED

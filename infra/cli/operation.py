@@ -26,7 +26,7 @@ from infra.settings import Settings, read_settings
 from infra.supervisor import Plan, Supervisor, embedded, end_leftovers
 
 if TYPE_CHECKING:
-    from events.set_aside import SetAside
+    from events.ports.register import SetAside
     from infra.sample import Result
 
 DETACHED_SECONDS = 300.0
@@ -334,8 +334,8 @@ async def _misfits(settings: Settings) -> "list[SetAside]":
     """Topics that are not what they must be, as entries; none where Kafka does not answer within seconds."""
     from aiokafka.errors import KafkaError
 
-    from events.set_aside import SetAside
-    from infra.topics import compare
+    from events.ports.register import SetAside
+    from infra.topic_setup import compare
 
     try:
         async with asyncio.timeout(REGISTER_SECONDS):

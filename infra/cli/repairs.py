@@ -75,7 +75,9 @@ def _log(app: typer.Typer) -> None:
 
         This is itself recorded, for ever. A record that is sound is refused.
         """
-        from activities.installation import set_record_aside  # here, because the other commands need none of it
+        from activities.licensing.installation import (
+            set_record_aside,  # here, because the other commands need none of it
+        )
         from events.backend_facts import RecordSetAside
         from events.log import LogReader, Position
         from infra.facts import fact_codec

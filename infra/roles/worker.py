@@ -12,8 +12,8 @@ from activities.case_activities import CaseActivities
 from activities.delivery import Delivery
 from activities.register import PostgresRegister
 from activities.relay import Relay
-from events.case_activities import CaseActivities as Promised
 from events.log import LogReader, LogWriter
+from events.ports.case_activities import CaseActivities as Promised
 from infra.facts import fact_codec
 from infra.roles import Ready
 from infra.settings import Settings

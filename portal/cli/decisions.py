@@ -11,8 +11,8 @@ from uuid import uuid4
 import typer
 from pydantic import ValidationError
 
-from events.cases import DecisionContent, DecisionTaken
 from events.errors import Code, RefusalError
+from events.ports.loss_cases import DecisionContent, DecisionTaken
 from events.principal import PrincipalRole
 from events.terms import Action, CaseId, VendorId, Verdict
 from portal.cli.terminal import AsJson, OfVendor, Opened, ask, principal_of, print_json, refusals, run, vendor_named

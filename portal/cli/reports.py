@@ -11,9 +11,9 @@ import typer
 from pydantic import ValidationError
 
 from events.errors import Code, RefusalError
-from events.inbox import PREFIX, STATEMENTS, EvidenceStatement, LossStatement, Statement
-from events.licensing import Claim
+from events.ports.licensing_backend import Claim
 from events.principal import PrincipalRole
+from events.statements import PREFIX, STATEMENTS, EvidenceStatement, LossStatement, Statement
 from events.terms import CaseId, Kind, Reason, ReportId, Role, Scope, VendorId
 from portal.cli.terminal import (
     AsJson,

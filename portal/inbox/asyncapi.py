@@ -3,7 +3,7 @@
 from typing import Any
 
 from events.errors import Code
-from events.inbox import STATEMENTS, Statement
+from events.statements import STATEMENTS, Statement
 from events.terms import VENDOR_PATTERN
 from portal.inbox.cloudevent_reader import LIMIT_BYTES
 

@@ -12,7 +12,7 @@ from cloudevents.core.v1.event import CloudEvent
 from pydantic import ValidationError
 
 from events.errors import Code, RefusalError
-from events.inbox import STATEMENTS, Statement
+from events.statements import STATEMENTS, Statement
 from portal.misfits import invalid, kind_of
 
 LIMIT_BYTES = 65_536

@@ -19,10 +19,10 @@ from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from events.errors import Code, NotYetKnownError, RefusalError
-from events.inbox import Statement
 from events.kafka_clients import new_consumer
-from events.parking import InboxRecord, Parked, Parking
+from events.ports.parking_place import InboxRecord, Parked, Parking
 from events.principal import Principal, PrincipalRole
+from events.statements import Statement
 from events.terms import PersonId, Serial, VendorId
 from events.topics import INBOXES
 from portal.application import Application

@@ -11,8 +11,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from events.errors import Code, RefusalError
 from events.kafka_clients import new_admin, new_consumer, new_producer
-from events.parking import Headers, InboxRecord, digest_of
-from events.set_aside import DeadLetterState, Register, SettledDeadLetter
+from events.ports.parking_place import Headers, InboxRecord, digest_of
+from events.ports.register import DeadLetterState, Register, SettledDeadLetter
 from events.terms import VendorId
 from events.topics import dead_letters, inbox
 from portal.inbox.batches import Unreadable, read_unstoppably

@@ -16,8 +16,8 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from events.errors import Code, RefusalError
 from events.kafka_clients import new_producer
-from events.parking import Headers, InboxRecord
-from events.set_aside import Register, SetAside
+from events.ports.parking_place import Headers, InboxRecord
+from events.ports.register import Register, SetAside
 from events.terms import VendorId
 from events.topics import dead_letters
 from portal.failures import short, steadily

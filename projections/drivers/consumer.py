@@ -9,7 +9,7 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from events.codec import FactCodec
 from events.kafka_clients import new_consumer
 from events.log import LogRecord, Position
-from events.set_aside import Register
+from events.ports.register import Register
 from events.topics import LOG
 from projections.drivers.common import (
     BATCH_RECORDS,

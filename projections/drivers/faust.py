@@ -16,7 +16,7 @@ from faust.types import TP
 
 from events.codec import FactCodec
 from events.log import LogRecord, Position
-from events.set_aside import Register
+from events.ports.register import Register
 from events.topics import LOG
 from projections.drivers.common import (
     BATCH_RECORDS,

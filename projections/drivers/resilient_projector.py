@@ -14,8 +14,8 @@ from psycopg import AsyncConnection, OperationalError
 from events.codec import FactCodec
 from events.log import LogReader, Position, before
 from events.log_errors import Damage, LogDamagedError, LogStoppedError, NewerReleaseError, PositionGapError
+from events.ports.register import Register, SetAside
 from events.postgres_sessions import open_session
-from events.set_aside import Register, SetAside
 from events.topics import LOG
 from projections.look_ahead import LookAhead
 from projections.parallel_fold import batches

@@ -7,12 +7,12 @@ import jwt
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
-from activities.messages import CONTENT
-from activities.rows import CONTAINER, LICENCE, Container, Licence
-from events.cases import Content
+from activities.licensing.messages import CONTENT
+from activities.licensing.records import CONTAINER, LICENCE, Container, Licence
 from events.envelope import Recorded
-from events.licensing import CaseKey
 from events.measure_life import sql_in_effect
+from events.ports.licensing_backend import CaseKey
+from events.ports.loss_cases import Content
 from events.terms import Aim, LicenceId, Subject, VendorId
 from tests.worlds import CODEC
 

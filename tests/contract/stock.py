@@ -6,10 +6,18 @@ from itertools import count
 from typing import Any, TypeVar
 
 from events.case_facts import LossReported
-from events.cases import Content, Joined
 from events.fact import Fact
-from events.inbox import ContactStatement, ContainerStatement, LicenceStatement, LossStatement, Presented
-from events.licensing import BlockOrder, CaseKey, CaseOrder, ContactAnswer, IssueOrder, LicensingBackend, MeasureToOrder
+from events.ports.licensing_backend import (
+    BlockOrder,
+    CaseKey,
+    CaseOrder,
+    ContactAnswer,
+    IssueOrder,
+    LicensingBackend,
+    MeasureToOrder,
+)
+from events.ports.loss_cases import Content, Joined
+from events.statements import ContactStatement, ContainerStatement, LicenceStatement, LossStatement, Presented
 from events.terms import (
     Contact,
     Interval,

@@ -9,9 +9,9 @@ import pytest
 from argon2 import extract_parameters
 from argon2.profiles import RFC_9106_LOW_MEMORY
 
-from activities.access import HASHER as HASHER_OF_THE_PRODUCT
-from activities.access_rules import LINK_DAYS
-from activities.guesses import INTERVAL, TRIES
+from activities.licensing.access_data import HASHER as HASHER_OF_THE_PRODUCT
+from activities.licensing.access_rules import LINK_DAYS
+from activities.licensing.guesses import INTERVAL, TRIES
 from events.backend_facts import (
     AccessLapsed,
     AccessSet,
@@ -22,7 +22,7 @@ from events.backend_facts import (
     SessionsEnded,
 )
 from events.errors import Code, RefusalError
-from events.licensing import BlockOrder, CloseOrder, Issued, MeasureToOrder, NoTargetFound, SignInAnswer
+from events.ports.licensing_backend import BlockOrder, CloseOrder, Issued, MeasureToOrder, NoTargetFound, SignInAnswer
 from events.terms import Aim, Contact, ContactId, Kind, Measure, Reason, Serial, Verdict
 from tests.contract.stock import NOW, Stock
 

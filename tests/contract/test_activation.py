@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from activities.activation_code import TRIES
+from activities.licensing.activation_code import TRIES
 from events.backend_facts import ContactRefused, ContainerActivated, LicenceIssued
 from events.errors import Code, RefusalError
-from events.licensing import BlockOrder, CloseOrder, Issued, IssueOrder, MeasureToOrder, NoTargetFound
+from events.ports.licensing_backend import BlockOrder, CloseOrder, Issued, IssueOrder, MeasureToOrder, NoTargetFound
 from events.terms import ActivationBy, Aim, Kind, Measure, Reason, Recovery, Target
 from tests.contract.stock import NEW, OLD, Stock
 

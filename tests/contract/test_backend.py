@@ -8,11 +8,19 @@ from typing import Any
 import pytest
 
 from events.backend_facts import LicenceIssued, LicenceSuperseded, MeasureOrdered
-from events.cases import DecisionOrder
 from events.envelope import Recorded
 from events.errors import Code, NotYetKnownError, RefusalError
-from events.inbox import ContainerStatement, LicenceStatement, LossStatement
-from events.licensing import BlockOrder, CloseOrder, Issued, IssueOrder, LicensingBackend, MeasureToOrder, NoTargetFound
+from events.ports.licensing_backend import (
+    BlockOrder,
+    CloseOrder,
+    Issued,
+    IssueOrder,
+    LicensingBackend,
+    MeasureToOrder,
+    NoTargetFound,
+)
+from events.ports.loss_cases import DecisionOrder
+from events.statements import ContainerStatement, LicenceStatement, LossStatement
 from events.terms import Kind, Measure, Reason, Reporter, Role, VendorId
 from tests.contract.stock import Stock
 from workflows.policy import Policy, canonical

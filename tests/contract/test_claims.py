@@ -6,8 +6,8 @@ import pytest
 
 from events.backend_facts import MeasureOrdered
 from events.errors import Code, NotYetKnownError, RefusalError
-from events.inbox import FoundStatement
-from events.licensing import CaseOrder, CloseOrder, Issued, NoTargetFound, ReinstateOrder
+from events.ports.licensing_backend import CaseOrder, CloseOrder, Issued, NoTargetFound, ReinstateOrder
+from events.statements import FoundStatement
 from events.terms import Kind, Lease, Measure, Outcome, Reason, Reporter, Role, Serial, Subject
 from tests.contract.stock import NOW, Stock
 from workflows.exposure import exposure

@@ -20,8 +20,8 @@ from events.backend_facts import (
     MeasureUnconfirmable,
 )
 from events.errors import Code, NotYetKnownError, RefusalError
-from events.inbox import DeactivationStatement
-from events.licensing import CloseOrder, Issued, NoTargetFound
+from events.ports.licensing_backend import CloseOrder, Issued, NoTargetFound
+from events.statements import DeactivationStatement
 from events.terms import Contact, Kind, Lease, Match, Measure, Reason
 from tests.contract.stock import NEW, NOW, OLD, WEEKLY, Stock
 

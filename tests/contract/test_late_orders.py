@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from events.errors import Code, RefusalError
-from events.licensing import BlockOrder, CaseKey, CaseOrder, CloseOrder, IssueOrder, ReinstateOrder, ReserveOrder
+from events.ports.licensing_backend import (
+    BlockOrder,
+    CaseKey,
+    CaseOrder,
+    CloseOrder,
+    IssueOrder,
+    ReinstateOrder,
+    ReserveOrder,
+)
 from events.terms import Kind, Measure, Reason, Value
 from tests.contract.stock import NEW, NOW, Stock
 

@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 
 from events.backend_facts import LeaseDueSoon, LeaseFact, LeaseLapsed, LeaseOverdue
-from events.licensing import CloseOrder, Issued, ReinstateOrder
+from events.ports.licensing_backend import CloseOrder, Issued, ReinstateOrder
 from events.terms import Interval, Kind, Lease, Reason, Unit
 from tests.contract.stock import NOW, Stock
 

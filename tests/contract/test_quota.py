@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 
 from events.backend_facts import RecoveryFreed, RecoveryReserved
-from events.licensing import CloseOrder, ReserveOrder
+from events.ports.licensing_backend import CloseOrder, ReserveOrder
 from events.terms import RECOVERIES, SAME_HARDWARE, PotName
 from tests.contract.stock import NOW, Stock
 

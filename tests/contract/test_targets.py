@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from activities.replacement import Wanted, may_take
-from activities.rows import Container
-from events.cases import Offer
-from events.licensing import CaseKey, CloseOrder, Issued, IssueOrder, NoTargetFound, ReinstateOrder
+from activities.licensing.records import Container
+from activities.licensing.replacement import Wanted, may_take
+from events.ports.licensing_backend import CaseKey, CloseOrder, Issued, IssueOrder, NoTargetFound, ReinstateOrder
+from events.ports.loss_cases import Offer
 from events.terms import HolderId, Kind, Serial, Target
 from tests.contract.stock import Stock
 

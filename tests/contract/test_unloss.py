@@ -16,8 +16,8 @@ from events.backend_facts import (
     MeasureUnconfirmable,
 )
 from events.errors import Code, NotYetKnownError, RefusalError
-from events.inbox import DeactivationStatement, EvidenceStatement, FoundStatement, ReturnStatement
-from events.licensing import CaseKey, CaseOrder, CloseOrder, Issued, IssueOrder, ReinstateOrder
+from events.ports.licensing_backend import CaseKey, CaseOrder, CloseOrder, Issued, IssueOrder, ReinstateOrder
+from events.statements import DeactivationStatement, EvidenceStatement, FoundStatement, ReturnStatement
 from events.terms import Kind, Measure, Reason, Reporter, Role, Verdict
 from tests.contract.stock import NEW, NOW, OLD, Stock
 

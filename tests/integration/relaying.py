@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from activities.outbox import FactSession, state
+from activities.licensing.outbox import FactSession, state
 from activities.relay import Relay
 from events.backend_facts import ContainerRegistered
 from events.log import LogReader, LogRecord, LogWriter

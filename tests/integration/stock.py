@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from activities.backend import EmbeddedBackend
+from activities.licensing.backend import EmbeddedBackend
 from infra.settings import Settings
 from tests.contract.stock import NEW, NOW, OLD, WEEKLY
 from tests.contract.stock import Stock as AnyStock

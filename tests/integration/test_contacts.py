@@ -11,11 +11,11 @@ import pytest
 from psycopg import AsyncConnection
 from psycopg.errors import RaiseException
 
-from activities.rows import lock_container
-from activities.signing import RECEIPT_TYPE, LicenceFile, SigningKeys, verify
+from activities.licensing.records import lock_container
+from activities.licensing.signing import RECEIPT_TYPE, LicenceFile, SigningKeys, verify
 from events.backend_facts import LicenceRenewed
 from events.errors import Code
-from events.inbox import DeactivationStatement
+from events.statements import DeactivationStatement
 from events.terms import Kind, Lease, Serial, VendorId
 from infra import wiring
 from infra.wiring import keys, open_backend

@@ -20,7 +20,7 @@ from psycopg import AsyncConnection
 
 from activities.register import PostgresRegister
 from events.errors import Code, RefusalError
-from events.inbox import STATEMENTS
+from events.statements import STATEMENTS
 from events.terms import Status, VendorId
 from infra.settings import Settings
 from infra.wiring import add_vendor, prepare

@@ -21,12 +21,12 @@ from psycopg.errors import DeadlockDetected, LockNotAvailable
 
 from activities.register import PostgresRegister
 from events.errors import Code
-from events.inbox import LossStatement, Statement
 from events.principal import Principal
+from events.statements import LossStatement, Statement
 from events.terms import VendorId
 from events.topics import dead_letters, inbox, vendor_specs
 from infra.settings import Settings
-from infra.topics import make_topics
+from infra.topic_setup import make_topics
 from infra.wiring import add_vendor, open_backend, open_parking
 from portal.application import Application
 from portal.inbox.batches import INFLATED_BYTES_LIMIT

@@ -20,7 +20,7 @@ from events.envelope import Head, Sealed, container_stream, digest, record_key
 from events.errors import Code
 from events.log import LogReader
 from events.log_errors import Damage, StalledError
-from events.set_aside import SetAside
+from events.ports.register import SetAside
 from events.terms import Kind, Serial, VendorId
 from events.topics import LOG
 from projections.drivers.consumer import run_plain

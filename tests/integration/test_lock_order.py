@@ -6,8 +6,8 @@ from collections.abc import Awaitable
 import pytest
 from psycopg import AsyncConnection
 
-from activities.messages import post, sighting
-from events.licensing import CaseKey, CloseOrder, NoTargetFound
+from activities.licensing.messages import post, sighting
+from events.ports.licensing_backend import CaseKey, CloseOrder, NoTargetFound
 from events.terms import Outcome
 from tests.integration.stock import NOW, Stock
 from tests.workflow.harness import eventually

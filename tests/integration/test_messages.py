@@ -10,10 +10,12 @@ import pytest
 from psycopg import AsyncConnection
 
 from activities.delivery import AT_ONCE_OF_A_VENDOR, LEASE, WINDOW, Delivery
-from activities.messages import post, sighting
+from activities.licensing.messages import post, sighting
 from events.backend_facts import CaseAddressed
 from events.case_facts import LossReported
-from events.cases import (
+from events.errors import Code, RefusalError
+from events.ports.licensing_backend import CloseOrder, Issued
+from events.ports.loss_cases import (
     AcceptedDecision,
     CaseOverError,
     DecisionDenied,
@@ -22,9 +24,7 @@ from events.cases import (
     DecisionTaken,
     Message,
 )
-from events.errors import Code, RefusalError
-from events.inbox import EvidenceStatement, FoundStatement, LossStatement
-from events.licensing import CloseOrder, Issued
+from events.statements import EvidenceStatement, FoundStatement, LossStatement
 from events.terms import Action, CaseKey, Kind, Outcome, Reason, Reporter, Role, VendorId
 from infra.wiring import open_pool
 from tests.integration.stock import NOW, Stock
@@ -142,7 +142,7 @@ async def test_only_what_a_door_accepted_is_confirmed_as_a_decision(stock: Stock
 async def test_who_reported_a_loss_that_took_no_more_reports_is_named_as_its_reporter(
     stock: Stock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("activities.claims.REPORTS_LIMIT", 2)
+    monkeypatch.setattr("activities.licensing.claims.REPORTS_LIMIT", 2)
     await stock.container("D-1", "L-1")
     await stock.backend.adopt_policy(stock.vendor, {"supervisors": ["ann", "bob"], "rules": [{}]}, NOW)
     key = await stock.claim(loss("R-1", "D-1"))
@@ -624,7 +624,7 @@ async def test_a_message_to_a_case_that_is_over_is_not_brought_again(stock: Stoc
 async def test_ten_thousand_reports_of_one_loss_are_one_case_with_a_bounded_number_of_messages(
     stock: Stock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("activities.claims.REPORTS_LIMIT", 20)
+    monkeypatch.setattr("activities.licensing.claims.REPORTS_LIMIT", 20)
     await stock.container("D-1", "L-1")
     key = await stock.claim(loss("R-0", "D-1"))
 

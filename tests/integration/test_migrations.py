@@ -13,7 +13,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from activities.parking import PostgresParking
 from activities.schema import migrate
-from events.parking import Headers, InboxRecord
+from events.ports.parking_place import Headers, InboxRecord
 from events.terms import Serial
 from infra.settings import Settings
 

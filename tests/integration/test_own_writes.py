@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
-from events.inbox import ContainerStatement
+from events.statements import ContainerStatement
 from events.stream_position import StreamPosition
 from events.terms import Kind, Serial, VendorId
 from infra.parts import open_application

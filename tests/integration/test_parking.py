@@ -11,7 +11,7 @@ import pytest
 from psycopg import AsyncConnection
 
 from activities.parking import PostgresParking
-from events.parking import InboxRecord, Parked
+from events.ports.parking_place import InboxRecord, Parked
 from events.terms import Serial, VendorId
 from events.topics import inbox
 from infra.settings import Settings

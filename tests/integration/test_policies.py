@@ -6,7 +6,7 @@ import pytest
 from psycopg import AsyncConnection
 
 from events.backend_facts import PolicyAdopted
-from events.licensing import CaseKey, CloseOrder, Issued
+from events.ports.licensing_backend import CaseKey, CloseOrder, Issued
 from tests.integration.stock import NOW, Stock
 from workflows.policy import Policy, Rule
 

@@ -21,7 +21,15 @@ from events.backend_facts import (
 )
 from events.errors import RefusalError
 from events.fact import Fact
-from events.licensing import BlockOrder, CaseKey, Issued, IssueOrder, MeasureToOrder, NoTargetFound, ReserveOrder
+from events.ports.licensing_backend import (
+    BlockOrder,
+    CaseKey,
+    Issued,
+    IssueOrder,
+    MeasureToOrder,
+    NoTargetFound,
+    ReserveOrder,
+)
 from events.terms import CaseId, LicenceId, Measure, Serial
 from tests.integration.stock import NOW, WEEKLY, Stock
 

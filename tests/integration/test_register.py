@@ -13,7 +13,7 @@ import pytest
 
 from activities.register import PostgresRegister
 from activities.schema import migrate
-from events.set_aside import SetAside
+from events.ports.register import SetAside
 from infra.settings import Settings
 from tests.integration.test_operate import Instance
 from tests.services import own_settings, spare

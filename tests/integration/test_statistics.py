@@ -7,7 +7,7 @@ import pytest
 from psycopg import AsyncConnection
 
 from activities.schema import migrate
-from events.inbox import ContainerStatement, LicenceStatement
+from events.statements import ContainerStatement, LicenceStatement
 from events.terms import Kind, VendorId
 from infra.settings import Settings
 from infra.statistics import analyse_grown

@@ -11,7 +11,7 @@ from events.terms import VendorId
 from events.topics import LOG
 from infra.errors import Problem
 from infra.settings import Settings
-from infra.topics import compare
+from infra.topic_setup import compare
 from infra.wiring import keys, prepare
 from tests.services import Services
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from events.envelope import Head, record_key
-from events.inbox import ContactStatement
+from events.statements import ContactStatement
 from events.terms import Kind, Reason, Reporter, ReportId, Role
 from portal.cli.reports import case_of
 from projections.read.queries import open_queries

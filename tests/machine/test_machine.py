@@ -14,9 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pydantic import ValidationError
 
 from audit.invariants import check
-from events.cases import ConfirmedDecision
 from events.errors import RefusalError
-from events.licensing import Withdrawal
+from events.ports.licensing_backend import Withdrawal
+from events.ports.loss_cases import ConfirmedDecision
 from events.terms import CaseId, Kind, Reason, Reporter, Role, Scope
 from simulation.stage import OpenStage, in_memory
 from simulation.world import BEGIN, World

@@ -9,10 +9,10 @@ from unittest import TestCase
 import pytest
 from hypothesis import Phase
 
-from activities.backend import EmbeddedBackend
+from activities.licensing.backend import EmbeddedBackend
+from activities.licensing.signing import SigningKeys
 from activities.schema import migrate
-from activities.signing import SigningKeys
-from events.licensing import Clock
+from events.ports.licensing_backend import Clock
 from events.postgres_sessions import open_session
 from events.terms import VendorId
 from infra.facts import fact_codec

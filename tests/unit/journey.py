@@ -4,8 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 from events.case_facts import CaseFact
-from events.cases import DecisionOrder, Evidence, Sighting
-from events.licensing import Reservation
+from events.ports.licensing_backend import Reservation
+from events.ports.loss_cases import DecisionOrder, Evidence, Sighting
 from events.terms import (
     Action,
     CaseId,

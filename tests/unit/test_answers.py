@@ -6,9 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.answers import ASSESS, BLOCK, CLOSE, ISSUE, KEEP, REINSTATE, RESERVE, WITHDRAW, CaseGone, answer_again
+from activities.licensing.answers import (
+    ASSESS,
+    BLOCK,
+    CLOSE,
+    ISSUE,
+    KEEP,
+    REINSTATE,
+    RESERVE,
+    WITHDRAW,
+    CaseGone,
+    answer_again,
+)
 from events.errors import Code, RefusalError
-from events.licensing import Done, NoTargetFound, Withdrawal
+from events.ports.licensing_backend import Done, NoTargetFound, Withdrawal
 from tests.unit.facts import NOW
 
 ORDERS = (RESERVE, BLOCK, ISSUE, WITHDRAW, KEEP, REINSTATE, CLOSE)

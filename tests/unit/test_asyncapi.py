@@ -10,7 +10,7 @@ from jsonschema import Draft7Validator, Draft202012Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
-from events.inbox import STATEMENTS
+from events.statements import STATEMENTS
 from portal.inbox.asyncapi import document
 from portal.inbox.cloudevent_reader import read_statement
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.errors import Code
-from events.licensing import Reservation
+from events.ports.licensing_backend import Reservation
 from events.terms import Action, Kind, Mode, PersonId, Reason, Status, Undecided
 from portal.policy_file.reader import check
 from projections.read.pending_action import pending_action

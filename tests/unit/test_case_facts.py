@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from events.cases import Evidence
 from events.errors import Code
-from events.licensing import Reservation
+from events.ports.licensing_backend import Reservation
+from events.ports.loss_cases import Evidence
 from events.terms import Action, Cause, Kind, Mode, Outcome, Reason, Status, Undecided, Verdict
 from tests.unit.facts import NOW, facts, licence, report
 from tests.unit.journey import (

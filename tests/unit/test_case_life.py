@@ -2,7 +2,7 @@
 
 import pytest
 
-from events.licensing import CaseKey
+from events.ports.licensing_backend import CaseKey
 from events.terms import Action, Outcome, Status
 from tests.unit.facts import NOW, facts, licence, report
 from workflows.case import CaseState

@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from activities.claim_rules import Claimed, Joins, Opens, Rest, licences_blocked, rest_of, whose
-from activities.rows import Container
+from activities.licensing.claim_rules import Claimed, Joins, Opens, Rest, licences_blocked, rest_of, whose
+from activities.licensing.records import Container
 from events.errors import Code, NotYetKnownError
-from events.inbox import LossStatement
+from events.statements import LossStatement
 from events.terms import CaseId, Kind, LicenceId, Loss, Outcome, Reason, Reporter, Role, Scope, Serial
 from tests.unit.facts import NOW
 

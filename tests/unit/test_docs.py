@@ -11,8 +11,8 @@ from events.catalogue import FACTS
 from events.codec import FactCodec
 from events.errors import Code
 from events.fact import Fact
-from events.inbox import STATEMENTS
 from events.sizes import Label
+from events.statements import STATEMENTS
 from events.terms import Outcome, Reason
 from events.upcasters import Data, Upcaster
 from infra.settings import Settings, valid

@@ -5,21 +5,9 @@ from typing import Any, get_args
 
 import pytest
 
-from events.case_activities import CaseActivities
-from events.cases import (
-    ConfirmedDecision,
-    DecisionQuestion,
-    Evidence,
-    Joined,
-    Message,
-    Offer,
-    Overtaken,
-    ReplacementGone,
-    Settled,
-    Sighting,
-)
 from events.errors import Code
-from events.licensing import (
+from events.ports.case_activities import CaseActivities
+from events.ports.licensing_backend import (
     Assessment,
     BlockOrder,
     CaseKey,
@@ -32,6 +20,18 @@ from events.licensing import (
     ReinstateOrder,
     Reservation,
     Withdrawal,
+)
+from events.ports.loss_cases import (
+    ConfirmedDecision,
+    DecisionQuestion,
+    Evidence,
+    Joined,
+    Message,
+    Offer,
+    Overtaken,
+    ReplacementGone,
+    Settled,
+    Sighting,
 )
 from events.terms import Action, CaseId, Cause, Mode, Serial, Verdict
 from tests.unit.facts import NOW, facts, licence, report

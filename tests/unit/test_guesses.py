@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.guesses import INTERVAL, ORIGIN_LENGTH_LIMIT, ORIGINS_LIMIT, TRIES, Guesses, named
-from activities.signing import SigningKeys
+from activities.licensing.guesses import INTERVAL, ORIGIN_LENGTH_LIMIT, ORIGINS_LIMIT, TRIES, Guesses, named
+from activities.licensing.signing import SigningKeys
 from events.errors import Code, RefusalError
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activities.judgement import (
+from activities.licensing.judgement import (
     RETURNED,
     Activation,
     Awaiting,
@@ -21,11 +21,11 @@ from activities.judgement import (
     judge,
     renewed_at,
 )
-from activities.measures import Standing
-from activities.rows import Container, Licence
+from activities.licensing.measures import Standing
+from activities.licensing.records import Container, Licence
 from events.errors import Code, NotYetKnownError, RefusalError
-from events.inbox import ContactStatement
-from events.licensing import CaseKey
+from events.ports.licensing_backend import CaseKey
+from events.statements import ContactStatement
 from events.terms import ActivationBy, Aim, Contact, Interval, Kind, Lease, Match, Measure, MeasureState, Subject, Unit
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.case_facts import BackendFacts, LossReported
-from events.licensing import Reservation
+from events.ports.licensing_backend import Reservation
 from events.terms import Decision, Mode, Reporter, Role
 from tests.unit.facts import NOW, facts, licence, report
 from tests.unit.work import steps_of

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from events.cases import DecisionContent, DecisionOrder
 from events.errors import Code
-from events.inbox import STATEMENTS, ContactStatement, ContainerStatement, EvidenceStatement, LicenceStatement
+from events.ports.loss_cases import DecisionContent, DecisionOrder
+from events.statements import STATEMENTS, ContactStatement, ContainerStatement, EvidenceStatement, LicenceStatement
 from events.terms import Kind
 from portal.cli.decisions import TYPED
 from portal.misfits import MISFITS_TOLD, invalid, name_of

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.cases import Message, Offer
+from events.ports.loss_cases import Message, Offer
 from workflows.pending import Pending
 
 

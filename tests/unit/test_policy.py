@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from events.adoption import ADOPTING
-from events.licensing import Reservation
+from events.ports.licensing_backend import Reservation
 from events.terms import LOSSES, ActivationBy, Decision, Kind, Loss, Match, Mode, QuotaSubject, Reason, Verdict, Watch
 from tests.unit.facts import NOW, facts, licence, report
 from workflows.limits import Limits

@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from events.cases import DecisionContent, DecisionOrder
 from events.errors import RefusalError
+from events.ports.loss_cases import DecisionContent, DecisionOrder
 from events.principal import Principal, PrincipalRole
 from events.terms import Action, VendorId
 from portal.cli.terminal import DOOR, principal_of

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.quota_rules import Recovery, allot
+from activities.licensing.quota_rules import Recovery, allot
 from events.backend_facts import RecoveryReserved
-from events.licensing import CaseKey, ReserveOrder
+from events.ports.licensing_backend import CaseKey, ReserveOrder
 from events.terms import RECOVERIES, SAME_HARDWARE, PotName, Reason
 from tests.unit.facts import NOW
 from workflows.policy import Quota

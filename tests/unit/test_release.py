@@ -2,7 +2,7 @@
 
 import pytest
 
-from activities.release import Other, Release, must_be_free, taken_along
+from activities.licensing.release import Other, Release, must_be_free, taken_along
 from events.errors import Code, RefusalError
 from events.terms import CaseId, Serial
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.signing import SigningKeys
+from activities.licensing.signing import SigningKeys
 from events.errors import RefusalError
 from events.terms import VendorId
 from infra.errors import Problem

@@ -9,7 +9,7 @@ import pytest
 from joserfc import jws
 from joserfc.jwk import KeySet
 
-from activities.signing import TYPE, LicenceFile, SigningKeys, verify
+from activities.licensing.signing import TYPE, LicenceFile, SigningKeys, verify
 from events.errors import Code, RefusalError
 from events.terms import VendorId
 

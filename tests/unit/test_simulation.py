@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from activities import rows as backend_rows
+from activities.licensing import records as backend_rows
 from audit.invariants import check
 from events.backend_facts import AccessLapsed
 from events.errors import Code, RefusalError

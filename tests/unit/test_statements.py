@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.errors import Code, RefusalError
-from events.inbox import (
+from events.statements import (
     ContactStatement,
     ContainerStatement,
     DeactivationStatement,

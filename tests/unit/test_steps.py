@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from events.licensing import CaseKey, CaseOrder, CloseOrder
+from events.ports.licensing_backend import CaseKey, CaseOrder, CloseOrder
 from events.terms import Action, Aim, Kind, Match, Measure, Mode, Reason, Recovery, Scope, Target, Verdict
 from tests.unit.facts import NOW, facts, licence, report
 from tests.unit.journey import (

@@ -9,8 +9,8 @@ from string import Formatter
 import pytest
 import typer
 
-from events.cases import DecisionOrder
 from events.errors import Code, NotYetKnownError, RefusalError
+from events.ports.loss_cases import DecisionOrder
 from events.terms import Action, CaseId
 from portal.cli.terminal import refusals
 from portal.codes import CODES

@@ -19,9 +19,9 @@ from temporalio.worker import (
     WorkflowOutboundInterceptor,
 )
 
-from events.case_activities import AppendOrder
 from events.codec import FactCodec
 from events.fact import Fact
+from events.ports.case_activities import AppendOrder
 
 CODEC = FactCodec()
 HISTORIES = Path(__file__).parent / "histories"

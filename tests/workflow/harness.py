@@ -17,19 +17,19 @@ from temporalio.client import WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 
-from activities.backend import EmbeddedBackend
-from activities.messages import post
-from events.cases import Content, DecisionOrder, DecisionTaken
+from activities.licensing.backend import EmbeddedBackend
+from activities.licensing.messages import post
 from events.envelope import Recorded, case_stream, record_key
-from events.inbox import (
+from events.log import LogReader
+from events.ports.licensing_backend import CaseKey
+from events.ports.loss_cases import Content, DecisionOrder, DecisionTaken
+from events.statements import (
     ContactStatement,
     ContainerStatement,
     LicenceStatement,
     LossStatement,
     Statement,
 )
-from events.licensing import CaseKey
-from events.log import LogReader
 from events.terms import Action, Kind, Reason, Reporter, Role, Scope, Status, VendorId
 from infra.converter import CONVERTER
 from infra.settings import Settings

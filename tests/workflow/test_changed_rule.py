@@ -12,10 +12,10 @@ from temporalio.worker import Worker
 
 from events.case_facts import CaseFact, TargetAwaited
 from events.envelope import case_stream
-from events.inbox import ContainerStatement, LicenceStatement
-from events.licensing import CaseKey
+from events.ports.licensing_backend import CaseKey
+from events.ports.register import SetAside
 from events.rules import RULES_VERSION
-from events.set_aside import SetAside
+from events.statements import ContainerStatement, LicenceStatement
 from events.terms import Kind, Reason, Status
 from infra.cli.operation import set_aside
 from infra.failing_cases import DIVERGED, failing_cases

@@ -11,13 +11,13 @@ from temporalio import activity
 from activities import case_activities
 from activities.case_activities import CaseActivities
 from activities.register import PostgresRegister
-from events.case_activities import Appended, AppendOrder
-from events.cases import ConfirmedDecision, DecisionQuestion, Evidence
 from events.envelope import case_stream
 from events.errors import Code, RefusalError
-from events.inbox import LicenceStatement
-from events.licensing import Assessment, CaseOrder, CloseOrder, Done, Reservation, ReserveOrder
-from events.set_aside import SetAside
+from events.ports.case_activities import Appended, AppendOrder
+from events.ports.licensing_backend import Assessment, CaseOrder, CloseOrder, Done, Reservation, ReserveOrder
+from events.ports.loss_cases import ConfirmedDecision, DecisionQuestion, Evidence
+from events.ports.register import SetAside
+from events.statements import LicenceStatement
 from events.terms import GENERATION_LIMIT, Action, CaseKey, Mode, Status
 from tests.workflow.harness import Bench, eventually
 from workflows.case import CaseState

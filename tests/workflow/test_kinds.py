@@ -12,7 +12,8 @@ from activities.case_activities import CaseActivities
 from events.case_facts import CaseClosed
 from events.envelope import case_stream
 from events.errors import Code
-from events.inbox import (
+from events.ports.licensing_backend import CaseKey, Issued, IssueOrder, NoTargetFound
+from events.statements import (
     ContactStatement,
     ContainerStatement,
     FoundStatement,
@@ -21,7 +22,6 @@ from events.inbox import (
     Presented,
     ReturnStatement,
 )
-from events.licensing import CaseKey, Issued, IssueOrder, NoTargetFound
 from events.terms import (
     LOSSES,
     Action,

@@ -8,12 +8,12 @@ from psycopg.types.json import Jsonb
 from temporalio.api.enums.v1 import EventType
 from temporalio.testing import WorkflowEnvironment
 
-from activities import assessing, claims
+from activities.licensing import assessment, claims
 from events.case_facts import CaseDecided, ScopeKnown
 from events.envelope import case_stream
-from events.inbox import EvidenceStatement, FoundStatement, LossStatement
-from events.licensing import CaseKey
+from events.ports.licensing_backend import CaseKey
 from events.sizes import CONTAINER_LICENCES, LIST_PART, SCOPE_PAGE, SCOPE_PART
+from events.statements import EvidenceStatement, FoundStatement, LossStatement
 from events.terms import Interval, Kind, Lease, Reason, Reporter, Role, Scope, Status, Unit
 from tests.workflow.harness import Bench, eventually
 from workflows import loss_case
@@ -72,7 +72,7 @@ async def test_a_loss_of_six_thousand_licences_is_blocked_issued_and_watched_for
 async def test_a_case_that_goes_on_in_a_new_history_learns_its_licences_again(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assessing, "SCOPE_PAGE", 2)
+    monkeypatch.setattr(assessment, "SCOPE_PAGE", 2)
     monkeypatch.setattr(loss_case, "SCOPE_PAGE", 2)
     monkeypatch.setattr(loss_case, "HISTORY_LIMIT", 40)
     await stocked(bench, 5)

@@ -4,13 +4,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from activities.messages import sighting
+from activities.licensing.messages import sighting
 from events.backend_facts import LicenceIssued
 from events.case_facts import CaseSighted, ReplacementLost
-from events.cases import Message
 from events.envelope import case_stream
 from events.errors import Code, RefusalError
-from events.inbox import (
+from events.ports.licensing_backend import CaseKey
+from events.ports.loss_cases import Message
+from events.statements import (
     ContactStatement,
     ContainerStatement,
     DeactivationStatement,
@@ -18,7 +19,6 @@ from events.inbox import (
     FoundStatement,
     LicenceStatement,
 )
-from events.licensing import CaseKey
 from events.terms import (
     Action,
     Contact,

@@ -10,11 +10,11 @@ from temporalio.exceptions import ApplicationError
 
 from activities.case_activities import CaseActivities
 from events.backend_facts import CaseAddressed, LicenceIssued, MeasureOrdered
-from events.case_activities import Appended, AppendOrder
-from events.cases import DecisionOrder
 from events.envelope import Recorded, case_stream
 from events.errors import Code, NotYetKnownError, RefusalError
-from events.inbox import (
+from events.ports.case_activities import Appended, AppendOrder
+from events.ports.loss_cases import DecisionOrder
+from events.statements import (
     FoundStatement,
     LossStatement,
 )

@@ -8,12 +8,12 @@ from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
-from events.cases import AcceptedDecision, DecisionOrder, Joined, Message
 from events.envelope import case_stream
 from events.errors import Code, RefusalError
-from events.inbox import LossStatement
-from events.licensing import CaseKey
+from events.ports.licensing_backend import CaseKey
+from events.ports.loss_cases import AcceptedDecision, DecisionOrder, Joined, Message
 from events.sizes import LIST_PART
+from events.statements import LossStatement
 from events.terms import Action, Kind, LicenceId, Mode, Reason, Reporter, ReportId, Role, Scope, Status
 from tests.given import principal
 from tests.workflow.harness import Bench, eventually

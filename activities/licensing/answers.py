@@ -14,7 +14,16 @@ from psycopg.types.json import Jsonb
 from pydantic import TypeAdapter
 
 from events.errors import Code, RefusalError
-from events.licensing import Assessment, CaseKey, Done, IssueAnswer, Issued, NoTargetFound, Reservation, Withdrawal
+from events.ports.licensing_backend import (
+    Assessment,
+    CaseKey,
+    Done,
+    IssueAnswer,
+    Issued,
+    NoTargetFound,
+    Reservation,
+    Withdrawal,
+)
 from events.terms import Value
 
 Answer = TypeVar("Answer", bound=Value)

@@ -9,13 +9,25 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from activities.access import renew
-from activities.claims import claimed_by
-from activities.judgement import bound_already
-from activities.leases import first_notice, resume
-from activities.messages import lock_waiting
-from activities.outbox import state
-from activities.replacement import (
+from activities.licensing.access_data import renew
+from activities.licensing.claims import claimed_by
+from activities.licensing.judgement import bound_already
+from activities.licensing.leases import first_notice, resume
+from activities.licensing.messages import lock_waiting
+from activities.licensing.outbox import state
+from activities.licensing.records import (
+    CONTAINER,
+    LICENCE,
+    Container,
+    Licence,
+    LostLicence,
+    changed,
+    columns,
+    every,
+    lock_container,
+    lost_licences,
+)
+from activities.licensing.replacement import (
     CONTAINERS,
     Succession,
     Wanted,
@@ -30,23 +42,11 @@ from activities.replacement import (
     stated_of,
     successions,
 )
-from activities.rows import (
-    CONTAINER,
-    LICENCE,
-    Container,
-    Licence,
-    LostLicence,
-    changed,
-    columns,
-    every,
-    lock_container,
-    lost_licences,
-)
-from activities.signing import LicenceFile, SigningKeys
-from activities.targets import is_blocked, is_lost, offer
+from activities.licensing.signing import LicenceFile, SigningKeys
+from activities.licensing.targets import is_blocked, is_lost, offer
 from events.backend_facts import ContainerActivated
-from events.licensing import CaseKey, Issued, IssuedLicence, IssueOrder, NoTargetFound
 from events.measure_life import sql_blocks
+from events.ports.licensing_backend import CaseKey, Issued, IssuedLicence, IssueOrder, NoTargetFound
 from events.terms import HolderId, Measure, Serial, Target, VendorId, next_generation
 
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from activities.leases import expiry
-from activities.measures import Standing
-from activities.release import Other, must_be_free
-from activities.rows import Container, Licence, LostLicence, has_room, must_have_room
+from activities.licensing.leases import expiry
+from activities.licensing.measures import Standing
+from activities.licensing.records import Container, Licence, LostLicence, has_room, must_have_room
+from activities.licensing.release import Other, must_be_free
 from events.backend_facts import LicenceIssued, LicenceSuperseded
 from events.errors import Code, RefusalError
-from events.licensing import CloseOrder, Issued, IssuedLicence, IssueOrder, NoTargetFound
 from events.measure_life import OPEN, blocks
+from events.ports.licensing_backend import CloseOrder, Issued, IssuedLicence, IssueOrder, NoTargetFound
 from events.terms import (
     Aim,
     CaseId,

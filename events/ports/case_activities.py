@@ -6,9 +6,8 @@ from typing import Annotated
 from pydantic import Field, JsonValue
 from temporalio import activity
 
-from events.cases import ConfirmedDecision, DecisionQuestion
 from events.digest import Digest
-from events.licensing import (
+from events.ports.licensing_backend import (
     Assessment,
     BlockOrder,
     CaseKey,
@@ -25,6 +24,7 @@ from events.licensing import (
     ScopePage,
     Withdrawal,
 )
+from events.ports.loss_cases import ConfirmedDecision, DecisionQuestion
 from events.terms import Instant, Value
 
 

@@ -7,14 +7,22 @@ from typing import Any, cast
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
-from activities.issuing import status_indices
-from activities.leases import first_notice
-from activities.outbox import state
-from activities.rows import LICENCE_COLUMNS, Licence, changed, lock_container, lock_holder, must_have_room, one
-from activities.targets import offer
+from activities.licensing.issuance import status_indices
+from activities.licensing.leases import first_notice
+from activities.licensing.outbox import state
+from activities.licensing.records import (
+    LICENCE_COLUMNS,
+    Licence,
+    changed,
+    lock_container,
+    lock_holder,
+    must_have_room,
+    one,
+)
+from activities.licensing.targets import offer
 from events.backend_facts import ContainerRegistered
 from events.errors import Code, NotYetKnownError, RefusalError
-from events.inbox import ContainerStatement, LicenceStatement
+from events.statements import ContainerStatement, LicenceStatement
 from events.terms import Kind, LicenceId, Serial, VendorId
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from activities.guesses import Guesses
-from activities.judgement import Refused
-from activities.rows import Container
+from activities.licensing.guesses import Guesses
+from activities.licensing.judgement import Refused
+from activities.licensing.records import Container
 from events.backend_facts import ContactRefused
 from events.errors import Code, RefusalError
-from events.inbox import ContactStatement
-from events.licensing import CaseKey, ContactAnswer, Issued, IssueOrder, NoTargetFound, SignInAnswer
+from events.ports.licensing_backend import CaseKey, ContactAnswer, Issued, IssueOrder, NoTargetFound, SignInAnswer
+from events.statements import ContactStatement
 from events.terms import (
     CaseId,
     Contact,

@@ -1,5 +1,5 @@
 """Claims: a report is looked up, claimed for and said to its case; in the caller's transaction, under the container's
-lock. `activities.claim_rules` says whose case it is."""
+lock. `activities.licensing.claim_rules` says whose case it is."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from uuid import uuid5
 
 from psycopg import AsyncConnection
 
-from activities.access import end_link
-from activities.claim_rules import (
+from activities.licensing.access_data import end_link
+from activities.licensing.claim_rules import (
     Claimable,
     Claimed,
     Joins,
@@ -26,16 +26,16 @@ from activities.claim_rules import (
     said_otherwise,
     whose,
 )
-from activities.messages import Speaker, addressed, open_cases, post
-from activities.outbox import state
-from activities.rows import Container, changed, lock_container
-from activities.vendors import in_force
+from activities.licensing.messages import Speaker, addressed, open_cases, post
+from activities.licensing.outbox import state
+from activities.licensing.records import Container, changed, lock_container
+from activities.licensing.vendors import in_force
 from events.case_facts import LossReported
-from events.cases import REPORTS_LIMIT, Content, Evidence, Joined, Overtaken, ReplacementGone, Sighting
 from events.envelope import NAMESPACE
 from events.errors import Code, NotYetKnownError, RefusalError
-from events.inbox import EvidenceStatement, FoundStatement, LossStatement, ReturnStatement
-from events.licensing import CaseKey, Claim, Issued
+from events.ports.licensing_backend import CaseKey, Claim, Issued
+from events.ports.loss_cases import REPORTS_LIMIT, Content, Evidence, Joined, Overtaken, ReplacementGone, Sighting
+from events.statements import EvidenceStatement, FoundStatement, LossStatement, ReturnStatement
 from events.terms import (
     Aim,
     CaseId,

@@ -12,10 +12,10 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from activities.rows import Container, lock_container, one
-from activities.signing import SigningKeys
+from activities.licensing.records import Container, lock_container, one
+from activities.licensing.signing import SigningKeys
 from events.errors import Code, RefusalError
-from events.licensing import ActivationCode, CaseKey
+from events.ports.licensing_backend import ActivationCode, CaseKey
 from events.terms import ActivationBy, CaseId, Kind, Serial, Target, VendorId
 
 TRIES = 5

@@ -15,10 +15,10 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 from pydantic import JsonValue
 
-from activities import access, claims, inventory, messages, reinstating
-from activities.access_rules import SignIn
-from activities.activation_code import activation_code
-from activities.answers import (
+from activities.licensing import access_data, claims, inventory, messages, reinstatement
+from activities.licensing.access_rules import SignIn
+from activities.licensing.activation_code import activation_code
+from activities.licensing.answers import (
     ASSESS,
     BLOCK,
     CLOSE,
@@ -30,32 +30,21 @@ from activities.answers import (
     answered,
     answered_before,
 )
-from activities.assessing import as_case_learns, assess, scope
-from activities.claims import holder_of
-from activities.closing import close
-from activities.contacts import contact, ordinary, return_activation
-from activities.guesses import named
-from activities.issuing import Signer, issue
-from activities.leases import sweep
-from activities.measures import order_measures
-from activities.outbox import position
-from activities.quota import reserve
-from activities.rows import lock_container, lock_holder
-from activities.sign_in import candidates, recognise, sign_in
-from activities.signing import SigningKeys
-from activities.vendors import add, adopt, in_force
-from events.cases import AcceptedDecision, ConfirmedDecision, DecisionOrder, DecisionQuestion
-from events.inbox import (
-    ContactStatement,
-    ContainerStatement,
-    DeactivationStatement,
-    EvidenceStatement,
-    FoundStatement,
-    LicenceStatement,
-    LossStatement,
-    ReturnStatement,
-)
-from events.licensing import (
+from activities.licensing.assessment import as_case_learns, assess, scope
+from activities.licensing.claims import holder_of
+from activities.licensing.closure import close
+from activities.licensing.contacts import contact, ordinary, return_activation
+from activities.licensing.guesses import named
+from activities.licensing.issuance import Signer, issue
+from activities.licensing.leases import sweep
+from activities.licensing.measures import order_measures
+from activities.licensing.outbox import position
+from activities.licensing.quota import reserve
+from activities.licensing.records import lock_container, lock_holder
+from activities.licensing.sign_in import candidates, recognise, sign_in
+from activities.licensing.signing import SigningKeys
+from activities.licensing.vendors import add, adopt, in_force
+from events.ports.licensing_backend import (
     AccessLink,
     ActivationCode,
     Assessment,
@@ -80,12 +69,23 @@ from events.licensing import (
     SignInAnswer,
     Withdrawal,
 )
+from events.ports.loss_cases import AcceptedDecision, ConfirmedDecision, DecisionOrder, DecisionQuestion
+from events.statements import (
+    ContactStatement,
+    ContainerStatement,
+    DeactivationStatement,
+    EvidenceStatement,
+    FoundStatement,
+    LicenceStatement,
+    LossStatement,
+    ReturnStatement,
+)
 from events.stream_position import StreamPosition
 from events.terms import Aim, CaseId, ContactId, Serial, VendorId
 
 
 class EmbeddedBackend(LicensingBackend):
-    """The licensing backend over PostgreSQL; see `events.licensing.LicensingBackend` for what each call promises.
+    """The licensing backend over PostgreSQL; see `LicensingBackend` for what each call promises.
 
     The sessions of its pool are in autocommit mode; transactions are begun by name. Wrong passwords are counted by
     `guess_clock`, or by PostgreSQL's own where there is none.
@@ -148,13 +148,13 @@ class EmbeddedBackend(LicensingBackend):
     async def access_link(self, vendor: VendorId, serial: Serial) -> AccessLink:
         """The link by which the holder sets the access data that are owed."""
         async with self._transaction() as tx:
-            return await access.access_link(tx, vendor, serial, self._clock(), self._signer.keys)
+            return await access_data.access_link(tx, vendor, serial, self._clock(), self._signer.keys)
 
     async def set_access(self, vendor: VendorId, serial: Serial, token: str, password: str, at: datetime) -> None:
         """Set access data by a link, once."""
-        kept = await access.hashed(password)
+        kept = await access_data.hashed(password)
         async with self._transaction() as tx:
-            await access.set_access(tx, vendor, serial, token, kept, at, self._signer.keys)
+            await access_data.set_access(tx, vendor, serial, token, kept, at, self._signer.keys)
 
     async def sign_in(
         self,
@@ -248,7 +248,7 @@ class EmbeddedBackend(LicensingBackend):
 
         async def block() -> Done:
             if order.aim is Aim.ACCESS_DATA:
-                await access.end_sessions(tx, key, at)
+                await access_data.end_sessions(tx, key, at)
             return await order_measures(tx, order, at)
 
         async with self._transaction() as tx:
@@ -270,11 +270,11 @@ class EmbeddedBackend(LicensingBackend):
         async with self._transaction() as tx:
             await lock_container(tx, key.vendor, key.serial)
             if await answered_before(tx, WITHDRAW, order) is None:
-                await reinstating.ask(tx, key)  # kept though it is refused: others then know of it
+                await reinstatement.ask(tx, key)  # kept though it is refused: others then know of it
         async with self._transaction() as tx:
             await lock_holder(tx, key.vendor, await holder_of(tx, key))
             original = await lock_container(tx, key.vendor, key.serial)
-            return await answered(tx, WITHDRAW, order, lambda: reinstating.withdraw(tx, key, original, at))
+            return await answered(tx, WITHDRAW, order, lambda: reinstatement.withdraw(tx, key, original, at))
 
     async def keep(self, order: CaseOrder) -> Done:
         """Lift the order to withdraw the replacement."""
@@ -282,7 +282,7 @@ class EmbeddedBackend(LicensingBackend):
         async with self._transaction() as tx:
             await lock_holder(tx, key.vendor, await holder_of(tx, key))
             await lock_container(tx, key.vendor, key.serial)
-            return await answered(tx, KEEP, order, lambda: reinstating.keep(tx, key, at))
+            return await answered(tx, KEEP, order, lambda: reinstatement.keep(tx, key, at))
 
     async def reinstate(self, order: ReinstateOrder) -> Issued:
         """Put the licences back into the original."""
@@ -291,16 +291,16 @@ class EmbeddedBackend(LicensingBackend):
             await lock_holder(tx, key.vendor, await holder_of(tx, key))
             original = await lock_container(tx, key.vendor, key.serial)
             if await answered_before(tx, REINSTATE, order) is None:
-                await reinstating.ask(tx, key)
+                await reinstatement.ask(tx, key)
         async with self._transaction() as tx:
             original = await lock_container(tx, key.vendor, key.serial)
             if await answered_before(tx, REINSTATE, order) is None:
-                await reinstating.release(tx, key, original, at)  # kept though others are still in the way
+                await reinstatement.release(tx, key, original, at)  # kept though others are still in the way
         async with self._transaction() as tx:
             await lock_holder(tx, key.vendor, await holder_of(tx, key))
             original = await lock_container(tx, key.vendor, key.serial)
             return await answered(
-                tx, REINSTATE, order, lambda: reinstating.reinstate(tx, order, original, at, self._signer)
+                tx, REINSTATE, order, lambda: reinstatement.reinstate(tx, order, original, at, self._signer)
             )
 
     async def close(self, order: CloseOrder) -> Done:

@@ -11,7 +11,7 @@ from psycopg.rows import class_row
 from events.backend_facts import LicenceIssued
 from events.case_facts import LicenceInScope
 from events.errors import Code, NotYetKnownError, RefusalError
-from events.licensing import CaseKey
+from events.ports.licensing_backend import CaseKey
 from events.sizes import CONTAINER_LICENCES
 from events.terms import Aim, CaseId, HolderId, Kind, Lease, LicenceId, ProductId, Serial, Ticket, VendorId, is_name
 

@@ -9,8 +9,8 @@ from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 from pydantic import JsonValue
 
-from activities.outbox import state
-from activities.rows import changed
+from activities.licensing.outbox import state
+from activities.licensing.records import changed
 from events.backend_facts import PolicyAdopted, VendorAdded
 from events.errors import Code, RefusalError
 from events.postgres_sessions import open_blocking_session

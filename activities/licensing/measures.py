@@ -7,12 +7,12 @@ from typing import Any, cast
 
 from psycopg import AsyncConnection
 
-from activities.claim_rules import licences_blocked
-from activities.outbox import state
-from activities.rows import columns, every
+from activities.licensing.claim_rules import licences_blocked
+from activities.licensing.outbox import state
+from activities.licensing.records import columns, every
 from events.backend_facts import MeasureLifted, MeasureOrdered, MeasureUnconfirmable
-from events.licensing import BlockOrder, CaseKey, CloseOrder, Done
 from events.measure_life import OPEN, sql_in_effect, sql_open, step
+from events.ports.licensing_backend import BlockOrder, CaseKey, CloseOrder, Done
 from events.terms import Aim, CaseId, Measure, MeasureState, Serial, Subject, VendorId
 
 

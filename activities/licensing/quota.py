@@ -6,11 +6,11 @@ from zlib import crc32
 
 from psycopg import AsyncConnection
 
-from activities.outbox import state
-from activities.quota_rules import Recovery, allot, reserved
-from activities.rows import changed, lock_name
+from activities.licensing.outbox import state
+from activities.licensing.quota_rules import Recovery, allot, reserved
+from activities.licensing.records import changed, lock_name
 from events.backend_facts import RecoveryFreed
-from events.licensing import CaseKey, Reservation, ReserveOrder
+from events.ports.licensing_backend import CaseKey, Reservation, ReserveOrder
 
 LOCKS: Final = 128
 """So many locks guard the subjects of a pot."""

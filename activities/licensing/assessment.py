@@ -6,12 +6,12 @@ from typing import Any, cast
 from psycopg import AsyncConnection
 from pydantic import JsonValue
 
-from activities.answers import ASSESS
-from activities.rows import LICENCE, Container, Licence, every
-from activities.vendors import in_force, version
+from activities.licensing.answers import ASSESS
+from activities.licensing.records import LICENCE, Container, Licence, every
+from activities.licensing.vendors import in_force, version
 from events.case_facts import BackendFacts, LicenceInScope
 from events.errors import Code, RefusalError
-from events.licensing import Assessment, CaseKey, ScopeOrder, ScopePage
+from events.ports.licensing_backend import Assessment, CaseKey, ScopeOrder, ScopePage
 from events.sizes import SCOPE_PAGE
 from events.terms import Aim, Kind, Outcome
 

@@ -1,5 +1,5 @@
 """Targets: which containers may take a replacement, and which waiting cases are told when one comes to; in the caller's
-transaction, under the lock on its holder. `activities.replacement` says what a container must be for that.
+transaction, under the lock on its holder. `activities.licensing.replacement` says what a container must be for that.
 
 A container comes to be a target when it is registered, when licences are moved out of it, when no measure blocks it any
 more, and when no open case is about all of it any more.
@@ -11,11 +11,11 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from activities.messages import post
-from activities.replacement import CONTAINERS, Wanted, may_take
-from activities.rows import CONTAINER, Container, one
-from events.cases import Offer
+from activities.licensing.messages import post
+from activities.licensing.records import CONTAINER, Container, one
+from activities.licensing.replacement import CONTAINERS, Wanted, may_take
 from events.measure_life import sql_blocks
+from events.ports.loss_cases import Offer
 from events.terms import Aim, CaseKey, HolderId, Kind, Scope, Serial, Subject, Target, VendorId
 
 

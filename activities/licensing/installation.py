@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from activities.outbox import FactSession, state
+from activities.licensing.outbox import FactSession, state
 from events.backend_facts import RecordSetAside
 from events.codec import FactCodec
 from events.envelope import INSTALLATION

@@ -14,9 +14,9 @@ from typing import Any, cast
 
 from psycopg import AsyncConnection
 
-from activities.signing import SigningKeys
+from activities.licensing.signing import SigningKeys
 from events.errors import Code, RefusalError
-from events.licensing import Clock
+from events.ports.licensing_backend import Clock
 from events.terms import Instant, Serial, Value, VendorId
 
 TRIES = 5

@@ -12,9 +12,9 @@ from datetime import datetime
 
 from pydantic import JsonValue
 
-from activities.rows import Container, unknown_container
+from activities.licensing.records import Container, unknown_container
 from events.errors import Code, NotYetKnownError, RefusalError
-from events.inbox import FoundStatement, LossStatement, ReturnStatement
+from events.statements import FoundStatement, LossStatement, ReturnStatement
 from events.terms import (
     Aim,
     CaseId,

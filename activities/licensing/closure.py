@@ -6,10 +6,10 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from activities import reinstating
-from activities.access import end_link
-from activities.activation_code import end_code
-from activities.claims import (
+from activities.licensing import reinstatement
+from activities.licensing.access_data import end_link
+from activities.licensing.activation_code import end_code
+from activities.licensing.claims import (
     Made,
     claim_anew,
     claim_rest,
@@ -19,16 +19,16 @@ from activities.claims import (
     made_since,
     overtake,
 )
-from activities.leases import resume
-from activities.measures import settle
-from activities.messages import Left, Speaker, addressed, left, lock_cases, post
-from activities.outbox import state
-from activities.quota import free
-from activities.release import Release
-from activities.targets import offer
-from events.cases import Content, DecisionOrder, Evidence, Joined, Overtaken, Sighting
+from activities.licensing.leases import resume
+from activities.licensing.measures import settle
+from activities.licensing.messages import Left, Speaker, addressed, left, lock_cases, post
+from activities.licensing.outbox import state
+from activities.licensing.quota import free
+from activities.licensing.release import Release
+from activities.licensing.targets import offer
 from events.errors import Code, RefusalError
-from events.licensing import Claim, CloseOrder, Done
+from events.ports.licensing_backend import Claim, CloseOrder, Done
+from events.ports.loss_cases import Content, DecisionOrder, Evidence, Joined, Overtaken, Sighting
 from events.terms import CaseKey, Outcome, PersonId
 
 
@@ -41,13 +41,13 @@ async def close(tx: AsyncConnection[Any], order: CloseOrder, at: datetime) -> Do
     """
     key = order.key
     holder = await holder_of(tx, key)
-    await reinstating.keep_replacement(tx, key, at)
-    given_back = await reinstating.stand_again(tx, order, at)
+    await reinstatement.keep_replacement(tx, key, at)
+    given_back = await reinstatement.stand_again(tx, order, at)
     await settle(tx, order, at)
     await end_link(tx, key, at)
     await end_code(tx, key)
     if order.flag:
-        await reinstating.flag(tx, key, order.flag, at)
+        await reinstatement.flag(tx, key, order.flag, at)
     if order.lift:
         await resume(tx, key.vendor, key.serial)
     if not order.recovered:
@@ -64,7 +64,7 @@ async def close(tx: AsyncConnection[Any], order: CloseOrder, at: datetime) -> Do
     )
     await _answer_all(tx, order, at)
     await offer(tx, key.vendor, holder, [key.serial], at)
-    await reinstating.wake(tx, key, at)
+    await reinstatement.wake(tx, key, at)
     return Done(at=at)
 
 

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from activities.activation_code import Fetched, is_same, spent, tried
-from activities.leases import expiry
-from activities.measures import Standing
-from activities.messages import sighting
-from activities.rows import Container, Licence
+from activities.licensing.activation_code import Fetched, is_same, spent, tried
+from activities.licensing.leases import expiry
+from activities.licensing.measures import Standing
+from activities.licensing.messages import sighting
+from activities.licensing.records import Container, Licence
 from events.backend_facts import (
     ActivationReturned,
     ContactRefused,
@@ -17,13 +17,13 @@ from events.backend_facts import (
     MeasureConfirmed,
     MeasureDelivered,
 )
-from events.cases import Content, Offer, Settled
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.fact import Fact
-from events.inbox import ContactStatement, DeactivationStatement, Presented
-from events.licensing import CaseKey, ContactAnswer, OrderedMeasure
 from events.measure_life import OPEN
+from events.ports.licensing_backend import CaseKey, ContactAnswer, OrderedMeasure
+from events.ports.loss_cases import Content, Offer, Settled
 from events.sizes import LIST_PART, in_parts
+from events.statements import ContactStatement, DeactivationStatement, Presented
 from events.terms import (
     ActivationBy,
     Aim,

@@ -10,8 +10,8 @@ from argon2.exceptions import VerificationError
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
-from activities.access import HASHER, cloud_container, derived, known
-from activities.access_rules import (
+from activities.licensing.access_data import HASHER, cloud_container, derived, known
+from activities.licensing.access_rules import (
     Access,
     SignIn,
     SignInKnown,
@@ -24,16 +24,16 @@ from activities.access_rules import (
     signed_in,
     superseded_by,
 )
-from activities.contacts import contact
-from activities.guesses import guesses_of, keep_guesses, time_of
-from activities.issuing import Signer
-from activities.judgement import refusal_facts
-from activities.measures import blocking
-from activities.messages import post_to_each, sighting
-from activities.outbox import state
-from activities.rows import Container, changed
+from activities.licensing.contacts import contact
+from activities.licensing.guesses import guesses_of, keep_guesses, time_of
+from activities.licensing.issuance import Signer
+from activities.licensing.judgement import refusal_facts
+from activities.licensing.measures import blocking
+from activities.licensing.messages import post_to_each, sighting
+from activities.licensing.outbox import state
+from activities.licensing.records import Container, changed
 from events.errors import Code
-from events.licensing import Clock, ContactAnswer, SignInAnswer
+from events.ports.licensing_backend import Clock, ContactAnswer, SignInAnswer
 from events.terms import Aim, Role, Subject
 
 

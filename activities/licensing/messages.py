@@ -14,10 +14,11 @@ from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 from pydantic import TypeAdapter
 
-from activities.outbox import state
-from activities.vendors import in_force
+from activities.licensing.outbox import state
+from activities.licensing.vendors import in_force
 from events.backend_facts import CaseAddressed
-from events.cases import (
+from events.errors import Code, RefusalError
+from events.ports.loss_cases import (
     AcceptedDecision,
     ConfirmedDecision,
     Content,
@@ -27,7 +28,6 @@ from events.cases import (
     Joined,
     Sighting,
 )
-from events.errors import Code, RefusalError
 from events.terms import CaseId, CaseKey, Cause, HolderId, Instant, PersonId, Role, Serial, VendorId
 
 CONTENT: TypeAdapter[Content] = TypeAdapter(Content)

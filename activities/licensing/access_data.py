@@ -13,7 +13,7 @@ from typing import Any, cast
 from argon2 import PasswordHasher
 from psycopg import AsyncConnection
 
-from activities.access_rules import (
+from activities.licensing.access_rules import (
     Access,
     handed_out,
     lapsing,
@@ -24,20 +24,20 @@ from activities.access_rules import (
     renewal,
     taken,
 )
-from activities.guesses import forget_guesses
-from activities.leases import resume
-from activities.messages import post_to_each
-from activities.outbox import state
-from activities.rows import Container, changed, every, lock_container
-from activities.signing import SigningKeys
+from activities.licensing.guesses import forget_guesses
+from activities.licensing.leases import resume
+from activities.licensing.messages import post_to_each
+from activities.licensing.outbox import state
+from activities.licensing.records import Container, changed, every, lock_container
+from activities.licensing.signing import SigningKeys
 from events.backend_facts import (
     AccessLapsed,
     AccessOffered,
     AccessSet,
     SessionsEnded,
 )
-from events.cases import Offer
-from events.licensing import AccessLink, CaseKey, Issued, IssueOrder, NoTargetFound
+from events.ports.licensing_backend import AccessLink, CaseKey, Issued, IssueOrder, NoTargetFound
+from events.ports.loss_cases import Offer
 from events.terms import (
     Serial,
     Target,

@@ -6,14 +6,15 @@ from typing import Any, cast
 
 from psycopg import AsyncConnection
 
-from activities.claims import claimed_by, holder_of
-from activities.issuing import Signer, claimed_generation, issued, supersede
-from activities.leases import resume
-from activities.measures import STANDING, Standing, advance, texts
-from activities.messages import post_to_each
-from activities.outbox import state
-from activities.release import Other, Release, must_be_free, taken_along
-from activities.replacement import (
+from activities.licensing.claims import claimed_by, holder_of
+from activities.licensing.issuance import Signer, claimed_generation, issued, supersede
+from activities.licensing.leases import resume
+from activities.licensing.measures import STANDING, Standing, advance, texts
+from activities.licensing.messages import post_to_each
+from activities.licensing.outbox import state
+from activities.licensing.records import Container, changed, every, lock_container, lost_licences
+from activities.licensing.release import Other, Release, must_be_free, taken_along
+from activities.licensing.replacement import (
     as_claimed,
     is_reinstated,
     is_withdrawn,
@@ -25,12 +26,20 @@ from activities.replacement import (
     to_be_kept,
     to_be_ordered_again,
 )
-from activities.rows import Container, changed, every, lock_container, lost_licences
-from activities.targets import offer
+from activities.licensing.targets import offer
 from events.backend_facts import ContainerReinstated, HolderFlagged, MeasureLifted, MeasureOrdered
-from events.cases import Offer
-from events.licensing import CaseKey, CloseOrder, Done, Issued, IssuedLicence, IssueOrder, ReinstateOrder, Withdrawal
 from events.measure_life import FIRST, OPEN, sql_blocks
+from events.ports.licensing_backend import (
+    CaseKey,
+    CloseOrder,
+    Done,
+    Issued,
+    IssuedLicence,
+    IssueOrder,
+    ReinstateOrder,
+    Withdrawal,
+)
+from events.ports.loss_cases import Offer
 from events.terms import Aim, Kind, Measure, MeasureState, Serial, Subject, Verdict, next_generation
 
 

@@ -11,9 +11,9 @@ from typing import Any, cast
 
 from psycopg import AsyncConnection
 
-from activities.measures import blocking
-from activities.outbox import state
-from activities.rows import CONTAINER, LICENCE, Container, Licence, every, one
+from activities.licensing.measures import blocking
+from activities.licensing.outbox import state
+from activities.licensing.records import CONTAINER, LICENCE, Container, Licence, every, one
 from events.backend_facts import LeaseDueSoon, LeaseFact, LeaseLapsed, LeaseOverdue
 from events.terms import Aim, Lease, LicenceId, Serial, Subject, VendorId
 

@@ -8,8 +8,8 @@ from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from events.adoption import Between
 from events.case_facts import BackendFacts, LicenceInScope
-from events.cases import AcceptedDecision, ConfirmedDecision, DecisionOrder, DecisionQuestion
-from events.inbox import (
+from events.ports.loss_cases import AcceptedDecision, ConfirmedDecision, DecisionOrder, DecisionQuestion
+from events.statements import (
     ContactStatement,
     ContainerStatement,
     DeactivationStatement,

@@ -16,9 +16,9 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from activities.activation_code import Fetched, code_of
-from activities.issuing import Signer, status_indices
-from activities.judgement import (
+from activities.licensing.activation_code import Fetched, code_of
+from activities.licensing.issuance import Signer, status_indices
+from activities.licensing.judgement import (
     Activation,
     Awaiting,
     Judgement,
@@ -35,11 +35,11 @@ from activities.judgement import (
     return_facts,
     said_to_cases,
 )
-from activities.leases import first_notice
-from activities.measures import STANDING, Standing, advance, settled_by, texts
-from activities.messages import post, post_to_each
-from activities.outbox import state, telling, told
-from activities.rows import (
+from activities.licensing.leases import first_notice
+from activities.licensing.measures import STANDING, Standing, advance, settled_by, texts
+from activities.licensing.messages import post, post_to_each
+from activities.licensing.outbox import state, telling, told
+from activities.licensing.records import (
     CONTAINER,
     CONTAINER_COLUMNS,
     LICENCE_COLUMNS,
@@ -48,13 +48,13 @@ from activities.rows import (
     lock_container,
     unknown_container,
 )
-from activities.signing import Receipt
-from events.cases import Settled
+from activities.licensing.signing import Receipt
 from events.envelope import Head, container_stream
 from events.fact import Fact
-from events.inbox import ContactStatement, DeactivationStatement
-from events.licensing import CaseKey, ContactAnswer, ReceiptAnswer
 from events.measure_life import sql_in_effect
+from events.ports.licensing_backend import CaseKey, ContactAnswer, ReceiptAnswer
+from events.ports.loss_cases import Settled
+from events.statements import ContactStatement, DeactivationStatement
 from events.terms import (
     ActivationBy,
     Aim,

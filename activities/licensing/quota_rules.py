@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from events.backend_facts import RecoveryReserved
-from events.licensing import Reservation, ReserveOrder
+from events.ports.licensing_backend import Reservation, ReserveOrder
 from events.sizes import LIST_PART, in_parts
 
 

@@ -1,0 +1,1 @@
+"""The licensing backend over PostgreSQL: the authority over inventory, generations, claims, quotas and measures."""
