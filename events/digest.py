@@ -59,7 +59,9 @@ def digest(sequence: int, facts: Sequence[Dated]) -> Digest:
 def difference(appended: Digest, sequence: int, facts: Sequence[Dated]) -> Difference | None:
     """Where these facts, from this number on, are not what was appended; None where they are.
 
-    A fact of a newer version is compared as the version that was appended would state it.
+    A fact of a newer version is compared as the version that was appended would state it. A time of record that alone
+    differs is no difference: it is Temporal's clock at a workflow task, which may be another one when a task that
+    failed is done again. Nothing that a case believes follows from it, and the log has the time that was appended.
     """
     theirs = [type_ for type_, _ in appended.facts]
     if len(facts) != len(theirs):
@@ -68,12 +70,15 @@ def difference(appended: Digest, sequence: int, facts: Sequence[Dated]) -> Diffe
     believed = [(as_in(fact, type_), at) for (fact, at), type_ in zip(facts, theirs, strict=True)]
     if _hash(_appended(sequence, believed)) == appended.sha256:
         return None
+    other_time = False
     for number, ((type_, there), (fact, at)) in enumerate(zip(appended.facts, believed, strict=True), start=sequence):
         if type_ != fact.type():
             return Difference(number, type_, ("type",))
-        if names := _differing(there, {TIME: _mark(_instant(at)), **_marks(fact, _fields(fact))}):
-            return Difference(number, type_, names)
-    return Difference(sequence, theirs[0], (UNMARKED,))
+        names = _differing(there, {TIME: _mark(_instant(at)), **_marks(fact, _fields(fact))})
+        if said := tuple(name for name in names if name != TIME):
+            return Difference(number, type_, said)
+        other_time |= TIME in names
+    return None if other_time else Difference(sequence, theirs[0], (UNMARKED,))
 
 
 def value_digest(value: BaseModel) -> Digest:

@@ -118,8 +118,16 @@ def test_a_version_that_nobody_can_make_any_more_is_another_type() -> None:
     [
         (FACTS, None),
         ([*FACTS[:2], (WatchBegun(target="3-2", until=AT + timedelta(days=1)), AT)], (6, "watch.begun", ("until",))),
+        (
+            [
+                (FACTS[0][0], AT + timedelta(seconds=1)),
+                FACTS[1],
+                (WatchBegun(target="3-2", until=AT + timedelta(days=1)), AT),
+            ],
+            (6, "watch.begun", ("until",)),
+        ),
         ([*FACTS[:2], (WatchBegun(target=None, until=AT), AT)], (6, "watch.begun", ("target",))),
-        ([*FACTS[:2], (FACTS[2][0], AT + timedelta(seconds=1))], (6, "watch.begun", ("(time)",))),
+        ([*FACTS[:2], (FACTS[2][0], AT + timedelta(seconds=1))], None),
         ([*FACTS[:2], (TargetAwaited(tickets=()), AT)], (6, "watch.begun", ("type",))),
         ([(DECIDED.model_copy(update={"ordinal": 1}), AT), *FACTS[1:]], (4, "case.decided", ("ordinal",))),
         (
@@ -129,7 +137,18 @@ def test_a_version_that_nobody_can_make_any_more_is_another_type() -> None:
         (FACTS[:2], (6, "watch.begun", ("sequence",))),
         ([*FACTS, (ReplacingBegun(), AT)], (7, "replacing.begun", ("sequence",))),
     ],
-    ids=["none", "instant", "none given", "time", "type", "one more field", "field of a field", "fewer", "more"],
+    ids=[
+        "none",
+        "instant",
+        "other time and instant",
+        "none given",
+        "time",
+        "type",
+        "one more field",
+        "field of a field",
+        "fewer",
+        "more",
+    ],
 )
 def test_a_difference_names_fact_and_field(
     believed: list[Dated], found: tuple[int, str, tuple[str, ...]] | None

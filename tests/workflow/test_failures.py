@@ -74,7 +74,7 @@ def activity_class(monkeypatch: pytest.MonkeyPatch) -> type[CaseActivities]:
 
 @pytest.fixture
 def policy() -> Policy:
-    quota = Quota(recoveries=5)
+    quota = Quota(recoveries=1)
     rule = Rule(mode=Mode.HYBRID, quota=quota, limits=Limits(evidence=("photo",)))
     return Policy(supervisors=("ann", "bob"), rules=(rule, Rule(products=("cad",), reasons=("stolen",))))
 
@@ -124,18 +124,22 @@ async def test_a_decision_of_which_nobody_can_say_who_may_make_it_is_denied_and_
 
 
 async def test_evidence_for_which_no_quota_can_be_asked_leaves_the_case_with_its_supervisor(bench: Bench) -> None:
-    await bench.container("lost", licences=1)
-    key = await bench.report("R-1")
-    await bench.until(key, Status.AWAITING_APPROVAL)
+    for serial in ("first", "lost"):
+        await bench.container(serial, licences=1)
+    first, key = await bench.report("R-1", "first"), await bench.report("R-2")  # of the same holder: one quota
+    for case in (first, key):
+        await bench.until(case, Status.AWAITING_APPROVAL)
     BROKEN.add("reserve")
 
-    await bench.post(key, [Evidence(statement="evidence/E-1", by="crm", evidence=("photo",))])
+    for case in (first, key):
+        await bench.post(case, [Evidence(statement="evidence/E-1", by="crm", evidence=("photo",))])
 
     async def given() -> CaseState | None:
         state = await bench.state(key)
         return state if state is not None and state.evidence else None
 
     assert (await eventually(given)).status is Status.AWAITING_APPROVAL
+    await bench.until(first, Status.AWAITING_TARGET)  # its recovery was set aside when it was assessed
 
 
 async def test_a_licence_at_its_last_generation_makes_its_case_stuck_and_giving_it_up_frees_the_others(
