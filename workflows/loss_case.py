@@ -260,8 +260,11 @@ class LossCase:
             await self._rest(step)
 
     async def _ask_policy(self, step: AskPolicy) -> None:
+        """Know the policy again. As a regular activity: messages may follow at once, and after a local one Temporal's
+        clock may be another when the task is worked out anew."""
         try:
-            self._policy = read_policy((await self._execute_soon(CaseActivities.assess, step.order)).policy)
+            assessment = await self._execute(CaseActivities.assess, step.order)
+            self._policy = read_policy(assessment.policy)
         except FailureError as error:
             code, cause = _failure(error)
             await self._take(Failed(code=code, cause=cause))
