@@ -48,7 +48,7 @@ from events.statements import (
     ReturnStatement,
 )
 from events.terms import CaseId, ContactId, LicenceId, Serial, VendorId
-from simulation.backend import VendorBackend
+from simulation.licensing.backend import VendorBackend
 
 Answer = TypeVar("Answer")
 

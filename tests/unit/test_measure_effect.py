@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from events.measure_life import in_effect
 from events.terms import MeasureState, Subject
-from simulation.backend import VendorBackend
+from simulation.licensing.backend import VendorBackend
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

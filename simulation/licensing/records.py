@@ -7,6 +7,7 @@ from datetime import datetime
 
 from pydantic import JsonValue
 
+from activities.licensing import claim_rules
 from activities.licensing.access_rules import Access
 from activities.licensing.activation_code import Fetched
 from activities.licensing.guesses import Guesses
@@ -168,6 +169,10 @@ class Tables:
             raise unknown_container(serial)
         return self.containers[serial]
 
+    def rightful(self, serial: Serial, reporter: Reporter) -> Container:
+        """The container, for its holder or a back-office system; unknown to everybody else."""
+        return claim_rules.must_be_rightful(self._container(serial), reporter)
+
     def _held(self, serial: Serial) -> list[Licence]:
         return sorted((one for one in self.licences.values() if one.serial == serial), key=lambda one: one.licence)
 
@@ -193,6 +198,9 @@ class Tables:
 
     def _of(self, case: CaseId) -> list[Ordered]:
         return [one for one in self.measures.values() if one.standing.case_id == case]
+
+    def _measures_of(self, key: CaseKey) -> list[Standing]:
+        return [one.standing for one in self._of(key.case)]
 
     def _in_effect(self, at: datetime) -> list[Standing]:
         return [

@@ -1,0 +1,1 @@
+"""The licensing backend in memory: the modules of `activities/licensing` over tables instead of SQL."""

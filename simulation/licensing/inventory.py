@@ -1,0 +1,100 @@
+"""The vendor itself, and its stock of containers and licences, in memory."""
+
+from datetime import datetime
+
+from pydantic import JsonValue
+
+from activities.licensing.inventory import fields_of, must_agree, unknown_vendor
+from activities.licensing.judgement import (
+    Activation,
+)
+from activities.licensing.leases import first_notice
+from activities.licensing.records import Container, Licence, must_have_room
+from activities.licensing.vendors import adopted, issuer_of, must_fit, says_the_same
+from events.backend_facts import (
+    ContainerRegistered,
+    VendorAdded,
+)
+from events.errors import Code, RefusalError
+from events.statements import (
+    ContainerStatement,
+    LicenceStatement,
+)
+from simulation.licensing.targets import Targets
+
+
+class Inventory(Targets):
+    """Takes in the vendor, its policies, containers and licences."""
+
+    def add(self, policy: dict[str, JsonValue], at: datetime) -> bool:
+        """Take the vendor in with its first policy; False when it was there already."""
+        must_fit(policy)
+        if self.policies:
+            return False
+        self._state(None, at, [VendorAdded(issuer=issuer_of(self.vendor))])
+        self._adopt(policy, at)
+        return True
+
+    def adopt(self, policy: dict[str, JsonValue], at: datetime) -> int:
+        """Put a policy in force and answer with its version; one that is in force stays so."""
+        must_fit(policy)
+        if not self.policies:
+            raise RefusalError(Code.UNKNOWN_VENDOR, f"vendor {self.vendor} is unknown")
+        if not says_the_same(self.policies[-1], policy):
+            self._adopt(policy, at)
+        return len(self.policies)
+
+    def _adopt(self, policy: dict[str, JsonValue], at: datetime) -> None:
+        version = len(self.policies) + 1
+        self.policies.append({**policy, "policy_version": version})
+        self._state(None, at, [adopted(version, self.policies[-1])])
+
+    def in_force(self) -> tuple[int, JsonValue]:
+        """The version of the policy that decides now, and the policy."""
+        return len(self.policies), self.policies[-1]
+
+    def register(self, stated: ContainerStatement, at: datetime) -> None:
+        """Take a container in, and offer it to the cases that wait for one. A second statement must agree with the
+        first."""
+        if not self.policies:
+            raise unknown_vendor(self.vendor)
+        must_agree(fields_of(self.stated.setdefault(stated.serial, stated)), stated)
+        if stated.serial not in self.containers:
+            fingerprint = stated.fingerprint
+            self.containers[stated.serial] = Container(
+                stated.serial, stated.kind, stated.holder, 0, None, 1, fingerprint, 0
+            )
+            if fingerprint:
+                self.activations[stated.serial, 1] = Activation(fingerprint, None)
+            told = stated.model_dump(include={"serial", "kind", "holder", "fingerprint"})
+            self._state(stated.serial, at, [ContainerRegistered.model_validate(told)])
+            self._offer(stated.serial)
+
+    def issue_own(self, stated: LicenceStatement, at: datetime) -> None:
+        """Take in a licence of the vendor's own issue. A second statement must agree with the first."""
+        container = self._container(stated.serial)
+        if stated.licence in self.licences:
+            must_agree(fields_of(self.stated[f"licence {stated.licence}"]), stated)
+            return
+        must_have_room(container, 1)
+        self.stated[f"licence {stated.licence}"] = stated
+        expires = stated.lease.expiry(stated.issued)
+        self.licences[stated.licence] = Licence(
+            licence=stated.licence,
+            generation=stated.generation,
+            serial=stated.serial,
+            product=stated.product,
+            ticket=stated.ticket,
+            value_cents=stated.value_cents,
+            lease=stated.lease.model_dump(mode="json"),
+            issued=stated.issued,
+            expires=expires,
+            borrowed_until=stated.borrowed_until,
+            ends=None,
+            status_index=None,
+            lease_stage=None,
+            first_issued=stated.issued,
+        )
+        self.lease_next[stated.licence] = first_notice(stated.lease, stated.issued, expires)
+        self._count(stated.serial)
+        self._state(stated.serial, at, [self.licences[stated.licence].issued_fact(container.holder)])

@@ -1,0 +1,122 @@
+"""What is said to a case, in memory: finds, evidence and decisions."""
+
+from datetime import datetime
+
+from activities.licensing import claim_rules
+from activities.licensing.messages import Speaker, confirmed_decision, unknown_case
+from events.errors import Code, NotYetKnownError, RefusalError
+from events.ports.licensing_backend import (
+    CaseKey,
+)
+from events.ports.loss_cases import (
+    AcceptedDecision,
+    ConfirmedDecision,
+    DecisionOrder,
+    DecisionQuestion,
+    Evidence,
+    Joined,
+    Sighting,
+)
+from events.statements import (
+    EvidenceStatement,
+    FoundStatement,
+    ReturnStatement,
+)
+from events.terms import (
+    CaseId,
+    Cause,
+    PersonId,
+    Reporter,
+)
+from simulation.licensing.records import Tables
+
+
+class Messages(Tables):
+    """Accepts messages to cases."""
+
+    def turn_up(self, stated: FoundStatement | ReturnStatement, door: str, received: datetime) -> list[CaseKey]:
+        """Say to every open case of a container that it turned up."""
+        cause = Cause.FOUND if isinstance(stated, FoundStatement) else Cause.RETURNED
+        claim_rules.may_turn_up(self._container(stated.serial), stated)
+        content = Sighting(statement=f"{cause}/{stated.report}", cause=cause, occurred=stated.occurred)
+        cases = [one for one in self.cases.values() if one.key.serial == stated.serial]
+        if not cases:
+            raise NotYetKnownError(Code.NO_CASE, f"no case looks for container {stated.serial}")
+        if not self._first_said(stated.reporter, content.statement, stated.serial):
+            return []
+        speaker = Speaker(stated.reporter.name, stated.reporter.role, door)
+        if keys := [one.key for one in cases if not one.closed]:
+            for key in keys:
+                self._post(key, content, speaker)
+            return keys
+        last = max(cases, key=lambda one: (one.closed or received, one.key.case))
+        self._address(last.key, content, speaker, received)
+        return []
+
+    def give_evidence(self, stated: EvidenceStatement, door: str, received: datetime) -> CaseKey:
+        """Bring evidence to the case of a report."""
+        reporter = stated.reporter
+        self.rightful(stated.serial, reporter)
+        fitting = [
+            (who == reporter, at, case, who)
+            for (report, who), (_, case, at) in self.reports.items()
+            if report == stated.report and self.cases[case].key.serial == stated.serial
+        ]
+        if not fitting:
+            raise NotYetKnownError(Code.NO_CASE, f"no report {stated.report} is known of container {stated.serial}")
+        _, _, name, who = max(fitting, key=lambda one: one[:3])
+        key = self.cases[name].key
+        content = Evidence(statement=f"evidence/{stated.statement}", by=reporter.name, evidence=stated.evidence)
+        if self._first_said(
+            reporter, content.statement, f"{stated.report}/{stated.serial}/{'/'.join(sorted(stated.evidence))}"
+        ):
+            speaker = Speaker(reporter.name, reporter.role, door)
+            for one in sorted([key, *self._further(key, stated.report, who)], key=lambda key: key.case):
+                if not self._post(one, content, speaker):
+                    self._address(one, content, speaker, received)
+        return key
+
+    def _further(self, key: CaseKey, report: str, reporter: Reporter) -> list[CaseKey]:
+        """The further cases that a report of a case opened."""
+        return [
+            one.key
+            for one in self.cases.values()
+            if one.key.serial == key.serial and one.key != key
+            for opening, _ in one.messages[:1]
+            if isinstance(opening, Joined) and (opening.report.report, opening.report.reporter) == (report, reporter)
+        ]
+
+    def _first_said(self, reporter: Reporter, statement: str, said: str) -> bool:
+        before = self.statements.get((statement, reporter))
+        if before is not None and before != said:
+            raise RefusalError(Code.REPORT_ID_TAKEN, f"{statement} said something else before")
+        self.statements[statement, reporter] = said
+        return before is None
+
+    def accept_decision(self, case: CaseId, order: DecisionOrder, door: str, at: datetime) -> AcceptedDecision:
+        """Take a decision in as a message to its case."""
+        if case not in self.cases:
+            raise unknown_case(case)
+        key, speaker = self.cases[case].key, Speaker(order.by, None, door)
+        if known := self.decisions.get((case, order.decision)):
+            number, before = known
+            if before.model_copy(update={"on": order.on}) == order:
+                return AcceptedDecision(key=key, number=number, on=before.on)
+            refused = Code.DECISION_ID_TAKEN
+        elif taken := self._post(key, order, speaker):
+            self.decisions[case, order.decision] = taken, order
+            return AcceptedDecision(key=key, number=taken, on=order.on)
+        else:
+            refused = Code.NOTHING_TO_DECIDE
+        self._address(key, order, speaker, at, refused)
+        return AcceptedDecision(key=key, number=None, on=order.on, refused=refused)
+
+    def confirm_decision(self, question: DecisionQuestion) -> ConfirmedDecision:
+        """What a door brought under a number, and whom the policy in force lists as supervisors."""
+        known = {number: order for (case, _), (number, order) in self.decisions.items() if case == question.key.case}
+        reported = self.reporters(question.key.case)
+        return confirmed_decision(known.get(question.number), self.policies[-1], reported)
+
+    def reporters(self, case: CaseId) -> set[PersonId]:
+        """Who reported the loss of a case."""
+        return {who.name for (_, who), (_, of, _) in self.reports.items() if of == case}
