@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import JsonValue
 
-from activities.licensing.records import Container, Licence
+from activities.licensing.containers import Container, Licence
 from events.codec import FactCodec
 from events.envelope import Head, Recorded, backend_stream, record_key
 from events.fact import Fact

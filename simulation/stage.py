@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-from activities.licensing.records import Container, Licence
+from activities.licensing.containers import Container, Licence
 from events.codec import FactCodec
 from events.envelope import Recorded
 from events.ports.licensing_backend import CaseKey, Clock, LicensingBackend

@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from activities.licensing.records import Container
+from activities.licensing.containers import Container
 from events.case_facts import CaseFact, CaseStreamFact, LossReported
 from events.codec import FactCodec
 from events.envelope import Head, Recorded, case_stream, record_key

@@ -24,11 +24,12 @@ from activities.licensing.access_rules import (
     renewal,
     taken,
 )
+from activities.licensing.containers import Container
 from activities.licensing.guesses import forget_guesses
 from activities.licensing.leases import resume
 from activities.licensing.messages import post_to_each
 from activities.licensing.outbox import state
-from activities.licensing.records import Container, changed, every, lock_container
+from activities.licensing.records import changed, every, lock_container
 from activities.licensing.signing import SigningKeys
 from events.backend_facts import (
     AccessLapsed,

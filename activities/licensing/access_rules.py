@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from activities.licensing.guesses import Guesses
+from activities.licensing.containers import Container
+from activities.licensing.guess_rules import Guesses
 from activities.licensing.judgement import Refused
-from activities.licensing.records import Container
 from events.backend_facts import ContactRefused
 from events.errors import Code, RefusalError
 from events.ports.licensing_backend import CaseKey, ContactAnswer, Issued, IssueOrder, NoTargetFound, SignInAnswer

@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import Any, cast
 
 from psycopg import AsyncConnection
-from pydantic import JsonValue
 
-from activities.licensing.answers import ASSESS
-from activities.licensing.records import LICENCE, Container, Licence, every
+from activities.licensing.answer_rules import ASSESS, with_policy
+from activities.licensing.containers import Container, Licence
+from activities.licensing.records import LICENCE, every
 from activities.licensing.vendors import in_force, version
 from events.case_facts import BackendFacts, LicenceInScope
 from events.errors import Code, RefusalError
@@ -49,16 +49,9 @@ async def assess(tx: AsyncConnection[Any], key: CaseKey, container: Container, a
 
 
 async def as_case_learns(tx: AsyncConnection[Any], key: CaseKey, kept: Assessment) -> Assessment:
-    """The assessment as a case is told of it: with the policy itself in place of its version, and with as many of the
+    """The assessment as its case gets it: with the policy itself in place of its version, and with as many of the
     licences as travel at once."""
-    return as_told(kept, await version(tx, key.vendor, cast(int, kept.policy)))
-
-
-def as_told(kept: Assessment, policy: JsonValue) -> Assessment:
-    """The same, of a policy that is known."""
-    licences = kept.facts.licences
-    first = kept.facts.model_copy(update={"licences": licences[:SCOPE_PAGE]})
-    return kept.model_copy(update={"policy": policy, "facts": first, "licences": len(licences)})
+    return with_policy(kept, await version(tx, key.vendor, cast(int, kept.policy)))
 
 
 async def scope(tx: AsyncConnection[Any], order: ScopeOrder) -> ScopePage:

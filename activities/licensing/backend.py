@@ -18,18 +18,8 @@ from pydantic import JsonValue
 from activities.licensing import access_data, claims, inventory, messages, reinstatement
 from activities.licensing.access_rules import SignIn
 from activities.licensing.activation_code import activation_code
-from activities.licensing.answers import (
-    ASSESS,
-    BLOCK,
-    CLOSE,
-    ISSUE,
-    KEEP,
-    REINSTATE,
-    RESERVE,
-    WITHDRAW,
-    answered,
-    answered_before,
-)
+from activities.licensing.answer_rules import ASSESS, BLOCK, CLOSE, ISSUE, KEEP, REINSTATE, RESERVE, WITHDRAW
+from activities.licensing.answers import answered, answered_before
 from activities.licensing.assessment import as_case_learns, assess, scope
 from activities.licensing.claims import holder_of
 from activities.licensing.closure import close

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from pydantic import JsonValue
 
-from activities.licensing.records import Container, unknown_container
+from activities.licensing.containers import Container, unknown_container
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.statements import FoundStatement, LossStatement, ReturnStatement
 from events.terms import (

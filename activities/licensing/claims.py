@@ -26,9 +26,11 @@ from activities.licensing.claim_rules import (
     said_otherwise,
     whose,
 )
-from activities.licensing.messages import Speaker, addressed, open_cases, post
+from activities.licensing.containers import Container
+from activities.licensing.message_rules import Speaker, addressed
+from activities.licensing.messages import open_cases, post
 from activities.licensing.outbox import state
-from activities.licensing.records import Container, changed, lock_container
+from activities.licensing.records import changed, lock_container
 from activities.licensing.vendors import in_force
 from events.case_facts import LossReported
 from events.envelope import NAMESPACE

@@ -21,7 +21,8 @@ from activities.licensing.claims import (
 )
 from activities.licensing.leases import resume
 from activities.licensing.measures import settle
-from activities.licensing.messages import Left, Speaker, addressed, left, lock_cases, post
+from activities.licensing.message_rules import Speaker, addressed
+from activities.licensing.messages import Left, left, lock_cases, post
 from activities.licensing.outbox import state
 from activities.licensing.quota import free
 from activities.licensing.release import Release

@@ -16,7 +16,9 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from activities.licensing.activation_code import Fetched, code_of
+from activities.licensing.activation_code import code_of
+from activities.licensing.activation_code_rules import Fetched
+from activities.licensing.containers import Container, Licence, unknown_container
 from activities.licensing.issuance import Signer, status_indices
 from activities.licensing.judgement import (
     Activation,
@@ -35,19 +37,12 @@ from activities.licensing.judgement import (
     return_facts,
     said_to_cases,
 )
-from activities.licensing.leases import first_notice
-from activities.licensing.measures import STANDING, Standing, advance, settled_by, texts
+from activities.licensing.lease_rules import first_notice
+from activities.licensing.measure_rules import Standing
+from activities.licensing.measures import STANDING, advance, settled_by, texts
 from activities.licensing.messages import post, post_to_each
 from activities.licensing.outbox import state, telling, told
-from activities.licensing.records import (
-    CONTAINER,
-    CONTAINER_COLUMNS,
-    LICENCE_COLUMNS,
-    Container,
-    Licence,
-    lock_container,
-    unknown_container,
-)
+from activities.licensing.records import CONTAINER, CONTAINER_COLUMNS, LICENCE_COLUMNS, lock_container
 from activities.licensing.signing import Receipt
 from events.envelope import Head, container_stream
 from events.fact import Fact

@@ -1,27 +1,19 @@
 """Inventory: what the vendor's own licensing says of containers and licences, in the caller's transaction."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, cast
 
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
+from activities.licensing.containers import Licence, must_have_room
+from activities.licensing.inventory_rules import fields_of, must_agree, unknown_vendor
 from activities.licensing.issuance import status_indices
-from activities.licensing.leases import first_notice
+from activities.licensing.lease_rules import first_notice
 from activities.licensing.outbox import state
-from activities.licensing.records import (
-    LICENCE_COLUMNS,
-    Licence,
-    changed,
-    lock_container,
-    lock_holder,
-    must_have_room,
-    one,
-)
+from activities.licensing.records import LICENCE_COLUMNS, changed, lock_container, lock_holder, one
 from activities.licensing.targets import offer
 from events.backend_facts import ContainerRegistered
-from events.errors import Code, NotYetKnownError, RefusalError
 from events.statements import ContainerStatement, LicenceStatement
 from events.terms import Kind, LicenceId, Serial, VendorId
 
@@ -54,26 +46,6 @@ async def register_container(
     await offer(tx, vendor, stated.holder, [stated.serial], at)
 
 
-def must_agree(first: Mapping[str, object], again: ContainerStatement | LicenceStatement) -> None:
-    """Refuse a statement that says something else than the first one of its subject; `first` holds the fields of that,
-    as far as they are known. Whatever became of the subject since changes nothing about what was said."""
-    differing = [name for name, value in first.items() if getattr(again, name) != value]
-    if differing:
-        named = f"licence {again.licence}" if isinstance(again, LicenceStatement) else f"container {again.serial}"
-        raise RefusalError(
-            Code.CONTRADICTS_INVENTORY,
-            f"{named} was stated before with another {', '.join(differing)}; state it again as it was, or another one"
-            " under another name",
-            what=named,
-            fields=", ".join(differing),
-        )
-
-
-def fields_of(stated: ContainerStatement | LicenceStatement) -> dict[str, object]:
-    """What a statement says, field by field."""
-    return {name: getattr(stated, name) for name in type(stated).model_fields}
-
-
 async def _first_of_container(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial) -> dict[str, object]:
     """What was first stated of a container; it was not kept for those that were stated long ago."""
     cursor = await tx.execute(
@@ -104,11 +76,6 @@ async def _known_vendor(tx: AsyncConnection[Any], vendor: VendorId) -> None:
     cursor = await tx.execute("select from backend.vendors where vendor = %s", (vendor,))
     if await cursor.fetchone() is None:
         raise unknown_vendor(vendor)
-
-
-def unknown_vendor(vendor: VendorId) -> NotYetKnownError:
-    """The answer for a vendor that was not taken in."""
-    return NotYetKnownError(Code.UNKNOWN_VENDOR, f"vendor {vendor} is unknown here", vendor=vendor)
 
 
 async def register_licence(tx: AsyncConnection[Any], vendor: VendorId, stated: LicenceStatement, at: datetime) -> None:

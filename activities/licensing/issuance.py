@@ -11,22 +11,13 @@ from psycopg.types.json import Jsonb
 
 from activities.licensing.access_data import renew
 from activities.licensing.claims import claimed_by
+from activities.licensing.containers import Container, Licence, LostLicence
 from activities.licensing.judgement import bound_already
-from activities.licensing.leases import first_notice, resume
+from activities.licensing.lease_rules import first_notice
+from activities.licensing.leases import resume
 from activities.licensing.messages import lock_waiting
 from activities.licensing.outbox import state
-from activities.licensing.records import (
-    CONTAINER,
-    LICENCE,
-    Container,
-    Licence,
-    LostLicence,
-    changed,
-    columns,
-    every,
-    lock_container,
-    lost_licences,
-)
+from activities.licensing.records import CONTAINER, LICENCE, changed, columns, every, lock_container, lost_licences
 from activities.licensing.replacement import (
     CONTAINERS,
     Succession,

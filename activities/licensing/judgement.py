@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from activities.licensing.activation_code import Fetched, is_same, spent, tried
-from activities.licensing.leases import expiry
-from activities.licensing.measures import Standing
-from activities.licensing.messages import sighting
-from activities.licensing.records import Container, Licence
+from activities.licensing.activation_code_rules import Fetched, is_same, spent, tried
+from activities.licensing.containers import Container, Licence
+from activities.licensing.lease_rules import expiry
+from activities.licensing.measure_rules import Standing
+from activities.licensing.message_rules import sighting
 from events.backend_facts import (
     ActivationReturned,
     ContactRefused,

@@ -1,55 +1,24 @@
 """Blocking measures: ordered, delivered, confirmed, and how they end; in the caller's transaction, under its locks."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 
 from psycopg import AsyncConnection
 
 from activities.licensing.claim_rules import licences_blocked
+from activities.licensing.measure_rules import Standing, is_settled
 from activities.licensing.outbox import state
 from activities.licensing.records import columns, every
 from events.backend_facts import MeasureLifted, MeasureOrdered, MeasureUnconfirmable
-from events.measure_life import OPEN, sql_in_effect, sql_open, step
+from events.measure_life import sql_in_effect, sql_open, step
 from events.ports.licensing_backend import BlockOrder, CaseKey, CloseOrder, Done
-from events.terms import Aim, CaseId, Measure, MeasureState, Serial, Subject, VendorId
-
-
-def as_subject(found: Subject | str) -> Subject:
-    """A subject, as it is or as the driver gives it."""
-    return Subject.parse(found) if isinstance(found, str) else found
+from events.terms import Aim, Measure, MeasureState, Serial, Subject, VendorId
 
 
 def texts(subjects: Iterable[Subject]) -> list[str]:
     """Subjects as the tables have them."""
     return [str(one) for one in subjects]
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """A measure that stands; `serial` is the container that has what it aims at, `container_generation` the one of
-    that container's generations that has it."""
-
-    case_id: CaseId
-    measure: Measure
-    subject: Subject
-    serial: Serial
-    state: MeasureState
-    container_generation: int = 1
-
-    def __post_init__(self) -> None:  # the driver gives the bare words
-        object.__setattr__(self, "measure", Measure(self.measure))
-        object.__setattr__(self, "subject", as_subject(self.subject))
-        object.__setattr__(self, "state", MeasureState(self.state))
-
-    def key(self, vendor: VendorId) -> CaseKey:
-        """Its case."""
-        return CaseKey(vendor=vendor, case=self.case_id, serial=self.serial)
-
-    def about(self) -> dict[str, object]:
-        """What every fact about it says."""
-        return {"case": self.case_id, "measure": self.measure, "subject": self.subject, "serial": self.serial}
 
 
 STANDING = "select case_id, measure, subject, serial, state, container_generation from backend.measures"
@@ -124,16 +93,6 @@ async def advance(tx: AsyncConnection[Any], vendor: VendorId, reached: Mapping[S
         " and (m.case_id, m.measure, m.subject) = (a.case_id, a.measure, a.subject)",
         (*columns(several, 4), vendor, list({item.case_id for item in reached})),
     )
-
-
-def is_settled(confirmed: Iterable[Standing], measures: Iterable[Standing], issued: Collection[Subject]) -> bool:
-    """Whether these confirmations of a case's measures say that all is removed, or given back: all that was lost, or
-    all that was issued for it, each by itself. `measures` are all of the case, `issued` the subjects of what was issued
-    for it. A blacklisting says no such thing: it is confirmed by a container that was refused.
-    """
-    open_ = {(one.measure, one.subject in issued) for one in measures if one.state in OPEN}
-    said = {(one.measure, one.subject in issued) for one in confirmed if one.measure is not Measure.BLACKLISTING}
-    return bool(said - open_)
 
 
 async def settled_by(tx: AsyncConnection[Any], vendor: VendorId, confirmed: Sequence[Standing]) -> tuple[CaseKey, ...]:

@@ -5,30 +5,25 @@ waits for no lock but that of a later one. A transaction that changes the row of
 to others, has all their rows first: `lock_cases`, `lock_waiting`.
 """
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable
 from typing import Any, NamedTuple, cast
 
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 from pydantic import TypeAdapter
 
+from activities.licensing.message_rules import Speaker, addressed, confirmed_decision, unknown_case
 from activities.licensing.outbox import state
 from activities.licensing.vendors import in_force
-from events.backend_facts import CaseAddressed
-from events.errors import Code, RefusalError
+from events.errors import Code
 from events.ports.loss_cases import (
     AcceptedDecision,
     ConfirmedDecision,
     Content,
     DecisionOrder,
     DecisionQuestion,
-    Evidence,
-    Joined,
-    Sighting,
 )
-from events.terms import CaseId, CaseKey, Cause, HolderId, Instant, PersonId, Role, Serial, VendorId
+from events.terms import CaseId, CaseKey, HolderId, Instant, Role, Serial, VendorId
 
 CONTENT: TypeAdapter[Content] = TypeAdapter(Content)
 
@@ -40,15 +35,6 @@ with numbered as (
 insert into backend.messages (vendor, case_id, number, content, decision, role, said_by, door, accepted, due)
 select %(vendor)s, %(case)s, messages, %(content)s, %(decision)s, %(role)s, %(by)s, %(door)s, %(at)s, now()
 from numbered returning number"""
-
-
-@dataclass(frozen=True, slots=True)
-class Speaker:
-    """Who said something, in which role (None where that is not known yet) and by which door."""
-
-    by: PersonId
-    role: Role | None
-    door: str
 
 
 async def post(
@@ -73,11 +59,6 @@ async def post_to_each(tx: AsyncConnection[Any], keys: Iterable[CaseKey], conten
     """Accept a message to each of these cases that is open, in an order that all transactions share."""
     for key in sorted(set(keys), key=lambda key: key.case):
         await post(tx, key, content, at)
-
-
-def sighting(contact: str, occurred: datetime) -> Sighting:
-    """What a contact that is refused says to a case."""
-    return Sighting(statement=f"contact/{contact}", cause=Cause.SIGHTING, occurred=occurred)
 
 
 async def open_cases(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial) -> list[CaseKey]:
@@ -130,16 +111,6 @@ async def confirm_decision(tx: AsyncConnection[Any], question: DecisionQuestion)
     )
     reported = {by for (by,) in await cursor.fetchall()}
     return confirmed_decision(DecisionOrder.model_validate(row[0]) if row else None, policy, reported)
-
-
-def confirmed_decision(
-    order: DecisionOrder | None, policy: Mapping[str, Any], reported: Collection[PersonId]
-) -> ConfirmedDecision:
-    """A decision as a door brought it, whom the policy in force lists as supervisors, and who of them are among those
-    who reported the loss."""
-    supervisors = tuple(policy.get("supervisors", ()))
-    reporters = tuple(sorted({one for one in supervisors if one in reported}))
-    return ConfirmedDecision(order=order, supervisors=supervisors, reporters=reporters)
 
 
 class Left(NamedTuple):
@@ -202,33 +173,6 @@ async def lock_waiting(tx: AsyncConnection[Any], key: CaseKey, holder: HolderId)
     )
 
 
-def addressed(key: CaseKey, content: Content, speaker: Speaker, at: Instant, code: Code | None = None) -> CaseAddressed:
-    """The fact that something was said to a case that does not answer it itself."""
-    return CaseAddressed(
-        case=key.case,
-        serial=key.serial,
-        statement=name_of(content),
-        by=speaker.by,
-        role=speaker.role,
-        door=speaker.door,
-        received=at,
-        code=code,
-    )
-
-
-def name_of(content: Content) -> str:
-    """What a message is known by, such as `report/R-1`."""
-    match content:
-        case Joined(report=report):
-            return f"report/{report.report}"
-        case DecisionOrder(decision=decision):
-            return f"decision/{decision}"
-        case Sighting(statement=statement) | Evidence(statement=statement):
-            return statement
-        case _:
-            return content.type
-
-
 async def find_case(tx: AsyncConnection[Any], vendor: VendorId, case: CaseId) -> CaseKey:
     """The vendor's case of this name; another vendor's is an unknown one."""
     cursor = await tx.execute("select serial from backend.cases where vendor = %s and case_id = %s", (vendor, case))
@@ -236,8 +180,3 @@ async def find_case(tx: AsyncConnection[Any], vendor: VendorId, case: CaseId) ->
     if row is None:
         raise unknown_case(case)
     return CaseKey(vendor=vendor, case=case, serial=row[0])
-
-
-def unknown_case(case: CaseId) -> RefusalError:
-    """The answer for a case that there is none of, and for another vendor's: they must not differ."""
-    return RefusalError(Code.UNKNOWN_CASE, f"no case {case} is known here", case=case)

@@ -7,12 +7,14 @@ from typing import Any, cast
 from psycopg import AsyncConnection
 
 from activities.licensing.claims import claimed_by, holder_of
+from activities.licensing.containers import Container
 from activities.licensing.issuance import Signer, claimed_generation, issued, supersede
 from activities.licensing.leases import resume
-from activities.licensing.measures import STANDING, Standing, advance, texts
+from activities.licensing.measure_rules import Standing
+from activities.licensing.measures import STANDING, advance, texts
 from activities.licensing.messages import post_to_each
 from activities.licensing.outbox import state
-from activities.licensing.records import Container, changed, every, lock_container, lost_licences
+from activities.licensing.records import changed, every, lock_container, lost_licences
 from activities.licensing.release import Other, Release, must_be_free, taken_along
 from activities.licensing.replacement import (
     as_claimed,

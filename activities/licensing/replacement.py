@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from activities.licensing.leases import expiry
-from activities.licensing.measures import Standing
-from activities.licensing.records import Container, Licence, LostLicence, has_room, must_have_room
+from activities.licensing.containers import Container, Licence, LostLicence, has_room, must_have_room
+from activities.licensing.lease_rules import expiry
+from activities.licensing.measure_rules import Standing
 from activities.licensing.release import Other, must_be_free
 from events.backend_facts import LicenceIssued, LicenceSuperseded
 from events.errors import Code, RefusalError

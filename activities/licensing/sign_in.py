@@ -25,13 +25,15 @@ from activities.licensing.access_rules import (
     superseded_by,
 )
 from activities.licensing.contacts import contact
+from activities.licensing.containers import Container
 from activities.licensing.guesses import guesses_of, keep_guesses, time_of
 from activities.licensing.issuance import Signer
 from activities.licensing.judgement import refusal_facts
 from activities.licensing.measures import blocking
-from activities.licensing.messages import post_to_each, sighting
+from activities.licensing.message_rules import sighting
+from activities.licensing.messages import post_to_each
 from activities.licensing.outbox import state
-from activities.licensing.records import Container, changed
+from activities.licensing.records import changed
 from events.errors import Code
 from events.ports.licensing_backend import Clock, ContactAnswer, SignInAnswer
 from events.terms import Aim, Role, Subject

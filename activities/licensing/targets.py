@@ -11,8 +11,9 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
+from activities.licensing.containers import Container
 from activities.licensing.messages import post
-from activities.licensing.records import CONTAINER, Container, one
+from activities.licensing.records import CONTAINER, one
 from activities.licensing.replacement import CONTAINERS, Wanted, may_take
 from events.measure_life import sql_blocks
 from events.ports.loss_cases import Offer

@@ -1,6 +1,5 @@
 """Vendors and the versions of their policies, in the caller's transaction."""
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, cast
@@ -11,10 +10,10 @@ from pydantic import JsonValue
 
 from activities.licensing.outbox import state
 from activities.licensing.records import changed
-from events.backend_facts import PolicyAdopted, VendorAdded
+from activities.licensing.vendor_rules import adopted, issuer_of, must_fit, says_the_same
+from events.backend_facts import VendorAdded
 from events.errors import Code, RefusalError
 from events.postgres_sessions import open_blocking_session
-from events.sizes import POLICY_BYTES, policy_bytes
 from events.terms import VendorId
 
 KEY = "select key_id from backend.vendors where vendor = %s"
@@ -58,28 +57,6 @@ async def adopt(tx: AsyncConnection[Any], vendor: VendorId, policy: dict[str, Js
     return cast(int, version) + 1
 
 
-def issuer_of(vendor: VendorId) -> str:
-    """The `iss` of a vendor's licence files."""
-    return f"urn:lostfound:{vendor}"
-
-
-def says_the_same(policy: Mapping[str, JsonValue], other: Mapping[str, JsonValue]) -> bool:
-    """Whether two policies differ in nothing but their version."""
-    return {**policy, "policy_version": None} == {**other, "policy_version": None}
-
-
-def must_fit(policy: Mapping[str, JsonValue]) -> None:
-    """Refuse a policy that is too long to be stated."""
-    if (size := policy_bytes(policy)) > POLICY_BYTES:
-        raise RefusalError(
-            Code.POLICY_TOO_LARGE,
-            f"the policy has {size:,} bytes as JSON, without what is as by default; the limit is {POLICY_BYTES:,}:"
-            " join rules that say the same, or name fewer products and people",
-            size=size,
-            most=POLICY_BYTES,
-        )
-
-
 async def in_force(tx: AsyncConnection[Any], vendor: VendorId) -> tuple[int, JsonValue]:
     """The policy that decides now, and its version."""
     cursor = await tx.execute(
@@ -100,12 +77,6 @@ async def version(tx: AsyncConnection[Any], vendor: VendorId, number: int) -> Js
 
 async def _put(tx: AsyncConnection[Any], vendor: VendorId, version: int, policy: JsonValue) -> None:
     await tx.execute("insert into backend.policies values (%s, %s, %s)", (vendor, version, Jsonb(policy)))
-
-
-def adopted(version: int, policy: Mapping[str, JsonValue]) -> PolicyAdopted:
-    """That this version of the policy is in force."""
-    in_order = cast(JsonValue, json.loads(json.dumps(policy, sort_keys=True)))
-    return PolicyAdopted(policy_version=version, policy=in_order)
 
 
 async def known_key(connection: AsyncConnection[Any], vendor: VendorId) -> str | None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import cast
 
 from activities.licensing import claim_rules
-from activities.licensing.answers import (
+from activities.licensing.answer_rules import (
     ASSESS,
     BLOCK,
     CLOSE,
@@ -20,8 +20,8 @@ from activities.licensing.answers import (
     Numbered,
     OrderKind,
     answer_again,
+    with_policy,
 )
-from activities.licensing.assessment import as_told
 from activities.licensing.quota_rules import Recovery as Recovered
 from activities.licensing.quota_rules import allot, reserved
 from activities.licensing.release import Release
@@ -67,7 +67,7 @@ class VendorBackend(Inventory, Leases, Messages, Closure, SignIns):
     def assess(self, key: CaseKey, at: datetime) -> Assessment:
         """What is known of a case's container, and the policy in force."""
         kept = self._answered(ASSESS, CaseOrder(key=key), lambda: self._assess(key, at))
-        return as_told(kept, self.policies[cast(int, kept.policy) - 1])
+        return with_policy(kept, self.policies[cast(int, kept.policy) - 1])
 
     def more_in_scope(self, order: ScopeOrder) -> ScopePage:
         """More of the licences that a case was assessed with."""

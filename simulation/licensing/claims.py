@@ -5,8 +5,8 @@ from uuid import uuid5
 
 from activities.licensing import claim_rules
 from activities.licensing.claims import Made, digest, further_case, statement_of
-from activities.licensing.messages import Speaker
-from activities.licensing.records import Container
+from activities.licensing.containers import Container
+from activities.licensing.message_rules import Speaker
 from events.case_facts import LossReported
 from events.envelope import NAMESPACE
 from events.errors import Code, RefusalError

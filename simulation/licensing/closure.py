@@ -6,7 +6,7 @@ from datetime import datetime
 from activities.licensing import claim_rules
 from activities.licensing.claims import Made, statement_of
 from activities.licensing.closure import goes_on_to
-from activities.licensing.messages import Speaker
+from activities.licensing.message_rules import Speaker
 from activities.licensing.release import Release
 from activities.licensing.replacement import (
     is_reinstated,

@@ -5,7 +5,15 @@ from datetime import datetime
 from hashlib import sha256
 from typing import TypeVar
 
-from activities.licensing.activation_code import TRIES, Fetched, fetch, must_be_activated_by_code, none_awaits, written
+from activities.licensing.activation_code_rules import (
+    TRIES,
+    Fetched,
+    fetch,
+    must_be_activated_by_code,
+    none_awaits,
+    written,
+)
+from activities.licensing.containers import Container
 from activities.licensing.judgement import (
     Activation,
     Awaiting,
@@ -22,8 +30,7 @@ from activities.licensing.judgement import (
     return_facts,
     said_to_cases,
 )
-from activities.licensing.leases import first_notice
-from activities.licensing.records import Container
+from activities.licensing.lease_rules import first_notice
 from events.measure_life import in_effect
 from events.ports.licensing_backend import (
     ActivationCode,

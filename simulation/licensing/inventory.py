@@ -4,13 +4,13 @@ from datetime import datetime
 
 from pydantic import JsonValue
 
-from activities.licensing.inventory import fields_of, must_agree, unknown_vendor
+from activities.licensing.containers import Container, Licence, must_have_room
+from activities.licensing.inventory_rules import fields_of, must_agree, unknown_vendor
 from activities.licensing.judgement import (
     Activation,
 )
-from activities.licensing.leases import first_notice
-from activities.licensing.records import Container, Licence, must_have_room
-from activities.licensing.vendors import adopted, issuer_of, must_fit, says_the_same
+from activities.licensing.lease_rules import first_notice
+from activities.licensing.vendor_rules import adopted, issuer_of, must_fit, says_the_same
 from events.backend_facts import (
     ContainerRegistered,
     VendorAdded,

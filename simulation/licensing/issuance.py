@@ -6,8 +6,8 @@ from datetime import datetime
 from activities.licensing.access_rules import (
     renewal,
 )
-from activities.licensing.leases import first_notice
-from activities.licensing.records import Container
+from activities.licensing.containers import Container
+from activities.licensing.lease_rules import first_notice
 from activities.licensing.replacement import (
     CONTAINERS,
     answer_for,

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
-from activities.licensing.leases import put_off, swept
+from activities.licensing.lease_rules import put_off, swept
 from events.fact import Fact
 from events.terms import (
     Aim,

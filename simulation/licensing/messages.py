@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from activities.licensing import claim_rules
-from activities.licensing.messages import Speaker, confirmed_decision, unknown_case
+from activities.licensing.message_rules import Speaker, confirmed_decision, unknown_case
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.ports.licensing_backend import (
     CaseKey,

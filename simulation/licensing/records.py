@@ -9,12 +9,12 @@ from pydantic import JsonValue
 
 from activities.licensing import claim_rules
 from activities.licensing.access_rules import Access
-from activities.licensing.activation_code import Fetched
-from activities.licensing.guesses import Guesses
+from activities.licensing.activation_code_rules import Fetched
+from activities.licensing.containers import Container, Licence, LostLicence, unknown_container
+from activities.licensing.guess_rules import Guesses
 from activities.licensing.judgement import Activation
-from activities.licensing.measures import Standing, is_settled
-from activities.licensing.messages import Speaker, addressed
-from activities.licensing.records import Container, Licence, LostLicence, unknown_container
+from activities.licensing.measure_rules import Standing, is_settled
+from activities.licensing.message_rules import Speaker, addressed
 from activities.licensing.release import Release
 from events.backend_facts import (
     MeasureLifted,

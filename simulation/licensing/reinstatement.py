@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from activities.licensing.records import Container
+from activities.licensing.containers import Container
 from activities.licensing.release import Other, Release, must_be_free, taken_along
 from activities.licensing.replacement import (
     as_claimed,

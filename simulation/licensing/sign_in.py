@@ -15,11 +15,11 @@ from activities.licensing.access_rules import (
     signed_in,
     superseded_by,
 )
+from activities.licensing.containers import Container
 from activities.licensing.judgement import (
     refusal_facts,
 )
-from activities.licensing.messages import sighting
-from activities.licensing.records import Container
+from activities.licensing.message_rules import sighting
 from events.ports.licensing_backend import (
     ContactAnswer,
     SignInAnswer,

@@ -2,11 +2,11 @@
 
 from datetime import datetime
 
+from activities.licensing.containers import Container
 from activities.licensing.judgement import (
     Activation,
     bound_already,
 )
-from activities.licensing.records import Container
 from activities.licensing.replacement import (
     CONTAINERS,
     Wanted,

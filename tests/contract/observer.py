@@ -7,8 +7,9 @@ import jwt
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
+from activities.licensing.containers import Container, Licence
 from activities.licensing.messages import CONTENT
-from activities.licensing.records import CONTAINER, LICENCE, Container, Licence
+from activities.licensing.records import CONTAINER, LICENCE
 from events.envelope import Recorded
 from events.measure_life import sql_in_effect
 from events.ports.licensing_backend import CaseKey

@@ -11,7 +11,7 @@ from argon2.profiles import RFC_9106_LOW_MEMORY
 
 from activities.licensing.access_data import HASHER as HASHER_OF_THE_PRODUCT
 from activities.licensing.access_rules import LINK_DAYS
-from activities.licensing.guesses import INTERVAL, TRIES
+from activities.licensing.guess_rules import INTERVAL, TRIES
 from events.backend_facts import (
     AccessLapsed,
     AccessSet,

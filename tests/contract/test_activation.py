@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from activities.licensing.activation_code import TRIES
+from activities.licensing.activation_code_rules import TRIES
 from events.backend_facts import ContactRefused, ContainerActivated, LicenceIssued
 from events.errors import Code, RefusalError
 from events.ports.licensing_backend import BlockOrder, CloseOrder, Issued, IssueOrder, MeasureToOrder, NoTargetFound

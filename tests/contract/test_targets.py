@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from activities.licensing.records import Container
+from activities.licensing.containers import Container
 from activities.licensing.replacement import Wanted, may_take
 from events.ports.licensing_backend import CaseKey, CloseOrder, Issued, IssueOrder, NoTargetFound, ReinstateOrder
 from events.ports.loss_cases import Offer

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from activities.licensing.guesses import INTERVAL, TRIES
+from activities.licensing.guess_rules import INTERVAL, TRIES
 from events.errors import Code
 from events.terms import ContactId
 from infra.wiring import open_backend

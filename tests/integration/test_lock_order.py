@@ -6,7 +6,8 @@ from collections.abc import Awaitable
 import pytest
 from psycopg import AsyncConnection
 
-from activities.licensing.messages import post, sighting
+from activities.licensing.message_rules import sighting
+from activities.licensing.messages import post
 from events.ports.licensing_backend import CaseKey, CloseOrder, NoTargetFound
 from events.terms import Outcome
 from tests.integration.stock import NOW, Stock

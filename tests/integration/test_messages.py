@@ -10,7 +10,8 @@ import pytest
 from psycopg import AsyncConnection
 
 from activities.delivery import AT_ONCE_OF_A_VENDOR, LEASE, WINDOW, Delivery
-from activities.licensing.messages import post, sighting
+from activities.licensing.message_rules import sighting
+from activities.licensing.messages import post
 from events.backend_facts import CaseAddressed
 from events.case_facts import LossReported
 from events.errors import Code, RefusalError

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from activities.licensing.claim_rules import Claimed, Joins, Opens, Rest, licences_blocked, rest_of, whose
-from activities.licensing.records import Container
+from activities.licensing.containers import Container
 from events.errors import Code, NotYetKnownError
 from events.statements import LossStatement
 from events.terms import CaseId, Kind, LicenceId, Loss, Outcome, Reason, Reporter, Role, Scope, Serial

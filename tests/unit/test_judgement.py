@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from activities.licensing.containers import Container, Licence
 from activities.licensing.judgement import (
     RETURNED,
     Activation,
@@ -21,8 +22,7 @@ from activities.licensing.judgement import (
     judge,
     renewed_at,
 )
-from activities.licensing.measures import Standing
-from activities.licensing.records import Container, Licence
+from activities.licensing.measure_rules import Standing
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.ports.licensing_backend import CaseKey
 from events.statements import ContactStatement

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from activities.licensing import records as backend_rows
+from activities.licensing import containers
 from audit.invariants import check
 from events.backend_facts import AccessLapsed
 from events.errors import Code, RefusalError
@@ -66,7 +66,7 @@ def test_access_data_that_a_closed_case_owed_are_set_by_nobody(verdict: str) -> 
 
 
 def test_a_container_in_memory_is_full_at_the_same_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backend_rows, "CONTAINER_LICENCES", 2)
+    monkeypatch.setattr(containers, "CONTAINER_LICENCES", 2)
     world = World(Policy())
     for serial in ("D-1", "D-2"):
         world.register(serial, Kind.DONGLE, "h-1")

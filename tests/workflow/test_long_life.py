@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from activities.licensing.messages import sighting
+from activities.licensing.message_rules import sighting
 from events.backend_facts import LicenceIssued
 from events.case_facts import CaseSighted, ReplacementLost
 from events.envelope import case_stream

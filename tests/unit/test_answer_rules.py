@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.licensing.answers import (
+from activities.licensing.answer_rules import (
     ASSESS,
     BLOCK,
     CLOSE,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from activities.licensing.measures import Standing, is_settled
+from activities.licensing.measure_rules import Standing, is_settled
 from events.terms import CaseId, Measure, MeasureState, Serial, Subject
 
 LOST, REPLACED = Subject.parse("container/D-1/1"), Subject.parse("licence/L-1/2")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.licensing.activation_code import ALPHABET, TRIES, Fetched, fetch, is_same, spent, tried, written
+from activities.licensing.activation_code_rules import ALPHABET, TRIES, Fetched, fetch, is_same, spent, tried, written
 from events.terms import CaseId
 
 CASE, OTHER = CaseId("case-1"), CaseId("case-2")

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.licensing.guesses import INTERVAL, ORIGIN_LENGTH_LIMIT, ORIGINS_LIMIT, TRIES, Guesses, named
+from activities.licensing.guess_rules import INTERVAL, ORIGINS_LIMIT, TRIES, Guesses
+from activities.licensing.guesses import ORIGIN_LENGTH_LIMIT, named
 from activities.licensing.signing import SigningKeys
 from events.errors import Code, RefusalError
 

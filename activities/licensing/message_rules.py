@@ -1,0 +1,74 @@
+"""Messages to cases: their senders and names, and the answers for those that a case did not take: pure functions."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from events.backend_facts import CaseAddressed
+from events.errors import Code, RefusalError
+from events.ports.loss_cases import (
+    ConfirmedDecision,
+    Content,
+    DecisionOrder,
+    Evidence,
+    Joined,
+    Sighting,
+)
+from events.terms import CaseId, CaseKey, Cause, Instant, PersonId, Role
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Who said something, in which role (None where that is not known yet) and by which door."""
+
+    by: PersonId
+    role: Role | None
+    door: str
+
+
+def sighting(contact: str, occurred: datetime) -> Sighting:
+    """What a contact that is refused says to a case."""
+    return Sighting(statement=f"contact/{contact}", cause=Cause.SIGHTING, occurred=occurred)
+
+
+def confirmed_decision(
+    order: DecisionOrder | None, policy: Mapping[str, Any], reported: Collection[PersonId]
+) -> ConfirmedDecision:
+    """A decision as a door brought it, whom the policy in force lists as supervisors, and who of them are among those
+    who reported the loss."""
+    supervisors = tuple(policy.get("supervisors", ()))
+    reporters = tuple(sorted({one for one in supervisors if one in reported}))
+    return ConfirmedDecision(order=order, supervisors=supervisors, reporters=reporters)
+
+
+def addressed(key: CaseKey, content: Content, speaker: Speaker, at: Instant, code: Code | None = None) -> CaseAddressed:
+    """The fact that something was said to a case that does not answer it itself."""
+    return CaseAddressed(
+        case=key.case,
+        serial=key.serial,
+        statement=name_of(content),
+        by=speaker.by,
+        role=speaker.role,
+        door=speaker.door,
+        received=at,
+        code=code,
+    )
+
+
+def name_of(content: Content) -> str:
+    """What a message is known by, such as `report/R-1`."""
+    match content:
+        case Joined(report=report):
+            return f"report/{report.report}"
+        case DecisionOrder(decision=decision):
+            return f"decision/{decision}"
+        case Sighting(statement=statement) | Evidence(statement=statement):
+            return statement
+        case _:
+            return content.type
+
+
+def unknown_case(case: CaseId) -> RefusalError:
+    """The answer for a case that there is none of, and for another vendor's: they must not differ."""
+    return RefusalError(Code.UNKNOWN_CASE, f"no case {case} is known here", case=case)
