@@ -1,5 +1,6 @@
 """What the projector says when it must not go on."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 from events.envelope import UnknownRecord
@@ -45,6 +46,12 @@ class LogStoppedError(Exception):
         return self.stream.partition("/")[0]
 
     @property
+    def parameters(self) -> Mapping[str, str | int]:
+        """The values that the sentence is about, for a refusal that says it."""
+        partition, offset = self.position
+        return {"partition": partition, "offset": offset, "stream": self.stream, "log_code": self.code}
+
+    @property
     def _where(self) -> str:
         partition, offset = self.position
         return f"partition {partition}, offset {offset}" + (f", stream {self.stream}" if self.stream else "")
@@ -62,6 +69,11 @@ class LogDamagedError(LogStoppedError):
 
     def __str__(self) -> str:
         return f"The log is damaged at {self._where}: {self._sentence}. Nothing from there on is folded. {self._remedy}"
+
+    @property
+    def parameters(self) -> Mapping[str, str | int]:
+        """And what is wrong with the record."""
+        return {**super().parameters, "misfit": self._sentence}
 
     @property
     def place(self) -> str:
@@ -91,6 +103,12 @@ class NewerReleaseError(LogStoppedError):
         self.position = position
         self.record = record
         self.stream = f"{record.vendor}/{record.stream}"
+
+    @property
+    def parameters(self) -> Mapping[str, str | int]:
+        """And which fact it is, and the release that knows it."""
+        known = {"release": self.record.release} if self.record.release else {}
+        return {**super().parameters, "type": self.record.type, **known}
 
     def __str__(self) -> str:
         what = f"The record at {self._where} is of type {self.record.type}, which release {RELEASE} does not know"

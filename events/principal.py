@@ -3,8 +3,9 @@
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, WrapValidator
 
+from events.envelope import INSTALLATION
 from events.terms import NAME_PATTERN, PersonId, Value, VendorId
 
 DoorName = Annotated[str, StringConstraints(min_length=1, max_length=80)]
@@ -23,9 +24,12 @@ class PrincipalRole(StrEnum):
 
 class Principal(Value):
     """Who acts, as the door knows it, and never as what was sent says: whose vendor it is, the `subject` in which
-    `roles`, by which `door`, and for whom where that is somebody else."""
+    `roles`, by which `door`, and for whom where that is somebody else.
 
-    vendor: VendorId
+    The vendor of an operator is `events.envelope.INSTALLATION`, for what an operator does concerns no vendor.
+    """
+
+    vendor: Annotated[VendorId, WrapValidator(lambda value, valid: value if value == INSTALLATION else valid(value))]
     subject: Annotated[PersonId, Field(pattern=NAME_PATTERN)]
     roles: Annotated[tuple[PrincipalRole, ...], Field(min_length=1)]
     door: DoorName

@@ -4,17 +4,18 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from infra.cli import audit, operation, repairs, simulation, views
+from infra.cli import operation, simulation
 from infra.errors import FAILED, Problem
 from infra.process_end import leave
 from infra.settings import read_settings
-from portal.cli import kinds, root, terminal
+from portal.cli import audit, kinds, repairs, root, terminal, views
 from portal.cli.arguments import PlainGroup
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from portal.application import Application
+    from portal.operator import Operator
 
 app = typer.Typer(
     cls=PlainGroup,
@@ -26,10 +27,10 @@ app = typer.Typer(
 operation.register(app)
 root.register(app, lambda: _application())
 kinds.register(app)
-audit.register(app)
-repairs.register(app)
+audit.register(app, lambda: _operator())
+repairs.register(app, lambda: _operator())
 simulation.register(app)
-views.register(app)
+views.register(app, lambda: _operator())
 
 
 @app.command()
@@ -57,6 +58,13 @@ def _application() -> "AbstractAsyncContextManager[Application]":
     from infra.parts import open_application
 
     return open_application(read_settings())
+
+
+def _operator() -> "Operator":
+    from infra.parts import LocalInstallation
+    from portal.operator import Operator
+
+    return Operator(LocalInstallation(read_settings()))
 
 
 def main() -> NoReturn:

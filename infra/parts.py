@@ -22,7 +22,14 @@ from projections.read.queries import NoViewsError, Queries, open_queries
 from workflows.policy import Policy
 
 if TYPE_CHECKING:
+    from audit.audit import Audit
+    from events.backend_facts import RecordSetAside
+    from events.log import LogRecord, Position
+    from events.log_errors import LogDamagedError
+    from events.ports.register import Register
     from portal.inbox.dead_letter_reader import DeadLetterReader
+    from portal.operator import Progress
+    from projections.rebuild import RebuildReport
 
 
 @asynccontextmanager
@@ -128,3 +135,49 @@ class LocalKeys:
         from activities.licensing import signing
 
         return signing.verify(file, jwks, now)
+
+
+class LocalInstallation:
+    """Implements `portal.operator.InstallationParts`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @property
+    def register(self) -> "Register":
+        """The register in PostgreSQL."""
+        from activities.register import PostgresRegister
+
+        return PostgresRegister(self._settings.dsn)
+
+    async def audit(self, until: datetime | None, progress: "Progress") -> "Audit":
+        """Judge the log by itself."""
+        from audit.audit import audit
+        from infra.facts import fact_codec
+
+        return await audit(self._settings.bootstrap, fact_codec(), until, progress)
+
+    async def rebuild_views(self, progress: "Progress") -> "RebuildReport":
+        """Fold the views anew and switch to them."""
+        from infra.facts import fact_codec
+        from projections.rebuild import RebuildRunningError, rebuild
+
+        try:
+            return await rebuild(self._settings.bootstrap, self._settings.dsn, fact_codec(), progress)
+        except RebuildRunningError as running:
+            raise RefusalError(Code.BUSY, str(running)) from running
+
+    async def examine(self, position: "Position") -> "tuple[LogRecord, LogDamagedError]":
+        """The record at a position, and what is wrong with it."""
+        from events.log import LogReader
+        from infra.facts import fact_codec
+        from projections.log_repair import examine
+
+        return await examine(LogReader(self._settings.bootstrap), fact_codec(), position)
+
+    async def set_record_aside(self, fact: "RecordSetAside", at: datetime) -> None:
+        """State that a record is set aside."""
+        from activities.licensing.installation import set_record_aside
+        from infra.facts import fact_codec
+
+        await set_record_aside(self._settings.dsn, fact_codec(), fact, at)

@@ -1,6 +1,7 @@
 """Feeds the sample vendor of `examples/` through the real inbox, and compares what becomes of it with what must.
 
-Statements go to the inbox topic as a foreign system would send them; decisions go the way of the command line. Each
+Statements go to the inbox topic as a foreign system would send them, and dead letters are read from theirs; all else is
+asked of the application, as at every door. Each
 wave is sent once the one before has settled. All of it may be said again: nothing new comes of it.
 """
 
@@ -21,17 +22,17 @@ from events.errors import RefusalError
 from events.kafka_clients import new_consumer, new_producer
 from events.ports.loss_cases import DecisionContent
 from events.principal import Principal, PrincipalRole
-from events.terms import ReportId, Serial, VendorId
+from events.terms import PersonId, ReportId, Serial, VendorId
 from events.topics import dead_letters, inbox
 from infra.errors import Problem
 from infra.parts import open_application
 from infra.settings import Settings
-from infra.wiring import add_vendor, open_backend
+from portal.application import Application
 from portal.policy_file.reader import policy_in
-from projections.read.queries import open_queries
 from workflows.policy import Policy
 
 SCRIPT = Path(__file__).parents[1] / "examples" / "sample_vendor.py"
+DOOR = "sample"
 SETTLE_SECONDS = 180.0
 LOOK_SECONDS = 0.25
 HEADERS = [("content-type", b"application/cloudevents+json")]
@@ -87,18 +88,20 @@ async def make(folder: Path) -> Sample:
 
 async def feed(settings: Settings, sample: Sample, moved: Moved) -> Result:
     """Feed all waves; `moved` is told the wave and how many cases stand where, whenever that changed."""
-    await add_vendor(settings, sample.vendor, sample.policy)
-    first = asyncio.create_task(_first_replacement(settings, sample.vendor))
-    answers: dict[str, str] = {}
-    try:
-        for wave, must in enumerate(sample.after):
-            await _send(settings, sample, wave)
-            answers |= await _decide(settings, sample, wave)
-            stands = await _settled(settings, sample.vendor, must, f"wave {wave + 1} of {len(sample.after)}", moved)
-        letters = await _letters(settings, sample)
-        seconds = await first if stands else 0.0
-    finally:
-        first.cancel()
+    async with open_application(settings) as application:
+        await application.add_vendor(_desk(sample.vendor), sample.policy)
+        first = asyncio.create_task(_first_replacement(application, sample.vendor))
+        answers: dict[str, str] = {}
+        try:
+            for wave, must in enumerate(sample.after):
+                await _send(settings, application, sample, wave)
+                answers |= await _decide(application, sample, wave)
+                told = f"wave {wave + 1} of {len(sample.after)}"
+                stands = await _settled(application, sample.vendor, must, told, moved)
+            letters = await _letters(settings, sample)
+            seconds = await first if stands else 0.0
+        finally:
+            first.cancel()
     unmet = _unmet(sample, stands, answers, letters)
     reports = sum(row["event"]["type"].endswith("loss.reported.v1") for row in sample.statements)
     return Result(
@@ -111,6 +114,12 @@ async def feed(settings: Settings, sample: Sample, moved: Moved) -> Result:
     )
 
 
+def _desk(vendor: VendorId) -> Principal:
+    """The vendor's own people, who set it up and give codes to holders."""
+    roles = (PrincipalRole.ADMINISTRATOR, PrincipalRole.BACK_OFFICE)
+    return Principal(vendor=vendor, subject=PersonId("desk"), roles=roles, door=DOOR)
+
+
 def _lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
@@ -119,10 +128,10 @@ def _since_start() -> float:
     return time.time() - psutil.Process().create_time()
 
 
-async def _send(settings: Settings, sample: Sample, wave: int) -> None:
+async def _send(settings: Settings, application: Application, sample: Sample, wave: int) -> None:
     for row in sample.statements:
         if row["wave"] == wave and row.get("by_code"):
-            row["event"]["data"] |= await _code(settings, sample.vendor, row["key"])
+            row["event"]["data"] |= await _code(application, sample.vendor, row["key"])
     async with new_producer(settings.bootstrap) as producer:
         sent = [
             await producer.send(
@@ -134,46 +143,41 @@ async def _send(settings: Settings, sample: Sample, wave: int) -> None:
         await asyncio.gather(*sent)
 
 
-async def _code(settings: Settings, vendor: VendorId, serial: str) -> dict[str, str]:
+async def _code(application: Application, vendor: VendorId, serial: str) -> dict[str, str]:
     """The code that the desk gives to the holder of a machine that replaces another; fed again, none is needed."""
-    async with open_backend(settings) as backend:
-        with suppress(RefusalError):
-            return {"activation_code": (await backend.activation_code(vendor, Serial(serial))).code}
+    with suppress(RefusalError):
+        return {"activation_code": (await application.activation_code(_desk(vendor), Serial(serial))).code}
     return {}
 
 
-async def _decide(settings: Settings, sample: Sample, wave: int) -> dict[str, str]:
+async def _decide(application: Application, sample: Sample, wave: int) -> dict[str, str]:
     answers: dict[str, str] = {}
-    told = [one for one in sample.decisions if one["wave"] == wave]
-    if not told:
-        return answers
-    async with open_application(settings) as application:
-        for one in told:
-            async with open_queries(settings.dsn) as views:  # as they are now
-                case = await views.case_of_report(sample.vendor, ReportId(one["report"]))
-                known = await views.line(sample.vendor, case) if case else None
-            if case is None or known is None:
-                answers[one["decision"]] = "no case"
-                continue
-            said = {k: v for k, v in one.items() if k not in ("wave", "report", "by")}
-            content = DecisionContent.model_validate({**said, "on": known.material})
-            person = Principal(
-                vendor=sample.vendor, subject=one["by"], roles=(PrincipalRole.SUPERVISOR,), door="sample"
-            )
-            try:
-                await application.decide(person, case, content)
-                answers[one["decision"]] = "taken"
-            except RefusalError as refusal:
-                answers[one["decision"]] = refusal.code
+    for one in sample.decisions:
+        if one["wave"] != wave:
+            continue
+        async with application.views() as views:  # as they are now
+            case = await views.case_of_report(sample.vendor, ReportId(one["report"]))
+            known = await views.line(sample.vendor, case) if case else None
+        if case is None or known is None:
+            answers[one["decision"]] = "no case"
+            continue
+        said = {k: v for k, v in one.items() if k not in ("wave", "report", "by")}
+        content = DecisionContent.model_validate({**said, "on": known.material})
+        person = Principal(vendor=sample.vendor, subject=one["by"], roles=(PrincipalRole.SUPERVISOR,), door=DOOR)
+        try:
+            await application.decide(person, case, content)
+            answers[one["decision"]] = "taken"
+        except RefusalError as refusal:
+            answers[one["decision"]] = refusal.code
     return answers
 
 
-async def _settled(settings: Settings, vendor: VendorId, must: Stands, wave: str, moved: Moved) -> Stands:
+async def _settled(application: Application, vendor: VendorId, must: Stands, wave: str, moved: Moved) -> Stands:
     """Where the cases stand, once that is what must be or has gone beyond (fed again), or after a bounded wait."""
     deadline = time.monotonic() + SETTLE_SECONDS
     before: dict[str, int] | None = None
     while True:
-        async with open_queries(settings.dsn) as views:
+        async with application.views() as views:
             stands = await views.stands_by_holder(vendor)
         totals = _totals(stands)
         if totals != before:
@@ -229,10 +233,10 @@ def _by_code(said: dict[str, tuple[str, str]]) -> Counter[str]:
     return Counter(code for _, code in said.values())
 
 
-async def _first_replacement(settings: Settings, vendor: VendorId) -> float:
+async def _first_replacement(application: Application, vendor: VendorId) -> float:
     """The seconds since the command was typed until the views had a replacement."""
     while True:
-        async with open_queries(settings.dsn) as views:
+        async with application.views() as views:
             if await views.has_replacement(vendor):
                 return _since_start()
         await asyncio.sleep(0.05)

@@ -115,7 +115,7 @@ CODES: Final[Mapping[Code, CodeRow]] = {
     Code.EXPIRED: _no(422, "the file has run out"),
     Code.UNREADABLE_POLICY: _no(404, "there is no such version of the policy, or it cannot be read"),
     # The installation
-    Code.BUSY: _later(503, "others worked on the same container for too long"),
+    Code.BUSY: _later(503, "others are at work on the same, for too long to wait"),
     Code.TOO_MANY_WAITING: _later(503, "too many records of this vendor wait already"),
     Code.INTERNAL_ERROR: _mended(500, "an error of lostfound itself, which its log describes"),
     Code.INSTALLATION: _mended(503, "this installation is not set up as it must be"),

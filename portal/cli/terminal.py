@@ -16,6 +16,7 @@ import typer
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from rich.console import Console
 
+from events.envelope import INSTALLATION
 from events.errors import Code, RefusalError
 from events.principal import Principal, PrincipalRole
 from events.terms import VENDOR_PATTERN, PersonId, VendorId
@@ -26,6 +27,7 @@ from portal.wording import COMMAND_LINE
 
 if TYPE_CHECKING:
     from portal.application import Application
+    from portal.operator import Operator
     from projections.read.queries import Queries
 
 Answer = TypeVar("Answer")
@@ -48,6 +50,8 @@ UNREADABLE = {
 
 Opened = Callable[[], "AbstractAsyncContextManager[Application]"]
 """Opens the application that the commands ask."""
+Operated = Callable[[], "Operator"]
+"""Makes what the commands about the installation ask."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 OfVendor = Annotated[str | None, typer.Option("--vendor", help="The vendor; the first one where none is named.")]
@@ -157,6 +161,11 @@ def principal_of(
         return Principal(vendor=vendor, subject=PersonId(by), roles=(role,), door=DOOR)
     except ValidationError as error:
         raise invalid(error, Principal, {"subject": "--by"}) from None
+
+
+def operator_of(role: PrincipalRole = PrincipalRole.ADMINISTRATOR, by: str = "command-line") -> Principal:
+    """Who types a command about the installation; it is of no vendor."""
+    return principal_of(INSTALLATION, role, by)
 
 
 def text_of(path: Path, limit: int = -1) -> str:

@@ -155,7 +155,7 @@ def test_every_list_is_a_json_array(settings: Settings, words: tuple[str, ...]) 
         ),
         (
             ("log", "set-aside", "0", "0", "--why", " ", "--by", "ops"),
-            "--why must say how the record came there, as far as known [invalid_data]",
+            "why must say how the record came there, as far as known [invalid_data]",
         ),
         (("inbox", "dead-letters", "list", "--code", "foo"), "there is no code 'foo'; .* [invalid_data]"),
         (("evidence", "R-none", "photo"), "no case of report R-none is known; report the loss first [no_case]"),

@@ -11,14 +11,13 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from events.errors import RefusalError
-from infra.settings import read_settings
+from events.principal import PrincipalRole
 from portal.cli import terminal
 from portal.cli.sheet import Sheet
 from portal.codes import REFUSED
 
 
-def register(app: typer.Typer) -> None:
+def register(app: typer.Typer, operator: terminal.Operated) -> None:
     """Add `audit` to the program's commands."""
     audits = typer.Typer(no_args_is_help=True, help="What the log alone shows.")
     app.add_typer(audits, name="audit")
@@ -38,21 +37,13 @@ def register(app: typer.Typer) -> None:
         as_json: terminal.AsJson = False,
     ) -> None:
         """Check the nine invariants from the log alone. Exit code 1 when one is breached."""
-        from audit.audit import audit
-        from events.log_errors import NewerReleaseError
-        from infra.facts import fact_codec  # here, because the other commands need none of what these import
-
-        settings = read_settings()
         until = datetime.now(UTC) - timedelta(seconds=under_way) if under_way else None
+        installation = operator()
         with terminal.refusals(), Progress(console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task("reading the log", total=None)
             done = partial(bar.update, task)
-            try:
-                found = asyncio.run(
-                    audit(settings.bootstrap, fact_codec(), until, lambda read, of: done(completed=read, total=of))
-                )
-            except NewerReleaseError as newer:
-                raise RefusalError(newer.code, str(newer)) from newer
+            auditor = terminal.operator_of(role=PrincipalRole.AUDITOR)
+            found = asyncio.run(installation.audit(auditor, until, lambda read, of: done(completed=read, total=of)))
         if as_json:
             breaches = [{name: one for name, one in asdict(b).items() if name != "since"} for b in found.breaches]
             judged = found.until.isoformat() if found.until else None
