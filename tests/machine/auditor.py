@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from events.envelope import Recorded
-from tests.machine.case_oracle import STANDING, must
+from tests.machine.case_oracle.records import STANDING, must
 
 IMMATERIAL = ("case.sighted", "decision.denied", "approval.reminded", "release.awaited")
 ENDS = ("confirmed", "unconfirmable", "lifted")

@@ -21,7 +21,8 @@ from events.terms import CaseId, Kind, Reason, Reporter, Role, Scope
 from simulation.stage import OpenStage, in_memory
 from simulation.world import BEGIN, World
 from tests.machine.auditor import Auditor
-from tests.machine.case_oracle import TABLE, UNDECIDED, Case, Oracle, must
+from tests.machine.case_oracle.oracle import Oracle
+from tests.machine.case_oracle.records import TABLE, UNDECIDED, Case, must
 from tests.machine.policies import POLICIES, SUPERVISORS
 from workflows.policy import Policy
 

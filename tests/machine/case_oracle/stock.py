@@ -1,0 +1,65 @@
+"""What the oracle was told, and what it reads from that."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from tests.machine.case_oracle.records import STANDING, Case, Claim, Container, Licence
+
+
+class Known:
+    """One vendor, by the rules. `policy` is the policy's file as data; `now` is set by who drives it.
+
+    `choice` answers what the product chose where the domain leaves a choice: a question and the case's name.
+    """
+
+    def __init__(self, policy: dict[str, Any], choice: Callable[[str, str], Any]) -> None:
+        self.policy = policy
+        self.choice = choice
+        self.now: datetime
+        self.containers: dict[str, Container] = {}
+        self.licences: dict[str, Licence] = {}
+        self.cases: dict[str, Case] = {}
+        self.reports: dict[tuple[tuple[str, str], str], tuple[tuple[Any, ...], str]] = {}
+        self.reserved: dict[str, tuple[str, tuple[str, ...], datetime]] = {}
+        """By case: the pot, what it counts for there, and when its report was received."""
+        self.blamed: set[str] = set()
+        """The holders whom a verdict spoke against."""
+        self.contacts: set[str] = set()
+        self.said: set[tuple[str, str]] = set()
+        self.broken: set[str] = set()
+        self.access: dict[tuple[str, int], bool] = {}
+        self.pending: dict[str, dict[str, str]] = {}
+        self.superseded: dict[Claim, str] = {}
+
+    def register(self, serial: str, kind: str, holder: str, fingerprint: dict[str, str] | None) -> None:
+        """A container, known from now on, and offered to the cases of its holder that wait for one."""
+        if serial in self.containers:
+            return
+        self.containers[serial] = Container(serial, kind, holder, fingerprint)
+        if fingerprint:
+            self.containers[serial].machines[1] = fingerprint
+
+    def licence(self, name: str, serial: str, product: str, value: int) -> None:
+        """A licence of the vendor's own issue."""
+        self.licences.setdefault(name, Licence(name, serial, product, value))
+
+    def named(self, licence: str) -> str:
+        """A licence's current generation, as measures aim at it."""
+        return f"licence/{licence}/{self.licences[licence].generation}"
+
+    def is_blocked(self, subject: str, at: datetime | None, but: str | None = None) -> set[str]:
+        """The cases whose measures stand against a subject, and are in effect at this time if one is given."""
+        return {
+            case.name
+            for case in self.cases.values()
+            for (_, aim), order in case.measures.items()
+            if aim == subject and order.state in STANDING and (at is None or order.effective <= at)
+            if case.name != but
+        }
+
+    def all_issued(self, case: Case) -> set[Claim]:
+        """What was issued for a case: a stop-gap, and what followed it."""
+        return {
+            (name, number) for name, last in case.issued.items() for number in range(case.licences[name] + 1, last + 1)
+        }
