@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from audit.invariants import Breach, judge
+from audit.breach import Breach
+from audit.invariants import judge
 from audit.log_index import Ledger, Place
 from events.backend_facts import RecordSetAside
 from events.codec import FactCodec, belongs

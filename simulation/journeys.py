@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from audit.invariants import Breach, check
+from audit.breach import Breach
+from audit.invariants import check
 from events.errors import RefusalError
 from events.terms import (
     LOSSES,

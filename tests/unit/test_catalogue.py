@@ -10,7 +10,7 @@ from events.fact import Fact
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("events", "workflows", "activities", "projections", "portal", "simulation", "infra")
-FOLDS = ("workflows/case.py", "projections/folds.py", "audit/log_index.py", "audit/invariants.py")
+FOLDS = ("workflows/case.py", "projections/folds.py", "audit/log_index.py", "audit/case_story.py")
 
 
 def named(fact: type[Fact]) -> list[type[Fact]]:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.audit import Reading
-from audit.invariants import Breach, check, judge
+from audit.breach import Breach
+from audit.invariants import check, judge
 from audit.log_index import Ledger
 from events.backend_facts import (
     AccessOffered,

@@ -1,0 +1,84 @@
+"""Invariants 3 and 4: one loss is one case, and only its holder gets a replacement."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import combinations
+
+from audit.breach import Breach, breach
+from audit.case_story import CaseStory
+from audit.log_index import CaseName, Ledger, Place
+from events.case_facts import (
+    LossReported,
+)
+from events.terms import (
+    CaseId,
+    Kind,
+    Reporter,
+    Role,
+    Serial,
+    VendorId,
+)
+
+
+def one_case(ledger: Ledger, stories: dict[CaseName, CaseStory]) -> Iterator[Breach]:
+    """3: a report is in one case, and in further ones that it opened for what a former case still claimed when it came;
+    a generation is recovered by one case; open cases that claim one know each other; one that claims what another
+    claimed, which recovered nothing, names a former."""
+    reports: dict[tuple[VendorId, Reporter, str], list[tuple[Place, LossReported, CaseStory]]] = defaultdict(list)
+    claims: dict[tuple[VendorId, str, int], set[CaseId]] = defaultdict(set)
+    for story in stories.values():
+        for place, fact in story.reported:
+            reports[story.vendor, fact.reporter, fact.report].append((place, fact, story))
+        for _, decided in story.decided:
+            if decided.facts.kind is not Kind.CLOUD:  # there the access data are claimed, and licences stay
+                for item in decided.facts.licences:
+                    claims[story.vendor, item.licence, item.generation].add(story.case)
+    for several in reports.values():
+        _, _, first = next((one for one in several if not one[1].former or not one[1].beside), several[0])
+        for place, fact, story in several:
+            if story is not first and not story.is_further(fact, first, stories):
+                yield breach(3, place, story.about, f"report {fact.report} is of case {first.case} too")
+    for (vendor, licence, generation), cases in claims.items():
+        for one, two in combinations(sorted(cases), 2):
+            a, b = stories[vendor, one], stories[vendor, two]
+            if a.overlaps(b) and two not in a.knows and one not in b.knows:
+                later = max(a, b, key=lambda story: story.opened)
+                other = a if later is b else b
+                sentence = f"it is open on licence {licence} generation {generation} beside case {other.case}"
+                yield breach(3, later.told[0][0], later.about, sentence, later.decided[0][0].recorded)
+            former, after = sorted((a, b), key=lambda story: story.opened)
+            if former.ends_without_recovery_before(after) and ledger.formers.get((vendor, after.case), "") is None:
+                sentence = f"it is of the same loss as case {former.case}, which ended before it, and names no former"
+                yield breach(3, after.told[0][0], after.about, sentence, after.decided[0][0].recorded)
+    for (_, licence), generations in ledger.superseded.items():
+        for generation, ends in generations.items():
+            for again in ends[1:]:
+                if again.case != ends[0].case:
+                    sentence = f"generation {generation} was recovered by case {ends[0].case} and case {again.case}"
+                    yield breach(3, again.place, f"licence {licence}", sentence)
+    offered: dict[tuple[VendorId, Serial, int], CaseId] = {}
+    for offer in ledger.offers:
+        if (offer.place.vendor, offer.serial, offer.generation, offer.case) in ledger.lapsed:
+            continue
+        first_case = offered.setdefault((offer.place.vendor, offer.serial, offer.generation), offer.case)
+        if first_case != offer.case:
+            sentence = f"access data {offer.generation} of {offer.serial} were recovered by case {first_case} too"
+            yield breach(3, offer.place, f"case {offer.case}", sentence)
+
+
+def to_the_holder(ledger: Ledger, stories: dict[CaseName, CaseStory]) -> Iterator[Breach]:
+    """4: a holder reports what is theirs, and a replacement goes to the registered holder."""
+    for story in stories.values():
+        for place, fact in story.reported:
+            holder = ledger.holders.get((story.vendor, fact.serial))
+            if fact.reporter.role is Role.HOLDER and holder and str(fact.reporter.name) != str(holder):
+                sentence = f"{fact.reporter.name} reported {fact.serial} as its holder, who is {holder}"
+                yield breach(4, place, story.about, sentence)
+    for name, issues in ledger.issues_by_case.items():
+        lost = stories[name].report if name in stories else None
+        holder = ledger.holders.get((name[0], lost.serial)) if lost else None
+        for licence, generation, one in issues:
+            to = ledger.holders.get((name[0], one.serial))
+            if holder and (one.holder != holder or (to and to != holder)):
+                sentence = f"licence {licence} generation {generation} went to {to or one.holder} and not to {holder}"
+                yield breach(4, one.place, f"case {name[1]}", sentence)
