@@ -10,8 +10,9 @@ from audit.log_index import Ledger, Place
 from events.backend_facts import RecordSetAside
 from events.codec import FactCodec, belongs
 from events.envelope import NewerFactError, Recorded, UnreadableRecordError
-from events.log import LogReader, LogRecord, Position
+from events.log import LogReader
 from events.log_errors import NewerReleaseError
+from events.log_records import LogRecord, Position
 from events.terms import VendorId
 
 Progress = Callable[[int, int], None]

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple, Self
+from typing import Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
@@ -14,26 +14,12 @@ from aiokafka.structs import RecordMetadata
 from events.envelope import CONTENT_TYPE, Sealed
 from events.errors import Code, RefusalError
 from events.kafka_clients import new_consumer, new_producer
+from events.log_records import LogRecord, Position, before
 from events.sizes import SEALED_BYTES
 from events.topics import LOG, LOG_BATCH_BYTES
 
 HEADERS = [("content-type", CONTENT_TYPE)]
 PARTITIONER = DefaultPartitioner()
-
-
-class Position(NamedTuple):
-    """A place in the log."""
-
-    partition: int
-    offset: int
-
-
-class LogRecord(NamedTuple):
-    """A record as the broker gave it."""
-
-    position: Position
-    key: bytes
-    value: bytes
 
 
 class LogWriter:
@@ -207,13 +193,6 @@ class LogReader:
             yield consumer
         finally:
             await consumer.stop()
-
-
-def before(end: int, records: Sequence[LogRecord]) -> Sequence[LogRecord]:
-    """Those of a partition's records, in its order, that stand before the offset."""
-    if records and records[-1].position.offset < end:
-        return records
-    return [record for record in records if record.position.offset < end]
 
 
 def _assigned(consumer: AIOKafkaConsumer) -> list[TopicPartition]:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from events.envelope import UnknownRecord
 from events.errors import Code
 from events.fact import RELEASE
-from events.log import Position
+from events.log_records import Position
 from events.topics import LOG
 
 

@@ -24,12 +24,12 @@ from workflows.policy import Policy
 if TYPE_CHECKING:
     from audit.audit import Audit
     from events.backend_facts import RecordSetAside
-    from events.log import LogRecord, Position
     from events.log_errors import LogDamagedError
+    from events.log_records import LogRecord, Position
     from events.ports.register import Register
     from portal.inbox.dead_letter_reader import DeadLetterReader
     from portal.operator import Progress
-    from projections.rebuild import RebuildReport
+    from projections.rebuild_report import RebuildReport
 
 
 @asynccontextmanager

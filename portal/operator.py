@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from audit.audit import Audit
-    from events.log import LogRecord, Position
-    from projections.rebuild import RebuildReport
+    from events.log_records import LogRecord, Position
+    from projections.rebuild_report import RebuildReport
 
     Progress = Callable[[int, int], None]
     """Called with the number of records read so far, and of those to read."""

@@ -1,8 +1,8 @@
 """Tells a new fact from a copy, and a whole stream from a damaged one."""
 
 from events.envelope import Recorded, UnknownRecord
-from events.log import Position
 from events.log_errors import Damage, LogDamagedError
+from events.log_records import Position
 from projections.tables import StreamRow
 
 REMEMBERED = 32

@@ -48,8 +48,8 @@ from events.envelope import (
     record_key,
 )
 from events.fact import Fact
-from events.log import LogRecord, Position
 from events.log_errors import Damage, LogDamagedError, LogStoppedError, NewerReleaseError
+from events.log_records import LogRecord, Position
 from events.measure_life import UnexpectedStepError, step
 from events.terms import MeasureState, VendorId
 from projections.batch_rows import Rows

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Set
 
 from events.codec import FactCodec
 from events.errors import Code, RefusalError
-from events.log import LogReader, LogRecord, Position
+from events.log import LogReader
 from events.log_errors import Damage, LogDamagedError, LogStoppedError, NewerReleaseError
+from events.log_records import LogRecord, Position
 from projections.batch_rows import Rows
 from projections.chain import follow
 from projections.folds import fold_all, read, read_all

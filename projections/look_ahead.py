@@ -5,8 +5,9 @@ from collections.abc import Iterable, Set
 from events.backend_facts import RecordSetAside
 from events.codec import FactCodec
 from events.envelope import INSTALLATION, NewerFactError, Recorded, UnknownRecord, UnreadableRecordError, record_key
-from events.log import LogReader, LogRecord, Position
+from events.log import LogReader
 from events.log_errors import LogDamagedError, NewerReleaseError
+from events.log_records import LogRecord, Position
 from projections.chain import follow
 from projections.tables import StreamRow
 

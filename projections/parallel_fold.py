@@ -14,8 +14,9 @@ from typing import Any, cast
 from psycopg import AsyncConnection
 
 from events.codec import FactCodec
-from events.log import LogReader, LogRecord, before
+from events.log import LogReader
 from events.log_errors import LogStoppedError
+from events.log_records import LogRecord, before
 from events.postgres_sessions import open_session
 from projections.look_ahead import LookAhead
 from projections.projector import Batch, fold_batch

@@ -11,8 +11,8 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from events.codec import FactCodec
-from events.log import LogRecord, Position
 from events.log_errors import PositionGapError
+from events.log_records import LogRecord, Position
 from projections import store
 from projections.folds import fold_all, read_all
 from projections.schema import current, use

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -12,8 +11,9 @@ from psycopg import AsyncConnection
 from events.codec import FactCodec
 from events.log import LogReader
 from events.postgres_sessions import open_session
-from projections.digests import TableDigest, digests
+from projections.digests import digests
 from projections.parallel_fold import SHARE_RECORDS, Folding, connect
+from projections.rebuild_report import RebuildReport, TableReport
 from projections.schema import current, drop_unused, make_indexes, make_schema, prepare_views, use
 from projections.tables import TABLES, VERSION, Table
 
@@ -31,34 +31,6 @@ class RebuildRunningError(Exception):
 
     def __init__(self) -> None:
         super().__init__("Another rebuild is under way; wait for it, or end it, and start again.")
-
-
-@dataclass(frozen=True, slots=True)
-class TableReport:
-    """What a rebuild found for one table; `live` is None where there were no views to compare with."""
-
-    rebuilt: TableDigest
-    live: TableDigest | None
-
-    @property
-    def equal(self) -> bool:
-        """Whether the views in use held exactly what the log says."""
-        return self.live is None or self.live == self.rebuilt
-
-
-@dataclass(frozen=True, slots=True)
-class RebuildReport:
-    """A finished rebuild: `schema` is in use now, `compared_at` are the positions at which the tables were compared."""
-
-    schema: str
-    records: int
-    compared_at: dict[int, int]
-    tables: dict[str, TableReport]
-
-    @property
-    def equal(self) -> bool:
-        """Whether all tables were equal."""
-        return all(table.equal for table in self.tables.values())
 
 
 async def rebuild(

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from events.catalogue import CATALOGUE
-from events.log import LogRecord
+from events.log_records import LogRecord
 from workflows.case import fold_all
 
 Tables = dict[str, list[tuple[Any, ...]]]

@@ -24,7 +24,7 @@ from events.case_facts import BackendFacts, CaseFact, LicenceInScope, LossReport
 from events.codec import FactCodec
 from events.envelope import Head, Sealed, case_stream, container_stream, record_key
 from events.fact import Fact
-from events.log import LogRecord, Position
+from events.log_records import LogRecord, Position
 from events.ports.loss_cases import DecisionOrder, Sighting
 from events.terms import (
     Action,

@@ -59,7 +59,7 @@ def _log(app: typer.Typer, operator: terminal.Operated) -> None:
 
         This is itself recorded, for ever. A record that is sound is refused.
         """
-        from events.log import Position  # here, because the other commands need none of it
+        from events.log_records import Position
 
         with terminal.refusals():
             who, position = terminal.operator_of(by=by), Position(partition, offset)

@@ -6,8 +6,8 @@ from typing import Any
 
 import structlog
 
-from events.log import LogRecord
 from events.log_errors import StalledError
+from events.log_records import LogRecord
 from projections.projector import Batch
 from projections.tables import VERSION
 

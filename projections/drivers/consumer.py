@@ -8,7 +8,7 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 
 from events.codec import FactCodec
 from events.kafka_clients import new_consumer
-from events.log import LogRecord, Position
+from events.log_records import LogRecord, Position
 from events.ports.register import Register
 from events.topics import LOG
 from projections.drivers.common import (

@@ -15,7 +15,7 @@ import structlog
 from faust.types import TP
 
 from events.codec import FactCodec
-from events.log import LogRecord, Position
+from events.log_records import LogRecord, Position
 from events.ports.register import Register
 from events.topics import LOG
 from projections.drivers.common import (

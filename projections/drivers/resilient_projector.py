@@ -12,8 +12,9 @@ from aiokafka.errors import KafkaError
 from psycopg import AsyncConnection, OperationalError
 
 from events.codec import FactCodec
-from events.log import LogReader, Position, before
+from events.log import LogReader
 from events.log_errors import Damage, LogDamagedError, LogStoppedError, NewerReleaseError, PositionGapError
+from events.log_records import Position, before
 from events.ports.register import Register, SetAside
 from events.postgres_sessions import open_session
 from events.topics import LOG

@@ -12,7 +12,7 @@ from typing import Any
 
 from events.envelope import Sealed
 from events.fact import Fact
-from events.log import LogRecord, Position
+from events.log_records import LogRecord, Position
 
 FOLDER = Path(__file__).parent
 MANIFEST = FOLDER / "MANIFEST"

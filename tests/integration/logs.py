@@ -20,7 +20,8 @@ from psycopg import AsyncConnection, sql
 
 from activities.register import PostgresRegister
 from events.envelope import Sealed
-from events.log import LogReader, LogRecord
+from events.log import LogReader
+from events.log_records import LogRecord
 from events.topics import LOG, log_spec
 from infra.settings import Settings
 from projections.schema import current, prepare_views, use

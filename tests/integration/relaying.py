@@ -16,7 +16,8 @@ from typing import Any
 from activities.licensing.outbox import FactSession, state
 from activities.relay import Relay
 from events.backend_facts import ContainerRegistered
-from events.log import LogReader, LogRecord, LogWriter
+from events.log import LogReader, LogWriter
+from events.log_records import LogRecord
 from events.terms import Kind, Serial, VendorId
 from infra.settings import Settings
 from projections.chain import follow

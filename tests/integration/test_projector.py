@@ -11,8 +11,8 @@ from psycopg import AsyncConnection
 
 from events.backend_facts import ActivationReturned, CaseAddressed, ContainerActivated, MeasureOrdered
 from events.envelope import Head, Sealed, container_stream, record_key
-from events.log import LogRecord, Position
 from events.log_errors import Damage, LogDamagedError, NewerReleaseError, PositionGapError
+from events.log_records import LogRecord, Position
 from events.terms import CaseId, HolderId, Kind, LicenceId, Reason, Serial, VendorId
 from projections.digests import digest
 from projections.drivers import resilient_projector

@@ -31,8 +31,8 @@ from events.backend_facts import (
 from events.catalogue import CATALOGUE
 from events.envelope import Head, Sealed, case_stream, container_stream, record_key
 from events.fact import Fact
-from events.log import LogRecord, Position
 from events.log_errors import Damage, LogDamagedError
+from events.log_records import LogRecord, Position
 from events.terms import CaseId, Kind, Measure, Serial, VendorId
 from projections.batch_rows import Rows
 from projections.chain import REMEMBERED

@@ -10,7 +10,7 @@ from events.catalogue import CATALOGUE, FACTS
 from events.codec import FactCodec
 from events.envelope import Head
 from events.fact import FIRST_RELEASE, RELEASE, Fact, type_of
-from events.log import LogRecord
+from events.log_records import LogRecord
 from events.upcasters import UPCASTERS
 from projections.batch_rows import Rows
 from projections.folds import fold_all, read_all

@@ -25,7 +25,7 @@ from events.backend_facts import (
 )
 from events.case_facts import CaseApproved, CaseClosed, CaseDecided, LicenceInScope
 from events.envelope import Head, case_stream, container_stream, record_key
-from events.log import LogRecord, Position
+from events.log_records import LogRecord, Position
 from events.ports.licensing_backend import Reservation
 from events.terms import (
     Action,

@@ -14,8 +14,8 @@ from events.backend_facts import ContainerRegistered, RecordSetAside
 from events.envelope import INSTALLATION, Head, Sealed, record_key
 from events.errors import Code
 from events.fact import RELEASE
-from events.log import LogRecord, Position
 from events.log_errors import Damage, LogDamagedError, NewerReleaseError
+from events.log_records import LogRecord, Position
 from events.terms import Kind, PersonId, VendorId
 from projections.batch_rows import Rows
 from projections.folds import fold_all, read_all

@@ -7,8 +7,8 @@ import pytest
 from events.backend_facts import RecordSetAside
 from events.envelope import INSTALLATION, UnknownRecord
 from events.errors import Code, RefusalError
-from events.log import LogRecord, Position
 from events.log_errors import Damage, LogDamagedError, NewerReleaseError
+from events.log_records import LogRecord, Position
 from events.ports.register import SetAside
 from events.principal import Principal, PrincipalRole
 from events.terms import VendorId

@@ -8,7 +8,7 @@ from activities.licensing import containers
 from audit.invariants import check
 from events.backend_facts import AccessLapsed
 from events.errors import Code, RefusalError
-from events.log import Position
+from events.log_records import Position
 from events.terms import Kind, Outcome, Reason, Reporter, Role, Scope, Status
 from projections.batch_rows import Rows
 from projections.folds import fold_fact
