@@ -74,7 +74,7 @@ class CaseActivities(case_activities.CaseActivities):
         try:
             read_policy(assessment.policy)
         except UnreadablePolicyError as error:
-            raise RefusalError(Code.UNREADABLE_POLICY, str(error)) from error
+            raise RefusalError(Code.UNREADABLE_POLICY, str(error), misfit=str(error)) from error
         return assessment
 
     @activity.defn(name="scope")

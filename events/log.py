@@ -65,7 +65,13 @@ class LogWriter:
             if len(record.value) > SEALED_BYTES:
                 key = record.key.decode(errors="replace")
                 sentence = f"a fact of {len(record.value)} bytes under the key {key!r} is longer than the"
-                raise RefusalError(Code.TOO_LARGE, f"{sentence} {SEALED_BYTES} bytes that the log takes")
+                raise RefusalError(
+                    Code.TOO_LARGE,
+                    f"{sentence} {SEALED_BYTES} bytes that the log takes",
+                    size=len(record.value),
+                    key=key,
+                    most=SEALED_BYTES,
+                )
         producer = await self._started()
         try:
             partition = await self.partition(records[0].key)
@@ -77,7 +83,10 @@ class LogWriter:
         except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
             await self._discard(producer)
             raise RefusalError(
-                Code.TOO_LARGE, f"the broker refuses a fact as too large; see that {LOG} takes {LOG_BATCH_BYTES} bytes"
+                Code.TOO_LARGE,
+                f"the broker refuses a fact as too large; see that {LOG} takes {LOG_BATCH_BYTES} bytes",
+                topic=LOG,
+                most=LOG_BATCH_BYTES,
             ) from error
         except KafkaError:
             await self._discard(producer)

@@ -89,6 +89,7 @@ def next_generation(generation: int) -> int:
             Code.GENERATION_EXHAUSTED,
             f"generation {generation} has none after it (the last is {GENERATION_LIMIT}); issue a new licence instead",
             generation=generation,
+            most=GENERATION_LIMIT,
         )
     return generation + 1
 

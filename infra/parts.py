@@ -107,7 +107,7 @@ class LocalParts:
         try:
             return await add_vendor(self._settings, vendor, policy)
         except Problem as problem:
-            raise RefusalError(Code.INSTALLATION, problem.sentence) from problem
+            raise RefusalError(Code.INSTALLATION, problem.sentence, misfit=problem.sentence) from problem
 
     async def send(self, vendor: VendorId, key: str, event: Mapping[str, Any]) -> None:
         """Put a CloudEvent into the vendor's inbox."""
@@ -165,7 +165,7 @@ class LocalInstallation:
         try:
             return await rebuild(self._settings.bootstrap, self._settings.dsn, fact_codec(), progress)
         except RebuildRunningError as running:
-            raise RefusalError(Code.BUSY, str(running)) from running
+            raise RefusalError(Code.BUSY, str(running), misfit=str(running)) from running
 
     async def examine(self, position: "Position") -> "tuple[LogRecord, LogDamagedError]":
         """The record at a position, and what is wrong with it."""

@@ -51,10 +51,12 @@ def invalid(error: ValidationError, model: type[BaseModel], typed: dict[str, str
     found = misfits_in(error)
     loss = next((one["msg"] for one in found if "is no loss" in one["msg"]), None)
     if loss:
-        return RefusalError(Code.INVALID_LOSS, loss.removeprefix("Value error, "))
+        told = loss.removeprefix("Value error, ")
+        return RefusalError(Code.INVALID_LOSS, told, misfits=told)
     sentences = dict.fromkeys(misfit(schema_of(model), one, named) for one in found)
     more = f"; and {len(sentences) - MISFITS_TOLD} more" if len(sentences) > MISFITS_TOLD else ""
-    return RefusalError(Code.INVALID_DATA, "; ".join([*sentences][:MISFITS_TOLD]) + more)
+    told = "; ".join([*sentences][:MISFITS_TOLD]) + more
+    return RefusalError(Code.INVALID_DATA, told, misfits=told)
 
 
 def misfits_in(error: ValidationError) -> list[ErrorDetails]:

@@ -46,10 +46,16 @@ async def examine(reader: LogReader, codec: FactCodec, position: Position) -> tu
     try:
         damage = await _examine(reader, codec, record)
     except NewerReleaseError as newer:
-        raise RefusalError(Code.NEWER_RELEASE, str(newer)) from newer
+        raise RefusalError(Code.NEWER_RELEASE, str(newer), **newer.parameters) from newer
     if damage.position != position:
         where = f"partition {position.partition}, offset {position.offset}"
-        raise RefusalError(Code.LOG_DAMAGED, f"a record before {where} must be seen to first. {damage}")
+        raise RefusalError(
+            Code.LOG_DAMAGED,
+            f"a record before {where} must be seen to first. {damage}",
+            partition=position.partition,
+            offset=position.offset,
+            misfit=str(damage),
+        )
     return record, damage
 
 
@@ -60,7 +66,12 @@ async def _examine(reader: LogReader, codec: FactCodec, record: LogRecord) -> Lo
     if await ahead.has(position):
         recorded, fact = ahead.records.facts[position]
         raise RefusalError(
-            Code.NOT_DAMAGED, f"{where} was set aside by {fact.by} on {recorded.recorded:%Y-%m-%d %H:%M} UTC already"
+            Code.NOT_DAMAGED,
+            f"{where} was set aside by {fact.by} on {recorded.recorded:%Y-%m-%d %H:%M} UTC already",
+            partition=position.partition,
+            offset=position.offset,
+            by=fact.by,
+            recorded=recorded.recorded.isoformat(),
         )
     damage = damage_of(codec, [record], frozenset())
     if damage is None or damage.code not in BY_ITSELF:
@@ -70,7 +81,7 @@ async def _examine(reader: LogReader, codec: FactCodec, record: LogRecord) -> Lo
     if damage is not None:
         raise damage
     sentence = f"the record at {where} is sound: it can be read and fits its stream, and was not set aside"
-    raise RefusalError(Code.NOT_DAMAGED, sentence)
+    raise RefusalError(Code.NOT_DAMAGED, sentence, partition=position.partition, offset=position.offset)
 
 
 async def _record_at(reader: LogReader, position: Position) -> LogRecord:
@@ -83,7 +94,7 @@ async def _record_at(reader: LogReader, position: Position) -> LogRecord:
                     return record
     known = ", ".join(f"{number} up to {end - 1}" for number, end in sorted(ends.items()) if end) or "none"
     sentence = f"no record stands at partition {partition}, offset {offset}; the offsets by partition: {known}"
-    raise RefusalError(Code.UNKNOWN_POSITION, sentence)
+    raise RefusalError(Code.UNKNOWN_POSITION, sentence, partition=partition, offset=offset, known=known)
 
 
 async def _related(reader: LogReader, codec: FactCodec, record: LogRecord) -> list[LogRecord]:

@@ -276,17 +276,17 @@ class World:
     def _decide(self, case: CaseId, order: DecisionOrder) -> None:
         accepted = self._ask(self.stage.backend.accept_decision(self.vendor, case, order, DOOR, self.now))
         if accepted.refused:
-            raise RefusalError(accepted.refused, f"{order.by} may not {order.action}")
+            raise _denied(accepted.refused, case, order)
         self._deliver()
         running = self._running[case]
         for _ in range(TRIES):  # who decides waits while an activity that failed in passing is tried again
             if running.pending.taken < (accepted.number or 0):
                 running.go_on()
         if running.pending.taken < (accepted.number or 0):
-            raise RefusalError(Code.NOTHING_TO_DECIDE, f"{case} was over before it took what {order.by} decided")
+            raise _denied(Code.NOTHING_TO_DECIDE, case, order)
         denial = running.state.denial_of(order.decision) if running.state else None
         if denial:
-            raise RefusalError(Code(denial), f"{order.by} may not {order.action}")
+            raise _denied(Code(denial), case, order)
 
     def _turn_up(self, stated: FoundStatement | ReturnStatement) -> None:
         self._say(lambda: self.stage.backend.turn_up(self.vendor, stated, DOOR, self.now))
@@ -297,7 +297,7 @@ class World:
         times = self._broken[name]
         if times is None:
             if name in ("block", "issue", "withdraw", "reinstate"):
-                raise RefusalError(Code.GENERATION_CONFLICT, f"{name} is broken for good")
+                raise RefusalError(Code.GENERATION_CONFLICT, f"{name} is broken for good", activity=name)
             raise PassingFailureError(name)
         if times > 0:
             self._broken[name] = times - 1
@@ -312,3 +312,8 @@ class World:
             data = fact.model_dump(mode="json") if isinstance(fact, LossReported) else {}
             self.facts.append(Recorded(self.vendor, stream, sealed.head.sequence, *hashes, self.now, fact, data))
             self._heads[stream] = sealed.head
+
+
+def _denied(code: Code, case: CaseId, order: DecisionOrder) -> RefusalError:
+    sentence = f"{order.by} may not {order.action} case {case}"
+    return RefusalError(code, sentence, by=order.by, action=order.action, case=case)

@@ -179,6 +179,7 @@ class SignIn:
                 Code.INVALID_DATA,
                 f"a contact's number has up to 80 letters, digits and ._:@+-, not {self.contact[:100]!a};"
                 " give this contact another",
+                contact=self.contact[:100],
             )
 
 

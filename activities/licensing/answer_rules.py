@@ -89,7 +89,8 @@ def answer_again(kind: OrderKind[Answer], number: int, kept: Answer | None, gone
     if kept is not None and (late or not _is_open(number, kept)):
         return kept
     if late:
-        raise RefusalError(Code.TOO_LATE, f"order {number} of the case, {kind.name}, comes late; the case has gone on")
+        sentence = f"order {number} of the case, {kind.name}, comes late; the case has gone on"
+        raise RefusalError(Code.TOO_LATE, sentence, number=number, order=kind.name)
     return None
 
 

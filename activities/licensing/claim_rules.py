@@ -268,6 +268,18 @@ def _recovered(
     return found
 
 
+def must_be_of_kind(container: Container, stated: LossStatement) -> None:
+    """Refuse the loss of a container that is of another kind than the report says."""
+    if container.kind != stated.kind:
+        raise RefusalError(
+            Code.KIND_MISMATCH,
+            f"container {stated.serial} is of kind {container.kind}, not {stated.kind}",
+            serial=stated.serial,
+            kind=container.kind,
+            reported=stated.kind,
+        )
+
+
 def said_otherwise(report: str) -> RefusalError:
     """Why a report is refused whose number its reporter has used for another statement."""
     return RefusalError(

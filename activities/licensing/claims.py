@@ -18,6 +18,7 @@ from activities.licensing.claim_rules import (
     Opens,
     Rest,
     may_turn_up,
+    must_be_of_kind,
     must_be_rightful,
     orders_blacklisting,
     recovery_of,
@@ -27,14 +28,14 @@ from activities.licensing.claim_rules import (
     whose,
 )
 from activities.licensing.containers import Container
-from activities.licensing.message_rules import Speaker, addressed
+from activities.licensing.message_rules import Speaker, addressed, no_case_of, no_report, number_taken
 from activities.licensing.messages import open_cases, post
 from activities.licensing.outbox import state
 from activities.licensing.records import changed, lock_container
 from activities.licensing.vendors import in_force
 from events.case_facts import LossReported
 from events.envelope import NAMESPACE
-from events.errors import Code, NotYetKnownError, RefusalError
+from events.errors import Code, RefusalError
 from events.ports.licensing_backend import CaseKey, Claim, Issued
 from events.ports.loss_cases import REPORTS_LIMIT, Content, Evidence, Joined, Overtaken, ReplacementGone, Sighting
 from events.statements import EvidenceStatement, FoundStatement, LossStatement, ReturnStatement
@@ -64,13 +65,7 @@ async def claim(
 ) -> Claim:
     """One loss is one case: claim the report's id, and every generation in its scope. The case's message says so."""
     container = await rightful(tx, vendor, stated.serial, stated.reporter)
-    if container.kind != stated.kind:
-        raise RefusalError(
-            Code.KIND_MISMATCH,
-            f"container {stated.serial} is of kind {container.kind}, not {stated.kind}",
-            serial=stated.serial,
-            kind=container.kind,
-        )
+    must_be_of_kind(container, stated)
     return await _repeated(tx, vendor, stated) or await _claim(tx, container, vendor, stated, door, received)
 
 
@@ -353,9 +348,7 @@ async def turn_up(
     )
     row = await cursor.fetchone()
     if row is None:
-        raise NotYetKnownError(
-            Code.NO_CASE, f"no case looks for container {stated.serial}; report its loss first", serial=stated.serial
-        )
+        raise no_case_of(stated.serial)
     last = CaseKey(vendor=vendor, case=row[0], serial=stated.serial)
     await state(tx, vendor, stated.serial, received, [addressed(last, content, speaker, received)])
     return []
@@ -395,12 +388,7 @@ async def _first_said(
     )
     row = await cursor.fetchone()
     if row is not None and row[0] != kept:
-        number = statement.partition("/")[2]
-        raise RefusalError(
-            Code.REPORT_ID_TAKEN,
-            f"number {number} said something else before; give a new statement a new number",
-            number=number,
-        )
+        raise number_taken(statement)
     return False
 
 
@@ -422,12 +410,7 @@ async def _cases_of_report(
     )
     row = await cursor.fetchone()
     if row is None:
-        raise NotYetKnownError(
-            Code.NO_CASE,
-            f"no report {stated.report} of container {stated.serial} is known; report its loss first",
-            report=stated.report,
-            serial=stated.serial,
-        )
+        raise no_report(stated)
     case, further = row
     key = CaseKey(vendor=vendor, case=case, serial=stated.serial)
     return key, [key.model_copy(update={"case": one}) for one in further]

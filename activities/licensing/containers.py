@@ -113,6 +113,8 @@ def must_have_room(container: Container, licences: int) -> None:
             f"container {container.serial} holds {container.licences} licences and takes at most {CONTAINER_LICENCES};"
             f" put {'this one' if licences == 1 else f'these {licences}'} into another container",
             serial=container.serial,
+            held=container.licences,
+            licences=licences,
             most=CONTAINER_LICENCES,
         )
 

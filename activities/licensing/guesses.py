@@ -25,7 +25,10 @@ def named(keys: SigningKeys, vendor: VendorId, origin: str | None) -> str | None
         return None
     if not 0 < len(origin) <= ORIGIN_LENGTH_LIMIT:
         raise RefusalError(
-            Code.INVALID_DATA, f"an origin has 1 to {ORIGIN_LENGTH_LIMIT} characters; this one has {len(origin)}"
+            Code.INVALID_DATA,
+            f"an origin has 1 to {ORIGIN_LENGTH_LIMIT} characters; this one has {len(origin)}",
+            most=ORIGIN_LENGTH_LIMIT,
+            length=len(origin),
         )
     secret = keys.derived(vendor, b"lostfound origins")
     return hmac.digest(secret, origin.encode("utf-8", "surrogatepass"), "sha256").hex()[:32]

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from events.backend_facts import CaseAddressed
-from events.errors import Code, RefusalError
+from events.errors import Code, NotYetKnownError, RefusalError
 from events.ports.loss_cases import (
     ConfirmedDecision,
     Content,
@@ -15,7 +15,8 @@ from events.ports.loss_cases import (
     Joined,
     Sighting,
 )
-from events.terms import CaseId, CaseKey, Cause, Instant, PersonId, Role
+from events.statements import EvidenceStatement
+from events.terms import CaseId, CaseKey, Cause, Instant, PersonId, Role, Serial
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +73,22 @@ def name_of(content: Content) -> str:
 def unknown_case(case: CaseId) -> RefusalError:
     """The answer for a case that there is none of, and for another vendor's: they must not differ."""
     return RefusalError(Code.UNKNOWN_CASE, f"no case {case} is known here", case=case)
+
+
+def no_case_of(serial: Serial) -> NotYetKnownError:
+    """The answer for what turned up and no case has ever looked for."""
+    sentence = f"no case looks for container {serial}; report its loss first"
+    return NotYetKnownError(Code.NO_CASE, sentence, serial=serial)
+
+
+def no_report(stated: EvidenceStatement) -> NotYetKnownError:
+    """The answer for evidence for a report that nobody made."""
+    sentence = f"no report {stated.report} of container {stated.serial} is known; report its loss first"
+    return NotYetKnownError(Code.NO_CASE, sentence, report=stated.report, serial=stated.serial)
+
+
+def number_taken(statement: str) -> RefusalError:
+    """Why a statement is refused, such as `evidence/E-1`, whose number its speaker has used for another one."""
+    number = statement.partition("/")[2]
+    sentence = f"number {number} said something else before; give a new statement a new number"
+    return RefusalError(Code.REPORT_ID_TAKEN, sentence, number=number)

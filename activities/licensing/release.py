@@ -57,4 +57,5 @@ def must_be_free(serial: Serial, others: Iterable[Other], *, begun: bool) -> Non
             f"container {serial} is blocked by case {names} too, or holds its replacement; reinstate or give up that"
             " one and resume this, or retire the original",
             serial=serial,
+            cases=names,
         )

@@ -67,7 +67,10 @@ def may_issue(
         return NoTargetFound(at=at, tickets=(), overtaken=True)
     if missing := sorted(set(order.measures) - set(standing)):
         raise RefusalError(
-            Code.NOT_BLOCKED, f"nothing may be issued for case {order.key.case} before {', '.join(missing)} is ordered"
+            Code.NOT_BLOCKED,
+            f"nothing may be issued for case {order.key.case} before {', '.join(missing)} is ordered",
+            case=order.key.case,
+            measures=", ".join(missing),
         )
     return None
 
@@ -80,7 +83,11 @@ def no_target(lost: Iterable[LostLicence], at: datetime) -> NoTargetFound:
 def must_take_the_full(stop_gap: Container, blocked: bool) -> None:
     """Refuse to follow a stop-gap whose container is blocked meanwhile."""
     if blocked:
-        raise RefusalError(Code.BLOCKED, f"container {stop_gap.serial}, which holds the stop-gap, is blocked itself")
+        raise RefusalError(
+            Code.BLOCKED,
+            f"container {stop_gap.serial}, which holds the stop-gap, is blocked itself",
+            serial=stop_gap.serial,
+        )
 
 
 def must_be_nobodys(claimed_by: CaseId | None) -> None:
@@ -122,7 +129,11 @@ def successions(
         generation, known = issued.get(item.licence, item.generation), held.get(item.licence)
         if known is None or (known.generation, known.serial) != (generation, source):
             raise RefusalError(
-                Code.GENERATION_CONFLICT, f"licence {item.licence} is no longer at generation {generation} in {source}"
+                Code.GENERATION_CONFLICT,
+                f"licence {item.licence} is no longer at generation {generation} in {source}",
+                licence=item.licence,
+                generation=generation,
+                serial=source,
             )
         new = replace(
             known,
@@ -196,7 +207,9 @@ def must_be_withdrawable(
     """What was last issued, if it may be ordered back: not while others stand in the way, unless it is ordered already.
     Raises `RefusalError`."""
     if last is None:
-        raise RefusalError(Code.NOTHING_TO_DECIDE, f"nothing was issued for case {case} that could be withdrawn")
+        raise RefusalError(
+            Code.NOTHING_TO_DECIDE, f"nothing was issued for case {case} that could be withdrawn", case=case
+        )
     if not withdrawals(last, measures):
         must_be_free(serial, others, begun=False)
     return last
@@ -253,10 +266,14 @@ def reinstatement(
     Raises `RefusalError`."""
     if original.kind is Kind.CLOUD:
         raise RefusalError(
-            Code.NOTHING_TO_DECIDE, f"container {original.serial} is a cloud container, and those are never replaced"
+            Code.NOTHING_TO_DECIDE,
+            f"container {original.serial} is a cloud container, and those are never replaced",
+            serial=original.serial,
         )
     if last is not None and not is_withdrawn(last, measures):
-        raise RefusalError(Code.GENERATION_CONFLICT, f"the replacement in {last.target} is not withdrawn yet")
+        raise RefusalError(
+            Code.GENERATION_CONFLICT, f"the replacement in {last.target} is not withdrawn yet", serial=last.target
+        )
     must_be_nobodys(lost_to)
     must_be_free(original.serial, others, begun=True)
     if last is not None and last.target != original.serial:

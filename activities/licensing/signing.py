@@ -192,7 +192,7 @@ def verify(file: str, jwks: Mapping[str, Any], now: datetime, typ: str = TYPE) -
     try:
         header = jwt.get_unverified_header(file)
         if header.get("typ") != typ:
-            raise RefusalError(Code.BAD_SIGNATURE, f"this is a signed file of another type than {typ}")
+            raise RefusalError(Code.BAD_SIGNATURE, f"this is a signed file of another type than {typ}", type=typ)
         key = next((key for key in PyJWKSet.from_dict(dict(jwks)).keys if key.key_id == header.get("kid")), None)
         if key is None:
             raise RefusalError(
@@ -206,7 +206,11 @@ def verify(file: str, jwks: Mapping[str, Any], now: datetime, typ: str = TYPE) -
         ) from error
     if "exp" in claims and claims["exp"] <= now.timestamp():
         ended = datetime.fromtimestamp(claims["exp"], UTC)
-        raise RefusalError(Code.EXPIRED, f"this file ran until {ended:%Y-%m-%d %H:%M} UTC; let the container check in")
+        raise RefusalError(
+            Code.EXPIRED,
+            f"this file ran until {ended:%Y-%m-%d %H:%M} UTC; let the container check in",
+            until=ended.isoformat(),
+        )
     return claims
 
 

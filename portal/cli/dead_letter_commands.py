@@ -57,7 +57,9 @@ def commands(opened: Opened) -> typer.Typer:
         """List the open dead letters, the latest first: place, code, when, and what to do."""
         with refusals():
             if code is not None and code not in set(Code):
-                raise RefusalError(Code.INVALID_DATA, f"there is no code {code!r}; docs/inbox.md lists them")
+                raise RefusalError(
+                    Code.INVALID_DATA, f"there is no code {code!r}; docs/inbox.md lists them", typed=code
+                )
             found = of(vendor, lambda dead_letters: dead_letters.newest(limit, code, settled))
             if as_json:
                 print_json([_brief(one) for one in found])

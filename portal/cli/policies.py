@@ -57,7 +57,7 @@ def _supposed(**said: object) -> Supposed:
         raise invalid(error, Supposed, TYPED) from None
     if Loss.of(supposed.kind, supposed.reason) is None:
         told = f"{supposed.kind}/{supposed.reason} is no loss; `lostfound kinds` lists what goes"
-        raise RefusalError(Code.INVALID_LOSS, told)
+        raise RefusalError(Code.INVALID_LOSS, told, kind=supposed.kind, reason=supposed.reason)
     return supposed
 
 
@@ -171,7 +171,12 @@ def commands(opened: Opened) -> typer.Typer:
             found = ask(opened, lambda views: views.policy(named, version))
             if found is None:
                 missing = "no policy" if version is None else f"no policy version {version}"
-                raise RefusalError(Code.UNREADABLE_POLICY, f"vendor {named} has {missing}", vendor=named)
+                raise RefusalError(
+                    Code.UNREADABLE_POLICY,
+                    f"vendor {named} has {missing}",
+                    vendor=named,
+                    policy_version="in force" if version is None else version,
+                )
             typer.echo(json.dumps(found, indent=2, ensure_ascii=False, sort_keys=True))
 
     return app

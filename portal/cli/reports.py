@@ -116,7 +116,9 @@ def register(app: typer.Typer, opened: Opened) -> None:
             named = vendor_named(opened, vendor)
             case = ask(opened, lambda views: _case_of(views, named, ReportId(report), role, by))
             if case is None:
-                raise RefusalError(Code.NO_CASE, f"no case of report {report} is known; report the loss first")
+                raise RefusalError(
+                    Code.NO_CASE, f"no case of report {report} is known; report the loss first", report=report
+                )
             said = {
                 "statement": statement or f"cli-{uuid4()}",
                 "report": report,
@@ -177,6 +179,9 @@ def case_of(report: str, known: Sequence[ReportOf], role: Role, by: str) -> Case
             Code.NO_CASE,
             f"several reporters have a report {report}, and none of them is {by} ({role}); say with --by and --role"
             " whose it is",
+            report=report,
+            by=by,
+            role=role,
         )
     return next((CaseId(one.case_id) for one in own or known), None)
 
@@ -185,14 +190,19 @@ def _statement(named: str) -> type[Statement]:
     known = {statement.name: statement for statement in STATEMENTS.values()}
     found = STATEMENTS.get(named) or known.get(named.removeprefix(PREFIX))
     if found is None:
-        raise RefusalError(Code.UNKNOWN_TYPE, f"there is no inbox event {named!r}; valid: {', '.join(known)}")
+        raise RefusalError(
+            Code.UNKNOWN_TYPE,
+            f"there is no inbox event {named!r}; valid: {', '.join(known)}",
+            typed=named,
+            valid=", ".join(known),
+        )
     return found
 
 
 def _assignment(told: str) -> tuple[str, Any]:
     name, sign, value = told.partition("=")
     if not sign:
-        raise RefusalError(Code.INVALID_DATA, f"--set takes FIELD=VALUE, and not {told!r}")
+        raise RefusalError(Code.INVALID_DATA, f"--set takes FIELD=VALUE, and not {told!r}", typed=told)
     try:
         return name, json.loads(value)
     except json.JSONDecodeError:

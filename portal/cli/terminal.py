@@ -141,7 +141,10 @@ def vendor_name(opened: Opened, named: str | None) -> VendorId:
         return TypeAdapter(VendorId).validate_python(named)
     except ValidationError:
         raise RefusalError(
-            Code.UNKNOWN_VENDOR, f"{named!r} cannot name a vendor; use {NAMES[VENDOR_PATTERN]}"
+            Code.UNKNOWN_VENDOR,
+            f"{named!r} cannot name a vendor; use {NAMES[VENDOR_PATTERN]}",
+            vendor=named,
+            allowed=NAMES[VENDOR_PATTERN],
         ) from None
 
 
@@ -179,7 +182,7 @@ def text_of(path: Path, limit: int = -1) -> str:
         told = "it is not text in UTF-8"
     except OSError as error:
         told = UNREADABLE.get(type(error), (error.strerror or type(error).__name__).lower())
-    raise RefusalError(Code.UNREADABLE_FILE, f"{path} cannot be read: {told}")
+    raise RefusalError(Code.UNREADABLE_FILE, f"{path} cannot be read: {told}", path=str(path), misfit=told)
 
 
 def json_of(path: Path) -> dict[str, Any]:
@@ -189,7 +192,7 @@ def json_of(path: Path) -> dict[str, Any]:
     except json.JSONDecodeError:
         found = None
     if not isinstance(found, dict):
-        raise RefusalError(Code.UNREADABLE_FILE, f"{path} cannot be read: it is not a JSON object")
+        raise RefusalError(Code.UNREADABLE_FILE, f"{path} cannot be read: it is not a JSON object", path=str(path))
     return found
 
 

@@ -34,7 +34,12 @@ def read_statement(key: bytes | None, value: bytes | None, headers: Mapping[str,
     if value is None:
         raise RefusalError(Code.TOMBSTONE, "the record has no value; send a CloudEvent, nothing is deleted here")
     if len(value) > LIMIT_BYTES:
-        raise RefusalError(Code.TOO_LARGE, f"the record has {len(value)} bytes; the limit is {LIMIT_BYTES}")
+        raise RefusalError(
+            Code.TOO_LARGE,
+            f"the record has {len(value)} bytes; the limit is {LIMIT_BYTES}",
+            size=len(value),
+            most=LIMIT_BYTES,
+        )
     if not key:
         raise RefusalError(
             Code.NO_KEY, "the record has no key; use the container's serial, which keeps its facts in order"
@@ -43,7 +48,12 @@ def read_statement(key: bytes | None, value: bytes | None, headers: Mapping[str,
     statement = STATEMENTS.get(event.get_type())
     if statement is None:
         known = ", ".join(STATEMENTS)
-        raise RefusalError(Code.UNKNOWN_TYPE, f"type {event.get_type()[:80]} is not taken here; valid: {known}")
+        raise RefusalError(
+            Code.UNKNOWN_TYPE,
+            f"type {event.get_type()[:80]} is not taken here; valid: {known}",
+            type=event.get_type()[:80],
+            valid=known,
+        )
     data = event.get_data()  # of any JSON: orjson could not write what exceeds 64 bits
     try:
         return statement.model_validate_json(data if isinstance(data, bytes | str) else json.dumps(data))
@@ -56,20 +66,24 @@ def _cloudevent(value: bytes, headers: Mapping[str, bytes]) -> BaseCloudEvent:
         parsed = orjson.loads(value)
     except orjson.JSONDecodeError as error:
         where = f"not JSON from line {error.lineno}, column {error.colno} on" if value.strip() else "empty"
-        raise RefusalError(Code.NOT_JSON, f"the value is {where}; send a CloudEvent in JSON") from None
+        raise RefusalError(
+            Code.NOT_JSON, f"the value is {where}; send a CloudEvent in JSON", line=error.lineno, column=error.colno
+        ) from None
     if not isinstance(parsed, dict):
         raise RefusalError(
-            Code.NOT_CLOUDEVENT, f"the value is {kind_of(parsed)}, and not a CloudEvent, which is a JSON object"
+            Code.NOT_CLOUDEVENT,
+            f"the value is {kind_of(parsed)}, and not a CloudEvent, which is a JSON object",
+            found=kind_of(parsed),
         )
     binary = {name.lower().removeprefix("ce_") for name in headers if name.lower().startswith("ce_")}
     missing = REQUIRED - (binary or parsed.keys())
     if missing:
         told = ", ".join(sorted(missing))
-        raise RefusalError(Code.NOT_CLOUDEVENT, f"this is not a CloudEvent 1.0: it lacks {told}")
+        raise RefusalError(Code.NOT_CLOUDEVENT, f"this is not a CloudEvent 1.0: it lacks {told}", fields=told)
     try:
         return from_kafka(KafkaMessage(headers=dict(headers), key=None, value=value), JSONFormat(), CloudEvent)
     except CloudEventValidationError as error:
         told = "; ".join(ATTRIBUTES.get(name, f"the attribute {name!a} {OTHERS}") for name in error.errors)
     except Exception:  # the library lets whatever its parsers raise pass through
         told = "an attribute cannot be read; a time is such as 2026-01-10T09:00:00Z, and data_base64 is in Base64"
-    raise RefusalError(Code.NOT_CLOUDEVENT, f"this is not a CloudEvent 1.0: {told}")
+    raise RefusalError(Code.NOT_CLOUDEVENT, f"this is not a CloudEvent 1.0: {told}", misfit=told)

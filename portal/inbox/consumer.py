@@ -237,7 +237,9 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
             waiting[serial] = min(stated.rank, waiting.get(serial, stated.rank))
             return
         full = f"{PARKED_LIMIT} records of this vendor wait already; retry this one once they are gone"
-        await self._dead_letters.write(DeadLetter.of(record, RefusalError(Code.TOO_MANY_WAITING, full)))
+        await self._dead_letters.write(
+            DeadLetter.of(record, RefusalError(Code.TOO_MANY_WAITING, full, most=PARKED_LIMIT))
+        )
 
     async def _attempt(self, record: InboxRecord, stated: Statement) -> RefusalError | None:
         """Why a statement cannot be taken, or None once it is. `NotYetKnownError`: it may be taken later."""
@@ -253,8 +255,9 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
             told = short(caught)
             log.warning("a record is tried again", place=record.place, error=told)
             if failure is Failure.PASSING:
-                sentence = "others worked on the same container for as long as this record waited; retry it"
-                return NotYetKnownError(Code.BUSY, sentence)
+                return NotYetKnownError(
+                    Code.BUSY, "others worked on the same container for as long as this record waited; retry it"
+                )
             if failure is Failure.AWAY:
                 lost += 1
                 await asyncio.sleep(min(UNFORESEEN_WAIT_SECONDS * lost, LOST_WAIT_SECONDS_LIMIT))
@@ -265,7 +268,7 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
             if unforeseen >= UNFORESEEN_TRIES or lost >= LOST_TRIES:
                 log.error("a record cannot be handled", place=record.place, error=told, exc_info=caught)
                 sentence = f"this record met an error of lostfound itself ({told}); retry it once that is mended"
-                return RefusalError(Code.INTERNAL_ERROR, sentence)
+                return RefusalError(Code.INTERNAL_ERROR, sentence, error=told)
 
     async def _retry_parked(self) -> None:
         """Take up what waits and is due, whoever parked it."""
@@ -349,5 +352,6 @@ def _stated(record: InboxRecord) -> Statement | DeadLetter:
     except Exception as error:  # whatever bytes make of a parser
         log.exception("a record cannot be parsed", place=record.place)
         return DeadLetter.of(
-            record, RefusalError(Code.INTERNAL_ERROR, f"this record cannot be parsed ({short(error)})")
+            record,
+            RefusalError(Code.INTERNAL_ERROR, f"this record cannot be parsed ({short(error)})", error=short(error)),
         )

@@ -118,6 +118,8 @@ class DeadLetterReader:
                 Code.UNKNOWN_DEAD_LETTER,
                 f"vendor {self._vendor} has no dead letter about {place};"
                 " `lostfound inbox dead-letters list` names them",
+                vendor=self._vendor,
+                place=place,
             )
         return list(found.values())
 
@@ -127,7 +129,12 @@ class DeadLetterReader:
         found = await self.find(place)
         topic, partition, offset = _place(place)
         if topic != inbox(self._vendor):
-            raise RefusalError(Code.UNKNOWN_DEAD_LETTER, f"{place} is no place in the inbox of vendor {self._vendor}")
+            raise RefusalError(
+                Code.UNKNOWN_DEAD_LETTER,
+                f"{place} is no place in the inbox of vendor {self._vendor}",
+                place=place,
+                vendor=self._vendor,
+            )
         records: list[tuple[bytes | None, bytes | None, Headers]] = []
         refused: RefusalError | None = None
         for one in found:
@@ -187,6 +194,7 @@ class DeadLetterReader:
             raise RefusalError(
                 Code.UNKNOWN_VENDOR,
                 f"there are no dead letters of a vendor {self._vendor}; `lostfound vendor list` names the vendors",
+                vendor=self._vendor,
             )
         return [TopicPartition(topic, one["partition"]) for one in found["partitions"]]
 
@@ -207,11 +215,14 @@ class DeadLetterReader:
             async for record in self._records(partition, offset, offset + 1):
                 if record.offset == offset and not (record.headers and isinstance(record.headers[0], Unreadable)):
                     return _same(one, record)
-            raise RefusalError(Code.UNREADABLE, f"{place} cannot be read; have its sender send it anew, and dismiss it")
+            raise RefusalError(
+                Code.UNREADABLE, f"{place} cannot be read; have its sender send it anew, and dismiss it", place=place
+            )
         raise RefusalError(
             Code.UNKNOWN_DEAD_LETTER,
             f"neither the dead letter nor the inbox has the bytes of {place};"
             " have its sender send it anew, and dismiss it",
+            place=place,
         )
 
     async def _keeps(self, partition: TopicPartition, offset: int) -> bool:
@@ -245,6 +256,7 @@ def _same(one: StoredDeadLetter, found: ConsumerRecord) -> InboxRecord:
             Code.ANOTHER_RECORD,
             f"another record stands at {one.place} than that of the dead letter, for the inbox was made anew or the"
             " record could not be read; have its sender send it anew, and dismiss it",
+            place=one.place,
         )
     return record
 
@@ -254,5 +266,7 @@ def _place(place: str) -> tuple[str, int, int | None]:
     topic, _, rest = place.partition("/")
     partition, _, offset = rest.partition("/")
     if not partition.isdecimal():
-        raise RefusalError(Code.UNKNOWN_DEAD_LETTER, f"{place} is no place; it reads TOPIC/PARTITION/OFFSET")
+        raise RefusalError(
+            Code.UNKNOWN_DEAD_LETTER, f"{place} is no place; it reads TOPIC/PARTITION/OFFSET", place=place
+        )
     return topic, int(partition), int(offset) if offset.isdecimal() else None

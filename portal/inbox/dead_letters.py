@@ -68,7 +68,7 @@ class DeadLetter:
         span = f"{what.first}-{what.last}" if what.first < what.last else f"{what.last}"
         told = {"length": str(what.length), "sha256": what.sha256}
         place = f"{record.topic}/{record.partition}/{span}"
-        return cls(record.vendor, place, RefusalError(what.code, what.why), b"", None, (), told)
+        return cls(record.vendor, place, RefusalError(what.code, what.why, misfit=what.why), b"", None, (), told)
 
     @property
     def size(self) -> int:

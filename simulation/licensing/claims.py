@@ -9,7 +9,6 @@ from activities.licensing.containers import Container
 from activities.licensing.message_rules import Speaker
 from events.case_facts import LossReported
 from events.envelope import NAMESPACE
-from events.errors import Code, RefusalError
 from events.ports.licensing_backend import (
     CaseKey,
     Claim,
@@ -37,8 +36,7 @@ class Claims(AccessData):
     def claim(self, stated: LossStatement, door: str, received: datetime) -> Claim:
         """Whose case a report is."""
         container = self.rightful(stated.serial, stated.reporter)
-        if container.kind != stated.kind:
-            raise RefusalError(Code.KIND_MISMATCH, f"container {stated.serial} is of kind {container.kind}")
+        claim_rules.must_be_of_kind(container, stated)
         if known := self.reports.get((stated.report, stated.reporter)):
             said, case, at = known
             if said != digest(stated):

@@ -39,7 +39,7 @@ class Inventory(Targets):
         """Put a policy in force and answer with its version; one that is in force stays so."""
         must_fit(policy)
         if not self.policies:
-            raise RefusalError(Code.UNKNOWN_VENDOR, f"vendor {self.vendor} is unknown")
+            raise RefusalError(Code.UNKNOWN_VENDOR, f"vendor {self.vendor} is unknown here", vendor=self.vendor)
         if not says_the_same(self.policies[-1], policy):
             self._adopt(policy, at)
         return len(self.policies)

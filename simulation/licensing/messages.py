@@ -3,8 +3,15 @@
 from datetime import datetime
 
 from activities.licensing import claim_rules
-from activities.licensing.message_rules import Speaker, confirmed_decision, unknown_case
-from events.errors import Code, NotYetKnownError, RefusalError
+from activities.licensing.message_rules import (
+    Speaker,
+    confirmed_decision,
+    no_case_of,
+    no_report,
+    number_taken,
+    unknown_case,
+)
+from events.errors import Code
 from events.ports.licensing_backend import (
     CaseKey,
 )
@@ -41,7 +48,7 @@ class Messages(Tables):
         content = Sighting(statement=f"{cause}/{stated.report}", cause=cause, occurred=stated.occurred)
         cases = [one for one in self.cases.values() if one.key.serial == stated.serial]
         if not cases:
-            raise NotYetKnownError(Code.NO_CASE, f"no case looks for container {stated.serial}")
+            raise no_case_of(stated.serial)
         if not self._first_said(stated.reporter, content.statement, stated.serial):
             return []
         speaker = Speaker(stated.reporter.name, stated.reporter.role, door)
@@ -63,7 +70,7 @@ class Messages(Tables):
             if report == stated.report and self.cases[case].key.serial == stated.serial
         ]
         if not fitting:
-            raise NotYetKnownError(Code.NO_CASE, f"no report {stated.report} is known of container {stated.serial}")
+            raise no_report(stated)
         _, _, name, who = max(fitting, key=lambda one: one[:3])
         key = self.cases[name].key
         content = Evidence(statement=f"evidence/{stated.statement}", by=reporter.name, evidence=stated.evidence)
@@ -89,7 +96,7 @@ class Messages(Tables):
     def _first_said(self, reporter: Reporter, statement: str, said: str) -> bool:
         before = self.statements.get((statement, reporter))
         if before is not None and before != said:
-            raise RefusalError(Code.REPORT_ID_TAKEN, f"{statement} said something else before")
+            raise number_taken(statement)
         self.statements[statement, reporter] = said
         return before is None
 
