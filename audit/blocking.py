@@ -7,22 +7,10 @@ from datetime import datetime
 from audit.breach import ALWAYS, Breach, breach
 from audit.case_story import CaseStory, Decided
 from audit.log_index import CaseName, Ledger, Place
-from events.backend_facts import (
-    MeasureConfirmed,
-    MeasureFact,
-    MeasureLifted,
-    MeasureOrdered,
-    MeasureUnconfirmable,
-)
-from events.case_facts import (
-    CaseDecided,
-    LossReported,
-)
-from events.terms import (
-    Aim,
-    Decision,
-    Subject,
-)
+from events.backend_facts import MeasureConfirmed, MeasureFact, MeasureLifted, MeasureOrdered, MeasureUnconfirmable
+from events.case_facts import CaseDecided, LossReported
+from events.measure_subject import Subject
+from events.terms import Aim, Decision
 from workflows.policy import Policy, Rule, loss_of
 
 ENDED = (MeasureConfirmed, MeasureUnconfirmable, MeasureLifted)

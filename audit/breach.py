@@ -4,9 +4,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from audit.log_index import Place
-from events.terms import (
-    VendorId,
-)
+from events.terms import VendorId
 
 ALWAYS = datetime.min.replace(tzinfo=UTC)
 

@@ -42,15 +42,7 @@ from events.case_facts import (
     WaitingBegun,
     WatchBegun,
 )
-from events.terms import (
-    CaseId,
-    Decision,
-    Kind,
-    Outcome,
-    PersonId,
-    Serial,
-    Status,
-)
+from events.terms import CaseId, Decision, Kind, Outcome, PersonId, Serial, Status
 from workflows.case import CaseState, UnexpectedFactError, fold
 from workflows.policy import Policy, Rule, loss_of, needs_person
 

@@ -7,17 +7,8 @@ from itertools import combinations
 from audit.breach import Breach, breach
 from audit.case_story import CaseStory
 from audit.log_index import CaseName, Ledger, Place
-from events.case_facts import (
-    LossReported,
-)
-from events.terms import (
-    CaseId,
-    Kind,
-    Reporter,
-    Role,
-    Serial,
-    VendorId,
-)
+from events.case_facts import LossReported
+from events.terms import CaseId, Kind, Reporter, Role, Serial, VendorId
 
 
 def one_case(ledger: Ledger, stories: dict[CaseName, CaseStory]) -> Iterator[Breach]:

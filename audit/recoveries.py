@@ -8,14 +8,8 @@ from datetime import datetime, timedelta
 from audit.breach import Breach, breach
 from audit.case_story import CaseStory
 from audit.log_index import CaseName, Ledger, Place
-from events.backend_facts import (
-    RecoveryReserved,
-)
-from events.terms import (
-    CaseId,
-    PotName,
-    VendorId,
-)
+from events.backend_facts import RecoveryReserved
+from events.terms import CaseId, PotName, VendorId
 
 
 def within_quota(ledger: Ledger, stories: dict[CaseName, CaseStory]) -> Iterator[Breach]:

@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from psycopg_pool import AsyncConnectionPool
 
 from bench.result import Bar, Result, percentiles
+from events.lease import Interval, Lease, Unit
 from events.statements import ContactStatement, ContainerStatement, LicenceStatement
-from events.terms import Interval, Lease, Unit, VendorId
+from events.terms import VendorId
 from infra.roles import spare_what_stays
 from infra.settings import Settings
 from infra.wiring import POOL_CONNECTIONS, add_vendor, open_backend

@@ -6,6 +6,9 @@ from typing import Annotated, Self
 from pydantic import Field, JsonValue, StringConstraints, model_validator
 
 from events.fact import Fact
+from events.fingerprint import Fingerprint
+from events.lease import Lease
+from events.measure_subject import Subject
 from events.sizes import LIST_PART, AtMost, Jws, Label, Part
 from events.terms import (
     NAME_PATTERN,
@@ -14,13 +17,11 @@ from events.terms import (
     Contact,
     ContactId,
     Count,
-    Fingerprint,
     FreeText,
     Generation,
     HolderId,
     Instant,
     Kind,
-    Lease,
     LicenceId,
     Measure,
     PersonId,
@@ -29,7 +30,6 @@ from events.terms import (
     Role,
     Serial,
     Storable,
-    Subject,
     Ticket,
     Verdict,
     Whole,

@@ -10,10 +10,12 @@ from pydantic import Field, JsonValue, SecretStr, model_validator
 
 from events import rules
 from events.case_facts import LossReported
+from events.fingerprint import BoundedFingerprint
+from events.lease import Lease
+from events.loss_table import Loss
 from events.sizes import LIST_PART
 from events.terms import (
     END_OF_INSTANTS,
-    BoundedFingerprint,
     BoundedGeneration,
     BoundedInstant,
     Contact,
@@ -21,9 +23,7 @@ from events.terms import (
     EvidenceName,
     HolderId,
     Kind,
-    Lease,
     LicenceId,
-    Loss,
     ProductId,
     Reason,
     Reporter,

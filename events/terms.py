@@ -1,24 +1,12 @@
-"""The words of the domain as types, and the table of losses that code, documentation and tests read."""
+"""The words of the domain as types: names, numbers, instants, and what can be chosen among."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from math import isfinite
-from typing import Annotated, Any, NewType, Self
+from typing import Annotated, Any, NewType
 
-from dateutil.relativedelta import relativedelta
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    GetCoreSchemaHandler,
-    StringConstraints,
-)
-from pydantic_core import CoreSchema, core_schema
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from events.errors import Code, RefusalError
 
@@ -172,10 +160,6 @@ class Aim(StrEnum):
     CONTAINER = "container"
     LICENCE = "licence"
     ACCESS_DATA = "access_data"
-
-
-SUBJECT_PATTERN = rf"^({'|'.join(Aim)})/({NAME_PATTERN[1:-1]})/([0-9]{{1,19}})$"
-SUBJECT = re.compile(SUBJECT_PATTERN)
 
 
 class Recovery(StrEnum):
@@ -343,40 +327,6 @@ class Verdict(StrEnum):
     FRAUD = "fraud"
 
 
-class Unit(StrEnum):
-    """The unit of a check-in interval."""
-
-    DAY = "day"
-    WEEK = "week"
-    MONTH = "month"
-    YEAR = "year"
-
-
-class Interval(Value):
-    """A span of the calendar, such as two weeks; months and years are as long as the calendar makes them."""
-
-    unit: Unit
-    count: Annotated[int, Field(ge=1, le=1000)] = 1
-
-    def after(self, start: datetime) -> datetime:
-        """The instant that lies this interval after `start`, and none after the end of the calendar."""
-        try:
-            return self._after(start)
-        except (OverflowError, ValueError):
-            return LAST_INSTANT
-
-    def _after(self, start: datetime) -> datetime:
-        match self.unit:
-            case Unit.DAY:
-                return start + timedelta(days=self.count)
-            case Unit.WEEK:
-                return start + timedelta(weeks=self.count)
-            case Unit.MONTH:
-                return start + relativedelta(months=self.count)
-            case Unit.YEAR:
-                return start + relativedelta(years=self.count)
-
-
 class CaseKey(Value):
     """Names a case, and the container that it is about."""
 
@@ -390,161 +340,3 @@ class Reporter(Value):
 
     role: Role
     name: PersonId
-
-
-class Lease(Value):
-    """How long a licence file runs: to the next check-in and the grace after it; without a check-in, for ever."""
-
-    check_in: Interval | None = None
-    grace_days: Annotated[int, Field(ge=0, le=3650)] = 0
-
-    def expiry(self, issued: datetime) -> datetime | None:
-        """The end of a file issued at `issued`, or None where nothing limits it."""
-        if self.check_in is None:
-            return None
-        due, grace = self.check_in.after(issued), timedelta(days=self.grace_days)
-        return due + grace if due < LAST_INSTANT - grace else LAST_INSTANT
-
-
-Fingerprint = Annotated[
-    dict[Annotated[str, StringConstraints(pattern=NAME_PATTERN)], Annotated[str, StringConstraints(max_length=128)]],
-    Field(min_length=1, max_length=16),
-]
-"""The factors of a machine's hardware by name, such as `board` or `disk`; the values are compared and never shown. As
-the log may have them; what comes in by a door is a `BoundedFingerprint`."""
-BoundedFingerprint = Annotated[
-    dict[
-        Annotated[str, StringConstraints(pattern=NAME_PATTERN)],
-        Annotated[str, StringConstraints(max_length=128, pattern=LINE_PATTERN)],
-    ],
-    Field(min_length=1, max_length=16),
-]
-
-
-def matches(match: Match, known: dict[str, str], shown: dict[str, str]) -> bool:
-    """Whether a fingerprint is that of the machine that is known; of one that is known by less than two factors, two
-    need not be the same."""
-    same = sum(shown.get(factor) == value for factor, value in known.items())
-    needed = {Match.ANY: 1, Match.TWO: min(2, len(known)), Match.MOST: len(known) // 2 + 1, Match.ALL: len(known)}[
-        match
-    ]
-    return same >= max(1, needed)
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What a measure aims at: a generation of a licence, of a container's activation, or of access data. The name is a
-    licence's, or else a serial. It is written as one word, such as `licence/L-1/2`."""
-
-    aim: Aim
-    name: str
-    generation: int
-
-    @classmethod
-    def way_in(cls, kind: Kind, serial: str, generation: int) -> Self:
-        """What stands for all of a container, and is refused whatever it holds: its activation, or its access data."""
-        return cls(Aim.ACCESS_DATA if kind is Kind.CLOUD else Aim.CONTAINER, serial, generation)
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """The subject that is written so. Raises `ValueError`."""
-        if not (found := SUBJECT.fullmatch(text)):
-            raise ValueError(f"{text!r} is no subject of a measure, such as licence/L-1/2")
-        aim, name, generation = found.groups()
-        return cls(Aim(aim), name, int(generation))
-
-    def __str__(self) -> str:
-        return f"{self.aim}/{self.name}/{self.generation}"
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            cls._read,
-            json_schema_input_schema=core_schema.str_schema(pattern=SUBJECT_PATTERN),
-            serialization=core_schema.to_string_ser_schema(),
-        )
-
-    @classmethod
-    def _read(cls, found: object) -> Self:
-        return found if isinstance(found, cls) else cls.parse(str(found))
-
-
-@dataclass(frozen=True)
-class Loss:
-    """One row of the table of losses: what can be lost how, and what the product does about it by default."""
-
-    kind: Kind
-    reason: Reason
-    scopes: tuple[Scope, ...]
-    recovery: Recovery
-    measures: tuple[Measure, ...]
-    watch: Watch
-    meaning: str
-
-    @classmethod
-    def of(cls, kind: Kind, reason: Reason) -> "Loss | None":
-        """The row for this pair, or None where the pair makes no sense."""
-        return ROWS.get((kind, reason))
-
-    @staticmethod
-    def valid() -> Iterator[str]:
-        """All that can be reported, as `kind/reason/scope`."""
-        return (f"{row.kind}/{row.reason}/{scope}" for row in LOSSES for scope in row.scopes)
-
-    def target(self, scope: Scope) -> Target:
-        """Where the replacement goes."""
-        match self.kind:
-            case Kind.DONGLE:
-                return Target.EMPTY_CONTAINER if scope is Scope.CONTAINER else Target.OTHER_CONTAINER
-            case Kind.ACT:
-                return Target.ACTIVATION
-            case Kind.CLOUD:
-                return Target.SAME_CONTAINER
-
-    def aim(self, scope: Scope) -> Aim:
-        """What the measures aim at."""
-        if self.kind is Kind.CLOUD:
-            return Aim.ACCESS_DATA
-        return Aim.CONTAINER if scope is Scope.CONTAINER else Aim.LICENCE
-
-
-_WHOLE = (Scope.CONTAINER,)
-_ANY = (Scope.CONTAINER, Scope.LICENCES)
-_DEACTIVATE_THEN_BLOCK = (Measure.DEACTIVATION, Measure.BLACKLISTING)
-
-LOSSES: tuple[Loss, ...] = (
-    Loss(
-        *(Kind.DONGLE, Reason.LOST, _ANY, Recovery.NEXT_GENERATION, (Measure.BLACKLISTING,), Watch.LONG),
-        meaning="the holder cannot find it",
-    ),
-    Loss(
-        *(Kind.DONGLE, Reason.STOLEN, _WHOLE, Recovery.NEXT_GENERATION, (Measure.BLACKLISTING,), Watch.LONG),
-        meaning="somebody took it",
-    ),
-    Loss(
-        *(Kind.DONGLE, Reason.DAMAGED, _ANY, Recovery.STOP_GAP, (Measure.WITHDRAWAL,), Watch.UNTIL_RETURNED),
-        meaning="it no longer works and will be sent back",
-    ),
-    Loss(
-        *(Kind.ACT, Reason.SAME_HARDWARE, _ANY, Recovery.REISSUE, (Measure.DEACTIVATION,), Watch.SHORT),
-        meaning="it was destroyed, and the machine is the same",
-    ),
-    Loss(
-        *(Kind.ACT, Reason.HARDWARE_REPLACED, _ANY, Recovery.NEXT_GENERATION, _DEACTIVATE_THEN_BLOCK, Watch.LONG),
-        meaning="the machine was replaced",
-    ),
-    Loss(
-        *(Kind.ACT, Reason.COMPUTER_STOLEN, _ANY, Recovery.NEXT_GENERATION, _DEACTIVATE_THEN_BLOCK, Watch.LONG),
-        meaning="somebody took the machine",
-    ),
-    Loss(
-        *(Kind.CLOUD, Reason.FORGOTTEN, _WHOLE, Recovery.RESET, (), Watch.NONE),
-        meaning="the holder forgot the access data",
-    ),
-    Loss(
-        *(Kind.CLOUD, Reason.STOLEN, _WHOLE, Recovery.ROTATION, (Measure.BLACKLISTING,), Watch.LONG),
-        meaning="somebody else has the access data",
-    ),
-)
-
-ROWS = {(row.kind, row.reason): row for row in LOSSES}

@@ -13,24 +13,9 @@ from pydantic import BaseModel
 from audit.breach import Breach
 from audit.invariants import check
 from events.errors import RefusalError
-from events.terms import (
-    LOSSES,
-    Action,
-    CaseId,
-    Contact,
-    Interval,
-    Kind,
-    Lease,
-    Loss,
-    Mode,
-    Reporter,
-    Role,
-    Scope,
-    Status,
-    Undecided,
-    Unit,
-    Verdict,
-)
+from events.lease import Interval, Lease, Unit
+from events.loss_table import LOSSES, Loss
+from events.terms import Action, CaseId, Contact, Kind, Mode, Reporter, Role, Scope, Status, Undecided, Verdict
 from simulation.world import World
 from workflows.limits import Limits, Losses
 from workflows.policy import Approval, Policy, Quota, Resurfaced, Rule

@@ -10,6 +10,7 @@ from events.case_facts import CaseFact, CaseStreamFact, LossReported
 from events.codec import FactCodec
 from events.envelope import Head, Recorded, case_stream, record_key
 from events.errors import Code, RefusalError
+from events.lease import Lease
 from events.ports.licensing_backend import CaseKey, ContactAnswer, ReceiptAnswer
 from events.ports.loss_cases import DecisionOrder, Joined, Message
 from events.statements import (
@@ -22,7 +23,7 @@ from events.statements import (
     LossStatement,
     ReturnStatement,
 )
-from events.terms import CaseId, Kind, Lease, LicenceId, Reason, Reporter, Scope, Serial, VendorId
+from events.terms import CaseId, Kind, LicenceId, Reason, Reporter, Scope, Serial, VendorId
 from simulation.case import Ground, PassingFailureError, RunningCase
 from simulation.stage import OpenStage, in_memory
 from workflows.case import CaseState, fold_all

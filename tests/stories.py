@@ -27,6 +27,7 @@ from events.backend_facts import (
     SessionsEnded,
 )
 from events.envelope import INSTALLATION
+from events.measure_subject import Subject
 from events.ports.licensing_backend import Reservation
 from events.ports.loss_cases import Evidence
 from events.terms import (
@@ -40,7 +41,6 @@ from events.terms import (
     PersonId,
     Reason,
     Serial,
-    Subject,
     VendorId,
     Verdict,
 )

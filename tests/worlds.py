@@ -24,7 +24,9 @@ from events.case_facts import BackendFacts, CaseFact, LicenceInScope, LossReport
 from events.codec import FactCodec
 from events.envelope import Head, Sealed, case_stream, container_stream, record_key
 from events.fact import Fact
+from events.lease import Interval, Lease, Unit
 from events.log_records import LogRecord, Position
+from events.measure_subject import Subject
 from events.ports.loss_cases import DecisionOrder, Sighting
 from events.terms import (
     Action,
@@ -32,9 +34,7 @@ from events.terms import (
     CaseId,
     Cause,
     HolderId,
-    Interval,
     Kind,
-    Lease,
     Measure,
     Mode,
     ProductId,
@@ -44,9 +44,7 @@ from events.terms import (
     Role,
     Scope,
     Serial,
-    Subject,
     Undecided,
-    Unit,
     VendorId,
     Verdict,
 )

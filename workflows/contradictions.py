@@ -9,8 +9,9 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Final
 
+from events.loss_table import LOSSES, Loss
 from events.sizes import ESCALATED_TO, POLICY_BYTES, policy_bytes
-from events.terms import LOSSES, Kind, Loss, Measure, Mode, ProductId, Recovery, Undecided, Watch
+from events.terms import Kind, Measure, Mode, ProductId, Recovery, Undecided, Watch
 from workflows.limits import money
 from workflows.policy import Policy, Rule, canonical
 

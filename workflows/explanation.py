@@ -7,6 +7,7 @@ from pydantic import Field
 
 from events import rules
 from events.case_facts import BackendFacts, CaseDecided, LicenceInScope, LossReported
+from events.loss_table import Loss
 from events.ports.licensing_backend import MeasureToOrder, Reservation
 from events.terms import (
     Action,
@@ -17,7 +18,6 @@ from events.terms import (
     Instant,
     Kind,
     LicenceId,
-    Loss,
     PersonId,
     ProductId,
     Reason,

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from events.case_facts import LicenceInScope
-from events.terms import Aim, Instant, LicenceId, Subject, Value
+from events.measure_subject import Subject
+from events.terms import Aim, Instant, LicenceId, Value
 
 
 class LicenceExposure(Value):

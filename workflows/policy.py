@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from events.adoption import Between, Items, is_adopted
 from events.case_facts import BackendFacts, CaseDecided, LossReported
+from events.loss_table import Loss
 from events.ports.licensing_backend import MeasureToOrder, Reservation
 from events.sizes import REASON_CHARACTERS, REASONS
 from events.terms import (
@@ -18,7 +19,6 @@ from events.terms import (
     Cause,
     Decision,
     Kind,
-    Loss,
     Match,
     Measure,
     Mode,

@@ -14,13 +14,13 @@ from pydantic import JsonValue
 
 from activities.licensing.containers import Container, unknown_container
 from events.errors import Code, NotYetKnownError, RefusalError
+from events.loss_table import Loss
 from events.statements import FoundStatement, LossStatement, ReturnStatement
 from events.terms import (
     Aim,
     CaseId,
     Kind,
     LicenceId,
-    Loss,
     Measure,
     Outcome,
     ProductId,

@@ -47,20 +47,11 @@ from activities.licensing.signing import Receipt
 from events.envelope import Head, container_stream
 from events.fact import Fact
 from events.measure_life import sql_in_effect
+from events.measure_subject import Subject
 from events.ports.licensing_backend import CaseKey, ContactAnswer, ReceiptAnswer
 from events.ports.loss_cases import Settled
 from events.statements import ContactStatement, DeactivationStatement
-from events.terms import (
-    ActivationBy,
-    Aim,
-    Contact,
-    LicenceId,
-    Match,
-    MeasureState,
-    Serial,
-    Subject,
-    VendorId,
-)
+from events.terms import ActivationBy, Aim, Contact, LicenceId, Match, MeasureState, Serial, VendorId
 
 
 def _reading(licences: str, measures: str, more: str = "") -> str:

@@ -7,8 +7,9 @@ from typing import Any
 from events.backend_facts import LicenceIssued
 from events.case_facts import LicenceInScope
 from events.errors import Code, NotYetKnownError, RefusalError
+from events.lease import Lease
 from events.sizes import CONTAINER_LICENCES
-from events.terms import CaseId, HolderId, Kind, Lease, LicenceId, ProductId, Serial, Ticket, is_name
+from events.terms import CaseId, HolderId, Kind, LicenceId, ProductId, Serial, Ticket, is_name
 
 
 @dataclass(frozen=True, slots=True)

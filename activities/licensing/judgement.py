@@ -19,7 +19,9 @@ from events.backend_facts import (
 )
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.fact import Fact
+from events.fingerprint import matches
 from events.measure_life import OPEN
+from events.measure_subject import Subject
 from events.ports.licensing_backend import CaseKey, ContactAnswer, OrderedMeasure
 from events.ports.loss_cases import Content, Offer, Settled
 from events.sizes import LIST_PART, in_parts
@@ -36,9 +38,7 @@ from events.terms import (
     Measure,
     MeasureState,
     Serial,
-    Subject,
     VendorId,
-    matches,
 )
 
 RETURNED = "returned"

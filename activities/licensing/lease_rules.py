@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 
 from activities.licensing.containers import Container, Licence
 from events.backend_facts import LeaseDueSoon, LeaseFact, LeaseLapsed, LeaseOverdue
-from events.terms import Aim, Lease, LicenceId, Subject
+from events.lease import Lease
+from events.measure_subject import Subject
+from events.terms import Aim, LicenceId
 
 MOST_NOTICE = timedelta(days=7)
 

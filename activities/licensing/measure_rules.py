@@ -4,8 +4,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from events.measure_life import OPEN
+from events.measure_subject import Subject
 from events.ports.licensing_backend import CaseKey
-from events.terms import CaseId, Measure, MeasureState, Serial, Subject, VendorId
+from events.terms import CaseId, Measure, MeasureState, Serial, VendorId
 
 
 def as_subject(found: Subject | str) -> Subject:

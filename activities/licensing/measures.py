@@ -12,8 +12,9 @@ from activities.licensing.outbox import state
 from activities.licensing.records import columns, every
 from events.backend_facts import MeasureLifted, MeasureOrdered, MeasureUnconfirmable
 from events.measure_life import sql_in_effect, sql_open, step
+from events.measure_subject import Subject
 from events.ports.licensing_backend import BlockOrder, CaseKey, CloseOrder, Done
-from events.terms import Aim, Measure, MeasureState, Serial, Subject, VendorId
+from events.terms import Aim, Measure, MeasureState, Serial, VendorId
 
 
 def texts(subjects: Iterable[Subject]) -> list[str]:

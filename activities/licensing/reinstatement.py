@@ -31,6 +31,7 @@ from activities.licensing.replacement import (
 from activities.licensing.targets import offer
 from events.backend_facts import ContainerReinstated, HolderFlagged, MeasureLifted, MeasureOrdered
 from events.measure_life import FIRST, OPEN, sql_blocks
+from events.measure_subject import Subject
 from events.ports.licensing_backend import (
     CaseKey,
     CloseOrder,
@@ -42,7 +43,7 @@ from events.ports.licensing_backend import (
     Withdrawal,
 )
 from events.ports.loss_cases import Offer
-from events.terms import Aim, Kind, Measure, MeasureState, Serial, Subject, Verdict, next_generation
+from events.terms import Aim, Kind, Measure, MeasureState, Serial, Verdict, next_generation
 
 
 async def ask(tx: AsyncConnection[Any], key: CaseKey) -> None:

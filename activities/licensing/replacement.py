@@ -13,6 +13,7 @@ from activities.licensing.release import Other, must_be_free
 from events.backend_facts import LicenceIssued, LicenceSuperseded
 from events.errors import Code, RefusalError
 from events.measure_life import OPEN, blocks
+from events.measure_subject import Subject
 from events.ports.licensing_backend import CloseOrder, Issued, IssuedLicence, IssueOrder, NoTargetFound
 from events.terms import (
     Aim,
@@ -24,7 +25,6 @@ from events.terms import (
     MeasureState,
     Outcome,
     Serial,
-    Subject,
     Target,
     next_generation,
 )

@@ -35,8 +35,9 @@ from activities.licensing.messages import post_to_each
 from activities.licensing.outbox import state
 from activities.licensing.records import changed
 from events.errors import Code
+from events.measure_subject import Subject
 from events.ports.licensing_backend import Clock, ContactAnswer, SignInAnswer
-from events.terms import Aim, Role, Subject
+from events.terms import Aim, Role
 
 
 async def candidates(tx: AsyncConnection[Any], attempt: SignIn, clock: Clock | None) -> list[Access] | None:

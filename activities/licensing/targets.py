@@ -16,8 +16,9 @@ from activities.licensing.messages import post
 from activities.licensing.records import CONTAINER, one
 from activities.licensing.replacement import CONTAINERS, Wanted, may_take
 from events.measure_life import sql_blocks
+from events.measure_subject import Subject
 from events.ports.loss_cases import Offer
-from events.terms import Aim, CaseKey, HolderId, Kind, Scope, Serial, Subject, Target, VendorId
+from events.terms import Aim, CaseKey, HolderId, Kind, Scope, Serial, Target, VendorId
 
 
 async def is_blocked(tx: AsyncConnection[Any], vendor: VendorId, container: Container) -> bool:

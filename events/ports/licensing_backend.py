@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from events.adoption import Between
 from events.case_facts import BackendFacts, LicenceInScope
+from events.measure_subject import Subject
 from events.ports.loss_cases import AcceptedDecision, ConfirmedDecision, DecisionOrder, DecisionQuestion
 from events.statements import (
     ContactStatement,
@@ -35,7 +36,6 @@ from events.terms import (
     PotName,
     Recovery,
     Serial,
-    Subject,
     Target,
     Ticket,
     Value,

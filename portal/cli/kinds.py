@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
+from events.loss_table import LOSSES, Loss
 from events.measure_life import FIRST, OPEN, STAGES
-from events.terms import LOSSES, Action, ActivationBy, Aim, Loss, Outcome, Recovery, Scope, Status, Target, Watch
+from events.terms import Action, ActivationBy, Aim, Outcome, Recovery, Scope, Status, Target, Watch
 from portal.cli.sheet import Sheet
 from portal.cli.terminal import show
 from workflows.case_life import STAGES as CASE_STAGES

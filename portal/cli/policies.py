@@ -9,7 +9,8 @@ import typer
 from pydantic import ValidationError
 
 from events.errors import Code, RefusalError
-from events.terms import Kind, Loss, Reason, Role
+from events.loss_table import Loss
+from events.terms import Kind, Reason, Role
 from portal.cli.explanations import told
 from portal.cli.terminal import (
     AsJson,

@@ -12,9 +12,10 @@ from psycopg.rows import class_row, dict_row
 
 from events.case_facts import LossReported
 from events.measure_life import sql_in_effect
+from events.measure_subject import Subject
 from events.postgres_sessions import open_session
 from events.stream_position import StreamPosition
-from events.terms import Aim, CaseId, Kind, LicenceId, PersonId, Reason, ReportId, Serial, Subject, VendorId
+from events.terms import Aim, CaseId, Kind, LicenceId, PersonId, Reason, ReportId, Serial, VendorId
 from projections.read.pending_action import pending_action
 from projections.read.views import (
     AccessState,

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from events.case_facts import CaseApproved
 from events.measure_life import in_effect
-from events.terms import MeasureState, Status, Subject
+from events.measure_subject import Subject
+from events.terms import MeasureState, Status
 from projections.read.pending_action import PendingAction
 from workflows.case import CaseState
 from workflows.exposure import Exposure, exposure

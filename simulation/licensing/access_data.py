@@ -14,24 +14,10 @@ from activities.licensing.access_rules import (
     owed,
     taken,
 )
-from events.backend_facts import (
-    AccessLapsed,
-    AccessOffered,
-    AccessSet,
-    SessionsEnded,
-)
-from events.ports.licensing_backend import (
-    AccessLink,
-    CaseKey,
-)
-from events.ports.loss_cases import (
-    Offer,
-)
-from events.terms import (
-    CaseId,
-    Serial,
-    Target,
-)
+from events.backend_facts import AccessLapsed, AccessOffered, AccessSet, SessionsEnded
+from events.ports.licensing_backend import AccessLink, CaseKey
+from events.ports.loss_cases import Offer
+from events.terms import CaseId, Serial, Target
 from simulation.licensing.records import Tables
 
 

@@ -27,6 +27,7 @@ from activities.licensing.quota_rules import allot, reserved
 from activities.licensing.release import Release
 from events.case_facts import BackendFacts
 from events.fact import Fact
+from events.measure_subject import Subject
 from events.ports.licensing_backend import (
     Assessment,
     BlockOrder,
@@ -44,15 +45,9 @@ from events.ports.licensing_backend import (
     ScopePage,
     Withdrawal,
 )
-from events.ports.loss_cases import (
-    Joined,
-)
+from events.ports.loss_cases import Joined
 from events.sizes import SCOPE_PAGE
-from events.terms import (
-    Aim,
-    Outcome,
-    Subject,
-)
+from events.terms import Aim, Outcome
 from simulation.licensing.closure import Closure
 from simulation.licensing.inventory import Inventory
 from simulation.licensing.leases import Leases

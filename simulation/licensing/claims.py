@@ -9,23 +9,10 @@ from activities.licensing.containers import Container
 from activities.licensing.message_rules import Speaker
 from events.case_facts import LossReported
 from events.envelope import NAMESPACE
-from events.ports.licensing_backend import (
-    CaseKey,
-    Claim,
-)
-from events.ports.loss_cases import (
-    REPORTS_LIMIT,
-    Joined,
-    Overtaken,
-    ReplacementGone,
-)
-from events.statements import (
-    LossStatement,
-)
-from events.terms import (
-    CaseId,
-    Serial,
-)
+from events.ports.licensing_backend import CaseKey, Claim
+from events.ports.loss_cases import REPORTS_LIMIT, Joined, Overtaken, ReplacementGone
+from events.statements import LossStatement
+from events.terms import CaseId, Serial
 from simulation.licensing.access_data import AccessData
 from simulation.licensing.records import Case, Claimed
 

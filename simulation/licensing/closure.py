@@ -8,34 +8,13 @@ from activities.licensing.claims import Made, statement_of
 from activities.licensing.closure import goes_on_to
 from activities.licensing.message_rules import Speaker
 from activities.licensing.release import Release
-from activities.licensing.replacement import (
-    is_reinstated,
-    to_be_ordered_again,
-)
-from events.backend_facts import (
-    HolderFlagged,
-    RecoveryFreed,
-)
+from activities.licensing.replacement import is_reinstated, to_be_ordered_again
+from events.backend_facts import HolderFlagged, RecoveryFreed
 from events.errors import Code
 from events.measure_life import OPEN
-from events.ports.licensing_backend import (
-    CaseKey,
-    Claim,
-    CloseOrder,
-    Done,
-)
-from events.ports.loss_cases import (
-    Content,
-    DecisionOrder,
-    Joined,
-)
-from events.terms import (
-    Aim,
-    Measure,
-    MeasureState,
-    Outcome,
-    PersonId,
-)
+from events.ports.licensing_backend import CaseKey, Claim, CloseOrder, Done
+from events.ports.loss_cases import Content, DecisionOrder, Joined
+from events.terms import Aim, Measure, MeasureState, Outcome, PersonId
 from simulation.licensing.claims import Claims
 from simulation.licensing.reinstatement import Reinstatement
 

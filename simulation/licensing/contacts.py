@@ -32,28 +32,11 @@ from activities.licensing.judgement import (
 )
 from activities.licensing.lease_rules import first_notice
 from events.measure_life import in_effect
-from events.ports.licensing_backend import (
-    ActivationCode,
-    ContactAnswer,
-    ReceiptAnswer,
-)
-from events.ports.loss_cases import (
-    Settled,
-)
-from events.statements import (
-    ContactStatement,
-    DeactivationStatement,
-)
-from events.terms import (
-    ActivationBy,
-    Aim,
-    ContactId,
-    MeasureState,
-    Reason,
-    Serial,
-    Subject,
-    Target,
-)
+from events.measure_subject import Subject
+from events.ports.licensing_backend import ActivationCode, ContactAnswer, ReceiptAnswer
+from events.ports.loss_cases import Settled
+from events.statements import ContactStatement, DeactivationStatement
+from events.terms import ActivationBy, Aim, ContactId, MeasureState, Reason, Serial, Target
 from simulation.licensing.records import Tables
 
 Said = TypeVar("Said", ContactAnswer, ReceiptAnswer)

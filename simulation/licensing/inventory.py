@@ -6,20 +6,12 @@ from pydantic import JsonValue
 
 from activities.licensing.containers import Container, Licence, must_have_room
 from activities.licensing.inventory_rules import fields_of, must_agree, unknown_vendor
-from activities.licensing.judgement import (
-    Activation,
-)
+from activities.licensing.judgement import Activation
 from activities.licensing.lease_rules import first_notice
 from activities.licensing.vendor_rules import adopted, issuer_of, must_fit, says_the_same
-from events.backend_facts import (
-    ContainerRegistered,
-    VendorAdded,
-)
+from events.backend_facts import ContainerRegistered, VendorAdded
 from events.errors import Code, RefusalError
-from events.statements import (
-    ContainerStatement,
-    LicenceStatement,
-)
+from events.statements import ContainerStatement, LicenceStatement
 from simulation.licensing.targets import Targets
 
 

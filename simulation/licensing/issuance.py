@@ -3,9 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
-from activities.licensing.access_rules import (
-    renewal,
-)
+from activities.licensing.access_rules import renewal
 from activities.licensing.containers import Container
 from activities.licensing.lease_rules import first_notice
 from activities.licensing.replacement import (
@@ -18,16 +16,8 @@ from activities.licensing.replacement import (
     successions,
 )
 from events.measure_life import blocks
-from events.ports.licensing_backend import (
-    CaseKey,
-    Issued,
-    IssueOrder,
-    NoTargetFound,
-)
-from events.terms import (
-    Target,
-    next_generation,
-)
+from events.ports.licensing_backend import CaseKey, Issued, IssueOrder, NoTargetFound
+from events.terms import Target, next_generation
 from simulation.licensing.access_data import AccessData
 from simulation.licensing.targets import Targets
 

@@ -5,11 +5,8 @@ from datetime import datetime
 
 from activities.licensing.lease_rules import put_off, swept
 from events.fact import Fact
-from events.terms import (
-    Aim,
-    LicenceId,
-    Subject,
-)
+from events.measure_subject import Subject
+from events.terms import Aim, LicenceId
 from simulation.licensing.records import Tables
 
 

@@ -12,9 +12,7 @@ from activities.licensing.message_rules import (
     unknown_case,
 )
 from events.errors import Code
-from events.ports.licensing_backend import (
-    CaseKey,
-)
+from events.ports.licensing_backend import CaseKey
 from events.ports.loss_cases import (
     AcceptedDecision,
     ConfirmedDecision,
@@ -24,17 +22,8 @@ from events.ports.loss_cases import (
     Joined,
     Sighting,
 )
-from events.statements import (
-    EvidenceStatement,
-    FoundStatement,
-    ReturnStatement,
-)
-from events.terms import (
-    CaseId,
-    Cause,
-    PersonId,
-    Reporter,
-)
+from events.statements import EvidenceStatement, FoundStatement, ReturnStatement
+from events.terms import CaseId, Cause, PersonId, Reporter
 from simulation.licensing.records import Tables
 
 

@@ -16,21 +16,12 @@ from activities.licensing.judgement import Activation
 from activities.licensing.measure_rules import Standing, is_settled
 from activities.licensing.message_rules import Speaker, addressed
 from activities.licensing.release import Release
-from events.backend_facts import (
-    MeasureLifted,
-    MeasureOrdered,
-    MeasureUnconfirmable,
-)
+from events.backend_facts import MeasureLifted, MeasureOrdered, MeasureUnconfirmable
 from events.errors import Code
 from events.fact import Fact
 from events.measure_life import blocks, in_effect, step
-from events.ports.licensing_backend import (
-    CaseKey,
-    ContactAnswer,
-    Issued,
-    ReceiptAnswer,
-    Reservation,
-)
+from events.measure_subject import Subject
+from events.ports.licensing_backend import CaseKey, ContactAnswer, Issued, ReceiptAnswer, Reservation
 from events.ports.loss_cases import Content, DecisionOrder
 from events.statements import ContainerStatement, LicenceStatement
 from events.terms import (
@@ -51,7 +42,6 @@ from events.terms import (
     Reporter,
     Scope,
     Serial,
-    Subject,
     Target,
     Value,
     VendorId,

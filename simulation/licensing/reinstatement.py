@@ -15,29 +15,12 @@ from activities.licensing.replacement import (
     to_be_kept,
     withdrawals,
 )
-from events.backend_facts import (
-    ContainerReinstated,
-)
+from events.backend_facts import ContainerReinstated
 from events.measure_life import OPEN, blocks
-from events.ports.licensing_backend import (
-    CaseKey,
-    Done,
-    Issued,
-    IssuedLicence,
-    ReinstateOrder,
-    Withdrawal,
-)
-from events.ports.loss_cases import (
-    Offer,
-)
-from events.terms import (
-    Aim,
-    CaseId,
-    Kind,
-    Measure,
-    MeasureState,
-    Subject,
-)
+from events.measure_subject import Subject
+from events.ports.licensing_backend import CaseKey, Done, Issued, IssuedLicence, ReinstateOrder, Withdrawal
+from events.ports.loss_cases import Offer
+from events.terms import Aim, CaseId, Kind, Measure, MeasureState
 from simulation.licensing.issuance import Issuance
 
 

@@ -16,22 +16,11 @@ from activities.licensing.access_rules import (
     superseded_by,
 )
 from activities.licensing.containers import Container
-from activities.licensing.judgement import (
-    refusal_facts,
-)
+from activities.licensing.judgement import refusal_facts
 from activities.licensing.message_rules import sighting
-from events.ports.licensing_backend import (
-    ContactAnswer,
-    SignInAnswer,
-)
-from events.terms import (
-    Aim,
-    ContactId,
-    Reporter,
-    Role,
-    Serial,
-    Subject,
-)
+from events.measure_subject import Subject
+from events.ports.licensing_backend import ContactAnswer, SignInAnswer
+from events.terms import Aim, ContactId, Reporter, Role, Serial
 from simulation.licensing.access_data import AccessData
 from simulation.licensing.contacts import Contacts
 

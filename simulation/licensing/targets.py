@@ -3,10 +3,7 @@
 from datetime import datetime
 
 from activities.licensing.containers import Container
-from activities.licensing.judgement import (
-    Activation,
-    bound_already,
-)
+from activities.licensing.judgement import Activation, bound_already
 from activities.licensing.replacement import (
     CONTAINERS,
     Wanted,
@@ -15,23 +12,10 @@ from activities.licensing.replacement import (
     must_take_the_full,
     preference,
 )
-from events.backend_facts import (
-    ContainerActivated,
-)
-from events.ports.licensing_backend import (
-    CaseKey,
-    Issued,
-    IssueOrder,
-)
-from events.ports.loss_cases import (
-    Offer,
-)
-from events.terms import (
-    Aim,
-    CaseId,
-    Serial,
-    Target,
-)
+from events.backend_facts import ContainerActivated
+from events.ports.licensing_backend import CaseKey, Issued, IssueOrder
+from events.ports.loss_cases import Offer
+from events.terms import Aim, CaseId, Serial, Target
 from simulation.licensing.records import Tables
 
 

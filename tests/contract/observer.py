@@ -12,9 +12,10 @@ from activities.licensing.messages import CONTENT
 from activities.licensing.records import CONTAINER, LICENCE
 from events.envelope import Recorded
 from events.measure_life import sql_in_effect
+from events.measure_subject import Subject
 from events.ports.licensing_backend import CaseKey
 from events.ports.loss_cases import Content
-from events.terms import Aim, LicenceId, Subject, VendorId
+from events.terms import Aim, LicenceId, VendorId
 from tests.worlds import CODEC
 
 

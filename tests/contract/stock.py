@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 from events.case_facts import LossReported
 from events.fact import Fact
+from events.lease import Interval, Lease, Unit
+from events.loss_table import Loss
 from events.ports.licensing_backend import (
     BlockOrder,
     CaseKey,
@@ -18,22 +20,7 @@ from events.ports.licensing_backend import (
 )
 from events.ports.loss_cases import Content, Joined
 from events.statements import ContactStatement, ContainerStatement, LicenceStatement, LossStatement, Presented
-from events.terms import (
-    Contact,
-    Interval,
-    Kind,
-    Lease,
-    LicenceId,
-    Loss,
-    Reason,
-    Reporter,
-    Role,
-    Scope,
-    Serial,
-    Unit,
-    Value,
-    VendorId,
-)
+from events.terms import Contact, Kind, LicenceId, Reason, Reporter, Role, Scope, Serial, Value, VendorId
 from simulation.stage import Observer
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -6,9 +6,11 @@ import pytest
 
 from events.backend_facts import MeasureOrdered
 from events.errors import Code, NotYetKnownError, RefusalError
+from events.lease import Lease
+from events.measure_subject import Subject
 from events.ports.licensing_backend import CaseOrder, CloseOrder, Issued, NoTargetFound, ReinstateOrder
 from events.statements import FoundStatement
-from events.terms import Kind, Lease, Measure, Outcome, Reason, Reporter, Role, Serial, Subject
+from events.terms import Kind, Measure, Outcome, Reason, Reporter, Role, Serial
 from tests.contract.stock import NOW, Stock
 from workflows.exposure import exposure
 from workflows.policy import Policy, Rule, canonical

@@ -20,9 +20,10 @@ from events.backend_facts import (
     MeasureUnconfirmable,
 )
 from events.errors import Code, NotYetKnownError, RefusalError
+from events.lease import Lease
 from events.ports.licensing_backend import CloseOrder, Issued, NoTargetFound
 from events.statements import DeactivationStatement
-from events.terms import Contact, Kind, Lease, Match, Measure, Reason
+from events.terms import Contact, Kind, Match, Measure, Reason
 from tests.contract.stock import NEW, NOW, OLD, WEEKLY, Stock
 
 

@@ -4,8 +4,9 @@ import asyncio
 from datetime import timedelta
 
 from events.backend_facts import LeaseDueSoon, LeaseFact, LeaseLapsed, LeaseOverdue
+from events.lease import Interval, Lease, Unit
 from events.ports.licensing_backend import CloseOrder, Issued, ReinstateOrder
-from events.terms import Interval, Kind, Lease, Reason, Unit
+from events.terms import Kind, Reason
 from tests.contract.stock import NOW, Stock
 
 DAY = timedelta(days=1)

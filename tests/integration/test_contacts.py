@@ -15,8 +15,9 @@ from activities.licensing.records import lock_container
 from activities.licensing.signing import RECEIPT_TYPE, LicenceFile, SigningKeys, verify
 from events.backend_facts import LicenceRenewed
 from events.errors import Code
+from events.lease import Lease
 from events.statements import DeactivationStatement
-from events.terms import Kind, Lease, Serial, VendorId
+from events.terms import Kind, Serial, VendorId
 from infra import wiring
 from infra.wiring import keys, open_backend
 from tests.integration.stock import NOW, Stock

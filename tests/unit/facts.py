@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from events.case_facts import BackendFacts, LicenceInScope, LossReported, ScopeKnown
 from events.fact import Fact
-from events.terms import Aim, Kind, Lease, Reporter, Role, Scope, Subject
+from events.lease import Lease
+from events.measure_subject import Subject
+from events.terms import Aim, Kind, Reporter, Role, Scope
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

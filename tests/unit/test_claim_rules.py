@@ -8,8 +8,9 @@ import pytest
 from activities.licensing.claim_rules import Claimed, Joins, Opens, Rest, licences_blocked, rest_of, whose
 from activities.licensing.containers import Container
 from events.errors import Code, NotYetKnownError
+from events.loss_table import Loss
 from events.statements import LossStatement
-from events.terms import CaseId, Kind, LicenceId, Loss, Outcome, Reason, Reporter, Role, Scope, Serial
+from events.terms import CaseId, Kind, LicenceId, Outcome, Reason, Reporter, Role, Scope, Serial
 from tests.unit.facts import NOW
 
 A, B, C = CaseId("case-a"), CaseId("case-b"), CaseId("case-c")

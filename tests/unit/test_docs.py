@@ -6,7 +6,7 @@ from textwrap import dedent
 
 import pytest
 
-from events import terms
+from events import fingerprint, terms
 from events.catalogue import FACTS
 from events.codec import FactCodec
 from events.errors import Code
@@ -146,7 +146,7 @@ def test_every_fact_is_documented_with_its_version_its_release_and_its_meaning()
 
 
 def test_the_example_of_a_changed_fact_reads_what_was_written_before() -> None:
-    names = {**vars(terms), "Fact": Fact, "Label": Label, "Data": Data, "Upcaster": Upcaster}
+    names = {**vars(terms), **vars(fingerprint), "Fact": Fact, "Label": Label, "Data": Data, "Upcaster": Upcaster}
     for mark in ("fact", "upcaster"):
         (example,) = re.findall(rf"<!-- {mark} -->\n +```python\n(.*?)```", CHANGING_A_FACT, re.DOTALL)
         exec(dedent(example), names)

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from events.terms import LOSSES, Decision, Kind, Reason, Role
+from events.loss_table import LOSSES
+from events.terms import Decision, Kind, Reason, Role
 from portal.cli.explanations import told
 from portal.cli.policies import commands
 from tests.unit.facts import NOW

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.terms import Aim, Subject
+from events.measure_subject import Subject
+from events.terms import Aim
 from tests.unit.facts import NOW, licence
 from workflows.exposure import exposure
 

@@ -26,6 +26,7 @@ from events.backend_facts import (
 from events.case_facts import CaseApproved, CaseClosed, CaseDecided, LicenceInScope
 from events.envelope import Head, case_stream, container_stream, record_key
 from events.log_records import LogRecord, Position
+from events.measure_subject import Subject
 from events.ports.licensing_backend import Reservation
 from events.terms import (
     Action,
@@ -44,7 +45,6 @@ from events.terms import (
     Scope,
     Serial,
     Status,
-    Subject,
     VendorId,
     Verdict,
 )

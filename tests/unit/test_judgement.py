@@ -24,9 +24,11 @@ from activities.licensing.judgement import (
 )
 from activities.licensing.measure_rules import Standing
 from events.errors import Code, NotYetKnownError, RefusalError
+from events.lease import Interval, Lease, Unit
+from events.measure_subject import Subject
 from events.ports.licensing_backend import CaseKey
 from events.statements import ContactStatement
-from events.terms import ActivationBy, Aim, Contact, Interval, Kind, Lease, Match, Measure, MeasureState, Subject, Unit
+from events.terms import ActivationBy, Aim, Contact, Kind, Match, Measure, MeasureState
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CASE, OTHER = (CaseKey(vendor="acme", case=name, serial="3-1") for name in ("case-1", "case-2"))

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.measure_life import in_effect
-from events.terms import MeasureState, Subject
+from events.measure_subject import Subject
+from events.terms import MeasureState
 from simulation.licensing.backend import VendorBackend
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

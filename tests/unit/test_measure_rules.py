@@ -3,7 +3,8 @@
 import pytest
 
 from activities.licensing.measure_rules import Standing, is_settled
-from events.terms import CaseId, Measure, MeasureState, Serial, Subject
+from events.measure_subject import Subject
+from events.terms import CaseId, Measure, MeasureState, Serial
 
 LOST, REPLACED = Subject.parse("container/D-1/1"), Subject.parse("licence/L-1/2")
 ISSUED = {REPLACED}

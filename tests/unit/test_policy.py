@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from events.adoption import ADOPTING
+from events.loss_table import LOSSES, Loss
 from events.ports.licensing_backend import Reservation
-from events.terms import LOSSES, ActivationBy, Decision, Kind, Loss, Match, Mode, QuotaSubject, Reason, Verdict, Watch
+from events.terms import ActivationBy, Decision, Kind, Match, Mode, QuotaSubject, Reason, Verdict, Watch
 from tests.unit.facts import NOW, facts, licence, report
 from workflows.limits import Limits
 from workflows.policy import (

@@ -25,6 +25,7 @@ from events.case_facts import (
 from events.catalogue import CATALOGUE
 from events.envelope import Head, OversizedFactError, case_stream, record_key
 from events.fact import Fact
+from events.measure_subject import Subject
 from events.sizes import (
     CONTAINER_LICENCES,
     LABEL_PATTERN,
@@ -36,7 +37,7 @@ from events.sizes import (
     AtMost,
     in_parts,
 )
-from events.terms import NAME_PATTERN, Aim, CaseId, Mode, Scope, Serial, Subject, Ticket, Undecided, VendorId
+from events.terms import NAME_PATTERN, Aim, CaseId, Mode, Scope, Serial, Ticket, Undecided, VendorId
 from tests.unit.facts import NOW, facts, licence, report
 from tests.worlds import CODEC
 from workflows.case import CaseState, fold_all

@@ -6,7 +6,7 @@ import pytest
 
 from events.log import partition_of
 from events.terms import VendorId
-from events.topics import LOG, LOG_BATCH_BYTES, TopicSpec, log_spec, vendor_specs
+from events.topics import LOG, LOG_BATCH_BYTES, TopicSpec, log_spec, vendor_of, vendor_specs
 from infra.errors import Problem
 from infra.topic_setup import Found, misfits, refuse_moved
 
@@ -60,3 +60,9 @@ def test_a_setting_by_which_streams_would_move_is_refused_with_the_right_one() -
 
     assert f"LOSTFOUND_LOG_PARTITIONS is 9, but {LOG}" in caught.value.sentence
     assert "set LOSTFOUND_LOG_PARTITIONS=6" in caught.value.sentence
+
+
+def test_the_vendor_comes_from_the_topic() -> None:
+    assert vendor_of("lostfound.acme.inbox") == "acme"
+    with pytest.raises(ValueError, match="nobody"):
+        vendor_of("lostfound.A B.inbox")

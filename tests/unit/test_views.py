@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from events.terms import Action, CaseId, Cause, HolderId, Measure, Serial, Status, Subject, VendorId, Verdict
+from events.measure_subject import Subject
+from events.terms import Action, CaseId, Cause, HolderId, Measure, Serial, Status, VendorId, Verdict
 from projections.read.pending_action import PendingAction, pending_action
 from projections.read.views import MeasureView, container_status
 from tests.worlds import EYES, MANUAL, NOW, PLAIN, POLICY, Life, World

@@ -12,6 +12,7 @@ from activities.case_activities import CaseActivities
 from events.case_facts import CaseClosed
 from events.envelope import case_stream
 from events.errors import Code
+from events.loss_table import LOSSES, Loss
 from events.ports.licensing_backend import CaseKey, Issued, IssueOrder, NoTargetFound
 from events.statements import (
     ContactStatement,
@@ -23,12 +24,10 @@ from events.statements import (
     ReturnStatement,
 )
 from events.terms import (
-    LOSSES,
     Action,
     Contact,
     ContactId,
     Kind,
-    Loss,
     Mode,
     Outcome,
     Reason,

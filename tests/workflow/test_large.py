@@ -11,10 +11,11 @@ from temporalio.testing import WorkflowEnvironment
 from activities.licensing import assessment, claims
 from events.case_facts import CaseDecided, ScopeKnown
 from events.envelope import case_stream
+from events.lease import Interval, Lease, Unit
 from events.ports.licensing_backend import CaseKey
 from events.sizes import CONTAINER_LICENCES, LIST_PART, SCOPE_PAGE, SCOPE_PART
 from events.statements import EvidenceStatement, FoundStatement, LossStatement
-from events.terms import Interval, Kind, Lease, Reason, Reporter, Role, Scope, Status, Unit
+from events.terms import Kind, Reason, Reporter, Role, Scope, Status
 from tests.workflow.harness import Bench, eventually
 from workflows import loss_case
 

@@ -19,7 +19,8 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
-from events.terms import LOSSES, Outcome
+from events.loss_table import LOSSES
+from events.terms import Outcome
 from infra.converter import CONVERTER
 from infra.roles.worker import workflow_runner
 from tests.workflow.golden import HISTORIES, SAVED, Appends, golden
