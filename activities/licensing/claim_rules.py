@@ -234,6 +234,11 @@ def licences_blocked(claims: Iterable[Claimable]) -> list[tuple[LicenceId, int]]
     return sorted({(LicenceId(name), generation) for (aim, _, name), generation in parts if aim == Aim.LICENCE})
 
 
+def is_blocking(subject: str) -> bool:
+    """Whether this is claimed to be blocked, and not to be recovered."""
+    return subject.startswith(_blocking(""))
+
+
 def _blocking(subject: str) -> str:
     return f"{Measure.BLACKLISTING}/{subject}"
 

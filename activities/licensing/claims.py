@@ -1,97 +1,185 @@
-"""Claims: a report is looked up, claimed for and said to its case; in the caller's transaction, under the container's
-lock. `activities.licensing.claim_rules` says whose case it is."""
+"""Claims: what is known of a container is loaded, and what a report changes is written; in the caller's transaction,
+under the container's lock. `activities.licensing.claim_changes` says what that is."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, cast
-from uuid import uuid5
+from typing import Any, assert_never, cast
 
 from psycopg import AsyncConnection
 
+from activities.licensing import claim_changes
 from activities.licensing.access_data import end_link
+from activities.licensing.claim_changes import (
+    CaseOpened,
+    Change,
+    ClaimsMade,
+    Known,
+    Made,
+    Reported,
+    ReportMoved,
+    ResetEnded,
+    Said,
+    Stated,
+    digest,
+    frees,
+    repeated,
+)
 from activities.licensing.claim_rules import (
     Claimable,
     Claimed,
-    Joins,
-    Opens,
-    Rest,
     may_turn_up,
     must_be_of_kind,
     must_be_rightful,
-    orders_blacklisting,
     recovery_of,
-    rejection,
-    rest_of,
-    said_otherwise,
-    whose,
 )
 from activities.licensing.containers import Container
 from activities.licensing.message_rules import Speaker, addressed, no_case_of, no_report, number_taken
 from activities.licensing.messages import open_cases, post
 from activities.licensing.outbox import state
-from activities.licensing.records import changed, lock_container
+from activities.licensing.records import changed, columns, lock_container
 from activities.licensing.vendors import in_force
 from events.case_facts import LossReported
-from events.envelope import NAMESPACE
 from events.errors import Code, RefusalError
-from events.ports.licensing_backend import CaseKey, Claim, Issued
-from events.ports.loss_cases import REPORTS_LIMIT, Content, Evidence, Joined, Overtaken, ReplacementGone, Sighting
+from events.ports.licensing_backend import CaseKey, Claim, CloseOrder, Issued
+from events.ports.loss_cases import Evidence, Overtaken, Sighting
 from events.statements import EvidenceStatement, FoundStatement, LossStatement, ReturnStatement
-from events.terms import (
-    Aim,
-    CaseId,
-    Cause,
-    HolderId,
-    LicenceId,
-    Measure,
-    Outcome,
-    ProductId,
-    Reporter,
-    Serial,
-    VendorId,
-)
-
-
-def digest(stated: LossStatement) -> str:
-    """Two statements with one number say the same when their digests are equal."""
-    said = "/".join((stated.serial, stated.kind, stated.reason, stated.scope, *sorted(set(stated.licences))))
-    return sha256(said.encode()).hexdigest()
+from events.terms import Aim, CaseId, Cause, HolderId, LicenceId, Outcome, ProductId, Reporter, Serial, VendorId
 
 
 async def claim(
     tx: AsyncConnection[Any], vendor: VendorId, stated: LossStatement, door: str, received: datetime
 ) -> Claim:
     """One loss is one case: claim the report's id, and every generation in its scope. The case's message says so."""
-    container = await rightful(tx, vendor, stated.serial, stated.reporter)
-    must_be_of_kind(container, stated)
-    return await _repeated(tx, vendor, stated) or await _claim(tx, container, vendor, stated, door, received)
-
-
-async def claim_anew(tx: AsyncConnection[Any], over: CaseKey, report: LossReported) -> Claim | None:
-    """Claim for a report that came when its case was decided and had not taken it; None where what it says is that
-    case's all the same, which recovered it."""
-    stated = statement_of(report)
-    container = await lock_container(tx, over.vendor, stated.serial)
-    found = await _whose(tx, container, over.vendor, stated)
-    if found == Joins(over.case):
-        return None
-    await tx.execute(
-        "delete from backend.reports where vendor = %s and report = %s and role = %s and said_by = %s",
-        (over.vendor, stated.report, stated.reporter.role, stated.reporter.name),
+    container = await lock_container(tx, vendor, stated.serial)
+    must_be_of_kind(must_be_rightful(container, stated.reporter), stated)
+    if before := await _reported(tx, vendor, stated):
+        return repeated(stated, before)
+    answer, changes = claim_changes.claim(await known_of(tx, vendor, container), stated.reported(door, received))
+    inserted = await changed(
+        tx,
+        "insert into backend.reports (vendor, report, role, said_by, digest, case_id, received)"
+        " values (%s, %s, %s, %s, %s, %s, %s) on conflict do nothing",
+        *(vendor, stated.report, stated.reporter.role, stated.reporter.name, digest(stated)),
+        *(answer.key.case, received),
     )
-    return await _claim(tx, container, over.vendor, stated, report.door, report.received)
+    if not inserted:  # said of another container at the same instant
+        return repeated(stated, cast(Reported, await _reported(tx, vendor, stated)))
+    await write(tx, changes)
+    return answer
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A report that was made of a container: its `case` is `closed` by now, or was `opened` by it, or was not."""
+async def known_of(tx: AsyncConnection[Any], vendor: VendorId, container: Container) -> Known:
+    """What is known of a container that is locked."""
+    here = await (
+        await tx.execute(
+            "select licence, generation, product from backend.licences where vendor = %s and serial = %s"
+            " order by licence",
+            (vendor, container.serial),
+        )
+    ).fetchall()
+    _, policy = await in_force(tx, vendor)
+    claimed = await _claimed(tx, vendor, container)
+    open_ = list({one.case for one in claimed if not one.closed})
+    return Known(
+        vendor,
+        container,
+        licences={LicenceId(name): generation for name, generation, _ in here},
+        products={LicenceId(name): ProductId(product) for name, _, product in here},
+        policy=policy,
+        claimed=tuple(claimed),
+        reports=await _reports(tx, vendor, open_) if open_ else {},
+        issued_by=await _issued_by(tx, vendor, container.serial),
+    )
 
-    report: LossReported
-    case: CaseId
-    opened: bool
-    closed: bool
+
+async def _claimed(tx: AsyncConnection[Any], vendor: VendorId, container: Container) -> list[Claimed]:
+    """All that cases of a container claim or claimed."""
+    cursor = await tx.execute(
+        "select k.subject, k.generation, k.case_id, c.received, c.reason, k.freed, c.closed is not null, c.outcome,"
+        " c.approved"
+        " from backend.claims k join backend.cases c on (c.vendor, c.case_id) = (k.vendor, k.case_id)"
+        " where k.vendor = %s and k.serial = %s",
+        (vendor, container.serial),
+    )
+    return [
+        Claimed(
+            *(subject, generation, CaseId(case), received, recovery_of(container.kind, reason), freed, closed),
+            Outcome(outcome) if outcome else None,
+            approved,
+        )
+        for subject, generation, case, received, reason, freed, closed, outcome, approved in await cursor.fetchall()
+    ]
+
+
+async def _reports(tx: AsyncConnection[Any], vendor: VendorId, cases: list[CaseId]) -> dict[CaseId, int]:
+    """How many reports were posted to each of these cases."""
+    cursor = await tx.execute(
+        "select case_id, count(*) from backend.messages"
+        " where vendor = %s and case_id = any(%s) and content ->> 'type' = 'report' group by case_id",
+        (vendor, cases),
+    )
+    return {CaseId(case): number for case, number in await cursor.fetchall()}
+
+
+async def _issued_by(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial) -> dict[Claimable, CaseKey]:
+    """The open cases that replaced what is in a container by what is there now."""
+    cursor = await tx.execute(
+        "select i.licence, i.generation, c.case_id, c.serial from backend.licences l"
+        " join backend.issues i on (i.vendor, i.licence, i.generation) = (l.vendor, l.licence, l.generation)"
+        " and not i.reinstated"
+        " join backend.cases c on (c.vendor, c.case_id) = (i.vendor, i.case_id) and c.closed is null"
+        " where l.vendor = %s and l.serial = %s",
+        (vendor, serial),
+    )
+    return {
+        (f"{Aim.LICENCE}/{licence}", generation): CaseKey(vendor=vendor, case=case, serial=at)
+        for licence, generation, case, at in await cursor.fetchall()
+    }
+
+
+async def write(tx: AsyncConnection[Any], changes: Iterable[Change]) -> None:
+    """Write what a report changes, or the end of a case."""
+    for change in changes:
+        key = change.key
+        match change:
+            case CaseOpened(_, container, report):
+                await tx.execute(
+                    "insert into backend.cases (vendor, case_id, serial, holder, scope, generation, received, reason)"
+                    " values (%s, %s, %s, %s, %s, %s, %s, %s)",
+                    (
+                        *(key.vendor, key.case, key.serial, container.holder, report.scope, container.generation),
+                        *(report.received, report.reason),
+                    ),
+                )
+            case ClaimsMade(claims=claims):
+                await tx.execute(
+                    "insert into backend.claims (vendor, subject, generation, serial, case_id)"
+                    " select %s, c.*, %s, %s from unnest(%s::text[], %s::integer[]) as c (subject, generation)",
+                    (key.vendor, key.serial, key.case, *columns(claims, 2)),
+                )
+            case ResetEnded(at=at):
+                await tx.execute(
+                    "update backend.claims set freed = true where vendor = %s and case_id = %s", (key.vendor, key.case)
+                )
+                await end_link(tx, key, at)
+            case ReportMoved(report=report):
+                await tx.execute(
+                    "update backend.reports set case_id = %s"
+                    " where vendor = %s and report = %s and role = %s and said_by = %s",
+                    (key.case, key.vendor, report.report, report.reporter.role, report.reporter.name),
+                )
+            case Said(_, content, at, speaker):
+                number = await post(tx, key, content, at, speaker)
+                if number is not None and isinstance(content, Overtaken):
+                    await tx.execute(
+                        "update backend.cases set overtaken = %s where vendor = %s and case_id = %s",
+                        (number, key.vendor, key.case),
+                    )
+            case Stated(_, fact, at):
+                await state(tx, key.vendor, key.serial, at, [fact])
+            case _:
+                assert_never(change)
 
 
 async def made_since(tx: AsyncConnection[Any], over: CaseKey, decided: datetime) -> list[Made]:
@@ -113,214 +201,15 @@ async def made_since(tx: AsyncConnection[Any], over: CaseKey, decided: datetime)
     ]
 
 
-async def claim_rest(tx: AsyncConnection[Any], over: CaseKey, made: Made) -> tuple[CaseKey | None, Rest]:
-    """Claim for a report that is another case's what a case that is over has freed of it, in a further case; that case,
-    and what it is about. Where there is only something to block, the case that the report opened has it."""
-    stated = statement_of(made.report)
-    container = await lock_container(tx, over.vendor, stated.serial)
-    here, products = await _licences(tx, over.vendor, stated.serial)
-    claimed = await _claimed(tx, over.vendor, stated.serial)
-    _, policy = await in_force(tx, over.vendor)
-    blacklists = orders_blacklisting(stated, products, policy)
-    rest = rest_of(stated, container, here, claimed, made.case, over.case, blacklists=blacklists)
-    if not rest.claims:
-        return None, rest
-    if made.opened and not made.closed and not rest.recovers:
-        await _insert_claims(tx, over.model_copy(update={"case": made.case}), rest.claims)
-        return None, rest
-    key = over.model_copy(update={"case": further_case(over, made.report)})
-    found = Opens(rest.claims, former=over.case, beside=(made.case,), rejected=rejection(rest.claims, claimed))
-    await _open(tx, container, key, made.report, found)
-    return key, rest
-
-
-def further_case(over: CaseKey, report: LossReported) -> CaseId:
-    """The case that is opened for what a case that is over had of a report which is another case's."""
-    reporter = report.reporter
-    name = f"{over.vendor}/case/{over.case}/report/{reporter.role}/{reporter.name}/{report.report}"
-    return CaseId(str(uuid5(NAMESPACE, name)))
-
-
-def statement_of(report: LossReported) -> LossStatement:
-    """What was stated by a report."""
-    return LossStatement.model_validate(report.model_dump(include=set(LossStatement.model_fields)))
-
-
-async def _whose(
-    tx: AsyncConnection[Any], container: Container, vendor: VendorId, stated: LossStatement
-) -> Joins | Opens:
-    here, products = await _licences(tx, vendor, stated.serial)
-    _, policy = await in_force(tx, vendor)
-    blacklists = orders_blacklisting(stated, products, policy)
-    return whose(stated, container, here, await _claimed(tx, vendor, stated.serial), blacklists=blacklists)
-
-
-async def _claim(
-    tx: AsyncConnection[Any],
-    container: Container,
-    vendor: VendorId,
-    stated: LossStatement,
-    door: str,
-    received: datetime,
-) -> Claim:
-    reporter = stated.reporter
-    case = CaseId(str(uuid5(NAMESPACE, f"{vendor}/report/{reporter.role}/{reporter.name}/{stated.report}")))
-    found = await _whose(tx, container, vendor, stated)
-    inserted = await changed(
-        tx,
-        "insert into backend.reports (vendor, report, role, said_by, digest, case_id, received)"
-        " values (%s, %s, %s, %s, %s, %s, %s) on conflict do nothing",
-        *(vendor, stated.report, reporter.role, reporter.name, digest(stated)),
-        *(found.case if isinstance(found, Joins) else case, received),
-    )
-    if not inserted:  # said of another container at the same instant
-        return cast(Claim, await _repeated(tx, vendor, stated))
-    report = stated.reported(door, received)
-    if isinstance(found, Joins):
-        key = CaseKey(vendor=vendor, case=found.case, serial=stated.serial)
-        speaker = Speaker(reporter.name, reporter.role, door)
-        closed = not await _join(tx, key, Joined(report=report), received, speaker)
-        return Claim(key=key, received=received, closed=closed, answer="joined")
-    key = CaseKey(vendor=vendor, case=case, serial=stated.serial)
-    await _open(tx, container, key, report, found)
-    gone = await _replaced_by(tx, key)
-    met = [key.model_copy(update={"case": other}) for other in found.beside]
-    contents: list[tuple[CaseKey, Content]] = [(other, ReplacementGone(to=case)) for other in gone]
-    contents += [(other, Overtaken(by=case)) for other in met]
-    for other, content in sorted(contents, key=lambda one: (one[0].case, one[1].type)):
-        if isinstance(content, Overtaken):
-            await overtake(tx, other, content, received)
-        else:
-            await post(tx, other, content, received)
-    return Claim(key=key, received=received, answer="opened")
-
-
-async def overtake(tx: AsyncConnection[Any], key: CaseKey, content: Overtaken, at: datetime) -> None:
-    """Say to a case, if it is open, that a wider loss was reported; it issues nothing before it has taken that."""
-    number = await post(tx, key, content, at)
-    if number is not None:
-        await tx.execute(
-            "update backend.cases set overtaken = %s where vendor = %s and case_id = %s", (number, key.vendor, key.case)
-        )
-
-
-async def _open(
-    tx: AsyncConnection[Any], container: Container, key: CaseKey, report: LossReported, found: Opens
-) -> None:
-    """Open a case with the report that is its first message."""
+async def free_claims(tx: AsyncConnection[Any], order: CloseOrder) -> None:
+    """Free what a case that is over gives up of what it claims."""
+    case = (order.key.vendor, order.key.case)
+    cursor = await tx.execute("select subject from backend.claims where vendor = %s and case_id = %s", case)
+    freed = [subject for (subject,) in await cursor.fetchall() if frees(order, subject)]
     await tx.execute(
-        "insert into backend.cases (vendor, case_id, serial, holder, scope, generation, received, reason)"
-        " values (%s, %s, %s, %s, %s, %s, %s, %s)",
-        (
-            *(key.vendor, key.case, key.serial, container.holder, report.scope, container.generation),
-            *(report.received, report.reason),
-        ),
+        "update backend.claims set freed = true where vendor = %s and case_id = %s and subject = any(%s)",
+        (*case, freed),
     )
-    for ended in found.ends:
-        await _end_reset(tx, key.model_copy(update={"case": ended}), report.received)
-    await _insert_claims(tx, key, found.claims)
-    told = {"former": found.former, "beside": found.beside[0] if found.beside else None, "rejected": found.rejected}
-    speaker = Speaker(report.reporter.name, report.reporter.role, report.door)
-    await post(tx, key, Joined(report=report.model_copy(update=told)), report.received, speaker)
-
-
-async def _insert_claims(tx: AsyncConnection[Any], key: CaseKey, claims: Sequence[Claimable]) -> None:
-    await tx.execute(
-        "insert into backend.claims (vendor, subject, generation, serial, case_id)"
-        " select %s, subject, generation, %s, %s from unnest(%s::text[], %s::integer[]) as c (subject, generation)",
-        (key.vendor, key.serial, key.case, [name for name, _ in claims], [number for _, number in claims]),
-    )
-
-
-async def _licences(
-    tx: AsyncConnection[Any], vendor: VendorId, serial: Serial
-) -> tuple[dict[LicenceId, int], dict[LicenceId, ProductId]]:
-    """The licences in a container, by name: their generations, and their products."""
-    cursor = await tx.execute(
-        "select licence, generation, product from backend.licences where vendor = %s and serial = %s order by licence",
-        (vendor, serial),
-    )
-    found = await cursor.fetchall()
-    return {LicenceId(row[0]): row[1] for row in found}, {LicenceId(row[0]): ProductId(row[2]) for row in found}
-
-
-async def _claimed(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial) -> list[Claimed]:
-    """All that cases of a container claim or claimed."""
-    cursor = await tx.execute(
-        "select k.subject, k.generation, k.case_id, c.received, c.reason, k.freed, c.closed is not null, c.outcome,"
-        " c.approved, o.kind"
-        " from backend.claims k join backend.cases c on (c.vendor, c.case_id) = (k.vendor, k.case_id)"
-        " join backend.containers o on (o.vendor, o.serial) = (k.vendor, k.serial)"
-        " where k.vendor = %s and k.serial = %s order by k.generation desc, k.subject",
-        (vendor, serial),
-    )
-    return [
-        Claimed(
-            *(subject, generation, CaseId(case), received, recovery_of(kind, reason), freed, closed),
-            Outcome(outcome) if outcome else None,
-            approved,
-        )
-        for subject, generation, case, received, reason, freed, closed, outcome, approved, kind in (
-            await cursor.fetchall()
-        )
-    ]
-
-
-async def _end_reset(tx: AsyncConnection[Any], key: CaseKey, at: datetime) -> None:
-    """A reset of access data that turn out to be stolen is over: its link sets nothing, what it claims is another's."""
-    await tx.execute(
-        "update backend.claims set freed = true where vendor = %s and case_id = %s", (key.vendor, key.case)
-    )
-    await end_link(tx, key, at)
-
-
-async def free_container(tx: AsyncConnection[Any], key: CaseKey) -> None:
-    """Free what a case claims of a container that was found: it may be lost again."""
-    await tx.execute(
-        "update backend.claims set freed = true where vendor = %s and case_id = %s and subject not like %s",
-        (key.vendor, key.case, f"{Aim.LICENCE}/%"),
-    )
-
-
-async def free_blocking(tx: AsyncConnection[Any], key: CaseKey) -> None:
-    """Free the blocking that a case claims and that was lifted: whoever loses the same again has it blocked anew."""
-    await tx.execute(
-        "update backend.claims set freed = true where vendor = %s and case_id = %s and starts_with(subject, %s)",
-        (key.vendor, key.case, f"{Measure.BLACKLISTING}/"),
-    )
-
-
-async def _join(tx: AsyncConnection[Any], key: CaseKey, report: Joined, at: datetime, speaker: Speaker) -> bool:
-    """Whether the case is open and learns of the report; of one that is over the backend states that it was made."""
-    cursor = await tx.execute(
-        "select closed is null, (select count(*) from backend.reports r"
-        " where (r.vendor, r.case_id) = (c.vendor, c.case_id)) from backend.cases c"
-        " where vendor = %s and case_id = %s",
-        (key.vendor, key.case),
-    )
-    is_open, reports = cast(tuple[bool, int], await cursor.fetchone())
-    if is_open and reports <= REPORTS_LIMIT and await post(tx, key, report, at, speaker):
-        return True
-    await state(tx, key.vendor, key.serial, at, [addressed(key, report, speaker, at)])
-    return is_open
-
-
-async def _replaced_by(tx: AsyncConnection[Any], key: CaseKey) -> list[CaseKey]:
-    """The open cases whose replacement this case claims: it was lost in turn."""
-    cursor = await tx.execute(
-        "select distinct c.case_id, c.serial from backend.claims k"
-        " join backend.issues i on (i.vendor, i.generation) = (k.vendor, k.generation)"
-        " and i.licence = substr(k.subject, %s) and not i.reinstated"
-        " join backend.cases c on (c.vendor, c.case_id) = (i.vendor, i.case_id) and c.closed is null"
-        " where k.vendor = %s and k.case_id = %s and c.case_id <> k.case_id order by c.case_id",
-        (len(f"{Aim.LICENCE}/") + 1, key.vendor, key.case),
-    )
-    return [CaseKey(vendor=key.vendor, case=case, serial=serial) for case, serial in await cursor.fetchall()]
-
-
-async def rightful(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial, reporter: Reporter) -> Container:
-    """The container, locked, for its holder or a back-office system; to everybody else it is unknown."""
-    return must_be_rightful(await lock_container(tx, vendor, serial), reporter)
 
 
 async def turn_up(
@@ -397,7 +286,7 @@ async def _cases_of_report(
 ) -> tuple[CaseKey, list[CaseKey]]:
     """The case that a report about this container belongs to: the reporter's own report of this number, or else
     somebody's; and the further cases that this report opened."""
-    await rightful(tx, vendor, stated.serial, stated.reporter)
+    must_be_rightful(await lock_container(tx, vendor, stated.serial), stated.reporter)
     cursor = await tx.execute(
         "select c.case_id, array(select m.case_id from backend.cases f join backend.messages m"
         " on (m.vendor, m.case_id, m.number) = (f.vendor, f.case_id, 1)"
@@ -416,9 +305,8 @@ async def _cases_of_report(
     return key, [key.model_copy(update={"case": one}) for one in further]
 
 
-async def _repeated(tx: AsyncConnection[Any], vendor: VendorId, stated: LossStatement) -> Claim | None:
-    """The answer to a report whose number its reporter has used: its case, or `RefusalError` when it said something
-    else. A number from before reporters were kept is everybody's."""
+async def _reported(tx: AsyncConnection[Any], vendor: VendorId, stated: LossStatement) -> Reported | None:
+    """The report whose number its reporter has used. A number from before reporters were kept is everybody's."""
     cursor = await tx.execute(
         "select r.digest, r.case_id, c.serial, r.received, c.closed is not null"
         " from backend.reports r join backend.cases c on (c.vendor, c.case_id) = (r.vendor, r.case_id)"
@@ -430,10 +318,7 @@ async def _repeated(tx: AsyncConnection[Any], vendor: VendorId, stated: LossStat
     if row is None:
         return None
     known, case, serial, received, closed = row
-    if known != digest(stated):
-        raise said_otherwise(stated.report)
-    key = CaseKey(vendor=vendor, case=case, serial=serial)
-    return Claim(key=key, received=received, closed=closed, answer="repeated")
+    return Reported(known, CaseKey(vendor=vendor, case=case, serial=serial), received, closed)
 
 
 async def holder_of(tx: AsyncConnection[Any], key: CaseKey) -> HolderId:

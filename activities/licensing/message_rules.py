@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from events.backend_facts import CaseAddressed
 from events.errors import Code, NotYetKnownError, RefusalError
@@ -26,6 +26,14 @@ class Speaker:
     by: PersonId
     role: Role | None
     door: str
+
+
+class Left(NamedTuple):
+    """A message that a case did not take; `accepted` is when."""
+
+    content: Content
+    speaker: Speaker | None
+    accepted: Instant
 
 
 def sighting(contact: str, occurred: datetime) -> Sighting:

@@ -6,13 +6,13 @@ to others, has all their rows first: `lock_cases`, `lock_waiting`.
 """
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 from pydantic import TypeAdapter
 
-from activities.licensing.message_rules import Speaker, addressed, confirmed_decision, unknown_case
+from activities.licensing.message_rules import Left, Speaker, addressed, confirmed_decision, unknown_case
 from activities.licensing.outbox import state
 from activities.licensing.vendors import in_force
 from events.errors import Code
@@ -111,14 +111,6 @@ async def confirm_decision(tx: AsyncConnection[Any], question: DecisionQuestion)
     )
     reported = {by for (by,) in await cursor.fetchall()}
     return confirmed_decision(DecisionOrder.model_validate(row[0]) if row else None, policy, reported)
-
-
-class Left(NamedTuple):
-    """A message that a case did not take; `accepted` is when."""
-
-    content: Content
-    speaker: Speaker | None
-    accepted: Instant
 
 
 async def left(tx: AsyncConnection[Any], key: CaseKey, after: int, at: Instant) -> list[Left]:

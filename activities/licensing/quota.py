@@ -57,11 +57,11 @@ def _lock_of(subject: str) -> int:
 
 
 async def free(tx: AsyncConnection[Any], key: CaseKey, at: datetime) -> None:
-    """Free the claims of a case that recovers nothing, and what its quota had set aside."""
-    case = (key.vendor, key.case)
-    await tx.execute("update backend.claims set freed = true where vendor = %s and case_id = %s", case)
+    """Free what its quota had set aside for a case that recovers nothing."""
     freed = await changed(
-        tx, "update backend.reservations set freed = true where vendor = %s and case_id = %s and not freed", *case
+        tx,
+        "update backend.reservations set freed = true where vendor = %s and case_id = %s and not freed",
+        *(key.vendor, key.case),
     )
     if freed:
         await state(tx, key.vendor, key.serial, at, [RecoveryFreed(case=key.case, serial=key.serial)])

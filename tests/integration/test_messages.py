@@ -143,7 +143,7 @@ async def test_only_what_a_door_accepted_is_confirmed_as_a_decision(stock: Stock
 async def test_who_reported_a_loss_that_took_no_more_reports_is_named_as_its_reporter(
     stock: Stock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("activities.licensing.claims.REPORTS_LIMIT", 2)
+    monkeypatch.setattr("activities.licensing.claim_changes.REPORTS_LIMIT", 2)
     await stock.container("D-1", "L-1")
     await stock.backend.adopt_policy(stock.vendor, {"supervisors": ["ann", "bob"], "rules": [{}]}, NOW)
     key = await stock.claim(loss("R-1", "D-1"))
@@ -625,7 +625,7 @@ async def test_a_message_to_a_case_that_is_over_is_not_brought_again(stock: Stoc
 async def test_ten_thousand_reports_of_one_loss_are_one_case_with_a_bounded_number_of_messages(
     stock: Stock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("activities.licensing.claims.REPORTS_LIMIT", 20)
+    monkeypatch.setattr("activities.licensing.claim_changes.REPORTS_LIMIT", 20)
     await stock.container("D-1", "L-1")
     key = await stock.claim(loss("R-0", "D-1"))
 
