@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import ConfigDict, Field, JsonValue, model_validator
@@ -34,6 +35,7 @@ from events.terms import (
     Measure,
     Outcome,
     PotName,
+    Reason,
     Recovery,
     Serial,
     Target,
@@ -171,6 +173,33 @@ class ActivationCode(Value):
     code: str = Field(repr=False)
     cases: tuple[CaseId, ...]
     tries_left: int
+
+
+class Advice(StrEnum):
+    """What to do on a machine on which a licensed program does not run."""
+
+    ACTIVATE = "activate"
+    """Activate again: nothing is lost."""
+    REPORT = "report"
+    """Report a loss: the machine is not the one that the container is bound to, or not any more."""
+    SETTLE = "settle"
+    """Nothing new: a case is open that must come to its end first."""
+
+
+class Triage(Value):
+    """What the holder of a container can do on a machine, before a loss is reported.
+
+    With `report` goes the `reason` that fits. `code` is why an activation would be refused now (None: it would not
+    be), `cases` are those that are the cause. Of the machine that the container is bound to, the factors in `same` are
+    as they were, and those in `changed` are others or not shown.
+    """
+
+    advice: Advice
+    reason: Reason | None = None
+    code: str | None = None
+    cases: tuple[CaseId, ...] = ()
+    same: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
 
 
 class SignInAnswer(Value):
