@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pydantic import JsonValue
 
 from events.errors import Code, RefusalError
-from events.ports.licensing_backend import AccessLink, ActivationCode, Claim, LicensingBackend, SignInAnswer
+from events.ports.licensing_backend import AccessLink, ActivationCode, Claim, LicensingBackend, SignInAnswer, Triage
 from events.ports.loss_cases import Cases, DecisionContent, DecisionDenied, DecisionOrder, DecisionTaken
 from events.principal import Principal
 from events.statements import (
@@ -166,6 +166,10 @@ class Application:
     async def activation_code(self, principal: Principal, serial: Serial) -> ActivationCode:
         """The code for the cases of a container that wait for a machine."""
         return await (await self._parts.backend()).activation_code(principal.vendor, serial)
+
+    async def triage(self, principal: Principal, serial: Serial, shown: Mapping[str, str]) -> Triage:
+        """What can be done on a machine that shows this fingerprint, before a loss is reported. Changes nothing."""
+        return await (await self._parts.backend()).triage(principal, serial, shown)
 
     async def access_link(self, principal: Principal, serial: Serial) -> AccessLink:
         """The link by which the holder of a cloud container sets the access data that are owed."""

@@ -1,7 +1,7 @@
 """The licensing backend in memory, of all vendors: the protocol over one `VendorBackend` each."""
 
 from collections import defaultdict
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -34,9 +34,11 @@ from events.ports.licensing_backend import (
     ScopeOrder,
     ScopePage,
     SignInAnswer,
+    Triage,
     Withdrawal,
 )
 from events.ports.loss_cases import AcceptedDecision, ConfirmedDecision, Content, DecisionOrder, DecisionQuestion
+from events.principal import Principal
 from events.statements import (
     ContactStatement,
     ContainerStatement,
@@ -147,6 +149,9 @@ class MemoryBackend(LicensingBackend):
 
     async def activation_code(self, vendor: VendorId, serial: Serial) -> ActivationCode:
         return self.vendor(vendor).activation_code(serial)
+
+    async def triage(self, principal: Principal, serial: Serial, shown: Mapping[str, str]) -> Triage:
+        return self.vendor(principal.vendor).triage(principal, serial, shown, self._clock())
 
     async def access_link(self, vendor: VendorId, serial: Serial) -> AccessLink:
         return self.vendor(vendor).access_link(serial, self._clock())

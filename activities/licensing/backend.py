@@ -5,7 +5,7 @@ second lock, on (vendor, holder), orders the registering of an empty container a
 in this order: holder, container of the loss, target, vendor.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -23,7 +23,7 @@ from activities.licensing.answers import answered, answered_before
 from activities.licensing.assessment import as_case_learns, assess, scope
 from activities.licensing.claims import holder_of
 from activities.licensing.closure import close
-from activities.licensing.contacts import contact, ordinary, return_activation
+from activities.licensing.contacts import contact, ordinary, return_activation, try_machine
 from activities.licensing.guesses import named
 from activities.licensing.issuance import Signer, issue
 from activities.licensing.leases import sweep
@@ -57,9 +57,11 @@ from events.ports.licensing_backend import (
     ScopeOrder,
     ScopePage,
     SignInAnswer,
+    Triage,
     Withdrawal,
 )
 from events.ports.loss_cases import AcceptedDecision, ConfirmedDecision, DecisionOrder, DecisionQuestion
+from events.principal import Principal
 from events.statements import (
     ContactStatement,
     ContainerStatement,
@@ -134,6 +136,11 @@ class EmbeddedBackend(LicensingBackend):
         """The code by which a machine is bound for the cases that wait for one."""
         async with self._transaction() as tx:
             return await activation_code(tx, vendor, serial, self._signer.keys)
+
+    async def triage(self, principal: Principal, serial: Serial, shown: Mapping[str, str]) -> Triage:
+        """What can be done on a machine, before a loss is reported."""
+        async with self._transaction() as tx:
+            return await try_machine(tx, principal, serial, shown, self._clock(), self._signer)
 
     async def access_link(self, vendor: VendorId, serial: Serial) -> AccessLink:
         """The link by which the holder sets the access data that are owed."""

@@ -7,6 +7,7 @@ the transaction that changes it, under that lock; only of a theft that is report
 before. Any other contact is judged in a transaction that has the lock first.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
@@ -44,12 +45,15 @@ from activities.licensing.messages import post, post_to_each
 from activities.licensing.outbox import state, telling, told
 from activities.licensing.records import CONTAINER, CONTAINER_COLUMNS, LICENCE_COLUMNS, lock_container
 from activities.licensing.signing import Receipt
+from activities.licensing.triage import asking, match_of, must_be_theirs, triage
+from activities.licensing.vendors import in_force
 from events.envelope import Head, container_stream
 from events.fact import Fact
 from events.measure_life import sql_in_effect
 from events.measure_subject import Subject
-from events.ports.licensing_backend import CaseKey, ContactAnswer, ReceiptAnswer
+from events.ports.licensing_backend import CaseKey, ContactAnswer, ReceiptAnswer, Triage
 from events.ports.loss_cases import Settled
+from events.principal import Principal
 from events.statements import ContactStatement, DeactivationStatement
 from events.terms import ActivationBy, Aim, Contact, LicenceId, Match, MeasureState, Serial, VendorId
 
@@ -217,6 +221,22 @@ async def contact(
     for key, content in said_to_cases(stated, answer):
         await post(tx, key, content, received)
     return answer
+
+
+async def try_machine(
+    tx: AsyncConnection[Any],
+    principal: Principal,
+    serial: Serial,
+    shown: Mapping[str, str],
+    processed: datetime,
+    signer: Signer,
+) -> Triage:
+    """What can be done on a machine, before a loss is reported: an activation is judged, and nothing is written."""
+    vendor = principal.vendor
+    known = (await _look(tx, vendor, asking(serial, shown), processed, signer)).known
+    must_be_theirs(known.container, principal)
+    _, policy = await in_force(tx, vendor)
+    return triage(known, shown, match_of(policy, known))
 
 
 async def _record(

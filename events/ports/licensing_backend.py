@@ -1,6 +1,6 @@
 """The licensing backend: what is asked of it, and what it answers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Protocol
@@ -11,6 +11,7 @@ from events.adoption import Between
 from events.case_facts import BackendFacts, LicenceInScope
 from events.measure_subject import Subject
 from events.ports.loss_cases import AcceptedDecision, ConfirmedDecision, DecisionOrder, DecisionQuestion
+from events.principal import Principal
 from events.statements import (
     ContactStatement,
     ContainerStatement,
@@ -369,6 +370,10 @@ class LicensingBackend(Protocol):
 
     async def activation_code(self, vendor: VendorId, serial: Serial) -> ActivationCode:
         """The code by which a machine is bound for the cases that wait for one; the same until it is used."""
+
+    async def triage(self, principal: Principal, serial: Serial, shown: Mapping[str, str]) -> Triage:
+        """What the holder of a container can do on a machine that shows this fingerprint, before a loss is reported.
+        Changes nothing."""
 
     async def access_link(self, vendor: VendorId, serial: Serial) -> AccessLink:
         """The link by which the holder sets the access data that are owed; asked again, the same link."""

@@ -14,7 +14,7 @@ import typer
 
 from events.errors import Code, RefusalError
 from events.terms import CaseId, LicenceId, Serial, Status
-from portal.cli import access_data, activation, dead_letter_commands, decisions, policies, reports
+from portal.cli import access_data, activation, dead_letter_commands, decisions, policies, reports, triage
 from portal.cli.sheet import Sheet
 from portal.cli.tables import licence_table, measure_table, print_case, print_container
 from portal.cli.terminal import (
@@ -56,6 +56,7 @@ def register(app: typer.Typer, opened: Opened) -> None:
     ):
         app.add_typer(commands, name=name)
     reports.register(app, opened)
+    triage.register(app, opened)
     _codes(app)
     _asyncapi(app)
 

@@ -1,5 +1,6 @@
 """Contacts in memory: containers that report in, are activated, or are given back."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
@@ -31,10 +32,12 @@ from activities.licensing.judgement import (
     said_to_cases,
 )
 from activities.licensing.lease_rules import first_notice
+from activities.licensing.triage import asking, match_of, must_be_theirs, triage
 from events.measure_life import in_effect
 from events.measure_subject import Subject
-from events.ports.licensing_backend import ActivationCode, ContactAnswer, ReceiptAnswer
+from events.ports.licensing_backend import ActivationCode, ContactAnswer, ReceiptAnswer, Triage
 from events.ports.loss_cases import Settled
+from events.principal import Principal
 from events.statements import ContactStatement, DeactivationStatement
 from events.terms import ActivationBy, Aim, ContactId, MeasureState, Reason, Serial, Target
 from simulation.licensing.records import Tables
@@ -122,6 +125,13 @@ class Contacts(Tables):
         if answer is not None and not isinstance(answer, kind):
             raise number_taken(number[1], number[0])
         return answer
+
+    def triage(self, principal: Principal, serial: Serial, shown: Mapping[str, str], at: datetime) -> Triage:
+        """What can be done on a machine, before a loss is reported."""
+        container = self._container(serial)
+        must_be_theirs(container, principal)
+        known = self._known(container, asking(serial, shown), at)
+        return triage(known, shown, match_of(self.policies[-1], known))
 
     def _known(self, container: Container, stated: ContactStatement, at: datetime) -> Known:
         presented = {item.licence for item in stated.licences}

@@ -7,7 +7,17 @@ import pytest
 from activities.licensing.activation_code_rules import TRIES
 from events.backend_facts import ContactRefused, ContainerActivated, LicenceIssued
 from events.errors import Code, RefusalError
-from events.ports.licensing_backend import BlockOrder, CloseOrder, Issued, IssueOrder, MeasureToOrder, NoTargetFound
+from events.fact import Fact
+from events.ports.licensing_backend import (
+    Advice,
+    BlockOrder,
+    CloseOrder,
+    Issued,
+    IssueOrder,
+    MeasureToOrder,
+    NoTargetFound,
+)
+from events.principal import Principal, PrincipalRole
 from events.terms import ActivationBy, Aim, Kind, Measure, Reason, Recovery, Target
 from tests.contract.stock import NEW, OLD, Stock
 
@@ -246,3 +256,46 @@ async def test_after_an_activation_the_old_machine_is_told_what_is_ordered_for_s
     assert (by_new.refused, by_new.ordered) == (False, ())
     assert [[str(one.subject) for one in answer.ordered] for answer in by_old] == [["licence/L-1/1"]] * 2
     assert removed.settled == ((key,) if measure is Measure.WITHDRAWAL else ())
+
+
+def asks(stock: Stock, subject: str = "crm", role: PrincipalRole = PrincipalRole.BACK_OFFICE) -> Principal:
+    return Principal(vendor=stock.vendor, subject=subject, roles=(role,), door="test")
+
+
+async def test_what_triage_advises_is_what_an_activation_comes_to_and_nothing_is_written(stock: Stock) -> None:
+    await stock.container("A-1", "L-1", kind=Kind.ACT)
+    stated = await stock.facts(Fact)
+
+    same = await stock.backend.triage(asks(stock), "A-1", OLD)
+    other = await stock.backend.triage(asks(stock, "h-1", PrincipalRole.HOLDER), "A-1", NEW)
+
+    assert (same.advice, same.changed) == (Advice.ACTIVATE, ())
+    assert (other.advice, other.reason, other.same) == (Advice.REPORT, Reason.HARDWARE_REPLACED, ())
+    assert await stock.facts(Fact) == stated
+    assert not (await stock.activate("A-1", OLD)).refused
+    assert (await stock.activate("A-1", NEW)).code == Code.FINGERPRINT_MISMATCH
+
+
+async def test_triage_says_which_case_blocks_or_waits_for_the_machine(stock: Stock) -> None:
+    await stock.container("A-1", "L-1", kind=Kind.ACT)
+    order = await awaiting(stock)
+
+    stolen = await stock.backend.triage(asks(stock), "A-1", THIEF)
+    mine = await stock.backend.triage(asks(stock), "A-1", NEW)
+
+    assert (stolen.advice, stolen.cases) == (Advice.SETTLE, (order.key.case,))
+    assert (mine.advice, mine.code, mine.cases) == (
+        Advice.ACTIVATE,
+        Code.ACTIVATION_CODE_MISSING,
+        (order.key.case,),
+    )
+
+
+@pytest.mark.parametrize("role", sorted(set(PrincipalRole) - {PrincipalRole.BACK_OFFICE}))
+async def test_a_container_is_unknown_to_whom_triage_is_not_for(stock: Stock, role: PrincipalRole) -> None:
+    await stock.container("A-1", "L-1", kind=Kind.ACT)
+    with pytest.raises(RefusalError) as refused:
+        await stock.backend.triage(asks(stock, "h-2", role), "A-1", OLD)
+    with pytest.raises(RefusalError) as unknown:
+        await stock.backend.triage(asks(stock, "h-2", role), "A-2", OLD)
+    assert (refused.value.code, str(refused.value).replace("A-1", "A-2")) == (unknown.value.code, str(unknown.value))
