@@ -34,7 +34,7 @@ soak: $(VENV)/.dev ## Try the invariants on 10,000 random histories in memory, a
 	@LOSTFOUND_SOAK=1 exec $(BIN)/pytest tests/machine -n 2 --no-loadscope-reorder $(ARGS)
 
 mutants: $(VENV)/.mutants ## Change the rules in 3,000 small ways, and tell which of them no test finds.
-	@PATH="$(CURDIR)/$(BIN):$$PATH" exec nice -n 10 $(BIN)/python -m tests.mutants
+	@PATH="$(CURDIR)/$(BIN):$$PATH" exec nice -n 10 $(BIN)/python -m tests.mutants $(ARGS)
 
 bench: $(VENV)/.dev ## Measure speed and memory; ARGS=--strict fails when a bar is missed.
 	@exec $(BIN)/python -m bench $(ARGS)

@@ -4,6 +4,10 @@ import re
 import subprocess
 import sys
 from collections import Counter, defaultdict
+from collections.abc import Sequence
+from importlib import import_module
+from inspect import iscoroutinefunction
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -25,14 +29,16 @@ def pytest_runtest_setup() -> None:
     schema.cache_clear()
 
 
-def main() -> int:
-    """Try the mutants of what has changed, and all again that were alive; 1 where too few are killed."""
+def main(files: Sequence[str]) -> int:
+    """Try the mutants of what has changed, and all again that were alive; or else all of these files. 1 where too few
+    are killed."""
+    modules = [file.removesuffix(".py").replace("/", ".") for file in files]
     alive = [name for name, became in results() if became not in (*KILLED, "not checked")]
     (ROOT / "mutants/mutmut-stats.json").unlink(missing_ok=True)  # tests may reach other mutants by now
-    mutmut("run", "--max-children", "1")
-    if alive := [name for name, became in results() if name in alive and became not in KILLED]:
+    mutmut("run", "--max-children", "1", *(f"{module}.*" for module in modules))
+    if not modules and (alive := [name for name, became in results() if name in alive and became not in KILLED]):
         mutmut("run", "--max-children", "1", *alive)
-    return report(results())
+    return report([(name, became) for name, became in results() if not modules or name.rpartition(".")[0] in modules])
 
 
 def mutmut(*words: str) -> None:
@@ -47,16 +53,23 @@ def results() -> list[tuple[str, str]]:
     return re.findall(r"^ +(\S+): (.+)$", told.stdout, re.MULTILINE)
 
 
+def awaits(module: str, function: str) -> bool:
+    """Whether a function beside the rules of a file loads and writes: what awaits runs on the real services only."""
+    return iscoroutinefunction(attrgetter(function)(import_module(module)))
+
+
 def report(found: list[tuple[str, str]]) -> int:
     """Print the table by file and those alive by function."""
     files: dict[str, Counter[bool]] = defaultdict(Counter)
     alive: Counter[str] = Counter()
     for name, became in found:
         module, _, mutant = name.rpartition(".")
+        function = mutant.partition("__mutmut_")[0].removeprefix("x_").removeprefix("xǁ").replace("ǁ", ".")
+        if awaits(module, function):
+            continue
         killed = became in KILLED
         files[module][killed] += 1
         if not killed:
-            function = mutant.partition("__mutmut_")[0].removeprefix("x_").removeprefix("xǁ").replace("ǁ", ".")
             alive[f"{module}.{function}"] += 1
     for name, count in sorted(alive.items()):
         print(f"{count:5} alive in {name}")
@@ -71,4 +84,4 @@ def report(found: list[tuple[str, str]]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -31,10 +31,11 @@ def test_nothing_is_in_the_way_that_is_being_lifted_at_first_and_is_lifted_in_th
 def test_what_is_in_the_way_is_named_and_waited_for_while_it_may_go(
     others: tuple[Other, ...], begun: bool, named: str, code: Code
 ) -> None:
-    with pytest.raises(RefusalError, match=f"container D-1 is blocked by case {named} too") as refusal:
+    with pytest.raises(RefusalError, match=f"container D-1 is blocked by case {named} too, .* retire the") as refusal:
         must_be_free(D1, others, begun=begun)
 
     assert refusal.value.code is code
+    assert refusal.value.parameters == {"serial": D1}
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,8 @@ def test_what_is_in_the_way_is_named_and_waited_for_while_it_may_go(
         (1, 3, False),  # bound to the old one again meanwhile
         (2, 1, False),  # it was there already when the container was lost
         (3, 2, False),
+        (4, 5, False),  # of neither a machine is known
+        (3, 4, True),
     ],
 )
 def test_a_replacement_is_taken_along_where_the_container_is_bound_to_an_earlier_and_another_machine(
