@@ -138,7 +138,7 @@ def renewal(order: IssueOrder, claimed: int, container: Container, known: Iterab
     following = next_generation(claimed)
     before = next((one for one in known if one.generation == following), None)
     again = before is None or (before.set_at is None and before.case_id != order.key.case)
-    offered = offer(following, order.key.case, at, before) if again else None
+    offered = offer(following, order.key.case, at) if again else None
     found = offered or before
     assert found is not None
     rotates = order.recovery is Recovery.ROTATION

@@ -1,10 +1,15 @@
 """The messages that a case has not taken: each once, in order, whatever comes twice, late or too early."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.ports.loss_cases import Message, Offer
-from workflows.pending import Pending
+from events.ports.loss_cases import Content, Evidence, Joined, Message, Offer, Settled
+from events.sizes import MESSAGE_TOKENS
+from events.terms import Action, Scope
+from tests.unit.facts import report
+from tests.unit.journey import decision
+from workflows.pending import Pending, tokens
 
 
 def message(number: int) -> Message:
@@ -67,3 +72,34 @@ def test_a_message_that_nobody_accepted_does_not_keep_the_true_one_of_its_number
         assert one.first() == message(2)
         one.take()
         assert (one.taken, one.first(), one.all()) == (2, None, ())
+
+
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        (Joined(report=report()), 15),
+        (Joined(report=report(scope=Scope.LICENCES, licences=("L-1", "L-2"), evidence=("photo",))), 18),
+        (Evidence(statement="evidence/E-1", by="crm", evidence=("photo", "police_report")), 10),
+        (decision(Action.APPROVE).order, 150),
+        (Offer(serial="3-1"), 5),
+        (Settled(), 5),
+    ],
+)
+def test_a_message_counts_as_many_names_as_it_may_hold(content: Content, names: int) -> None:
+    assert tokens(Message(number=2, content=content)) == names
+
+
+@pytest.mark.parametrize(("more", "travels"), [(0, True), (1, False)])
+def test_what_is_here_goes_with_its_case_up_to_a_bound(more: int, travels: bool) -> None:
+    """Each of them counts five names."""
+    numbers = range(2, MESSAGE_TOKENS // 5 + 2 + more)
+
+    assert Pending(1, map(message, numbers)).travels is travels
+
+
+def test_of_a_message_that_comes_twice_one_is_kept() -> None:
+    pending = Pending(1, [message(2), message(3), message(2)])
+
+    assert pending.all() == (message(2), message(3))
+    pending.take()
+    assert list(pending.in_order()) == [message(3)]
