@@ -668,7 +668,7 @@ def any_contact(draw: st.DrawFn) -> ContactStatement:
     )
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=10 * settings.default.max_examples)
 @given(known=anything_known(), stated=any_contact())
 def test_whatever_is_shown_a_contact_is_judged_or_refused_in_words(known: Known, stated: ContactStatement) -> None:
     try:
