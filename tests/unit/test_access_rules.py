@@ -31,9 +31,9 @@ from activities.licensing.access_rules import (
     superseded_by,
     taken,
 )
-from activities.licensing.guesses import TRIES, Guesses
+from activities.licensing.containers import Container
+from activities.licensing.guess_rules import TRIES, Guesses
 from activities.licensing.judgement import Refused
-from activities.licensing.records import Container
 from events.backend_facts import ContactRefused
 from events.errors import Code, RefusalError
 from events.ports.licensing_backend import CaseKey, ContactAnswer, Issued, IssueOrder, NoTargetFound, SignInAnswer
@@ -206,6 +206,7 @@ def test_a_contact_whose_number_is_no_name_is_refused_and_shown_in_ascii() -> No
     with pytest.raises(RefusalError, match=r"not 'c\\xe4 1'") as refusal:
         attempt(contact="cä 1")
     assert refusal.value.code is Code.INVALID_DATA
+    assert refusal.value.parameters == {"contact": "cä 1"}
     with pytest.raises(RefusalError, match=f"not '{'ä' * 100}'".replace("ä", r"\\xe4")):
         attempt(contact="ä" * 101)
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from activities.licensing.activation_code_rules import Fetched
 from activities.licensing.containers import Container, Licence
 from activities.licensing.judgement import (
     RETURNED,
@@ -18,17 +19,27 @@ from activities.licensing.judgement import (
     Refused,
     answer_of,
     bound_already,
+    code_after,
     facts_of,
+    filed_again,
+    given_back,
     judge,
+    must_be_returnable,
+    number_taken,
+    renewals,
     renewed_at,
+    return_facts,
+    said_to_cases,
 )
 from activities.licensing.measure_rules import Standing
+from events.backend_facts import ActivationReturned, MeasureConfirmed
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.lease import Interval, Lease, Unit
 from events.measure_subject import Subject
-from events.ports.licensing_backend import CaseKey
-from events.statements import ContactStatement
-from events.terms import ActivationBy, Aim, Contact, Kind, Match, Measure, MeasureState
+from events.ports.licensing_backend import CaseKey, ContactAnswer
+from events.ports.loss_cases import Offer, Settled, Sighting
+from events.statements import ContactStatement, DeactivationStatement
+from events.terms import ActivationBy, Aim, Cause, Contact, Kind, Match, Measure, MeasureState
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CASE, OTHER = (CaseKey(vendor="acme", case=name, serial="3-1") for name in ("case-1", "case-2"))
@@ -136,6 +147,7 @@ def test_a_licence_that_is_not_known_yet_may_be_stated_later(presented: tuple[st
 
     assert caught.value.code == Code.UNKNOWN_LICENCE
     assert str(caught.value) == f"no licence {presented[0]} of generation {presented[1]} is known here"
+    assert caught.value.parameters == {"licences": presented[0], "generation": presented[1]}
 
 
 def test_a_blocked_container_is_refused_and_its_licences_are_not_looked_at() -> None:
@@ -210,6 +222,20 @@ def test_a_container_is_told_of_licences_that_were_taken_out_of_it_and_of_no_oth
     assert (judgement.refused, judgement.confirmed) == (None, ())
 
 
+def test_a_licence_that_was_taken_out_is_no_longer_confirmed_by_a_container_that_does_not_show_it() -> None:
+    moved = known(licence("3-2", 2), measures=(BLACKLISTED,))
+
+    assert judge(moved, contact()).told == judge(moved, contact()).delivered == (BLACKLISTED,)
+    assert judge(moved, contact()).confirmed == ()
+    assert judge(moved, contact(("L-1", 1))).confirmed == (BLACKLISTED,)
+
+
+def test_a_blocked_container_is_told_that_and_nothing_of_what_it_still_holds() -> None:
+    judgement = judge(known(licence("3-1", 1), measures=(BLOCKED, BLACKLISTED)), contact())
+
+    assert judgement.told == (BLOCKED,)
+
+
 # Generations of a container.
 
 
@@ -218,6 +244,7 @@ def test_a_generation_that_the_container_has_not_reached_may_be_stated_later() -
         judge(act(), contact(generation=3))
 
     assert caught.value.code == Code.GENERATION_CONFLICT
+    assert caught.value.parameters == {"serial": "3-1", "generation": 2}
 
 
 def test_an_activation_that_was_superseded_is_refused_but_not_on_the_machine_of_the_current_one() -> None:
@@ -251,6 +278,7 @@ def test_only_an_act_is_activated(kind: Kind) -> None:
         judge(known(kind=kind), activation(MACHINE))
 
     assert caught.value.code == Code.KIND_MISMATCH
+    assert caught.value.parameters == {"serial": "3-1", "kind": kind}
 
 
 def test_the_machine_that_it_is_bound_to_gets_all_files_anew() -> None:
@@ -406,6 +434,20 @@ def test_a_contact_of_the_generation_that_a_theft_is_about_is_of_the_stolen_mach
 
     assert judge(stolen, contact(**stated)).refused == Refused(Code.MACHINE_STOLEN, (CASE,))
     assert judge(stolen, contact(**stated)).served == ()
+
+
+def test_a_superseded_generation_of_the_stolen_machine_is_a_sighting_though_no_machine_is_shown() -> None:
+    replaced = act(stolen=((OTHER, 1),))
+
+    assert judge(replaced, contact(generation=1)).refused == Refused(Code.SUPERSEDED, (CASE, OTHER))
+    assert judge(replaced, contact(generation=2)).refused is None
+
+
+def test_a_machine_that_was_stolen_is_the_same_at_every_generation_that_was_bound_to_it() -> None:
+    again = {1: Activation(MACHINE, None), 2: Activation(OTHER_MACHINE, OTHER), 3: Activation(MACHINE, CASE)}
+    bound = act(generation=3, activations=again, stolen=((OTHER, 1),))
+
+    assert judge(bound, contact(fingerprint=MACHINE)).refused == Refused(Code.MACHINE_STOLEN, (OTHER,))
 
 
 # What is on which machine.
@@ -683,3 +725,77 @@ def test_a_blocked_container_that_shows_an_unknown_licence_is_refused_as_blocked
 
     assert judgement.refused == Refused(Code.BLOCKED, (CASE,))
     assert judgement.confirmed == (BLOCKED,)
+
+
+# What is given back, and what is kept of a contact.
+
+
+@pytest.mark.parametrize("kind", [Kind.DONGLE, Kind.CLOUD])
+def test_only_an_activation_that_there_is_or_was_is_given_back(kind: Kind) -> None:
+    for generation in (1, 2):
+        must_be_returnable(act().container, generation)
+    with pytest.raises(NotYetKnownError, match="the newest generation of container 3-1 is 2") as unknown:
+        must_be_returnable(act().container, 3)
+    with pytest.raises(RefusalError, match=f"container 3-1 is of kind {kind}; only one of kind act") as mismatch:
+        must_be_returnable(known(kind=kind).container, 1)
+
+    assert unknown.value.code is Code.GENERATION_CONFLICT
+    assert unknown.value.parameters == {"serial": "3-1", "generation": 2}
+    assert mismatch.value.code is Code.KIND_MISMATCH
+    assert mismatch.value.parameters == {"serial": "3-1", "kind": kind}
+
+
+def test_a_return_confirms_the_deactivations_of_its_generation_that_are_still_to_be_confirmed() -> None:
+    stated = DeactivationStatement(contact="C-2", serial="3-1", generation=1, occurred=NOW)
+    states = (MeasureState.ORDERED, MeasureState.DELIVERED, MeasureState.CONFIRMED, MeasureState.LIFTED)
+    several = [replace(BLOCKED, measure=Measure.DEACTIVATION, state=state) for state in states]
+    confirmed = given_back(stated, [*((one, 1) for one in several), (several[0], 2), (BLOCKED, 1)])
+
+    assert confirmed == several[:2]
+    assert return_facts(stated, confirmed[:1], "a.b.c") == [
+        ActivationReturned(contact="C-2", serial="3-1", generation=1, receipt="a.b.c"),
+        MeasureConfirmed(
+            case="case-1", measure=Measure.DEACTIVATION, subject=BLOCKED.subject, serial="3-1", by="receipt/C-2"
+        ),
+    ]
+
+
+def test_a_number_that_a_return_has_is_none_of_a_contact() -> None:
+    refusal = number_taken("C-2", "3-1")
+
+    assert str(refusal).startswith("contact number C-2 was used before, by container 3-1")
+    assert refusal.code is Code.CONTRADICTS_INVENTORY
+    assert refusal.parameters == {"number": "C-2", "serial": "3-1"}
+
+
+def test_a_code_is_spent_by_the_activation_that_needed_it_and_tried_by_a_wrong_one_only() -> None:
+    fetched = Fetched(number=1, case_id="case-1", wrong=0)
+    wrong, missing = (Refused(code) for code in (Code.ACTIVATION_CODE_WRONG, Code.ACTIVATION_CODE_MISSING))
+
+    assert code_after(fetched, Judgement(awaiting=(CASE,), spends_code=True)) == replace(fetched, case_id=None)
+    assert code_after(fetched, Judgement(refused=wrong)) == replace(fetched, wrong=1)
+    assert code_after(fetched, Judgement(refused=missing)) == code_after(fetched, Judgement()) == fetched
+
+
+def test_what_a_contact_renews_is_not_filed_again_and_the_rest_only_where_it_is_to_be() -> None:
+    weekly = Lease(check_in=Interval(unit=Unit.WEEK)).model_dump()
+    due, free, other = (
+        licence("3-1", 1, name, lease=lease) for name, lease in zip("abc", (weekly, {}, {}), strict=True)
+    )
+    judgement = Judgement(served=(due, free, other), anew=frozenset({"a", "b"}))
+    later = NOW + timedelta(days=2)
+    renewed = renewals(judgement, later)
+
+    assert renewed == [replace(due, issued=later, expires=later + timedelta(days=7))]
+    assert filed_again(judgement, renewed) == [free]
+
+
+def test_a_contact_says_to_each_case_what_it_is_for_it_in_the_order_of_cases() -> None:
+    third = CaseKey(vendor="acme", case="case-0", serial="3-1")
+    answer = ContactAnswer(refused=False, cases=(OTHER,), awaiting=(CASE,), settled=(third,))
+
+    assert said_to_cases(contact(), answer) == [
+        (third, Settled()),
+        (CASE, Offer(serial="3-1")),
+        (OTHER, Sighting(statement="contact/C-1", cause=Cause.SIGHTING, occurred=NOW)),
+    ]

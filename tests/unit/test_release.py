@@ -35,7 +35,7 @@ def test_what_is_in_the_way_is_named_and_waited_for_while_it_may_go(
         must_be_free(D1, others, begun=begun)
 
     assert refusal.value.code is code
-    assert refusal.value.parameters == {"serial": D1}
+    assert refusal.value.parameters == {"serial": D1, "cases": named}
 
 
 @pytest.mark.parametrize(

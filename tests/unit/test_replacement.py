@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from activities.licensing.measures import Standing
-from activities.licensing.records import Container, Licence, LostLicence
+from activities.licensing.containers import Container, Licence, LostLicence
+from activities.licensing.measure_rules import Standing
 from activities.licensing.release import Other, Release
 from activities.licensing.replacement import (
     Reinstatement,
@@ -29,6 +29,7 @@ from activities.licensing.replacement import (
     withdrawals,
 )
 from events.errors import Code, RefusalError
+from events.measure_subject import Subject
 from events.ports.licensing_backend import CaseKey, CloseOrder, Issued, IssuedLicence, IssueOrder, NoTargetFound
 from events.sizes import CONTAINER_LICENCES
 from events.terms import (
@@ -40,7 +41,6 @@ from events.terms import (
     MeasureState,
     Outcome,
     Serial,
-    Subject,
     Target,
     Ticket,
     VendorId,
@@ -132,6 +132,7 @@ def test_nothing_is_issued_before_every_measure_of_the_order_stands_and_the_miss
     with pytest.raises(RefusalError, match="case case-1 before blacklisting, withdrawal is ordered") as refusal:
         may_issue(order(measures=measures), None, [Measure.DEACTIVATION], NOW)
     assert refusal.value.code is Code.NOT_BLOCKED
+    assert refusal.value.parameters == {"case": CASE, "measures": "blacklisting, withdrawal"}
 
 
 def test_nothing_is_issued_before_the_case_has_learnt_of_a_wider_loss() -> None:
@@ -146,6 +147,7 @@ def test_no_full_replacement_follows_a_stop_gap_whose_container_is_blocked() -> 
     with pytest.raises(RefusalError, match="container D-2, which holds the stop-gap, is blocked") as refusal:
         must_take_the_full(container(D2), blocked=True)
     assert refusal.value.code is Code.BLOCKED
+    assert refusal.value.parameters == {"serial": D2}
 
 
 def test_a_replacement_that_is_another_cases_loss_is_refused_with_that_case() -> None:
@@ -191,6 +193,7 @@ def test_a_generation_is_superseded_once_and_where_it_is(now: Licence | None) ->
         successions(LOST[:1], None, held, D1, D2, LATER)
 
     assert refusal.value.code is Code.GENERATION_CONFLICT
+    assert refusal.value.parameters == {"licence": L1, "generation": 1, "serial": D1}
 
 
 def test_a_replacement_is_removed_once_its_container_has_confirmed_each_licence() -> None:
@@ -229,6 +232,7 @@ def test_a_replacement_may_be_ordered_back_unless_others_are_in_the_way_of_the_f
     with pytest.raises(RefusalError, match="nothing was issued for case case-1 that") as nothing:
         must_be_withdrawable(CASE, D1, None, [], [])
     assert (blocked.value.code, nothing.value.code) == (Code.BLOCKED, Code.NOTHING_TO_DECIDE)
+    assert nothing.value.parameters == {"case": CASE}
 
 
 def test_measures_are_lifted_once_nothing_runs_in_place_of_the_original_and_never_for_access_data() -> None:
@@ -293,6 +297,7 @@ def test_an_original_is_not_reinstated_before_its_replacement_is_removed_nor_int
     assert early.value.code is Code.GENERATION_CONFLICT
     assert no_room.value.code is Code.CONTAINER_FULL
     assert cloud.value.code is Code.NOTHING_TO_DECIDE
+    assert (early.value.parameters, cloud.value.parameters) == ({"serial": D2}, {"serial": D1})
     assert reinstated(full, here) == reinstated(full, None, locked=True) == Reinstatement(False, as_they_are=False)
 
 

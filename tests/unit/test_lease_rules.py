@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
-from activities.licensing.leases import expiry, first_notice, put_off, stages, subjects_of, swept
-from activities.licensing.records import Container, Licence
+from activities.licensing.containers import Container, Licence
+from activities.licensing.lease_rules import expiry, first_notice, put_off, stages, subjects_of, swept
 from events.backend_facts import LeaseDueSoon, LeaseLapsed, LeaseOverdue
-from events.terms import Interval, Kind, Lease, Subject, Unit
+from events.lease import Interval, Lease, Unit
+from events.measure_subject import Subject
+from events.terms import Kind
 from tests.unit.facts import NOW
 
 DAY = timedelta(days=1)

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from activities.licensing.claims import Made
-from activities.licensing.closure import goes_on_to, in_their_order
-from activities.licensing.messages import Left
+from activities.licensing.claim_changes import Made, goes_on_to
+from activities.licensing.closure import in_their_order
+from activities.licensing.message_rules import Left
 from events.ports.licensing_backend import CaseKey
 from events.ports.loss_cases import Content, Evidence, Joined, Settled, Sighting
 from events.terms import CaseId, Cause
