@@ -9,7 +9,7 @@ from activities.licensing.triage import match_of, triage
 from events.errors import Code, RefusalError
 from events.ports.licensing_backend import Advice
 from events.terms import ActivationBy, Kind, Match, Reason
-from tests.unit.test_judgement import BLOCKED, CASE, MACHINE, activation, known, licence
+from tests.unit.contacts import BLOCKED, CASE, MACHINE, activation, known, licence
 
 ACT = {"kind": Kind.ACT, "fingerprint": MACHINE}
 NEW = {"board": "b9", "disk": "d9", "nic": "n9"}
