@@ -1,0 +1,59 @@
+"""A replacement before the measures, and a measure that does not end, are named."""
+
+from events.backend_facts import AccessOffered, MeasureConfirmed, MeasureLifted
+from events.case_facts import CaseClosed
+from events.terms import CaseId, HolderId, Kind, Measure, Outcome, Reason
+from tests.unit.lives import ACME, LOST, SPARE, named, replaced, started, told
+from tests.worlds import Life, World
+
+
+def test_2_a_replacement_before_its_measures_are_ordered_is_named() -> None:
+    life = started()
+    life.assessed("L-1")
+    life.blocked()
+    life.replaces(SPARE, "L-1")
+    life.orders(Measure.BLACKLISTING)
+
+    (breach,) = told(life.world)
+
+    assert (breach.invariant, breach.vendor, breach.about) == (2, ACME, "case c-1")
+    assert (breach.stream, breach.sequence) == ("container/3-2", 2)
+    assert breach.sentence == "licence L-1 generation 2 was issued before blacklisting of container/3-1 was ordered"
+
+
+def test_2_access_data_that_are_offered_before_the_old_ones_are_blocked_are_named() -> None:
+    world = World()
+    world.add_vendor(ACME)
+    life = Life(world, ACME, CaseId("c-1"), LOST, HolderId("h-1"), kind=Kind.CLOUD, reason=Reason.STOLEN)
+    life.registers(LOST)
+    life.reports("R-1")
+    life.assessed()
+    life.backend(LOST, AccessOffered(serial=LOST, generation=2, case=life.case, until=world.at))
+
+    assert named(told(world)) == [(2, "case c-1")]
+
+
+def test_7_a_measure_that_has_not_ended_when_its_case_is_closed_is_named() -> None:
+    life = replaced()
+    life.case_says([CaseClosed(outcome=Outcome.LOST_FOR_EVER)])
+
+    (breach,) = told(life.world)
+
+    assert (breach.invariant, breach.about, breach.stream) == (7, "case c-1", "container/3-1")
+    assert breach.sentence == "blacklisting of container/3-1/1 has not ended, though the case is closed"
+
+
+def test_7_a_measure_that_is_lifted_once_it_was_confirmed_or_was_never_ordered_is_named() -> None:
+    life = replaced()
+    black, off = life.measure(Measure.BLACKLISTING), life.measure(Measure.DEACTIVATION)
+    life.backend(
+        LOST,
+        MeasureConfirmed.model_validate({**black, "by": "contact/1"}),
+        MeasureLifted.model_validate(black),
+        MeasureConfirmed.model_validate({**off, "by": "contact/1"}),
+    )
+
+    assert [one.sentence for one in told(life.world)] == [
+        "blacklisting of container/3-1/1 was lifted once it was confirmed",
+        "deactivation of container/3-1/1 was never ordered, but confirmed",
+    ]

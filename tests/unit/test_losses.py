@@ -1,0 +1,58 @@
+"""A loss that is two cases, and what goes to somebody else, are named."""
+
+from audit.invariants import check
+from events.backend_facts import ContainerRegistered
+from events.terms import CaseId, Kind, Measure, Reporter, Role
+from tests.breaches import reported_after_a_rejection
+from tests.unit.facts import report
+from tests.unit.lives import ACME, LOST, OTHER, named, replaced, started, told
+from tests.worlds import CODEC, MANUAL, Life, World
+
+
+def test_3_a_new_case_after_one_that_was_rejected_names_it_as_the_former() -> None:
+    world, named_world = World(), World()
+    reported_after_a_rejection(world, ACME, None)
+    reported_after_a_rejection(named_world, ACME, CaseId("acme-1"))
+    records = [CODEC.unseal(record.value) for stream in world.streams.values() for record in stream]
+    older = [one._replace(data={name: said for name, said in one.data.items() if name != "former"}) for one in records]
+
+    assert named(check(records)) == [(3, "case acme-2")]
+    assert told(named_world) == []
+    assert check(older) == []  # the field was not there yet
+
+
+def test_3_a_report_in_two_cases_is_named() -> None:
+    life = replaced()
+    other = Life(life.world, ACME, CaseId("c-2"), LOST, life.holder)
+    other.reports("R-1")
+
+    assert named(told(life.world)) == [(3, "case c-2")]
+
+
+def test_3_two_open_cases_on_one_generation_that_do_not_know_each_other_are_named() -> None:
+    life = started(MANUAL)
+    life.assessed("L-1")
+    other = Life(life.world, ACME, CaseId("c-2"), LOST, life.holder, MANUAL)
+    other.reports("R-2")
+    other.assessed("L-1")
+
+    assert named(told(life.world)) == [(3, "case c-2")]
+
+
+def test_4_a_replacement_to_somebody_else_is_named() -> None:
+    life = started()
+    life.backend(OTHER, ContainerRegistered(serial=OTHER, kind=Kind.DONGLE, holder="h-9"))
+    life.assessed("L-1")
+    life.orders(Measure.BLACKLISTING)
+    life.blocked()
+    life.replaces(OTHER, "L-1")
+
+    assert named(told(life.world)) == [(4, "case c-1")]
+
+
+def test_4_a_report_by_a_holder_of_another_container_is_named() -> None:
+    life = replaced()
+    by = Reporter(role=Role.HOLDER, name="h-9")
+    life.case_says([report(report="R-2", serial=LOST, reporter=by)])
+
+    assert named(told(life.world)) == [(4, "case c-1")]
