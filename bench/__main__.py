@@ -29,10 +29,10 @@ async def measure(parts: list[str], say: Callable[[str], None], results: list[Re
     """Add the figures of these parts, each with its baseline."""
     begun = time.monotonic()
 
-    async def take(part: str, deed: Callable[[], Awaitable[list[Result]]]) -> None:
+    async def take(part: str, action: Callable[[], Awaitable[list[Result]]]) -> None:
         if part in parts:
             say(f"{time.monotonic() - begun:4.0f} s  {part}")
-            results.extend(await deed())
+            results.extend(await action())
 
     async def of_all(services: Services) -> list[Result]:
         return memory.measure(services.identity(name).pid for name in (*services.names, *ROLES))

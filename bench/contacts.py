@@ -24,7 +24,7 @@ CONTAINERS = 100
 CONTACTS = 800
 ROUNDS = 9
 
-Deed = Callable[[int], Awaitable[object]]
+Action = Callable[[int], Awaitable[object]]
 
 
 async def measure(settings: Settings) -> list[Result]:
@@ -56,11 +56,11 @@ async def _measure(settings: Settings) -> list[Result]:
         AsyncConnectionPool(settings.dsn, min_size=POOL_CONNECTIONS, open=False) as pool,
     ):
         for number in range(CONTAINERS):
-            stated = ContainerStatement(serial=f"3-{number}", kind="dongle", holder="h-1")
-            await backend.register_container(vendor, stated, datetime.now(UTC))
+            statement = ContainerStatement(serial=f"3-{number}", kind="dongle", holder="h-1")
+            await backend.register_container(vendor, statement, datetime.now(UTC))
             licence = LicenceStatement(
                 licence=f"L-{number}",
-                serial=stated.serial,
+                serial=statement.serial,
                 product="cad",
                 ticket="T-1",
                 lease=Lease(check_in=Interval(unit=Unit.WEEK)),
@@ -72,16 +72,16 @@ async def _measure(settings: Settings) -> list[Result]:
 
         async def contact(number: int) -> None:
             at = datetime.now(UTC)
-            stated = ContactStatement(contact=uuid4().hex, serial=f"3-{number % CONTAINERS}", occurred=at)
-            await backend.contact(vendor, stated, at)
+            statement = ContactStatement(contact=uuid4().hex, serial=f"3-{number % CONTAINERS}", occurred=at)
+            await backend.contact(vendor, statement, at)
 
         async def bare(number: int) -> None:
             signature = key.sign(payload)
             async with pool.connection() as connection:
                 await connection.execute("insert into bench_contacts values (%s, %s)", (uuid4().hex, signature))
 
-        for deed in (contact, bare):
-            await _all(deed, 4 * POOL_CONNECTIONS)  # to open the sessions
+        for action in (contact, bare):
+            await _all(action, 4 * POOL_CONNECTIONS)  # to open the sessions
         for _ in range(ROUNDS):
             base, _ = await _all(bare, CONTACTS)
             figure, took = await _all(contact, CONTACTS)
@@ -101,7 +101,7 @@ async def _measure(settings: Settings) -> list[Result]:
     ]
 
 
-async def _all(deed: Deed, count: int) -> tuple[float, list[float]]:
+async def _all(action: Action, count: int) -> tuple[float, list[float]]:
     """How many a second, and how long each took, in seconds."""
     numbers = iter(range(count))
     took: list[float] = []
@@ -109,7 +109,7 @@ async def _all(deed: Deed, count: int) -> tuple[float, list[float]]:
     async def lane() -> None:
         for number in numbers:
             begun = time.perf_counter()
-            await deed(number)
+            await action(number)
             took.append(time.perf_counter() - begun)
 
     begun = time.perf_counter()

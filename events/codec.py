@@ -137,9 +137,9 @@ def _composed(first: Callable[[Data], Data], then: Callable[[Data], Data] | None
     return first if then is None else lambda data: then(first(data))
 
 
-def _release(told: Any) -> str | None:
+def _release(release: Any) -> str | None:
     """The release that a record says it needs, where it says so in a form that can be shown."""
-    return told if isinstance(told, str) and len(told) <= 40 and is_release(told) else None
+    return release if isinstance(release, str) and len(release) <= 40 and is_release(release) else None
 
 
 def _sealed(

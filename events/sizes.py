@@ -58,11 +58,11 @@ class AtMost:
     def _checked(self, value: Any, info: ValidationInfo) -> Any:
         if len(value) > self.count and info.context != READING:
             raise PydanticCustomError(
-                "too_long", "at most {most} are stated in one fact, not {found}", self._told(value)
+                "too_long", "at most {most} are stated in one fact, not {found}", self._parameters(value)
             )
         return value
 
-    def _told(self, value: Any) -> dict[str, Any]:
+    def _parameters(self, value: Any) -> dict[str, Any]:
         return {"most": self.count, "found": len(value)}
 
 

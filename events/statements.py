@@ -141,9 +141,9 @@ class LossStatement(Statement):
     def reported(self, door: str, received: datetime) -> LossReported:
         """The fact that it is, once a case takes it. `door` is where it came in, `received` the clock there. What it
         opens keeps to the rules of this release."""
-        told = {name: getattr(self, name) for name in type(self).model_fields}
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
         here = {"door": door, "received": received, "rules_version": rules.RULES_VERSION}
-        return LossReported.model_validate({**told, **here})
+        return LossReported.model_validate({**fields, **here})
 
 
 class Presented(Value):

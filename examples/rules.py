@@ -41,7 +41,7 @@ class World:
         self.claims: dict[str, Case] = {}
         self.recoveries: Counter[tuple[str, bool]] = Counter()
         """By holder, and whether on the same hardware, which is counted by itself."""
-        self.letters: Counter[str] = Counter()
+        self.dead_letters: Counter[str] = Counter()
 
     def mode(self, serial: str) -> dict[str, Any]:
         """The strictest rule of a container's products."""
@@ -56,15 +56,15 @@ class World:
         serial, reporter = said["serial"], said["reporter"]
         known = self.containers.get(serial)
         if (said["kind"], said["reason"]) not in LOSSES:
-            self.letters["invalid_loss"] += 1
+            self.dead_letters["invalid_loss"] += 1
         elif known is None or (reporter["role"] == "holder" and reporter["name"] != known["holder"]):
-            self.letters["unknown_container"] += 1
+            self.dead_letters["unknown_container"] += 1
         elif known["kind"] != said["kind"]:
-            self.letters["kind_mismatch"] += 1
+            self.dead_letters["kind_mismatch"] += 1
         elif said["report"] in self.said:
-            self.letters["report_id_taken"] += self.said[said["report"]] != (serial, said["kind"], said["reason"])
+            self.dead_letters["report_id_taken"] += self.said[said["report"]] != (serial, said["kind"], said["reason"])
         elif not self.products[serial]:
-            self.letters["no_licence"] += 1
+            self.dead_letters["no_licence"] += 1
         else:
             self.said[said["report"]] = (serial, said["kind"], said["reason"])
             case = self.claims.get(serial)
@@ -93,7 +93,7 @@ class World:
         """The container turned up: at a contact only a blocked one counts, found it must be looked for."""
         case = self.claims.get(serial)
         if case is None and by == "found":
-            self.letters["no_case"] += 1
+            self.dead_letters["no_case"] += 1
         elif case is not None and case.status == "awaiting_approval" and by == "found":
             case.status = "closed: cancelled"
             del self.claims[serial]
@@ -107,21 +107,21 @@ class World:
         if case.reason != "same_hardware" or shown == known:
             case.status = "watching"
 
-    def decided(self, told: dict[str, Any]) -> str:
+    def decided(self, decision: dict[str, Any]) -> str:
         """What a supervisor is answered."""
-        case = next(case for case in self.cases if told["report"] in case.reports)
+        case = next(case for case in self.cases if decision["report"] in case.reports)
         if case.status.startswith("closed"):
             return "nothing_to_decide"
-        if told["by"] not in self.policy["supervisors"]:
+        if decision["by"] not in self.policy["supervisors"]:
             return "not_a_supervisor"
-        if told["by"] in (case.holder, *case.reporters):
+        if decision["by"] in (case.holder, *case.reporters):
             return "own_case"
-        needed = "resurfaced" if told["action"] == "rule" else "awaiting_approval"
+        needed = "resurfaced" if decision["action"] == "rule" else "awaiting_approval"
         if case.status != needed:
             return "nothing_to_decide"
-        ends = {"approve": "watching", "reject": "closed: rejected", "rule": f"closed: {told['verdict']}"}
-        case.status = ends[told["action"]]
-        if told["action"] == "reject":
+        ends = {"approve": "watching", "reject": "closed: rejected", "rule": f"closed: {decision['verdict']}"}
+        case.status = ends[decision["action"]]
+        if decision["action"] == "reject":
             self.claims = {serial: one for serial, one in self.claims.items() if one is not case}
         return "taken"
 
@@ -165,9 +165,9 @@ def expected(
             if row["wave"] == wave:
                 name = row["event"]["type"].removeprefix("lostfound.inbox.").removesuffix(".v1")
                 world.state(name, row["event"]["data"])
-        for told in decisions:
-            if told["wave"] == wave:
-                answers[told["decision"]] = world.decided(told)
+        for decision in decisions:
+            if decision["wave"] == wave:
+                answers[decision["decision"]] = world.decided(decision)
         after.append(world.holders())
     outcomes = Counter(case.status for case in world.cases)
-    return {"after": after, "decisions": answers, "dead_letters": dict(world.letters), "outcomes": dict(outcomes)}
+    return {"after": after, "decisions": answers, "dead_letters": dict(world.dead_letters), "outcomes": dict(outcomes)}

@@ -126,15 +126,15 @@ class SampleVendor:
         """A container reports in."""
         self.counts["contact"] += 1
         number = f"CALL-{self.counts['contact']:04}"
-        told = {"contact": number, "serial": container["serial"], "occurred": self.instant(2026)}
-        self.state("container.contacted", **told, **more)
+        fields = {"contact": number, "serial": container["serial"], "occurred": self.instant(2026)}
+        self.state("container.contacted", **fields, **more)
 
     def returned(self, container: Story) -> None:
         """The vendor has a container back."""
         self.counts["number"] += 1
         number, desk = f"RMA-{self.counts['number']:04}", _reporter("back_office", "desk")
-        told = {"report": number, "serial": container["serial"], "reporter": desk}
-        self.state("container.returned", **told, occurred=self.instant(2026))
+        fields = {"report": number, "serial": container["serial"], "reporter": desk}
+        self.state("container.returned", **fields, occurred=self.instant(2026))
 
     def found(self, container: Story) -> None:
         """Its holder has it in hand again."""
@@ -145,8 +145,8 @@ class SampleVendor:
 
     def decide(self, report: dict[str, object], action: str, by: str, why: str, verdict: str | None = None) -> None:
         """What a supervisor decides, or somebody who is none tries to."""
-        told = {"decision": f"DEC-{len(self.decisions) + 1:04}", "report": report["report"], "action": action, "by": by}
-        self.decisions.append({"wave": self.wave, **told, "why": why, "verdict": verdict})
+        data = {"decision": f"DEC-{len(self.decisions) + 1:04}", "report": report["report"], "action": action, "by": by}
+        self.decisions.append({"wave": self.wave, **data, "why": why, "verdict": verdict})
 
 
 def _reporter(role: str, name: str) -> dict[str, str]:

@@ -50,7 +50,7 @@ def setup() -> None:
 
     from infra.wiring import prepare
 
-    with operation.told(), terminal.refusals():
+    with operation.problems_reported(), terminal.refusals():
         asyncio.run(prepare(read_settings(), lambda step: typer.echo(step)))
 
 

@@ -120,8 +120,8 @@ class CaseProgress:
     def moved(self, wave: str, cases: dict[str, int]) -> None:
         """Cases moved."""
         if self._live is None:
-            told = ", ".join(f"{count} {stands}" for stands, count in cases.items()) or "no case yet"
-            self._console.print(f"{wave}: {told}", highlight=False, soft_wrap=True)
+            counts = ", ".join(f"{count} {stands}" for stands, count in cases.items()) or "no case yet"
+            self._console.print(f"{wave}: {counts}", highlight=False, soft_wrap=True)
             return
         table = Table("cases", "stand at", title=f"Sample vendor, {wave}")
         for stands, count in cases.items():

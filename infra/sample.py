@@ -50,7 +50,7 @@ class Sample(BaseModel):
     decisions: list[dict[str, Any]]
     after: list[Stands]
     answers: dict[str, str]
-    letters: dict[str, int]
+    dead_letter_counts: dict[str, int]
 
 
 class Result(BaseModel):
@@ -82,7 +82,7 @@ async def make(folder: Path) -> Sample:
         decisions=_lines(folder / "decisions.jsonl"),
         after=expected["after"],
         answers=expected["decisions"],
-        letters=expected["dead_letters"],
+        dead_letter_counts=expected["dead_letters"],
     )
 
 
@@ -96,13 +96,13 @@ async def feed(settings: Settings, sample: Sample, moved: Moved) -> Result:
             for wave, must in enumerate(sample.after):
                 await _send(settings, application, sample, wave)
                 answers |= await _decide(application, sample, wave)
-                told = f"wave {wave + 1} of {len(sample.after)}"
-                stands = await _settled(application, sample.vendor, must, told, moved)
-            letters = await _letters(settings, sample)
+                title = f"wave {wave + 1} of {len(sample.after)}"
+                stands = await _settled(application, sample.vendor, must, title, moved)
+            dead_letter_counts = await _dead_letter_counts(settings, sample)
             seconds = await first if stands else 0.0
         finally:
             first.cancel()
-    unmet = _unmet(sample, stands, answers, letters)
+    unmet = _unmet(sample, stands, answers, dead_letter_counts)
     reports = sum(row["event"]["type"].endswith("loss.reported.v1") for row in sample.statements)
     return Result(
         expected_met=not unmet,
@@ -214,13 +214,13 @@ def _totals(stands: Stands) -> dict[str, int]:
     return dict(sorted(totals.items()))
 
 
-async def _letters(settings: Settings, sample: Sample) -> Counter[str]:
+async def _dead_letter_counts(settings: Settings, sample: Sample) -> Counter[str]:
     """The dead letters by code, each place once; waits, bounded, until there are as many as must be."""
     consumer = new_consumer(settings.bootstrap, dead_letters(sample.vendor))
     said: dict[str, tuple[str, str]] = {}
     deadline = time.monotonic() + settings.hold_seconds + 30
     async with consumer:
-        while sum(_by_code(said).values()) < sum(sample.letters.values()) and time.monotonic() < deadline:
+        while sum(_by_code(said).values()) < sum(sample.dead_letter_counts.values()) and time.monotonic() < deadline:
             for records in (await consumer.getmany(timeout_ms=200)).values():
                 for record in records:
                     headers = dict(record.headers)
@@ -242,19 +242,19 @@ async def _first_replacement(application: Application, vendor: VendorId) -> floa
         await asyncio.sleep(0.05)
 
 
-def _unmet(sample: Sample, stands: Stands, answers: dict[str, str], letters: Counter[str]) -> list[str]:
+def _unmet(sample: Sample, stands: Stands, answers: dict[str, str], dead_letter_counts: Counter[str]) -> list[str]:
     must = sample.after[-1]
     holders = sorted(must.keys() | stands.keys())
-    told = [
+    unmet = [
         f"cases of {holder}: {stands.get(holder, {})} instead of {must.get(holder, {})}"
         for holder in holders
         if stands.get(holder) != must.get(holder)
     ]
-    told += [
+    unmet += [
         f"decision {name}: {answers.get(name)} instead of {answer}"
         for name, answer in sample.answers.items()
         if answers.get(name) != answer
     ]
-    if dict(letters) != {code: count for code, count in sample.letters.items() if count}:
-        told.append(f"dead letters: {dict(letters)} instead of {sample.letters}")
-    return told
+    if dict(dead_letter_counts) != {code: count for code, count in sample.dead_letter_counts.items() if count}:
+        unmet.append(f"dead letters: {dict(dead_letter_counts)} instead of {sample.dead_letter_counts}")
+    return unmet

@@ -45,7 +45,7 @@ WORD_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 class Valid:
     """What a setting takes, in words."""
 
-    told: str
+    words: str
 
 
 def _folder(path: Path) -> Path:
@@ -236,20 +236,20 @@ class Settings(BaseSettings):
         opened += [] if self.temporal_address else ["Temporal with its web pages"]
         if not opened:
             return
-        told = f"{_variable('host')} is {self.host!r}"
+        given = f"{_variable('host')} is {self.host!r}"
         found = _addresses(self.host)
         if not found:
-            yield f"{told}, a name that this machine does not know: give it an address."
+            yield f"{given}, a name that this machine does not know: give it an address."
         elif not all(address.is_loopback for address in found):
             if not self.open_to_network:
                 yield (
-                    f"{told}, which other machines can reach, and {' and '.join(opened)} would be open to all of them"
+                    f"{given}, which other machines can reach, and {' and '.join(opened)} would be open to all of them"
                     f" without any password: leave it at {LOOPBACK}, or set {_variable('open_to_network')}=yes if you"
                     " mean that."
                 )
         elif self.temporal_address is None and LOOPBACK not in map(str, found):
             yield (
-                f"{told}, but the parts of the embedded Temporal seek each other at {LOOPBACK}: give that, or set"
+                f"{given}, but the parts of the embedded Temporal seek each other at {LOOPBACK}: give that, or set"
                 f" {_variable('temporal_address')} to a Temporal of your own."
             )
 
@@ -332,7 +332,7 @@ def _sentences(error: ValidationError) -> Iterator[str]:
 
 def valid(name: str) -> str:
     """What a setting takes, in words."""
-    return next(one.told for one in Settings.model_fields[name].metadata if isinstance(one, Valid))
+    return next(one.words for one in Settings.model_fields[name].metadata if isinstance(one, Valid))
 
 
 def _variable(name: str) -> str:

@@ -50,14 +50,14 @@ class Misfit:
     @property
     def sentence(self) -> str:
         """What is wrong, and what to do."""
-        told = f"topic {self.topic} has {self.setting} {self.found}, and must have {self.wanted}"
-        return f"{told}: {self.remedy or 'the next start of lostfound, or `lostfound setup`, puts it right'}"
+        difference = f"topic {self.topic} has {self.setting} {self.found}, and must have {self.wanted}"
+        return f"{difference}: {self.remedy or 'the next start of lostfound, or `lostfound setup`, puts it right'}"
 
 
 def misfits(spec: TopicSpec, found: Found, copies: int) -> list[Misfit]:
     """In what a topic differs from what it must be. Pure. Partitions beyond those of the log stay empty, and more of an
     inbox are welcome."""
-    told = [
+    found_misfits = [
         Misfit(spec.name, setting, found.config.get(setting, "none"), wanted)
         for setting, wanted in spec.config.items()
         if found.config.get(setting) != wanted
@@ -66,11 +66,11 @@ def misfits(spec: TopicSpec, found: Found, copies: int) -> list[Misfit]:
         remedy = (
             f"set LOSTFOUND_LOG_PARTITIONS={found.partitions}, for facts are kept in as many as there were at first"
         )
-        told.append(Misfit(spec.name, "partitions", str(found.partitions), str(spec.partitions), remedy))
+        found_misfits.append(Misfit(spec.name, "partitions", str(found.partitions), str(spec.partitions), remedy))
     if found.copies < copies:
         remedy = "give its partitions more replicas (kafka-reassign-partitions), or set LOSTFOUND_REPLICATION_FACTOR to"
-        told.append(Misfit(spec.name, "copies", str(found.copies), str(copies), f"{remedy} {found.copies}"))
-    return told
+        found_misfits.append(Misfit(spec.name, "copies", str(found.copies), str(copies), f"{remedy} {found.copies}"))
+    return found_misfits
 
 
 async def make_topics(

@@ -51,12 +51,12 @@ def invalid(error: ValidationError, model: type[BaseModel], typed: dict[str, str
     found = misfits_in(error)
     loss = next((one["msg"] for one in found if "is no loss" in one["msg"]), None)
     if loss:
-        told = loss.removeprefix("Value error, ")
-        return RefusalError(Code.INVALID_LOSS, told, misfits=told)
+        text = loss.removeprefix("Value error, ")
+        return RefusalError(Code.INVALID_LOSS, text, misfits=text)
     sentences = dict.fromkeys(misfit(schema_of(model), one, named) for one in found)
     more = f"; and {len(sentences) - MISFITS_TOLD} more" if len(sentences) > MISFITS_TOLD else ""
-    told = "; ".join([*sentences][:MISFITS_TOLD]) + more
-    return RefusalError(Code.INVALID_DATA, told, misfits=told)
+    text = "; ".join([*sentences][:MISFITS_TOLD]) + more
+    return RefusalError(Code.INVALID_DATA, text, misfits=text)
 
 
 def misfits_in(error: ValidationError) -> list[ErrorDetails]:
@@ -231,5 +231,5 @@ def kind_of(given: Any) -> str:
 def _short(given: Any) -> str:
     if isinstance(given, dict | list | tuple):
         return kind_of(given)
-    told = json.dumps(given, ensure_ascii=False, default=str)
-    return told if len(told) <= SHOWN_CHARACTERS else f"{told[:SHOWN_CHARACTERS]}…"
+    text = json.dumps(given, ensure_ascii=False, default=str)
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"

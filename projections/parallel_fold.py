@@ -28,7 +28,7 @@ MOST_PROCESSES = 4
 
 Offsets = Mapping[int, int]
 
-Told = Callable[[int, int, int], None]
+Advanced = Callable[[int, int, int], None]
 """Called with a partition, the offset that it is folded up to now, and the number of records that were folded."""
 
 
@@ -80,12 +80,12 @@ class Folding:
         try:
             async with asyncio.TaskGroup() as tasks:
                 for share in others:
-                    tasks.create_task(_fold_elsewhere(share, self._told))
-                tasks.create_task(fold(mine, self._told))
+                    tasks.create_task(_fold_elsewhere(share, self._advanced))
+                tasks.create_task(fold(mine, self._advanced))
         except* Exception as failures:
             raise failures.exceptions[0] from None
 
-    def _told(self, partition: int, offset: int, records: int) -> None:
+    def _advanced(self, partition: int, offset: int, records: int) -> None:
         self._done[partition] = offset
         self.records += records
         self._progress(self.records)
@@ -99,7 +99,7 @@ def shared_out(records: Mapping[int, int], processes: int) -> list[list[int]]:
     return [share for share in shares if share]
 
 
-async def fold(share: Share, told: Told) -> None:
+async def fold(share: Share, progress: Advanced) -> None:
     """Fold a share here. Raises `LogStoppedError`, and `psycopg.Error` or `KafkaError` when a service is away."""
     with _no_collections():
         reader = LogReader(share.bootstrap)
@@ -109,7 +109,7 @@ async def fold(share: Share, told: Told) -> None:
             aclosing(batches(reader, share.starts, share.ends)) as read,
         ):
             async for batch in read:
-                told(batch.partition, await _fold_batch(connection, share, batch, ahead), len(batch.records))
+                progress(batch.partition, await _fold_batch(connection, share, batch, ahead), len(batch.records))
                 gc.collect(1)  # when little is alive
 
 
@@ -122,7 +122,7 @@ async def _fold_batch(connection: AsyncConnection[Any], share: Share, batch: Bat
                 raise
 
 
-async def _fold_elsewhere(share: Share, told: Told) -> None:
+async def _fold_elsewhere(share: Share, progress: Advanced) -> None:
     """As `fold`, in a process of its own."""
     ours, theirs = Pipe()
     with ours, theirs:
@@ -137,7 +137,7 @@ async def _fold_elsewhere(share: Share, told: Told) -> None:
             while (said := await asyncio.to_thread(_receive, ours)) is not None:
                 if isinstance(said, Exception):
                     raise said
-                told(*said)
+                progress(*said)
         finally:
             if process.returncode is None:
                 process.kill()

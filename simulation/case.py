@@ -32,7 +32,7 @@ class PassingFailureError(Exception):
 
 
 @dataclass
-class Ground:
+class CaseParts:
     """What a case stands on: the clock, the log, and the backend behind activities that may fail."""
 
     now: Callable[[], datetime]
@@ -49,7 +49,7 @@ class RunningCase:
     """A case that takes what arrives for it, one at a time."""
 
     key: CaseKey
-    ground: Ground
+    parts: CaseParts
     opening: Joined
     state: CaseState | None = None
     policy: Policy = field(default_factory=Policy)
@@ -106,7 +106,7 @@ class RunningCase:
             return self._assess(step) if isinstance(step, Assess) else command_after(step, self._ask(step), self.policy)
         except RefusalError as refusal:
             self.again = None  # it would be refused again
-            return command_after_failure(step, refusal.code, refusal.sentence, self.ground.now())
+            return command_after_failure(step, refusal.code, refusal.sentence, self.parts.now())
 
     def _assess(self, step: Assess) -> Command:
         assessment = self._ask(step)
@@ -126,38 +126,38 @@ class RunningCase:
                     self.pending.discard()
             return True
         alarm = self.alarm
-        if alarm is not None and self.ground.now() >= alarm and self._next() == step:
-            self._take(Elapsed(at=self.ground.now(), policy=self.policy))
+        if alarm is not None and self.parts.now() >= alarm and self._next() == step:
+            self._take(Elapsed(at=self.parts.now(), policy=self.policy))
             return True
         return False
 
     def _command(self, message: Message) -> Command | None:
         question = question_before(message, self._known, self.key, self.policy)
-        return command_of(message, self._answer(question) if question else None, self.policy, self.ground.now())
+        return command_of(message, self._answer(question) if question else None, self.policy, self.parts.now())
 
     def _answer(self, question: Question) -> object:
         try:
             return self._ask(question)
         except RefusalError as refusal:
             self.again = None
-            failed = command_after_failure(question, refusal.code, refusal.sentence, self.ground.now())
+            failed = command_after_failure(question, refusal.code, refusal.sentence, self.parts.now())
             if failed is not None:
                 self._take(failed)
             return None
 
     def _take(self, command: Command) -> None:
         facts = decide(self.state, command)
-        self.ground.append(self.key, facts)
+        self.parts.append(self.key, facts)
         if facts:
-            self.folded_at = self.ground.now()
+            self.folded_at = self.parts.now()
         self.state = fold_all(facts, self.state)
 
     def _ask(self, request: Request) -> Any:
         def asked() -> Any:
-            return self.ground.ask(getattr(self.ground.backend, request.activity)(request.order))
+            return self.parts.ask(getattr(self.parts.backend, request.activity)(request.order))
 
         self.again = None
-        self.ground.before(request.activity)
+        self.parts.before(request.activity)
         self.again = asked
         answer = asked()
         self.done.append((asked, answer))

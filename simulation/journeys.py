@@ -72,7 +72,7 @@ def simulate(seed: int, cases: int, done: Callable[[int], None] = lambda _: None
         outcomes.update(str(state.outcome or state.status) for state in world.cases.values())
         result.cases += len(world.cases)
         result.events += len(world.facts)
-        result.violations += [_told(breach, seed) for breach in check(world.facts)]
+        result.violations += [_document(breach, seed) for breach in check(world.facts)]
         number += 1
         done(result.cases)
     return result.model_copy(update={"outcomes": dict(sorted(outcomes.items()))})
@@ -83,7 +83,7 @@ def journey(seed: int, number: int, cases: int) -> World:
     return _Vendor(Random(f"{seed}/{number}"), number).run(cases)
 
 
-def _told(breach: Breach, seed: int) -> dict[str, Any]:
+def _document(breach: Breach, seed: int) -> dict[str, Any]:
     return {name: one for name, one in asdict(breach).items() if name != "since"} | {"seed": seed}
 
 

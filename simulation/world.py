@@ -24,7 +24,7 @@ from events.statements import (
     ReturnStatement,
 )
 from events.terms import CaseId, Kind, LicenceId, Reason, Reporter, Scope, Serial, VendorId
-from simulation.case import Ground, PassingFailureError, RunningCase
+from simulation.case import CaseParts, PassingFailureError, RunningCase
 from simulation.stage import OpenStage, in_memory
 from workflows.case import CaseState, fold_all
 from workflows.policy import Policy, canonical
@@ -74,8 +74,8 @@ class World:
 
     def register(self, serial: str, kind: Kind, holder: str, fingerprint: dict[str, str] | None = None) -> None:
         """A container of the vendor's inventory."""
-        stated = ContainerStatement(serial=serial, kind=kind, holder=holder, fingerprint=fingerprint)
-        self._say(lambda: self.stage.backend.register_container(self.vendor, stated, self.now))
+        statement = ContainerStatement(serial=serial, kind=kind, holder=holder, fingerprint=fingerprint)
+        self._say(lambda: self.stage.backend.register_container(self.vendor, statement, self.now))
 
     def licence(
         self,
@@ -88,7 +88,7 @@ class World:
         issued: datetime | None = None,
     ) -> None:
         """A licence of the vendor's own issue."""
-        stated = LicenceStatement(
+        statement = LicenceStatement(
             licence=licence,
             serial=serial,
             product=product,
@@ -98,7 +98,7 @@ class World:
             borrowed_until=borrowed_until,
             issued=issued or self.now,
         )
-        self._say(lambda: self.stage.backend.register_licence(self.vendor, stated, self.now))
+        self._say(lambda: self.stage.backend.register_licence(self.vendor, statement, self.now))
 
     def report(
         self,
@@ -113,7 +113,7 @@ class World:
         evidence: tuple[str, ...] = (),
     ) -> CaseId:
         """A loss report; its case. Raises RefusalError."""
-        stated = LossStatement(
+        statement = LossStatement(
             report=report,
             serial=serial,
             kind=kind,
@@ -124,7 +124,7 @@ class World:
             occurred=occurred or self.now,
             evidence=evidence,
         )
-        return self._say(lambda: self.stage.backend.claim(self.vendor, stated, DOOR, self.now)).key.case
+        return self._say(lambda: self.stage.backend.claim(self.vendor, statement, DOOR, self.now)).key.case
 
     def decide(self, case: CaseId, action: str, by: str, decision: str, **more: Any) -> None:
         """A supervisor's decision, made on the last material fact unless it says otherwise. Raises RefusalError."""
@@ -137,8 +137,8 @@ class World:
 
     def contact(self, contact: str, serial: str, **more: Any) -> ContactAnswer:
         """A container reports in; the answer, with the licences in place of their files. Raises RefusalError."""
-        stated = ContactStatement.model_validate({"contact": contact, "serial": serial, "occurred": self.now} | more)
-        answer = self._say(lambda: self.stage.backend.contact(self.vendor, stated, self.now))
+        statement = ContactStatement.model_validate({"contact": contact, "serial": serial, "occurred": self.now} | more)
+        answer = self._say(lambda: self.stage.backend.contact(self.vendor, statement, self.now))
         return answer.model_copy(update={"files": tuple(map(self.stage.observer.licence_of, answer.files))})
 
     def activation_code(self, serial: str) -> str:
@@ -147,8 +147,8 @@ class World:
 
     def return_activation(self, contact: str, serial: str, generation: int) -> ReceiptAnswer:
         """The holder gives an activation back. Raises RefusalError."""
-        stated = DeactivationStatement(contact=contact, serial=serial, generation=generation, occurred=self.now)
-        return self._say(lambda: self.stage.backend.return_activation(self.vendor, stated, self.now))
+        statement = DeactivationStatement(contact=contact, serial=serial, generation=generation, occurred=self.now)
+        return self._say(lambda: self.stage.backend.return_activation(self.vendor, statement, self.now))
 
     def set_access(self, serial: str) -> None:
         """The holder sets the access data that are owed. Raises RefusalError."""
@@ -167,10 +167,10 @@ class World:
 
     def evidence(self, statement: str, report: str, serial: str, reporter: Reporter, evidence: tuple[str, ...]) -> None:
         """Evidence for a loss. Raises RefusalError."""
-        stated = EvidenceStatement(
+        given = EvidenceStatement(
             statement=statement, report=report, serial=serial, reporter=reporter, evidence=evidence, occurred=self.now
         )
-        self._say(lambda: self.stage.backend.give_evidence(self.vendor, stated, DOOR, self.now))
+        self._say(lambda: self.stage.backend.give_evidence(self.vendor, given, DOOR, self.now))
 
     # Time and faults.
 
@@ -239,9 +239,9 @@ class World:
         try:
             return self.stage.wait(asked)
         finally:
-            stated = self.stage.wait(self.stage.observer.recorded(self._seen))
-            self._seen += len(stated)
-            self.facts += [one if isinstance(one.fact, LossReported) else one._replace(data={}) for one in stated]
+            recorded = self.stage.wait(self.stage.observer.recorded(self._seen))
+            self._seen += len(recorded)
+            self.facts += [one if isinstance(one.fact, LossReported) else one._replace(data={}) for one in recorded]
 
     def _say(self, said: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:
         return self._repeatable(lambda: self._ask(said()))
@@ -270,8 +270,8 @@ class World:
             self._running[key.case].receive(message)
         elif key.case not in self._running:
             assert isinstance(message.content, Joined)
-            ground = Ground(lambda: self.now, self._append, self._before_activity, self.stage.backend, self._ask)
-            self._running[key.case] = RunningCase(key, ground, message.content)
+            parts = CaseParts(lambda: self.now, self._append, self._before_activity, self.stage.backend, self._ask)
+            self._running[key.case] = RunningCase(key, parts, message.content)
             self._running[key.case].go_on()
 
     def _decide(self, case: CaseId, order: DecisionOrder) -> None:
@@ -289,8 +289,8 @@ class World:
         if denial:
             raise _denied(Code(denial), case, order)
 
-    def _turn_up(self, stated: FoundStatement | ReturnStatement) -> None:
-        self._say(lambda: self.stage.backend.turn_up(self.vendor, stated, DOOR, self.now))
+    def _turn_up(self, statement: FoundStatement | ReturnStatement) -> None:
+        self._say(lambda: self.stage.backend.turn_up(self.vendor, statement, DOOR, self.now))
 
     def _before_activity(self, name: str) -> None:
         if name not in self._broken:

@@ -84,8 +84,8 @@ def not_listed(world: World, vendor: VendorId) -> None:
 def beyond_quota(world: World, vendor: VendorId) -> None:
     """More is set aside than the quota has."""
     life = started(world, vendor, QUOTA)
-    told = RecoveryReserved(case=life.case, serial=LOST, subjects=("holder/h-1",), ordinal=2, limit=1)
-    life.backend(LOST, told)
+    fact = RecoveryReserved(case=life.case, serial=LOST, subjects=("holder/h-1",), ordinal=2, limit=1)
+    life.backend(LOST, fact)
     life.assessed("L-1", reservation=Reservation(at=world.at, ordinal=1, limit=1))
 
 

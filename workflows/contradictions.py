@@ -80,11 +80,11 @@ def _too_large(policy: Policy) -> Iterator[Contradiction]:
     """A policy is stated in one fact, however many rules it has."""
     size = policy_bytes(canonical(policy))
     if size > POLICY_BYTES:
-        told = (
+        sentence = (
             f"{{0}} and {{1}} have {size:,} bytes as JSON, without what is as by default; the limit is"
             f" {POLICY_BYTES:,}: join rules that say the same, or name fewer products and people"
         )
-        yield Contradiction(Contradicts.POLICY_TOO_LARGE, told, (("rules",), ("supervisors",)))
+        yield Contradiction(Contradicts.POLICY_TOO_LARGE, sentence, (("rules",), ("supervisors",)))
 
 
 def _chosen(policy: Policy) -> Chosen:
@@ -122,8 +122,8 @@ def _no_such_loss(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss
         goes = sorted({str(loss.reason if name == "reasons" else loss.kind) for loss in possible})
         wrong = [(number, one) for number, one in enumerate(getattr(rule, name)) if one not in goes]
         for number, one in wrong:
-            told = f"{{0}} is {one}, which goes with none of {{1}}; there go {', '.join(goes)}"
-            yield Contradiction(Contradicts.NO_SUCH_LOSS, told, ((*where, name, number), (*where, others)))
+            sentence = f"{{0}} is {one}, which goes with none of {{1}}; there go {', '.join(goes)}"
+            yield Contradiction(Contradicts.NO_SUCH_LOSS, sentence, ((*where, name, number), (*where, others)))
         if wrong:
             return
 
@@ -140,15 +140,15 @@ def _never_chosen(policy: Policy, rule: Rule, where: Path, chosen: Chosen) -> It
         other = next(number for number, one in enumerate(policy.rules) if one is instead)
         more = instead.specificity() > rule.specificity()
         sooner = "is more specific" if more else "stands before it and names as much"
-        told = f"{{0}} is never chosen: wherever it holds another is, such as {{1}}, which {sooner}; remove it"
-        yield Contradiction(Contradicts.NEVER_CHOSEN, told, (path, ("rules", other)))
+        sentence = f"{{0}} is never chosen: wherever it holds another is, such as {{1}}, which {sooner}; remove it"
+        yield Contradiction(Contradicts.NEVER_CHOSEN, sentence, (path, ("rules", other)))
 
 
 def _people(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss]) -> Iterator[Contradiction]:
     """Those who are to decide must be there, and allowed to."""
     if rule.mode is not Mode.AUTOMATIC and not policy.supervisors:
-        told = f"{{0}} is {rule.mode}, but {{1}} names nobody who could decide; name somebody"
-        yield Contradiction(Contradicts.NO_SUPERVISOR, told, ((*where, "mode"), ("supervisors",)))
+        sentence = f"{{0}} is {rule.mode}, but {{1}} names nobody who could decide; name somebody"
+        yield Contradiction(Contradicts.NO_SUPERVISOR, sentence, ((*where, "mode"), ("supervisors",)))
         return
     groups = (
         ((*where, "quota", "goodwill"), rule.quota.goodwill if rule.quota else ()),
@@ -158,10 +158,10 @@ def _people(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss]) -> 
         yield from _repeated(names, path)
         for number, name in enumerate(names):
             if name not in policy.supervisors:
-                told = (
+                sentence = (
                     f"{{0}} is {name}, who is not among {{1}} and could not decide; add {name} there, or leave it out"
                 )
-                yield Contradiction(Contradicts.NOT_A_SUPERVISOR, told, ((*path, number), ("supervisors",)))
+                yield Contradiction(Contradicts.NOT_A_SUPERVISOR, sentence, ((*path, number), ("supervisors",)))
 
 
 def _approval(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss]) -> Iterator[Contradiction]:
@@ -171,31 +171,33 @@ def _approval(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss]) -
         return
     due, until = (*at, "due_hours"), (*at, "undecided")
     if approval.remind_hours is not None and approval.remind_hours >= approval.due_hours:
-        told = f"{{0}} is {approval.remind_hours}, but {{1}} is {approval.due_hours}: remind earlier"
-        yield Contradiction(Contradicts.REMINDER_AFTER_DUE, told, ((*at, "remind_hours"), due))
+        sentence = f"{{0}} is {approval.remind_hours}, but {{1}} is {approval.due_hours}: remind earlier"
+        yield Contradiction(Contradicts.REMINDER_AFTER_DUE, sentence, ((*at, "remind_hours"), due))
     if approval.undecided is Undecided.ESCALATE and not approval.escalate_to:
-        told = "{0} is escalate, but {1} names nobody; name a supervisor"
-        yield Contradiction(Contradicts.ESCALATION_TO_NOBODY, told, (until, (*at, "escalate_to")))
+        sentence = "{0} is escalate, but {1} names nobody; name a supervisor"
+        yield Contradiction(Contradicts.ESCALATION_TO_NOBODY, sentence, (until, (*at, "escalate_to")))
     if approval.undecided is not Undecided.ESCALATE and approval.escalate_to:
-        told = f"{{0}} names people, but {{1}} is {approval.undecided}: write undecided: escalate, or leave them out"
-        yield Contradiction(Contradicts.ESCALATION_NEVER, told, ((*at, "escalate_to"), until))
+        sentence = (
+            f"{{0}} names people, but {{1}} is {approval.undecided}: write undecided: escalate, or leave them out"
+        )
+        yield Contradiction(Contradicts.ESCALATION_NEVER, sentence, ((*at, "escalate_to"), until))
     if approval.undecided is Undecided.ESCALATE and len(approval.escalate_to) > ESCALATED_TO:
         many = len(approval.escalate_to)
-        told = f"{{0}} names {many} people, but by {{1}} a case is escalated to at most {ESCALATED_TO}; name fewer"
-        yield Contradiction(Contradicts.ESCALATION_TO_TOO_MANY, told, ((*at, "escalate_to"), until))
+        sentence = f"{{0}} names {many} people, but by {{1}} a case is escalated to at most {ESCALATED_TO}; name fewer"
+        yield Contradiction(Contradicts.ESCALATION_TO_TOO_MANY, sentence, ((*at, "escalate_to"), until))
     bridged = any(loss.recovery is Recovery.STOP_GAP for loss in losses)
     if bridged and approval.due_hours > rule.stop_gap_days * HOURS_A_DAY:
         ends = rule.stop_gap_days * HOURS_A_DAY
-        told = f"{{0}} is {approval.due_hours}, but {{1}} ends a stop-gap after {ends} hours; write {ends} or less"
-        yield Contradiction(Contradicts.DUE_AFTER_STOP_GAP, told, (due, (*where, "stop_gap_days")))
+        sentence = f"{{0}} is {approval.due_hours}, but {{1}} ends a stop-gap after {ends} hours; write {ends} or less"
+        yield Contradiction(Contradicts.DUE_AFTER_STOP_GAP, sentence, (due, (*where, "stop_gap_days")))
 
 
 def _nobody_is_asked(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss]) -> Iterator[Contradiction]:
     """An automatic rule asks nobody."""
     for name in ("approval", "four_eyes_above_cents"):
         if rule.mode is Mode.AUTOMATIC and getattr(rule, name) is not None:
-            told = "{0} is of no use where {1} is automatic and nobody is asked; write mode: hybrid or manual"
-            yield Contradiction(Contradicts.NOBODY_IS_ASKED, told, ((*where, name), (*where, "mode")))
+            sentence = "{0} is of no use where {1} is automatic and nobody is asked; write mode: hybrid or manual"
+            yield Contradiction(Contradicts.NOBODY_IS_ASKED, sentence, ((*where, name), (*where, "mode")))
 
 
 def _four_eyes(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss]) -> Iterator[Contradiction]:
@@ -204,20 +206,20 @@ def _four_eyes(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss]) 
     if above is None or rule.mode is Mode.AUTOMATIC:
         return
     if len(set(policy.supervisors)) == 1:
-        told = "{0} asks for two different supervisors, but {1} names one; name another"
-        yield Contradiction(Contradicts.FOUR_EYES_OF_ONE, told, (path, ("supervisors",)))
+        sentence = "{0} asks for two different supervisors, but {1} names one; name another"
+        yield Contradiction(Contradicts.FOUR_EYES_OF_ONE, sentence, (path, ("supervisors",)))
     approval = rule.approval
     if approval and approval.undecided is Undecided.ESCALATE and len(set(approval.escalate_to)) == 1:
-        told = "{0} asks for two different supervisors, but {1} names one; name another, or leave four eyes out"
-        yield Contradiction(Contradicts.FOUR_EYES_OF_ONE, told, (path, (*where, "approval", "escalate_to")))
+        sentence = "{0} asks for two different supervisors, but {1} names one; name another, or leave four eyes out"
+        yield Contradiction(Contradicts.FOUR_EYES_OF_ONE, sentence, (path, (*where, "approval", "escalate_to")))
     limit = rule.limits.value_above_cents if rule.limits else None
     if rule.mode is Mode.HYBRID and (limit is None or limit > above):
         passes = "any value" if limit is None else f"up to {money(limit)}"
-        told = (
+        sentence = (
             f"{{0}} has two supervisors approve above {money(above)}, but by {{1}} policy decides alone on {passes};"
             f" write limits: value_above_cents: {above} or less"
         )
-        yield Contradiction(Contradicts.FOUR_EYES_PASSED_BY, told, (path, (*where, "limits", "value_above_cents")))
+        yield Contradiction(Contradicts.FOUR_EYES_PASSED_BY, sentence, (path, (*where, "limits", "value_above_cents")))
 
 
 def _watch(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss]) -> Iterator[Contradiction]:
@@ -230,20 +232,20 @@ def _watch(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss]) -> I
     lost = f"{shortest.kind} {shortest.reason.replace('_', ' ')}"
     exposure = rule.limits.exposure_above_days if rule.limits else None
     if exposure is not None and watch < exposure:
-        told = (
+        sentence = (
             f"{{0}} makes a watch of {watch} days ({lost}), but by {{1}} what is lost may run for {exposure} days"
             f" before a person is asked; write watch_days: {exposure} or more"
         )
         path = (*where, "limits", "exposure_above_days")
-        yield Contradiction(Contradicts.WATCH_SHORTER_THAN_EXPOSURE, told, (at, path))
+        yield Contradiction(Contradicts.WATCH_SHORTER_THAN_EXPOSURE, sentence, (at, path))
     for number, ordered in enumerate(rule.measures or ()):
         if ordered.delay_hours > watch * HOURS_A_DAY:
-            told = (
+            sentence = (
                 f"{{0}} is {ordered.delay_hours}, longer than the watch of {watch} days ({lost}) by {{1}}, which would"
                 f" be over before the measure takes effect; write {watch * HOURS_A_DAY} or less"
             )
             path = (*where, "measures", number, "delay_hours")
-            yield Contradiction(Contradicts.DELAY_LONGER_THAN_WATCH, told, (path, at))
+            yield Contradiction(Contradicts.DELAY_LONGER_THAN_WATCH, sentence, (path, at))
 
 
 def _measures(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss]) -> Iterator[Contradiction]:
@@ -253,18 +255,18 @@ def _measures(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss]) -
     cloud = next((loss for loss in losses if loss.kind is Kind.CLOUD and loss.measures), None)
     for number, ordered in enumerate(measures):
         if cloud and ordered.measure is Measure.WITHDRAWAL:
-            told = (
+            sentence = (
                 f"{{0}} is {ordered.measure}, but {{1}} is chosen for {cloud.kind} {cloud.reason} too, where nothing"
                 " can be removed; leave it out, or write a rule with other measures for kinds: [cloud]"
             )
-            yield Contradiction(Contradicts.NOTHING_TO_WITHDRAW, told, ((*at, number), where))
+            yield Contradiction(Contradicts.NOTHING_TO_WITHDRAW, sentence, ((*at, number), where))
     for number, (before, after) in enumerate(pairwise(measures), start=1):
         if after.delay_hours < before.delay_hours:
-            told = (
+            sentence = (
                 f"{{0}} takes effect after {after.delay_hours} hours, before {{1}}, which stands first and takes"
                 f" {before.delay_hours}; put them in the order in which they take effect"
             )
-            yield Contradiction(Contradicts.DELAYS_OUT_OF_ORDER, told, ((*at, number), (*at, number - 1)))
+            yield Contradiction(Contradicts.DELAYS_OUT_OF_ORDER, sentence, ((*at, number), (*at, number - 1)))
 
 
 def _never_automatic(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss]) -> Iterator[Contradiction]:
@@ -273,13 +275,15 @@ def _never_automatic(policy: Policy, rule: Rule, where: Path, losses: Sequence[L
     older = limits.licence_older_than_days if limits else None
     younger = limits.licence_younger_than_days if limits else None
     if older is not None and younger is not None and younger > older:
-        told = f"{{0}} is {younger} and {{1}} is {older}, so every licence is too young or too old; write mode: manual"
+        sentence = (
+            f"{{0}} is {younger} and {{1}} is {older}, so every licence is too young or too old; write mode: manual"
+        )
         paths = ((*at, "licence_younger_than_days"), (*at, "licence_older_than_days"))
-        yield Contradiction(Contradicts.NEVER_AUTOMATIC, told, paths)
+        yield Contradiction(Contradicts.NEVER_AUTOMATIC, sentence, paths)
     if rule.quota and rule.quota.recoveries == 0:
-        told = "{0} is 0, so nothing is decided by itself though {1} is hybrid; write 1 or more, or mode: manual"
+        sentence = "{0} is 0, so nothing is decided by itself though {1} is hybrid; write 1 or more, or mode: manual"
         paths = ((*where, "quota", "recoveries"), (*where, "mode"))
-        yield Contradiction(Contradicts.NEVER_AUTOMATIC, told, paths)
+        yield Contradiction(Contradicts.NEVER_AUTOMATIC, sentence, paths)
 
 
 def _no_effect(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss]) -> Iterator[Contradiction]:
@@ -296,8 +300,8 @@ def _no_effect(policy: Policy, rule: Rule, where: Path, losses: Sequence[Loss]) 
     }
     for name, (used, why) in uses.items():
         if losses and not used and getattr(rule, name) != Rule.model_fields[name].default:
-            told = f"{{0}} has no effect: with the losses that {{1}} is chosen for, {why}; remove it"
-            yield Contradiction(Contradicts.NO_EFFECT, told, ((*where, name), where))
+            sentence = f"{{0}} has no effect: with the losses that {{1}} is chosen for, {why}; remove it"
+            yield Contradiction(Contradicts.NO_EFFECT, sentence, ((*where, name), where))
 
 
 FINDERS: tuple[Finder, ...] = (

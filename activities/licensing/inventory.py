@@ -19,31 +19,32 @@ from events.terms import Kind, LicenceId, Serial, VendorId
 
 
 async def register_container(
-    tx: AsyncConnection[Any], vendor: VendorId, stated: ContainerStatement, at: datetime
+    tx: AsyncConnection[Any], vendor: VendorId, statement: ContainerStatement, at: datetime
 ) -> None:
     """Take a container into the inventory; a second statement must agree with the first."""
-    await lock_holder(tx, vendor, stated.holder)
+    await lock_holder(tx, vendor, statement.holder)
     await _known_vendor(tx, vendor)
-    fingerprint = Jsonb(stated.fingerprint) if stated.fingerprint else None
+    fingerprint = Jsonb(statement.fingerprint) if statement.fingerprint else None
     added = await changed(
         tx,
         "insert into backend.containers (vendor, serial, kind, holder, fingerprint, stated)"
         " values (%s, %s, %s, %s, %s, %s) on conflict do nothing",
-        *(vendor, stated.serial, stated.kind, stated.holder, fingerprint, Jsonb(stated.model_dump(mode="json"))),
+        *(vendor, statement.serial, statement.kind, statement.holder, fingerprint),
+        Jsonb(statement.model_dump(mode="json")),
     )
     if not added:
-        must_agree(await _first_of_container(tx, vendor, stated.serial), stated)
+        must_agree(await _first_of_container(tx, vendor, statement.serial), statement)
         return
     if fingerprint:
         await tx.execute(
             "insert into backend.activations values (%s, %s, 1, %s, null, %s)",
-            (vendor, stated.serial, fingerprint, at),
+            (vendor, statement.serial, fingerprint, at),
         )
     fact = ContainerRegistered(
-        serial=stated.serial, kind=stated.kind, holder=stated.holder, fingerprint=stated.fingerprint
+        serial=statement.serial, kind=statement.kind, holder=statement.holder, fingerprint=statement.fingerprint
     )
-    await state(tx, vendor, stated.serial, at, [fact])
-    await offer(tx, vendor, stated.holder, [stated.serial], at)
+    await state(tx, vendor, statement.serial, at, [fact])
+    await offer(tx, vendor, statement.holder, [statement.serial], at)
 
 
 async def _first_of_container(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial) -> dict[str, object]:
@@ -54,9 +55,9 @@ async def _first_of_container(tx: AsyncConnection[Any], vendor: VendorId, serial
         " from backend.containers c where vendor = %s and serial = %s",
         (vendor, serial),
     )
-    stated, kind, holder, fingerprint = cast(tuple[Any, str, str, Any], await cursor.fetchone())
-    if stated is not None:
-        return fields_of(ContainerStatement.model_validate(stated))
+    statement, kind, holder, fingerprint = cast(tuple[Any, str, str, Any], await cursor.fetchone())
+    if statement is not None:
+        return fields_of(ContainerStatement.model_validate(statement))
     return {"kind": Kind(kind), "holder": holder, "fingerprint": fingerprint}
 
 
@@ -66,9 +67,9 @@ async def _first_of_licence(tx: AsyncConnection[Any], vendor: VendorId, licence:
         "select stated, product, ticket, value_cents from backend.licences where vendor = %s and licence = %s",
         (vendor, licence),
     )
-    stated, product, ticket, value_cents = cast(tuple[Any, str, str, int], await cursor.fetchone())
-    if stated is not None:
-        return fields_of(LicenceStatement.model_validate(stated))
+    statement, product, ticket, value_cents = cast(tuple[Any, str, str, int], await cursor.fetchone())
+    if statement is not None:
+        return fields_of(LicenceStatement.model_validate(statement))
     return {"product": product, "ticket": ticket, "value_cents": value_cents}
 
 
@@ -78,10 +79,12 @@ async def _known_vendor(tx: AsyncConnection[Any], vendor: VendorId) -> None:
         raise unknown_vendor(vendor)
 
 
-async def register_licence(tx: AsyncConnection[Any], vendor: VendorId, stated: LicenceStatement, at: datetime) -> None:
+async def register_licence(
+    tx: AsyncConnection[Any], vendor: VendorId, statement: LicenceStatement, at: datetime
+) -> None:
     """Take a licence of the vendor's own issue into the inventory; a second statement must agree with the first."""
-    container = await lock_container(tx, vendor, stated.serial)
-    expires = stated.lease.expiry(stated.issued)
+    container = await lock_container(tx, vendor, statement.serial)
+    expires = statement.lease.expiry(statement.issued)
     added = await one(
         tx,
         Licence,
@@ -89,23 +92,23 @@ async def register_licence(tx: AsyncConnection[Any], vendor: VendorId, stated: L
         " issued, first_issued, borrowed_until, expires, lease_next, stated)"
         " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing"
         f" returning {LICENCE_COLUMNS}",
-        *(vendor, stated.licence, stated.generation, stated.serial, stated.product, stated.ticket),
-        *(stated.value_cents, Jsonb(stated.lease.model_dump(mode="json")), stated.issued, stated.issued),
-        *(stated.borrowed_until, expires, first_notice(stated.lease, stated.issued, expires)),
-        Jsonb(stated.model_dump(mode="json")),
+        *(vendor, statement.licence, statement.generation, statement.serial, statement.product, statement.ticket),
+        *(statement.value_cents, Jsonb(statement.lease.model_dump(mode="json")), statement.issued, statement.issued),
+        *(statement.borrowed_until, expires, first_notice(statement.lease, statement.issued, expires)),
+        Jsonb(statement.model_dump(mode="json")),
     )
     if added is None:
-        must_agree(await _first_of_licence(tx, vendor, stated.licence), stated)
+        must_agree(await _first_of_licence(tx, vendor, statement.licence), statement)
         return
     must_have_room(container, 1)
     await tx.execute(
         "update backend.containers set licences = licences + 1 where vendor = %s and serial = %s",
-        (vendor, stated.serial),
+        (vendor, statement.serial),
     )
-    await state(tx, vendor, stated.serial, at, [added.issued_fact(container.holder)])
+    await state(tx, vendor, statement.serial, at, [added.issued_fact(container.holder)])
     if expires is not None:  # it will be renewed: its files point into the status list
         status = await status_indices(tx, vendor, 1)
         await tx.execute(
             "update backend.licences set status_index = %s where vendor = %s and licence = %s",
-            (status.first, vendor, stated.licence),
+            (status.first, vendor, statement.licence),
         )

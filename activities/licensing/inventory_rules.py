@@ -22,9 +22,9 @@ def must_agree(first: Mapping[str, object], again: ContainerStatement | LicenceS
         )
 
 
-def fields_of(stated: ContainerStatement | LicenceStatement) -> dict[str, object]:
+def fields_of(statement: ContainerStatement | LicenceStatement) -> dict[str, object]:
     """What a statement says, field by field."""
-    return {name: getattr(stated, name) for name in type(stated).model_fields}
+    return {name: getattr(statement, name) for name in type(statement).model_fields}
 
 
 def unknown_vendor(vendor: VendorId) -> NotYetKnownError:

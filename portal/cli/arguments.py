@@ -22,11 +22,11 @@ class PlainGroup(TyperGroup):
         except typer.BadParameter as error:
             if not error.message:  # nothing was given, which Typer says itself
                 raise
-            typer.echo(told(error), err=True)
+            typer.echo(sentence_of(error), err=True)
             raise typer.Exit(WRONGLY_TYPED) from None
 
 
-def told(error: typer.BadParameter) -> str:
+def sentence_of(error: typer.BadParameter) -> str:
     """What is wrong with a value."""
     cause, parameter = error.__cause__, error.param
     if not isinstance(cause, ValidationError) or parameter is None:

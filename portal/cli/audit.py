@@ -62,6 +62,6 @@ def register(app: typer.Typer, operator: terminal.Operated) -> None:
                     place = f"partition {one.partition}, offset {one.offset}"
                     table.add_row(place, one.code, one.by, terminal.minute(one.recorded), one.why)
                 terminal.show(table)
-            told = f"{len(found.breaches)} breaches" if found.breaches else "no breach"
-            typer.echo(f"{found.facts} facts show {told} of the nine invariants.")
+            outcome = f"{len(found.breaches)} breaches" if found.breaches else "no breach"
+            typer.echo(f"{found.facts} facts show {outcome} of the nine invariants.")
         raise typer.Exit(REFUSED if found.breaches else 0)

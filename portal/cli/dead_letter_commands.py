@@ -106,23 +106,23 @@ def commands(opened: Opened) -> typer.Typer:
 
 
 def _each(places: list[str], as_json: bool, done: str, do: Callable[[str], Sequence[str] | None]) -> None:
-    told: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     for place in dict.fromkeys(places):
         with refusals():
             try:
-                told.append({"place": place, "done": True, "as": ", ".join(do(place) or ()) or None})
+                results.append({"place": place, "done": True, "as": ", ".join(do(place) or ()) or None})
             except RefusalError as refusal:
-                told.append(
+                results.append(
                     {"place": place, "done": False, "code": refusal.code, "sentence": COMMAND_LINE.sentence(refusal)}
                 )
     if as_json:
-        print_json(told)
-    for one in () if as_json else told:
+        print_json(results)
+    for one in () if as_json else results:
         if one["done"]:
             typer.echo(f"{_safe(one['place'])} is {done} {one['as'] or ''}".rstrip() + ".")
         else:
             typer.echo(f"{_safe(one['sentence'])} [{one['code']}]", err=True)
-    if not all(one["done"] for one in told):
+    if not all(one["done"] for one in results):
         raise typer.Exit(REFUSED)
 
 

@@ -48,12 +48,12 @@ PLAIN = {
 def register(app: typer.Typer, opened: Opened) -> None:
     """Add the commands to the group `case`."""
 
-    def decide(case: str, on: int | None, vendor: str | None, as_json: bool, by: str, **told: Any) -> None:
+    def decide(case: str, on: int | None, vendor: str | None, as_json: bool, by: str, **fields: Any) -> None:
         with refusals():
             named = vendor_named(opened, vendor)
             number = on or _newest(opened, named, CaseId(case))
             principal = principal_of(named, PrincipalRole.SUPERVISOR, by)
-            content = _content(on=number, **told)
+            content = _content(on=number, **fields)
 
             async def decided(application: "Application") -> DecisionTaken:
                 taken = await application.decide(principal, CaseId(case), content)
@@ -99,8 +99,8 @@ def register(app: typer.Typer, opened: Opened) -> None:
         as_json: AsJson = False,
     ) -> None:
         """Ask for evidence before deciding; `lostfound evidence` gives it."""
-        told = {"action": Action.ASK, "why": why, "decision": decision}
-        decide(case, on, vendor, as_json, by, **told, evidence=evidence)
+        fields = {"action": Action.ASK, "why": why, "decision": decision}
+        decide(case, on, vendor, as_json, by, **fields, evidence=evidence)
 
     @app.command("verdict")
     def verdict(
@@ -118,8 +118,8 @@ def register(app: typer.Typer, opened: Opened) -> None:
         as_json: AsJson = False,
     ) -> None:
         """Rule on a container that resurfaced; unless it is reinstated, this closes the case."""
-        told = {"action": Action.RULE, "why": why, "decision": decision}
-        decide(case, on, vendor, as_json, by, **told, verdict=verdict, reinstate=reinstate)
+        fields = {"action": Action.RULE, "why": why, "decision": decision}
+        decide(case, on, vendor, as_json, by, **fields, verdict=verdict, reinstate=reinstate)
 
     def plain(action: Action) -> Callable[..., None]:
         def command(
@@ -135,8 +135,8 @@ def register(app: typer.Typer, opened: Opened) -> None:
 
         return command
 
-    for action, told in PLAIN.items():
-        app.command(action.replace("_", "-"), help=told)(plain(action))
+    for action, help_text in PLAIN.items():
+        app.command(action.replace("_", "-"), help=help_text)(plain(action))
 
 
 def _newest(opened: Opened, vendor: VendorId, case: CaseId) -> int:
@@ -147,8 +147,8 @@ def _newest(opened: Opened, vendor: VendorId, case: CaseId) -> int:
     return found.material
 
 
-def _content(decision: str | None, **told: Any) -> DecisionContent:
+def _content(decision: str | None, **fields: Any) -> DecisionContent:
     try:
-        return DecisionContent.model_validate({"decision": decision or str(uuid4()), **told})
+        return DecisionContent.model_validate({"decision": decision or str(uuid4()), **fields})
     except ValidationError as error:
         raise invalid(error, DecisionContent, TYPED) from None

@@ -93,9 +93,9 @@ def register(app: typer.Typer, opened: Opened) -> None:
                 "evidence": evidence or [],
                 "occurred": (occurred or datetime.now(UTC)).isoformat(),
             }
-            stated = _valid(LossStatement, said, TYPED)
+            statement = _valid(LossStatement, said, TYPED)
             principal = principal_of(named, PrincipalRole(role), by)
-            claim = run(opened, lambda application: application.report(principal, stated, datetime.now(UTC)))
+            claim = run(opened, lambda application: application.report(principal, statement, datetime.now(UTC)))
             found = _settled(opened, named, claim.key.case) if wait else None
             _tell(claim, number, found, wait, as_json)
 
@@ -127,9 +127,9 @@ def register(app: typer.Typer, opened: Opened) -> None:
                 "evidence": evidence,
                 "occurred": datetime.now(UTC).isoformat(),
             }
-            stated = _valid(EvidenceStatement, said, TYPED)
+            given = _valid(EvidenceStatement, said, TYPED)
             principal = principal_of(named, PrincipalRole(role), by)
-            run(opened, lambda application: application.take(principal, stated, datetime.now(UTC)))
+            run(opened, lambda application: application.take(principal, given, datetime.now(UTC)))
             if as_json:
                 print_json({"statement": said["statement"], "report": report, "case": case.case_id})
                 return
@@ -157,11 +157,11 @@ def register(app: typer.Typer, opened: Opened) -> None:
             print_json(event)
 
 
-def _instant(told: str) -> datetime:
+def _instant(text: str) -> datetime:
     try:
-        found = datetime.fromisoformat(told)
+        found = datetime.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter(f"{told!r} is no time; write it such as 2026-11-20T18:00 or 2026-11-20") from None
+        raise typer.BadParameter(f"{text!r} is no time; write it such as 2026-11-20T18:00 or 2026-11-20") from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
@@ -199,10 +199,10 @@ def _statement(named: str) -> type[Statement]:
     return found
 
 
-def _assignment(told: str) -> tuple[str, Any]:
-    name, sign, value = told.partition("=")
+def _assignment(text: str) -> tuple[str, Any]:
+    name, sign, value = text.partition("=")
     if not sign:
-        raise RefusalError(Code.INVALID_DATA, f"--set takes FIELD=VALUE, and not {told!r}", typed=told)
+        raise RefusalError(Code.INVALID_DATA, f"--set takes FIELD=VALUE, and not {text!r}", typed=text)
     try:
         return name, json.loads(value)
     except json.JSONDecodeError:

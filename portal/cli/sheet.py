@@ -39,8 +39,8 @@ class Sheet:
         return table
 
     def _paragraph(self, cells: tuple[str, ...]) -> RenderableType:
-        told = [f"{heading} {cell}" for heading, cell in zip(self.headings[1:], cells[1:], strict=True) if cell]
-        return Group(Text(f"{self.headings[0]} {cells[0]}"), Padding(Text(", ".join(told)), (0, 0, 0, 2)))
+        parts = [f"{heading} {cell}" for heading, cell in zip(self.headings[1:], cells[1:], strict=True) if cell]
+        return Group(Text(f"{self.headings[0]} {cells[0]}"), Padding(Text(", ".join(parts)), (0, 0, 0, 2)))
 
 
 def widths_of(columns: Sequence[Sequence[str]], room: int) -> list[int] | None:

@@ -13,8 +13,8 @@ from workflows.exposure import Exposure
 def licence_table(licences: Sequence[LicenceView]) -> Sheet:
     table = Sheet("licence", "generation", "effective", "container", "product", "issued", "runs until")
     for one in licences:
-        told = (one.licence, str(one.generation), "yes" if one.effective else "no", one.serial, one.product)
-        table.add_row(*told, day(one.issued), day(one.expires) or "for ever")
+        cells = (one.licence, str(one.generation), "yes" if one.effective else "no", one.serial, one.product)
+        table.add_row(*cells, day(one.issued), day(one.expires) or "for ever")
     return table
 
 
@@ -28,8 +28,8 @@ def measure_table(measures: Sequence[MeasureView]) -> Sheet:
 def access_table(generations: Sequence[AccessView]) -> Sheet:
     table = Sheet("access data", "state", "link until", "set", "case")
     for one in generations:
-        told = (one.state.replace("_", " "), minute(one.until), minute(one.set_at), one.case_id or "")
-        table.add_row(str(one.generation), *told)
+        cells = (one.state.replace("_", " "), minute(one.until), minute(one.set_at), one.case_id or "")
+        table.add_row(str(one.generation), *cells)
     return table
 
 
@@ -48,9 +48,9 @@ def print_case(found: CaseView) -> None:
         show(line)
     history = Sheet("fact", "recorded", "what happened", "details")
     for fact in found.history:
-        told = ", ".join(f"{name} {_word(value)}" for name, value in _parts(fact.data).items() if _says(value))
+        details = ", ".join(f"{name} {_word(value)}" for name, value in _parts(fact.data).items() if _says(value))
         name = fact.type.removeprefix("lostfound.").rpartition(".")[0]
-        history.add_row(str(fact.sequence), minute(fact.recorded), name, told)
+        history.add_row(str(fact.sequence), minute(fact.recorded), name, details)
     show(history)
     if found.status is not Status.CLOSED:
         show(f"A decision made now is made on fact {found.material} (`--on {found.material}`).")

@@ -179,10 +179,10 @@ def text_of(path: Path, limit: int = -1) -> str:
         with path.open(encoding="utf-8") as file:
             return file.read(limit)
     except UnicodeDecodeError:
-        told = "it is not text in UTF-8"
+        why = "it is not text in UTF-8"
     except OSError as error:
-        told = UNREADABLE.get(type(error), (error.strerror or type(error).__name__).lower())
-    raise RefusalError(Code.UNREADABLE_FILE, f"{path} cannot be read: {told}", path=str(path), misfit=told)
+        why = UNREADABLE.get(type(error), (error.strerror or type(error).__name__).lower())
+    raise RefusalError(Code.UNREADABLE_FILE, f"{path} cannot be read: {why}", path=str(path), misfit=why)
 
 
 def json_of(path: Path) -> dict[str, Any]:

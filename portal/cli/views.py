@@ -34,8 +34,8 @@ def register(app: typer.Typer, operator: terminal.Operated) -> None:
             report = asyncio.run(installation.rebuild_views(who, lambda done, of: folded(completed=done, total=of)))
         if as_json:
             tables = {name: asdict(table) | {"equal": table.equal} for name, table in report.tables.items()}
-            told = {"equal": report.equal, "records": report.records, "schema": report.schema, "tables": tables}
-            typer.echo(json.dumps(told, indent=2))
+            document = {"equal": report.equal, "records": report.records, "schema": report.schema, "tables": tables}
+            typer.echo(json.dumps(document, indent=2))
         else:
             table = Table("table", "rows", "digest", "equal")
             for name, one in report.tables.items():

@@ -136,8 +136,8 @@ class Batch:
         try:
             return next(iter(DefaultRecordBatch(header + record)))
         except Exception as error:  # whatever bytes make of a parser
-            told = f"the record cannot be read ({type(error).__name__}: {error})"
-            return self._gap(offset, offset, record, UnreadableError(Code.UNREADABLE, told))
+            sentence = f"the record cannot be read ({type(error).__name__}: {error})"
+            return self._gap(offset, offset, record, UnreadableError(Code.UNREADABLE, sentence))
 
     def _framed(self, records: bytes, place: int) -> tuple[int, int]:
         """The offset of the record at that place, and where it ends."""

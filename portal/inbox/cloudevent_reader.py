@@ -78,12 +78,12 @@ def _cloudevent(value: bytes, headers: Mapping[str, bytes]) -> BaseCloudEvent:
     binary = {name.lower().removeprefix("ce_") for name in headers if name.lower().startswith("ce_")}
     missing = REQUIRED - (binary or parsed.keys())
     if missing:
-        told = ", ".join(sorted(missing))
-        raise RefusalError(Code.NOT_CLOUDEVENT, f"this is not a CloudEvent 1.0: it lacks {told}", fields=told)
+        details = ", ".join(sorted(missing))
+        raise RefusalError(Code.NOT_CLOUDEVENT, f"this is not a CloudEvent 1.0: it lacks {details}", fields=details)
     try:
         return from_kafka(KafkaMessage(headers=dict(headers), key=None, value=value), JSONFormat(), CloudEvent)
     except CloudEventValidationError as error:
-        told = "; ".join(ATTRIBUTES.get(name, f"the attribute {name!a} {OTHERS}") for name in error.errors)
+        details = "; ".join(ATTRIBUTES.get(name, f"the attribute {name!a} {OTHERS}") for name in error.errors)
     except Exception:  # the library lets whatever its parsers raise pass through
-        told = "an attribute cannot be read; a time is such as 2026-01-10T09:00:00Z, and data_base64 is in Base64"
-    raise RefusalError(Code.NOT_CLOUDEVENT, f"this is not a CloudEvent 1.0: {told}", misfit=told)
+        details = "an attribute cannot be read; a time is such as 2026-01-10T09:00:00Z, and data_base64 is in Base64"
+    raise RefusalError(Code.NOT_CLOUDEVENT, f"this is not a CloudEvent 1.0: {details}", misfit=details)

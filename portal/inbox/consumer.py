@@ -85,12 +85,12 @@ class Read:
     """A record and what it states, or why that is nothing."""
 
     record: InboxRecord
-    stated: Statement | DeadLetter
+    statement: Statement | DeadLetter
 
     @property
     def serial(self) -> Serial | None:
         """The container that it is about; records of one are handled in their order."""
-        return None if isinstance(self.stated, DeadLetter) else Serial(getattr(self.stated, "serial"))  # noqa: B009
+        return None if isinstance(self.statement, DeadLetter) else Serial(getattr(self.statement, "serial"))  # noqa: B009
 
 
 class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -193,7 +193,7 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _batch(self, lane: Lane, records: Sequence[ConsumerRecord]) -> None:
         received = datetime.now(UTC)
         several = [_read(record, received) for record in records]
-        if any(isinstance(one.stated, DeadLetter) and one.stated.refusal.code in REST_AFTER for one in several):
+        if any(isinstance(one.statement, DeadLetter) and one.statement.refusal.code in REST_AFTER for one in several):
             lane.rests_until = time.monotonic() + UNREADABLE_PAUSE_SECONDS
         queues: dict[object, list[Read]] = {}
         for one in several:
@@ -212,17 +212,17 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _in_order(self, queue: list[Read], waiting: dict[Serial, int], at_once: asyncio.Semaphore) -> None:
         for one in queue:
             async with at_once:
-                if isinstance(one.stated, DeadLetter):
-                    await self._dead_letters.write(one.stated)
+                if isinstance(one.statement, DeadLetter):
+                    await self._dead_letters.write(one.statement)
                 else:
-                    await self._one(one.record, one.stated, waiting)
+                    await self._one(one.record, one.statement, waiting)
 
-    async def _one(self, record: InboxRecord, stated: Statement, waiting: dict[Serial, int]) -> None:
+    async def _one(self, record: InboxRecord, statement: Statement, waiting: dict[Serial, int]) -> None:
         """Take a statement, or park it: because it must wait itself, or because something before it does."""
-        serial = Serial(getattr(stated, "serial"))  # noqa: B009
+        serial = Serial(getattr(statement, "serial"))  # noqa: B009
         lowest = waiting.get(serial)
-        if lowest is None or stated.rank < lowest:
-            refusal = await self._attempt(record, stated)
+        if lowest is None or statement.rank < lowest:
+            refusal = await self._attempt(record, statement)
             if refusal is None:
                 if lowest is not None:
                     await steadily(lambda: self._parking.wake(record.vendor, serial), record.place)
@@ -231,29 +231,29 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._dead_letters.write(DeadLetter.of(record, refusal))
                 return
         parked = await steadily(
-            lambda: self._parking.park(serial, stated.rank, record, self._hold_seconds, PARKED_LIMIT), record.place
+            lambda: self._parking.park(serial, statement.rank, record, self._hold_seconds, PARKED_LIMIT), record.place
         )
         if parked:
-            waiting[serial] = min(stated.rank, waiting.get(serial, stated.rank))
+            waiting[serial] = min(statement.rank, waiting.get(serial, statement.rank))
             return
         full = f"{PARKED_LIMIT} records of this vendor wait already; retry this one once they are gone"
         await self._dead_letters.write(
             DeadLetter.of(record, RefusalError(Code.TOO_MANY_WAITING, full, most=PARKED_LIMIT))
         )
 
-    async def _attempt(self, record: InboxRecord, stated: Statement) -> RefusalError | None:
+    async def _attempt(self, record: InboxRecord, statement: Statement) -> RefusalError | None:
         """Why a statement cannot be taken, or None once it is. `NotYetKnownError`: it may be taken later."""
         unforeseen = lost = 0
         while True:
             try:
-                await self._application.take(_principal(record), stated, record.received)
+                await self._application.take(_principal(record), statement, record.received)
                 return None
             except RefusalError as refusal:
                 return INBOX.worded(refusal)
             except Exception as error:
                 failure, caught = failure_of(error), error
-            told = short(caught)
-            log.warning("a record is tried again", place=record.place, error=told)
+            brief = short(caught)
+            log.warning("a record is tried again", place=record.place, error=brief)
             if failure is Failure.PASSING:
                 return NotYetKnownError(
                     Code.BUSY, "others worked on the same container for as long as this record waited; retry it"
@@ -266,9 +266,9 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
                 unforeseen += 1
                 await asyncio.sleep(UNFORESEEN_WAIT_SECONDS * unforeseen)
             if unforeseen >= UNFORESEEN_TRIES or lost >= LOST_TRIES:
-                log.error("a record cannot be handled", place=record.place, error=told, exc_info=caught)
-                sentence = f"this record met an error of lostfound itself ({told}); retry it once that is mended"
-                return RefusalError(Code.INTERNAL_ERROR, sentence, error=told)
+                log.error("a record cannot be handled", place=record.place, error=brief, exc_info=caught)
+                sentence = f"this record met an error of lostfound itself ({brief}); retry it once that is mended"
+                return RefusalError(Code.INTERNAL_ERROR, sentence, error=brief)
 
     async def _retry_parked(self) -> None:
         """Take up what waits and is due, whoever parked it."""
@@ -311,11 +311,11 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _again(self, parked: Parked) -> bool:
         """Whether a parked record is done with."""
         record = parked.record
-        stated = _stated(record)
-        if isinstance(stated, DeadLetter):
-            await self._dead_letters.write(stated)
+        statement = _statement_of(record)
+        if isinstance(statement, DeadLetter):
+            await self._dead_letters.write(statement)
         else:
-            refusal = await self._attempt(record, stated)
+            refusal = await self._attempt(record, statement)
             if isinstance(refusal, NotYetKnownError) and not parked.overdue:
                 await steadily(lambda: self._parking.postpone(parked.number), record.place)
                 return False
@@ -334,7 +334,7 @@ def _read(record: ConsumerRecord, received: datetime) -> Read:
     )
     if record.headers and isinstance(record.headers[0], Unreadable):
         return Read(came, DeadLetter.of_unreadable(came, record.headers[0]))
-    return Read(came, _stated(came))
+    return Read(came, _statement_of(came))
 
 
 def _principal(record: InboxRecord) -> Principal:
@@ -344,7 +344,7 @@ def _principal(record: InboxRecord) -> Principal:
     )
 
 
-def _stated(record: InboxRecord) -> Statement | DeadLetter:
+def _statement_of(record: InboxRecord) -> Statement | DeadLetter:
     try:
         return read_statement(record.key, record.value, {name: content or b"" for name, content in record.headers})
     except RefusalError as refusal:

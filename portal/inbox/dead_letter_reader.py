@@ -66,10 +66,10 @@ class StoredDeadLetter:
         headers: Headers = record.headers
         if record.headers and isinstance(unreadable := record.headers[0], Unreadable):
             headers = ((f"{OURS}code", unreadable.code.encode()), (f"{OURS}sentence", unreadable.why.encode()))
-        told = {name: content or b"" for name, content in headers}
+        contents = {name: content or b"" for name, content in headers}
 
         def ours(name: str, otherwise: str = "") -> str:
-            return told.get(f"{OURS}{name}", otherwise.encode()).decode(errors="replace")
+            return contents.get(f"{OURS}{name}", otherwise.encode()).decode(errors="replace")
 
         length = ours("length")
         return cls(

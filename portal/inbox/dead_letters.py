@@ -53,22 +53,22 @@ class DeadLetter:
     key: bytes | None
     value: bytes | None
     headers: Headers
-    told: dict[str, str] = field(default_factory=dict)
+    details: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, record: InboxRecord, refusal: RefusalError) -> "DeadLetter":
         """The record with its bytes, where they fit."""
-        told = {"digest": record.digest}
-        whole = cls(record.vendor, record.place, refusal, record.key, record.value, record.headers, told)
+        details = {"digest": record.digest}
+        whole = cls(record.vendor, record.place, refusal, record.key, record.value, record.headers, details)
         return whole if whole.size <= DEAD_LETTER_BYTES_LIMIT else whole.brief()
 
     @classmethod
     def of_unreadable(cls, record: InboxRecord, what: Unreadable) -> "DeadLetter":
         """The place of what cannot be read."""
         span = f"{what.first}-{what.last}" if what.first < what.last else f"{what.last}"
-        told = {"length": str(what.length), "sha256": what.sha256}
+        details = {"length": str(what.length), "sha256": what.sha256}
         place = f"{record.topic}/{record.partition}/{span}"
-        return cls(record.vendor, place, RefusalError(what.code, what.why, misfit=what.why), b"", None, (), told)
+        return cls(record.vendor, place, RefusalError(what.code, what.why, misfit=what.why), b"", None, (), details)
 
     @property
     def size(self) -> int:
@@ -80,15 +80,15 @@ class DeadLetter:
     def all_headers(self) -> list[tuple[str, bytes | None]]:
         """Those that it came with, and then ours; nobody else's have our name."""
         headers = [(name, content) for name, content in self.headers if not name.startswith(OURS)]
-        told = {"code": self.refusal.code, "sentence": self.refusal.sentence, "place": self.place, **self.told}
-        return [*headers, *((f"{OURS}{name}", text.encode()) for name, text in told.items())]
+        details = {"code": self.refusal.code, "sentence": self.refusal.sentence, "place": self.place, **self.details}
+        return [*headers, *((f"{OURS}{name}", text.encode()) for name, text in details.items())]
 
     def brief(self) -> "DeadLetter":
         """Without its bytes, but with their length and hash."""
         value = self.value or b""
-        told = self.told | {"length": str(len(value)), "sha256": sha256(value).hexdigest()}
+        details = self.details | {"length": str(len(value)), "sha256": sha256(value).hexdigest()}
         key = self.key if len(self.key or b"") <= KEY_BYTES_LIMIT else None
-        return DeadLetter(self.vendor, self.place, self.refusal, key, None, (), told)
+        return DeadLetter(self.vendor, self.place, self.refusal, key, None, (), details)
 
 
 class DeadLetters:
@@ -110,45 +110,46 @@ class DeadLetters:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType) -> None:
         await self._producer.stop()
 
-    async def write(self, letter: DeadLetter) -> None:
+    async def write(self, dead_letter: DeadLetter) -> None:
         """Write a dead letter; once this returns the record is done with. Waits, without end, only while Kafka or
         PostgreSQL are away themselves."""
-        refusal = letter.refusal
-        sent = await self._sent(letter)
+        refusal = dead_letter.refusal
+        sent = await self._sent(dead_letter)
         if sent:
-            log.info("dead letter", place=letter.place, code=refusal.code, sentence=refusal.sentence)
+            log.info("dead letter", place=dead_letter.place, code=refusal.code, sentence=refusal.sentence)
         else:
-            log.error("a dead letter cannot be written", place=letter.place, code=refusal.code)
+            log.error("a dead letter cannot be written", place=dead_letter.place, code=refusal.code)
         if not sent or refusal.code in SET_ASIDE:
-            await self._set_aside(letter, sent)
+            await self._set_aside(dead_letter, sent)
 
-    async def _sent(self, letter: DeadLetter) -> bool:
+    async def _sent(self, dead_letter: DeadLetter) -> bool:
         """Whether it could be written, in full or at least its place."""
-        tries, brief = 0, letter.value is None
+        tries, brief = 0, dead_letter.value is None
         while tries < SEND_TRIES:
             try:
-                await self._send(letter)
+                await self._send(dead_letter)
                 return True
             except KafkaError as error:
-                log.warning("a dead letter is not written yet", place=letter.place, error=short(error))
+                log.warning("a dead letter is not written yet", place=dead_letter.place, error=short(error))
                 if isinstance(error, MessageSizeTooLargeError) and not brief:
-                    letter, brief = letter.brief(), True
+                    dead_letter, brief = dead_letter.brief(), True
                     continue
                 if await self._answers():
                     tries += 1
-                    await self._make_again(letter.vendor)
+                    await self._make_again(dead_letter.vendor)
                 await asyncio.sleep(RETRY_SECONDS)
             except Exception as error:  # what the client makes of headers that it cannot write
-                log.warning("a dead letter is written without its bytes", place=letter.place, error=short(error))
+                log.warning("a dead letter is written without its bytes", place=dead_letter.place, error=short(error))
                 if brief:
                     return False
-                letter, brief = letter.brief(), True
+                dead_letter, brief = dead_letter.brief(), True
         return False
 
-    async def _send(self, letter: DeadLetter) -> None:
-        key = b"" if letter.key is None and letter.value is None else letter.key  # the client refuses to send neither
-        topic = dead_letters(letter.vendor)
-        future = await self._producer.send(topic, key=key, value=letter.value, headers=letter.all_headers)
+    async def _send(self, dead_letter: DeadLetter) -> None:
+        empty = dead_letter.key is None and dead_letter.value is None  # the client refuses to send neither
+        key = b"" if empty else dead_letter.key
+        topic = dead_letters(dead_letter.vendor)
+        future = await self._producer.send(topic, key=key, value=dead_letter.value, headers=dead_letter.all_headers)
         await asyncio.shield(future)
 
     async def _answers(self) -> bool:
@@ -166,13 +167,13 @@ class DeadLetters:
         except Exception as error:  # its topics are its own trouble, whatever it is
             log.warning("a vendor's topics cannot be made again", vendor=vendor, error=short(error))
 
-    async def _set_aside(self, letter: DeadLetter, sent: bool) -> None:
-        where = f"{COMMANDS} {letter.place}`" if sent else "its dead letter cannot be written"
+    async def _set_aside(self, dead_letter: DeadLetter, sent: bool) -> None:
+        where = f"{COMMANDS} {dead_letter.place}`" if sent else "its dead letter cannot be written"
         entry = SetAside(
-            letter.vendor,
-            letter.place,
-            letter.refusal.code,
-            f"{letter.refusal.sentence} ({where})",
+            dead_letter.vendor,
+            dead_letter.place,
+            dead_letter.refusal.code,
+            f"{dead_letter.refusal.sentence} ({where})",
             datetime.now(UTC),
         )
-        await steadily(lambda: self._register.add(entry, REGISTERED_LIMIT), letter.place)
+        await steadily(lambda: self._register.add(entry, REGISTERED_LIMIT), dead_letter.place)

@@ -84,18 +84,18 @@ class Document:
 def read(text: str) -> Document:
     """The document in a text. Raises `FlawedError` where it is too large or no YAML; lesser flaws are in the answer."""
     if len(text) > CHARACTERS_LIMIT:
-        told = f"this has more than {CHARACTERS_LIMIT:,} characters; write less"
-        raise FlawedError(BadYaml.TOO_LARGE, told, Place())
+        sentence = f"this has more than {CHARACTERS_LIMIT:,} characters; write less"
+        raise FlawedError(BadYaml.TOO_LARGE, sentence, Place())
     try:
         node = _Loader(text).get_single_node()
     except yaml.MarkedYAMLError as error:
-        where, told = error.problem_mark or error.context_mark, " ".join(filter(None, (error.context, error.problem)))
-        raise FlawedError(BadYaml.NOT_YAML, f"this is no YAML: {told}", Place.of(where)) from None
+        where, why = error.problem_mark or error.context_mark, " ".join(filter(None, (error.context, error.problem)))
+        raise FlawedError(BadYaml.NOT_YAML, f"this is no YAML: {why}", Place.of(where)) from None
     except yaml.reader.ReaderError as error:
         before, unfit = text[: error.position], text[error.position]
         place = Place(before.count("\n") + 1, len(before) - before.rfind("\n"))
-        told = f"this is no YAML: the character U+{ord(unfit):04X} may not stand in it"
-        raise FlawedError(BadYaml.NOT_YAML, told, place) from None
+        sentence = f"this is no YAML: the character U+{ord(unfit):04X} may not stand in it"
+        raise FlawedError(BadYaml.NOT_YAML, sentence, place) from None
     document = Document()
     if node is not None:
         document.value = _plain(node, (), document)
@@ -129,8 +129,8 @@ class _Loader(yaml.SafeLoader):
         parts = [self._sizes[part] for part in _parts(node)]
         size, depth = 1 + sum(one for one, _ in parts), 1 + max((deep for _, deep in parts), default=0)
         if size > PARTS_LIMIT or depth > DEPTH_LIMIT:
-            told = f"with its aliases written out this has more than {PARTS_LIMIT:,} parts or {DEPTH_LIMIT} levels"
-            raise FlawedError(BadYaml.TOO_LARGE, told, place)
+            sentence = f"with its aliases written out this has more than {PARTS_LIMIT:,} parts or {DEPTH_LIMIT} levels"
+            raise FlawedError(BadYaml.TOO_LARGE, sentence, place)
         self._sizes[node] = size, depth
         return node
 
@@ -156,8 +156,8 @@ def _plain(node: yaml.Node, path: Path, document: Document) -> Any:
             raise FlawedError(BadYaml.NOT_YAML, "a setting's name must be a word", place)
         if key.value in found:
             first = document.keys[*path, key.value]
-            told = f"{key.value} is given already at line {first.line}; keep one of them"
-            document.flaws.append(Flaw(BadYaml.REPEATED_SETTING, told, place))
+            sentence = f"{key.value} is given already at line {first.line}; keep one of them"
+            document.flaws.append(Flaw(BadYaml.REPEATED_SETTING, sentence, place))
             continue
         document.keys[*path, key.value] = place
         found[key.value] = _plain(value, (*path, key.value), document)

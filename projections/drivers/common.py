@@ -37,9 +37,9 @@ def batches_of(records: Iterable[LogRecord]) -> list[Batch]:
     return [Batch(run[0].position.partition, run[0].position.offset, run) for run in runs]
 
 
-async def until_failure(*deeds: Coroutine[Any, Any, None]) -> None:
+async def until_failure(*operations: Coroutine[Any, Any, None]) -> None:
     """Do all at once, until one fails or this is cancelled; says why in the process's log and raises that failure."""
-    tasks = [asyncio.create_task(deed) for deed in deeds]
+    tasks = [asyncio.create_task(operation) for operation in operations]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:

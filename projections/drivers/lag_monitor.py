@@ -73,7 +73,7 @@ class Watch:
         self._unassigned_seconds = 2 * stall_seconds
         self._moved: dict[int, tuple[int, float]] = {}
         self._folded: dict[int, int] = {}
-        self._told = time.monotonic()
+        self._reported = time.monotonic()
 
     async def run(self) -> None:
         """Watch until cancelled. Raises `StalledError`; has a partition stopped that lost what was folded of it."""
@@ -103,12 +103,12 @@ class Watch:
             ends = await self._ends.of({0} if assigned is None else assigned)
         except KafkaError as error:
             log.warning("the log's ends cannot be seen", error=str(error))
-            self._told = time.monotonic()
+            self._reported = time.monotonic()
             return None
         if assigned is not None:
-            self._told = time.monotonic()
+            self._reported = time.monotonic()
             return ends
-        if time.monotonic() - self._told > self._unassigned_seconds:
+        if time.monotonic() - self._reported > self._unassigned_seconds:
             raise StalledError(
                 f"Kafka has assigned nothing for {self._unassigned_seconds:.0f} s, not even that there is nothing"
                 " to do, so this process ends; its supervisor starts another"

@@ -230,13 +230,13 @@ class SteadyProjector:
                 self._newer = newer
             return False
 
-    async def _outlasting_outages(self, deed: Callable[[AsyncConnection[Any]], Awaitable[Answer]]) -> Answer:
+    async def _outlasting_outages(self, operation: Callable[[AsyncConnection[Any]], Awaitable[Answer]]) -> Answer:
         deadline = time.monotonic() + self._outage_seconds
         pause = FIRST_PAUSE_SECONDS
         while True:
             try:
                 async with self._busy:
-                    return await deed(await self._connected())
+                    return await operation(await self._connected())
             except OperationalError as error:
                 if time.monotonic() > deadline:
                     raise

@@ -60,8 +60,8 @@ class AccessData(Tables):
 
     def _offer_access(self, serial: Serial, offered: Access, at: datetime) -> None:
         self.access[serial, offered.generation] = offered
-        told = AccessOffered(serial=serial, generation=offered.generation, case=offered.case_id, until=offered.until)
-        self._state(serial, at, [told])
+        fact = AccessOffered(serial=serial, generation=offered.generation, case=offered.case_id, until=offered.until)
+        self._state(serial, at, [fact])
 
     def _end_link(self, key: CaseKey, at: datetime) -> None:
         """The link that a case offered sets nothing any more."""

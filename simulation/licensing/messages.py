@@ -30,17 +30,17 @@ from simulation.licensing.records import Tables
 class Messages(Tables):
     """Accepts messages to cases."""
 
-    def turn_up(self, stated: FoundStatement | ReturnStatement, door: str, received: datetime) -> list[CaseKey]:
+    def turn_up(self, statement: FoundStatement | ReturnStatement, door: str, received: datetime) -> list[CaseKey]:
         """Say to every open case of a container that it turned up."""
-        cause = Cause.FOUND if isinstance(stated, FoundStatement) else Cause.RETURNED
-        claim_rules.may_turn_up(self._container(stated.serial), stated)
-        content = Sighting(statement=f"{cause}/{stated.report}", cause=cause, occurred=stated.occurred)
-        cases = [one for one in self.cases.values() if one.key.serial == stated.serial]
+        cause = Cause.FOUND if isinstance(statement, FoundStatement) else Cause.RETURNED
+        claim_rules.may_turn_up(self._container(statement.serial), statement)
+        content = Sighting(statement=f"{cause}/{statement.report}", cause=cause, occurred=statement.occurred)
+        cases = [one for one in self.cases.values() if one.key.serial == statement.serial]
         if not cases:
-            raise no_case_of(stated.serial)
-        if not self._first_said(stated.reporter, content.statement, stated.serial):
+            raise no_case_of(statement.serial)
+        if not self._first_said(statement.reporter, content.statement, statement.serial):
             return []
-        speaker = Speaker(stated.reporter.name, stated.reporter.role, door)
+        speaker = Speaker(statement.reporter.name, statement.reporter.role, door)
         if keys := [one.key for one in cases if not one.closed]:
             for key in keys:
                 self._post(key, content, speaker)
@@ -49,25 +49,25 @@ class Messages(Tables):
         self._address(last.key, content, speaker, received)
         return []
 
-    def give_evidence(self, stated: EvidenceStatement, door: str, received: datetime) -> CaseKey:
+    def give_evidence(self, statement: EvidenceStatement, door: str, received: datetime) -> CaseKey:
         """Bring evidence to the case of a report."""
-        reporter = stated.reporter
-        self.rightful(stated.serial, reporter)
+        reporter = statement.reporter
+        self.rightful(statement.serial, reporter)
         fitting = [
             (who == reporter, at, case, who)
             for (report, who), (_, case, at) in self.reports.items()
-            if report == stated.report and self.cases[case].key.serial == stated.serial
+            if report == statement.report and self.cases[case].key.serial == statement.serial
         ]
         if not fitting:
-            raise no_report(stated)
+            raise no_report(statement)
         _, _, name, who = max(fitting, key=lambda one: one[:3])
         key = self.cases[name].key
-        content = Evidence(statement=f"evidence/{stated.statement}", by=reporter.name, evidence=stated.evidence)
+        content = Evidence(statement=f"evidence/{statement.statement}", by=reporter.name, evidence=statement.evidence)
         if self._first_said(
-            reporter, content.statement, f"{stated.report}/{stated.serial}/{'/'.join(sorted(stated.evidence))}"
+            reporter, content.statement, f"{statement.report}/{statement.serial}/{'/'.join(sorted(statement.evidence))}"
         ):
             speaker = Speaker(reporter.name, reporter.role, door)
-            for one in sorted([key, *self._further(key, stated.report, who)], key=lambda key: key.case):
+            for one in sorted([key, *self._further(key, statement.report, who)], key=lambda key: key.case):
                 if not self._post(one, content, speaker):
                     self._address(one, content, speaker, received)
         return key

@@ -55,17 +55,17 @@ class Stock:
     async def container(self, serial: str, *licences: str, kind: Kind = Kind.DONGLE, lease: Lease = WEEKLY) -> None:
         """A container of the one holder, with these licences."""
         fingerprint = OLD if kind is Kind.ACT else None
-        stated = ContainerStatement(serial=serial, kind=kind, holder="h-1", fingerprint=fingerprint)
-        await self.backend.register_container(self.vendor, stated, NOW)
+        statement = ContainerStatement(serial=serial, kind=kind, holder="h-1", fingerprint=fingerprint)
+        await self.backend.register_container(self.vendor, statement, NOW)
         for name in licences:
             await self.licence(name, serial, lease)
 
     async def licence(self, name: str, serial: str, lease: Lease = WEEKLY, **more: Any) -> None:
         """A licence of a product `cad`."""
-        stated = LicenceStatement(
+        statement = LicenceStatement(
             licence=name, serial=serial, product="cad", ticket=f"T-{name}", issued=NOW, lease=lease, **more
         )
-        await self.backend.register_licence(self.vendor, stated, NOW)
+        await self.backend.register_licence(self.vendor, statement, NOW)
 
     def loss(
         self, serial: str, *licences: str, reason: Reason = Reason.LOST, kind: Kind = Kind.DONGLE
@@ -82,9 +82,9 @@ class Stock:
             occurred=NOW,
         )
 
-    async def claim(self, stated: LossStatement) -> CaseKey:
+    async def claim(self, statement: LossStatement) -> CaseKey:
         """The case of a report."""
-        return (await self.backend.claim(self.vendor, stated, "a test", NOW)).key
+        return (await self.backend.claim(self.vendor, statement, "a test", NOW)).key
 
     async def lost(
         self,
@@ -126,14 +126,14 @@ class Stock:
     async def contact(self, serial: str, *presented: tuple[str, int], contact: str = "", **more: Any) -> ContactAnswer:
         """A contact of the container, `days` after the beginning."""
         received = NOW + timedelta(days=more.pop("days", 1))
-        stated = ContactStatement(
+        statement = ContactStatement(
             contact=contact or f"c{next(self.numbers)}",
             serial=serial,
             occurred=received,
             licences=tuple(Presented(licence=LicenceId(name), generation=number) for name, number in presented),
             **more,
         )
-        return await self.backend.contact(self.vendor, stated, received)
+        return await self.backend.contact(self.vendor, statement, received)
 
     async def activate(self, serial: str, fingerprint: dict[str, str], **more: Any) -> ContactAnswer:
         """A machine asks to be bound to."""

@@ -277,9 +277,9 @@ async def test_a_sign_in_is_judged_as_every_contact_is_and_confirms_no_removal(s
     removal = MeasureToOrder(measure=Measure.WITHDRAWAL)
     await stock.backend.block(BlockOrder(key=key, measures=(removal,), aim=Aim.ACCESS_DATA))
 
-    told = [await sign_in(stock, FIRST, f"C-{number}") for number in range(2)]
+    answers = [await sign_in(stock, FIRST, f"C-{number}") for number in range(2)]
 
-    assert [(answer.session, answer.code, answer.cases) for answer in told] == [(None, Code.BLOCKED, (key,))] * 2
+    assert [(answer.session, answer.code, answer.cases) for answer in answers] == [(None, Code.BLOCKED, (key,))] * 2
     names = [fact.name for fact in await stock.facts(MeasureFact)]
     assert names == ["measure.ordered", "measure.delivered"]
     assert not await stock.facts(MeasureConfirmed)
@@ -334,11 +334,11 @@ async def test_no_secret_is_in_any_fact(stock: Stock) -> None:
     session = (await sign_in(stock, FIRST, "C-1")).session
     assert session
 
-    told = "".join(fact.model_dump_json() for fact in await stock.all_facts())
+    text = "".join(fact.model_dump_json() for fact in await stock.all_facts())
 
-    assert FIRST not in told
-    assert session not in told
-    assert "argon2" not in told
+    assert FIRST not in text
+    assert session not in text
+    assert "argon2" not in text
 
 
 async def test_a_contact_number_that_was_served_gives_no_session_to_other_access_data(stock: Stock) -> None:

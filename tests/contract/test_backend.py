@@ -72,7 +72,7 @@ async def blocked(backend: LicensingBackend, vendor: VendorId, report: str = "R-
     return IssueOrder(key=key, measures=measures)
 
 
-async def stated(stock: Stock) -> list[Recorded]:
+async def vendor_facts(stock: Stock) -> list[Recorded]:
     """The vendor's facts, in their order."""
     return [one for one in await stock.observer.recorded(0) if one.vendor == stock.vendor]
 
@@ -190,7 +190,7 @@ async def test_a_replacement_is_issued_once_however_often_it_is_asked_for(
     assert isinstance(answers[0], Issued)
     assert all(answer == answers[0] for answer in answers)
     assert [(item.licence, item.generation) for item in answers[0].licences] == [("L-1", 2), ("L-2", 2), ("L-3", 2)]
-    facts = [recorded.fact for recorded in await stated(stock)]
+    facts = [recorded.fact for recorded in await vendor_facts(stock)]
     replaced = [fact for fact in facts if isinstance(fact, LicenceIssued) and fact.case]
     assert len(replaced) == sum(isinstance(fact, LicenceSuperseded) for fact in facts) == 3
     assert {fact.serial for fact in replaced} == {"spare"}
@@ -205,7 +205,7 @@ async def test_measures_are_stated_once_and_before_the_issue(
     await backend.block(BlockOrder(key=order.key, measures=to_order(order.measures)))
     await backend.issue(order)
 
-    names = [recorded.fact.name for recorded in await stated(stock)]
+    names = [recorded.fact.name for recorded in await vendor_facts(stock)]
 
     assert names.count(MeasureOrdered.name) == 1
     assert names.index(MeasureOrdered.name) < names.index(LicenceSuperseded.name)
@@ -253,7 +253,7 @@ async def test_every_stream_of_the_outbox_counts_and_chains(
     await backend.issue(await blocked(backend, vendor))
 
     heads: dict[str, tuple[int, bytes]] = {}
-    for recorded in await stated(stock):
+    for recorded in await vendor_facts(stock):
         sequence, digest = heads.get(recorded.stream, (0, b""))
         assert (recorded.sequence, recorded.previous_hash) == (sequence + 1, digest)
         heads[recorded.stream] = (recorded.sequence, recorded.hash)
@@ -264,11 +264,11 @@ async def test_inventory_said_again_changes_nothing_and_a_contradiction_is_refus
     backend: LicensingBackend, stock: Stock, vendor: VendorId
 ) -> None:
     await stocked(backend, vendor)
-    before = await stated(stock)
+    before = await vendor_facts(stock)
 
     await stocked(backend, vendor)
 
-    assert await stated(stock) == before
+    assert await vendor_facts(stock) == before
     with pytest.raises(RefusalError, match="container lost was stated before with another holder") as refusal:
         await backend.register_container(vendor, container("lost", holder="h-2"), NOW)
     assert refusal.value.code is Code.CONTRADICTS_INVENTORY
@@ -294,11 +294,11 @@ async def test_a_licence_stated_again_must_be_as_it_was_first_stated_before_and_
     await stocked(backend, vendor)
     again = LicenceStatement.model_validate(licence(1, "lost").model_dump() | otherwise)
     for _ in range(2):
-        before = await stated(stock)
+        before = await vendor_facts(stock)
         with pytest.raises(RefusalError, match=f"licence L-1 was stated before with another {next(iter(otherwise))}"):
             await backend.register_licence(vendor, again, NOW)
         await backend.register_licence(vendor, licence(1, "lost"), NOW)
-        assert await stated(stock) == before
+        assert await vendor_facts(stock) == before
         await backend.issue(await blocked(backend, vendor))
 
 
@@ -306,13 +306,13 @@ async def test_a_case_is_closed_once_whatever_closes_it_again(stock: Stock) -> N
     await stocked(stock.backend, stock.vendor)
     order = await blocked(stock.backend, stock.vendor)
     first = await stock.backend.close(CloseOrder(key=order.key, recovered=True, number=5))
-    before = await stated(stock)
+    before = await vendor_facts(stock)
     stock.pass_(timedelta(days=1))
 
     again = await stock.backend.close(CloseOrder(key=order.key, recovered=False, lift=True, number=6))
 
     assert again == first
-    assert await stated(stock) == before
+    assert await vendor_facts(stock) == before
     assert (await stock.backend.claim(stock.vendor, loss("R-2"), DOOR, NOW)).key == order.key
 
 

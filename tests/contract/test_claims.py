@@ -35,12 +35,12 @@ async def test_a_report_of_licences_claims_these_and_another_of_others_is_anothe
 
 async def test_the_licences_are_part_of_what_a_report_said(stock: Stock) -> None:
     await stock.container("D-1", "L-1", "L-2")
-    stated = stock.loss("D-1", "L-1", "L-2")
-    key = await stock.claim(stated)
+    statement = stock.loss("D-1", "L-1", "L-2")
+    key = await stock.claim(statement)
 
-    assert await stock.claim(stated.model_copy(update={"licences": ("L-2", "L-1")})) == key
+    assert await stock.claim(statement.model_copy(update={"licences": ("L-2", "L-1")})) == key
     with pytest.raises(RefusalError) as refusal:
-        await stock.claim(stated.model_copy(update={"licences": ("L-1",)}))
+        await stock.claim(statement.model_copy(update={"licences": ("L-1",)}))
     assert refusal.value.code is Code.REPORT_ID_TAKEN
 
 
@@ -63,12 +63,12 @@ async def test_the_loss_of_a_container_that_never_held_a_licence_claims_nothing_
 ) -> None:
     await stock.container("D-1")
     await stock.container("K-1", kind=Kind.CLOUD)
-    stated = stock.loss("D-1")
+    statement = stock.loss("D-1")
     with pytest.raises(NotYetKnownError) as refusal:
-        await stock.claim(stated)
+        await stock.claim(statement)
 
     await stock.licence("L-1", "D-1")
-    key = await stock.claim(stated.model_copy(update={"reason": Reason.STOLEN}))
+    key = await stock.claim(statement.model_copy(update={"reason": Reason.STOLEN}))
     cloud = await stock.claim(stock.loss("K-1", kind=Kind.CLOUD, reason=Reason.STOLEN))
 
     assert refusal.value.code is Code.NO_LICENCE
@@ -111,9 +111,9 @@ async def test_a_second_loss_of_an_act_is_a_case_of_its_own(stock: Stock) -> Non
 
 async def test_access_data_are_claimed_and_the_licences_stay(stock: Stock) -> None:
     await stock.container("K-1", "L-1", kind=Kind.CLOUD)
-    stated = stock.loss("K-1", kind=Kind.CLOUD, reason=Reason.STOLEN)
+    statement = stock.loss("K-1", kind=Kind.CLOUD, reason=Reason.STOLEN)
 
-    key = await stock.claim(stated)
+    key = await stock.claim(statement)
 
     assert await stock.claim(stock.loss("K-1", kind=Kind.CLOUD, reason=Reason.FORGOTTEN)) == key
     assert [item.licence for item in (await stock.backend.assess(key)).facts.licences] == ["L-1"]
@@ -169,8 +169,8 @@ async def test_a_stolen_licence_after_the_same_hardware_is_blocked_by_a_case_of_
 
     assert theft.key != same.key
     assert (await stock.contact("A-1")).refused
-    told = {(one.case, one.measure, str(one.subject)) for one in await stock.facts(MeasureOrdered)}
-    assert {(theft.key.case, measure, "licence/L-1/1") for measure in ("deactivation", "blacklisting")} <= told
+    ordered = {(one.case, one.measure, str(one.subject)) for one in await stock.facts(MeasureOrdered)}
+    assert {(theft.key.case, measure, "licence/L-1/1") for measure in ("deactivation", "blacklisting")} <= ordered
 
 
 async def test_a_stolen_computer_after_the_same_hardware_is_blocked_by_a_case_of_its_own(stock: Stock) -> None:

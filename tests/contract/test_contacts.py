@@ -47,10 +47,10 @@ async def test_a_contact_said_again_is_answered_as_before_and_every_container_ha
 async def test_the_number_of_a_contact_is_not_that_of_a_return_of_the_same_activation(stock: Stock) -> None:
     await stock.container("A-1", "L-1", kind=Kind.ACT)
     await stock.contact("A-1", contact="C-same")
-    stated = DeactivationStatement(contact="C-same", serial="A-1", generation=1, occurred=NOW)
+    statement = DeactivationStatement(contact="C-same", serial="A-1", generation=1, occurred=NOW)
 
     with pytest.raises(RefusalError) as refusal:
-        await stock.backend.return_activation(stock.vendor, stated, NOW)
+        await stock.backend.return_activation(stock.vendor, statement, NOW)
 
     assert refusal.value.code is Code.CONTRADICTS_INVENTORY
 
@@ -105,8 +105,8 @@ async def test_a_withdrawal_is_confirmed_by_a_later_contact_that_says_so(stock: 
     await stock.container("D-1", "L-1")
     await stock.lost("D-1", reason=Reason.DAMAGED)
 
-    told = await stock.contact("D-1", confirms=True)
-    assert [item.measure for item in told.ordered] == [Measure.WITHDRAWAL]
+    answer = await stock.contact("D-1", confirms=True)
+    assert [item.measure for item in answer.ordered] == [Measure.WITHDRAWAL]
     assert not await stock.facts(MeasureConfirmed)
     removed = await stock.contact("D-1", contact="C-2", confirms=True)
     later = await stock.contact("D-1", confirms=True)
@@ -221,9 +221,9 @@ async def test_a_reissue_takes_the_known_machine_only(stock: Stock) -> None:
 async def test_a_returned_activation_gets_one_receipt_and_is_not_renewed(stock: Stock) -> None:
     await stock.container("A-1", "L-1", kind=Kind.ACT)
     order = await stock.lost("A-1", kind=Kind.ACT, reason=Reason.COMPUTER_STOLEN)
-    stated = DeactivationStatement(contact="C-1", serial="A-1", generation=1, occurred=NOW)
+    statement = DeactivationStatement(contact="C-1", serial="A-1", generation=1, occurred=NOW)
 
-    answers = [await stock.backend.return_activation(stock.vendor, stated, NOW) for _ in range(2)]
+    answers = [await stock.backend.return_activation(stock.vendor, statement, NOW) for _ in range(2)]
 
     assert answers[0] == answers[1]
     assert len(await stock.facts(ActivationReturned)) == 1
@@ -235,8 +235,8 @@ async def test_a_returned_activation_gets_one_receipt_and_is_not_renewed(stock: 
 
 async def test_an_activation_that_was_given_back_without_a_loss_is_refused(stock: Stock) -> None:
     await stock.container("A-1", "L-1", kind=Kind.ACT)
-    stated = DeactivationStatement(contact="C-1", serial="A-1", generation=1, occurred=NOW)
-    await stock.backend.return_activation(stock.vendor, stated, NOW)
+    statement = DeactivationStatement(contact="C-1", serial="A-1", generation=1, occurred=NOW)
+    await stock.backend.return_activation(stock.vendor, statement, NOW)
 
     answer = await stock.contact("A-1", how=Contact.CHECK_IN)
 
@@ -246,8 +246,8 @@ async def test_an_activation_that_was_given_back_without_a_loss_is_refused(stock
 
 async def test_what_is_bound_again_after_an_activation_was_given_back_is_effective(stock: Stock) -> None:
     await stock.container("A-1", "L-1", kind=Kind.ACT)
-    stated = DeactivationStatement(contact="C-1", serial="A-1", generation=1, occurred=NOW)
-    await stock.backend.return_activation(stock.vendor, stated, NOW)
+    statement = DeactivationStatement(contact="C-1", serial="A-1", generation=1, occurred=NOW)
+    await stock.backend.return_activation(stock.vendor, statement, NOW)
     order = await stock.lost("A-1", kind=Kind.ACT, reason=Reason.HARDWARE_REPLACED)
     await stock.backend.issue(order)
     await stock.activate("A-1", NEW)

@@ -23,13 +23,13 @@ async def test_every_stage_is_stated_once_at_its_time(stock: Stock) -> None:
     await stock.licence("L-0", "D-1", lease=Lease())
     sweep = stock.backend.sweep_leases
 
-    stated = []
+    found = []
     for at in (SOON - DAY, SOON, SOON, DUE, DUE, END, END + DAY):
         await sweep(at, LIMIT)
-        stated.append(await names(stock))
+        found.append(await names(stock))
 
     soon, due, end = LeaseDueSoon.name, LeaseOverdue.name, LeaseLapsed.name
-    assert stated == [[], [soon], [soon], [soon, due], [soon, due], [soon, due, end], [soon, due, end]]
+    assert found == [[], [soon], [soon], [soon, due], [soon, due], [soon, due, end], [soon, due, end]]
     assert {(fact.licence, fact.due, fact.expires) for fact in await stock.facts(LeaseFact)} == {("L-1", DUE, END)}
 
 

@@ -136,8 +136,8 @@ async def test_of_a_search_and_what_frees_a_container_at_the_same_instant_one_se
 def test_a_target_is_of_the_same_holder_and_kind_and_has_room(
     target: Target, more: dict[str, Any], takes: bool
 ) -> None:
-    told = {"serial": "D-2", "kind": Kind.DONGLE, "holder": "h-1", "licences": 0} | more
-    container = Container(**told, last_contact=None, generation=1, fingerprint=None, returned=0)
+    fields = {"serial": "D-2", "kind": Kind.DONGLE, "holder": "h-1", "licences": 0} | more
+    container = Container(**fields, last_contact=None, generation=1, fingerprint=None, returned=0)
     wanted = Wanted(target, HolderId("h-1"), Kind.DONGLE, Serial("D-1"))
 
     assert may_take(container, wanted, blocked=False, lost=False) is takes

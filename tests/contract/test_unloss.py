@@ -51,12 +51,12 @@ async def test_a_replacement_is_withdrawn_at_the_contacts_of_its_container(stock
     asked = await stock.backend.withdraw(stock.next(order.key))
     assert not (await stock.backend.withdraw(stock.next(order.key))).confirmed
     (ordered,) = [fact for fact in await stock.facts(MeasureOrdered) if fact.measure is Measure.WITHDRAWAL]
-    told = await stock.contact("D-2")
+    answer = await stock.contact("D-2")
     gone = await stock.contact("D-2", contact="C-gone", confirms=True)
 
     assert (ordered.serial, str(ordered.subject)) == ("D-2", "licence/L-1/2")
-    assert (told.refused, told.files, told.settled) == (True, (), ())
-    assert [key.case for key in told.cases] == [order.key.case]
+    assert (answer.refused, answer.files, answer.settled) == (True, (), ())
+    assert [key.case for key in answer.cases] == [order.key.case]
     assert gone.settled == (order.key,)
     assert await stock.contact("D-2", contact="C-gone", confirms=True) == gone
     assert (asked.confirmed, (await stock.backend.withdraw(stock.next(order.key))).confirmed) == (False, True)
@@ -193,10 +193,10 @@ async def test_access_data_are_not_reinstated(stock: Stock) -> None:
 
 async def test_a_replacement_lost_in_turn_is_a_case_that_tells_the_first(stock: Stock) -> None:
     order = await replaced(stock)
-    stated = stock.loss("D-2")
+    statement = stock.loss("D-2")
 
-    second = await stock.backend.claim(stock.vendor, stated, "a test", NOW)
-    again = await stock.backend.claim(stock.vendor, stated, "a test", NOW)
+    second = await stock.backend.claim(stock.vendor, statement, "a test", NOW)
+    again = await stock.backend.claim(stock.vendor, statement, "a test", NOW)
 
     assert (again.key, again.answer) == (second.key, "repeated")
     assert await stock.messages(order.key) == [("report", 1), ("replacement_gone", 2)]
@@ -283,13 +283,13 @@ async def test_a_refused_contact_is_said_to_each_case_that_it_concerns_and_once(
 async def test_a_receipt_settles_a_case_for_the_repeat_too(stock: Stock) -> None:
     await stock.container("A-1", "L-1", kind=Kind.ACT)
     order = await stock.lost("A-1", kind=Kind.ACT, reason=Reason.SAME_HARDWARE)
-    stated = DeactivationStatement(contact="C-1", serial="A-1", generation=1, occurred=NOW)
+    statement = DeactivationStatement(contact="C-1", serial="A-1", generation=1, occurred=NOW)
 
-    answer = await stock.backend.return_activation(stock.vendor, stated, NOW)
+    answer = await stock.backend.return_activation(stock.vendor, statement, NOW)
 
     assert len(await stock.facts(MeasureConfirmed)) == 1
     assert answer.settled == (order.key,)
-    assert await stock.backend.return_activation(stock.vendor, stated, NOW) == answer
+    assert await stock.backend.return_activation(stock.vendor, statement, NOW) == answer
 
 
 async def test_only_the_rightful_speak_to_the_cases_of_a_container(stock: Stock) -> None:
@@ -429,12 +429,12 @@ async def test_only_the_back_office_says_that_a_container_is_back_and_a_stranger
 ) -> None:
     await stock.container("D-1", "L-1")
     key = await stock.claim(stock.loss("D-1"))
-    stated = ReturnStatement(report="B-1", serial="D-1", reporter=Reporter(role=role, name=name), occurred=NOW)
+    statement = ReturnStatement(report="B-1", serial="D-1", reporter=Reporter(role=role, name=name), occurred=NOW)
 
     with pytest.raises(RefusalError) as refusal:
-        await stock.backend.turn_up(stock.vendor, stated, "a test", NOW)
+        await stock.backend.turn_up(stock.vendor, statement, "a test", NOW)
     said = await stock.messages(key)
-    keys = await stock.backend.turn_up(stock.vendor, stated.model_copy(update={"reporter": CRM}), "a test", NOW)
+    keys = await stock.backend.turn_up(stock.vendor, statement.model_copy(update={"reporter": CRM}), "a test", NOW)
 
     assert (refusal.value.code, said, keys) == (code, [("report", 1)], [key])
 

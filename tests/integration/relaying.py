@@ -35,7 +35,7 @@ class Outbox:
 
     settings: Settings
     connection: FactSession
-    stated: Counter[tuple[VendorId, str]] = field(default_factory=Counter)
+    written: Counter[tuple[VendorId, str]] = field(default_factory=Counter)
     _numbers: Any = field(default_factory=lambda: count(1))
 
     async def state(self, vendor: VendorId, serial: str, facts: int = 1) -> None:
@@ -46,7 +46,7 @@ class Outbox:
         ]
         async with self.connection.transaction():
             await state(self.connection, vendor, Serial(serial), datetime.now(UTC), some)
-        self.stated[vendor, f"container/{serial}"] += facts
+        self.written[vendor, f"container/{serial}"] += facts
 
     async def records(self) -> list[LogRecord]:
         """The whole log."""
@@ -54,7 +54,7 @@ class Outbox:
 
     async def relayed(self, but: VendorId | None = None) -> None:
         """Wait, bounded, until the log has every stream as it was stated; but those of one vendor."""
-        wanted = {stream: facts for stream, facts in self.stated.items() if stream[0] != but}
+        wanted = {stream: facts for stream, facts in self.written.items() if stream[0] != but}
         async with asyncio.timeout(LIMIT_SECONDS):
             while True:
                 heads = in_the_log(await self.records())

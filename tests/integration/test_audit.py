@@ -47,15 +47,15 @@ async def test_a_healthy_log_breaches_nothing_and_planted_breaches_are_named(log
     await log.write(records(planted))
 
     after = audit(shared, "--json")
-    told: dict[str, Any] = json.loads(after.stdout)
+    document: dict[str, Any] = json.loads(after.stdout)
 
     assert before.returncode == 0, before.stdout + before.stderr
     assert "no breach of the nine invariants" in before.stdout
     assert after.returncode == 1
-    assert {(one["invariant"], one["vendor"]) for one in told["breaches"]} == {
+    assert {(one["invariant"], one["vendor"]) for one in document["breaches"]} == {
         (number, f"vendor-{number}") for number in PLANTED
     }
-    assert told["facts"] == len(records(healthy)) + len(records(planted))
+    assert document["facts"] == len(records(healthy)) + len(records(planted))
 
 
 async def test_a_log_that_does_not_answer_is_no_clean_bill(shared: Services) -> None:

@@ -122,7 +122,7 @@ def test_every_list_is_a_json_array(settings: Settings, words: tuple[str, ...]) 
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "sentence"),
     [
         (("licence", "verify", "{missing}"), "{missing} cannot be read: there is no such file [unreadable_file]"),
         (("licence", "verify", "{folder}"), "{folder} cannot be read: it is a folder [unreadable_file]"),
@@ -162,7 +162,7 @@ def test_every_list_is_a_json_array(settings: Settings, words: tuple[str, ...]) 
     ],
 )
 def test_what_is_typed_wrongly_is_told_plainly(
-    settings: Settings, tmp_path: Path, words: tuple[str, ...], told: str
+    settings: Settings, tmp_path: Path, words: tuple[str, ...], sentence: str
 ) -> None:
     files = {name: tmp_path / name for name in ("missing", "folder", "binary", "text", "object")}
     files["folder"].mkdir()
@@ -172,6 +172,6 @@ def test_what_is_typed_wrongly_is_told_plainly(
 
     done = typed(settings, *(word.format(**files) for word in words))
 
-    pattern = re.escape(told.format(**files)).replace(r"\.\*", ".*")
+    pattern = re.escape(sentence.format(**files)).replace(r"\.\*", ".*")
     assert done.exit_code in (1, 2)
     assert re.search(pattern, " ".join(re.sub("[│╭╮╰╯─]", " ", done.stderr).split())), done.stderr

@@ -93,9 +93,9 @@ async def test_what_a_contact_is_judged_by_changes_only_with_its_stream(stock: S
 
 async def test_a_receipt_is_signed_and_says_what_was_given_back(stock: Stock) -> None:
     await stock.container("A-1", "L-1", kind=Kind.ACT)
-    stated = DeactivationStatement(contact="C-1", serial="A-1", generation=1, occurred=NOW)
+    statement = DeactivationStatement(contact="C-1", serial="A-1", generation=1, occurred=NOW)
 
-    answer = await stock.backend.return_activation(stock.vendor, stated, NOW)
+    answer = await stock.backend.return_activation(stock.vendor, statement, NOW)
 
     claims = verify(answer.receipt, keys(stock.settings).jwks(stock.vendor), NOW, RECEIPT_TYPE)
     assert (claims["sub"], claims["generation"], claims["jti"]) == ("A-1", 1, "C-1")

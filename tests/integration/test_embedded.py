@@ -202,11 +202,11 @@ def test_nothing_is_asked_of_the_network_when_every_jar_is_intact(
     jars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only_registry(monkeypatch, tmp_path, f"http://127.0.0.1:{free_ports(1)[0]}")
-    told: list[tuple[int, int, int]] = []
+    progress_calls: list[tuple[int, int, int]] = []
 
-    kafka_jars.fetch(copied(jars, tmp_path), lambda *progress: told.append(progress))
+    kafka_jars.fetch(copied(jars, tmp_path), lambda *progress: progress_calls.append(progress))
 
-    assert told == []
+    assert progress_calls == []
 
 
 def copied(jars: Path, folder: Path) -> Path:

@@ -38,7 +38,7 @@ ORDINARY_CASES_LEAST = 10
 SECONDS_LIMIT = 240
 ANSWER_SECONDS_LIMIT = 15
 """Within which the second vendor's report is a case, whatever goes on: locks are waited for 5 s, on two cores."""
-BESIEGED, ORDINARY, WITHOUT_LETTERS = VendorId("besieged"), VendorId("ordinary"), VendorId("letterless")
+BESIEGED, ORDINARY, WITHOUT_DEAD_LETTERS = VendorId("besieged"), VendorId("ordinary"), VendorId("letterless")
 STRUCTURED = {"content-type": b"application/cloudevents+json"}
 CODECS = ("gzip", "snappy", "lz4", "zstd")
 REFUSED_BY_BROKERS = (-1, 2, 76, 87)
@@ -153,12 +153,12 @@ class Siege:
             assert error is None, error
             self.sent[message.partition() or 0, message.offset() or 0] = record
 
-        key, value, told = record
+        key, value, headers = record
         self._producer.produce(
             f"lostfound.{BESIEGED}.inbox",
             key=key,
             value=value,
-            headers=list(told.items()),
+            headers=list(headers.items()),
             partition=partition,
             on_delivery=stands,
         )
@@ -179,8 +179,8 @@ def inventory(office: BackOffice) -> None:
         *(("L-1", "3-1001", 1), ("L-2", "3-1002", 1), ("L-3", "A-1001", 1), ("L-4", "K-1001", 1)),
         ("L-LAST", "3-1003", 10**9),
     ):
-        told = {"licence": licence, "serial": serial, "product": "cad", "ticket": "T-1", "issued": now()}
-        office.state("licence.issued", serial, **told, generation=generation)
+        fields = {"licence": licence, "serial": serial, "product": "cad", "ticket": "T-1", "issued": now()}
+        office.state("licence.issued", serial, **fields, generation=generation)
     office.flush()
 
 
@@ -273,7 +273,7 @@ async def test_hostile_records_stop_nothing_and_nobody(tmp_path: Path) -> None:
     assert len({value for _, value, _ in hostile}) > RECORDS / 2
     async with Services(tmp_path, "postgres", "kafka", "temporal", hold_seconds=1, projector="plain") as services:
         await prepare(services.settings, lambda _: None)
-        for vendor in (BESIEGED, ORDINARY, WITHOUT_LETTERS):
+        for vendor in (BESIEGED, ORDINARY, WITHOUT_DEAD_LETTERS):
             await add_vendor(services.settings, vendor, Policy())
         await services.start("worker", "projector", "inbox")
         inventory(BackOffice(services.settings.bootstrap, BESIEGED))
@@ -283,7 +283,7 @@ async def test_hostile_records_stop_nothing_and_nobody(tmp_path: Path) -> None:
         going = asyncio.create_task(go_about(services, over))
         async with asyncio.timeout(SECONDS_LIMIT):
             sent = await besiege(services, hostile)
-            await _done(services.settings, BESIEGED, WITHOUT_LETTERS)
+            await _done(services.settings, BESIEGED, WITHOUT_DEAD_LETTERS)
             over.set()
             seconds = await going
             await _done(services.settings, ORDINARY)
@@ -293,33 +293,33 @@ async def test_hostile_records_stop_nothing_and_nobody(tmp_path: Path) -> None:
         assert await _count(services.settings, "cases", ORDINARY) == len(seconds)
         assert await _count(services.settings, "containers", ORDINARY) == 2 * len(seconds)
         assert await _count(services.settings, "licences", ORDINARY) == len(seconds)
-        assert _letters(services.settings, ORDINARY) == {}
-        _came_back_as_sent(_letters(services.settings, BESIEGED), sent)
+        assert _dead_letters(services.settings, ORDINARY) == {}
+        _came_back_as_sent(_dead_letters(services.settings, BESIEGED), sent)
         assert all(services.alive(role) for role in ("worker", "projector", "inbox"))
         aside = await PostgresRegister(services.settings.dsn).entries(1000)
         assert {entry.code for entry in aside if entry.place.startswith("lostfound.")} == {
             Code.UNREADABLE,
             Code.INFLATES_TOO_FAR,
         }
-        assert len(_letters(services.settings, WITHOUT_LETTERS)) == 1
+        assert len(_dead_letters(services.settings, WITHOUT_DEAD_LETTERS)) == 1
 
 
-def _came_back_as_sent(letters: dict[Place, tuple[bytes | None, dict[str, bytes]]], sent: dict[Place, Record]) -> None:
+def _came_back_as_sent(records: dict[Place, tuple[bytes | None, dict[str, bytes]]], sent: dict[Place, Record]) -> None:
     """A letter has the bytes of the record at its place, what states nothing is one, and none is an error of ours."""
     bombs, unreadable = 0, 0
-    for place, (value, told) in letters.items():
-        code = Code(told["lostfound-code"].decode())
-        assert code is not Code.INTERNAL_ERROR, told["lostfound-sentence"]
-        assert told["lostfound-sentence"]
+    for place, (value, headers) in records.items():
+        code = Code(headers["lostfound-code"].decode())
+        assert code is not Code.INTERNAL_ERROR, headers["lostfound-sentence"]
+        assert headers["lostfound-sentence"]
         bombs += code is Code.INFLATES_TOO_FAR
         unreadable += code is Code.UNREADABLE
-        if "lostfound-sha256" not in told:
+        if "lostfound-sha256" not in headers:
             assert place not in sent or sent[place][1] == value
     assert (bombs, unreadable) == (len(CODECS), 2)
     for place, record in sent.items():
         if code := _refused(record):
-            assert place in letters, f"{record} at {place} is no letter"
-            assert letters[place][1]["lostfound-code"].decode() in (code, Code.INFLATES_TOO_FAR)
+            assert place in records, f"{record} at {place} is no letter"
+            assert records[place][1]["lostfound-code"].decode() in (code, Code.INFLATES_TOO_FAR)
 
 
 def _refused(record: Record) -> Code | None:
@@ -331,14 +331,14 @@ def _refused(record: Record) -> Code | None:
     return None
 
 
-def _letters(settings_: Settings, vendor: VendorId) -> dict[Place, tuple[bytes | None, dict[str, bytes]]]:
+def _dead_letters(settings_: Settings, vendor: VendorId) -> dict[Place, tuple[bytes | None, dict[str, bytes]]]:
     """A vendor's dead letters by the place of their record; those that came twice have one place."""
     reader = Reader(settings_.bootstrap, f"lostfound.{vendor}.dead-letters")
     found: dict[Place, tuple[bytes | None, dict[str, bytes]]] = {}
     while not reader.at_end():
-        for _, _, value, told in reader.read():
-            _, partition, offset = told["lostfound-place"].decode().split("/")
-            found[int(partition), int(offset)] = (value, told)
+        for _, _, value, headers in reader.read():
+            _, partition, offset = headers["lostfound-place"].decode().split("/")
+            found[int(partition), int(offset)] = (value, headers)
     reader.close()
     return found
 
@@ -348,10 +348,10 @@ async def _lose_letters(settings_: Settings) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=settings_.bootstrap)
     await admin.start()
     try:
-        await admin.delete_topics([f"lostfound.{WITHOUT_LETTERS}.dead-letters"])
+        await admin.delete_topics([f"lostfound.{WITHOUT_DEAD_LETTERS}.dead-letters"])
     finally:
         await admin.close()
-    office = BackOffice(settings_.bootstrap, WITHOUT_LETTERS)
+    office = BackOffice(settings_.bootstrap, WITHOUT_DEAD_LETTERS)
     office.send(b"k", b"no JSON")
     office.flush()
 

@@ -50,24 +50,24 @@ class Watched(Application):
     """The application, and what passed them; `trouble` may raise for a statement."""
 
     backend: Any
-    trouble: Callable[[VendorId, Statement], None] = lambda vendor, stated: None
+    trouble: Callable[[VendorId, Statement], None] = lambda vendor, statement: None
     taken: list[tuple[VendorId, Statement]] = field(default_factory=list)
     tries: Counter[tuple[VendorId, str]] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         super().__init__(Given(self.backend))
 
-    async def take(self, principal: Principal, stated: Statement, received: datetime) -> None:
+    async def take(self, principal: Principal, statement: Statement, received: datetime) -> None:
         vendor = principal.vendor
-        self.tries[vendor, str(getattr(stated, "serial"))] += 1  # noqa: B009
-        self.trouble(vendor, stated)
-        if not isinstance(stated, LossStatement):
-            await super().take(principal, stated, received)
-        self.taken.append((vendor, stated))
+        self.tries[vendor, str(getattr(statement, "serial"))] += 1  # noqa: B009
+        self.trouble(vendor, statement)
+        if not isinstance(statement, LossStatement):
+            await super().take(principal, statement, received)
+        self.taken.append((vendor, statement))
 
     def of(self, vendor: VendorId) -> list[str]:
         """What passed of a vendor, in its order, as `rank/serial`."""
-        return [f"{stated.rank}/{stated.serial}" for whose, stated in self.taken if whose == vendor]  # type: ignore[attr-defined]
+        return [f"{statement.rank}/{statement.serial}" for whose, statement in self.taken if whose == vendor]  # type: ignore[attr-defined]
 
 
 @asynccontextmanager
@@ -79,9 +79,9 @@ async def running(settings: Settings, hold_seconds: float = 1, **more: Any) -> A
 
     async with open_backend(settings, patient=False) as backend, open_parking(settings) as parking:
         doors = Watched(backend, **more)
-        letters = DeadLetters(settings.bootstrap, make_again, PostgresRegister(settings.dsn))
+        writer = DeadLetters(settings.bootstrap, make_again, PostgresRegister(settings.dsn))
         ready = asyncio.Event()
-        task = asyncio.create_task(Inbox(settings.bootstrap, doors, parking, letters, hold_seconds).run(ready.set))
+        task = asyncio.create_task(Inbox(settings.bootstrap, doors, parking, writer, hold_seconds).run(ready.set))
         try:
             async with asyncio.timeout(SECONDS):
                 await ready.wait()
@@ -114,7 +114,7 @@ def state(office: BackOffice, *serials: str, partition: int = -1, holder: str = 
     office.flush()
 
 
-async def letters_of(
+async def dead_letters_of(
     settings: Settings, vendor: VendorId, count: int, seconds: float = SECONDS
 ) -> list[dict[str, bytes]]:
     """The headers of the first dead letters, each with the `value` too."""
@@ -168,14 +168,14 @@ async def test_bombs_and_what_cannot_be_read_are_set_aside_by_their_place_and_wh
         assert await send_batch(settings.bootstrap, topic, 0, poison) == 0
         state(BackOffice(settings.bootstrap, vendor), "3-1", partition=0)
         await until(lambda: doors.of(vendor) == ["0/3-1"] and len(doors.of(other)) == len(CODECS))
-        letters = await letters_of(settings, vendor, 6)
+        records = await dead_letters_of(settings, vendor, 6)
         aside = await entries(settings, vendor, 6)
 
-    codes = [letter["lostfound-code"].decode() for letter in letters]
+    codes = [record["lostfound-code"].decode() for record in records]
     assert codes == [Code.INFLATES_TOO_FAR] * 4 + [Code.UNREADABLE] * 2
-    assert [letter["lostfound-place"].decode() for letter in letters] == [f"{topic}/0/{offset}" for offset in range(6)]
-    assert all(len(letter["lostfound-sha256"]) == 64 and int(letter["lostfound-length"]) for letter in letters)
-    assert {letter["value"] for letter in letters} == {b""}
+    assert [record["lostfound-place"].decode() for record in records] == [f"{topic}/0/{offset}" for offset in range(6)]
+    assert all(len(record["lostfound-sha256"]) == 64 and int(record["lostfound-length"]) for record in records)
+    assert {record["value"] for record in records} == {b""}
     assert aside == {f"{topic}/0/{offset}": codes[offset] for offset in range(6)}
 
 
@@ -189,12 +189,12 @@ async def test_a_dead_letter_that_does_not_fit_is_written_with_its_place_length_
         office.flush()
         state(office, "3-1", partition=0)
         await until(lambda: doors.of(vendor) == ["0/3-1"])
-        (letter,) = await letters_of(settings, vendor, 1)
+        (record,) = await dead_letters_of(settings, vendor, 1)
 
-    assert (letter["lostfound-code"], letter["value"]) == (b"too_large", b"")
-    assert letter["lostfound-place"].decode() == f"{inbox(vendor)}/0/0"
-    assert letter["lostfound-length"] == b"1048400"
-    assert letter["lostfound-sha256"].decode() == sha256(value).hexdigest()
+    assert (record["lostfound-code"], record["value"]) == (b"too_large", b"")
+    assert record["lostfound-place"].decode() == f"{inbox(vendor)}/0/0"
+    assert record["lostfound-length"] == b"1048400"
+    assert record["lostfound-sha256"].decode() == sha256(value).hexdigest()
 
 
 async def test_a_dead_letter_topic_that_is_missing_is_made_again_and_nobody_else_waits(
@@ -214,28 +214,28 @@ async def test_a_dead_letter_topic_that_is_missing_is_made_again_and_nobody_else
         await until(lambda: len(doors.of(other)) == 3, 10)
         state(office, "3-1", partition=0)
         await until(lambda: doors.of(vendor) == ["0/3-1"], 90)
-        (letter,) = await letters_of(settings, vendor, 1)
+        (record,) = await dead_letters_of(settings, vendor, 1)
 
-    assert (letter["lostfound-code"], letter["value"]) == (b"not_json", b"no JSON")
+    assert (record["lostfound-code"], record["value"]) == (b"not_json", b"no JSON")
 
 
 async def test_what_nobody_foresaw_gets_a_few_tries_and_then_the_dead_letters_and_the_register(
     settings: Settings, vendor: VendorId, other: VendorId
 ) -> None:
-    def trouble(whose: VendorId, stated: Statement) -> None:
-        if whose == vendor and getattr(stated, "serial") == "3-2":  # noqa: B009
+    def trouble(whose: VendorId, statement: Statement) -> None:
+        if whose == vendor and getattr(statement, "serial") == "3-2":  # noqa: B009
             raise KeyError("L-9")
 
     async with running(settings, trouble=trouble) as doors:
         state(BackOffice(settings.bootstrap, vendor), "3-1", "3-2", "3-3", partition=0)
         state(BackOffice(settings.bootstrap, other), "3-2")
         await until(lambda: len(doors.of(vendor)) == 2 and doors.of(other) == ["0/3-2"], 10)
-        (letter,) = await letters_of(settings, vendor, 1)
+        (record,) = await dead_letters_of(settings, vendor, 1)
         aside = await entries(settings, vendor, 1)
 
-    assert letter["lostfound-code"] == b"internal_error"
-    assert b"KeyError" in letter["lostfound-sentence"]
-    assert json.loads(letter["value"])["data"]["serial"] == "3-2"
+    assert record["lostfound-code"] == b"internal_error"
+    assert b"KeyError" in record["lostfound-sentence"]
+    assert json.loads(record["value"])["data"]["serial"] == "3-2"
     assert aside == {f"{inbox(vendor)}/0/1": "internal_error"}
     assert doors.tries[vendor, "3-2"] == UNFORESEEN_TRIES
 
@@ -245,7 +245,7 @@ async def test_what_is_in_the_way_for_a_while_is_tried_again_and_its_serial_keep
 ) -> None:
     left = [DeadlockDetected("deadlock detected"), LockNotAvailable("lock timeout"), TimeoutError()]
 
-    def trouble(whose: VendorId, stated: Statement) -> None:
+    def trouble(whose: VendorId, statement: Statement) -> None:
         if left:
             raise left.pop()
 
@@ -265,17 +265,17 @@ async def test_what_is_in_the_way_for_a_while_is_tried_again_and_its_serial_keep
 async def test_what_stays_in_the_way_is_dead_lettered_in_time(
     settings: Settings, vendor: VendorId, other: VendorId
 ) -> None:
-    def trouble(whose: VendorId, stated: Statement) -> None:
+    def trouble(whose: VendorId, statement: Statement) -> None:
         if whose == vendor:
             raise LockNotAvailable("lock timeout")
 
     async with running(settings, hold_seconds=1, trouble=trouble) as doors:
         state(BackOffice(settings.bootstrap, vendor), "3-1")
         state(BackOffice(settings.bootstrap, other), "3-1")
-        (letter,) = await letters_of(settings, vendor, 1)
+        (record,) = await dead_letters_of(settings, vendor, 1)
         await until(lambda: len(doors.of(other)) == 1)
 
-    assert letter["lostfound-code"] == b"busy"
+    assert record["lostfound-code"] == b"busy"
 
 
 def licence(name: str, serial: str = "3-1") -> dict[str, Any]:
@@ -345,10 +345,10 @@ async def test_inboxes_come_and_go_and_every_record_is_taken(
         await until(lambda: {one for doors in everywhere for one in doors.of(vendor)} >= _both(serials), 60)
 
         assert await parked(settings, vendor) == 0
-    assert _letters_now(settings, vendor) == 0
+    assert _dead_letters_now(settings, vendor) == 0
 
 
-def _letters_now(settings: Settings, vendor: VendorId) -> int:
+def _dead_letters_now(settings: Settings, vendor: VendorId) -> int:
     """How many dead letters there are now."""
     reader = Reader(settings.bootstrap, dead_letters(vendor))
     try:
@@ -369,14 +369,14 @@ async def test_a_vendor_of_whom_all_that_may_waits_slows_no_other_and_what_is_be
         for number in range(PARKED_LIMIT + 3 * AT_ONCE + 50):
             office.state("licence.issued", f"{number}", **licence(f"L-{number}", f"3-{number}"))
         office.flush()
-        letters = await letters_of(settings, vendor, 1, LONG_SECONDS)
+        records = await dead_letters_of(settings, vendor, 1, LONG_SECONDS)
         alone = BackOffice(settings.bootstrap, other)
         tried = sum(doors.tries.values())
         state(alone, *(f"3-{number}" for number in range(100)))
         await until(lambda: len(doors.of(other)) == 100, LONG_SECONDS)
         meanwhile = sum(doors.tries.values()) - tried - 100
 
-    assert letters[0]["lostfound-code"] == b"too_many_waiting"
+    assert records[0]["lostfound-code"] == b"too_many_waiting"
     assert PARKED_LIMIT <= await parked(settings, vendor) < PARKED_LIMIT + 3 * AT_ONCE
     assert meanwhile < PARKED_LIMIT / 2, "the other waited until most of what waits was tried again"
     async with await AsyncConnection.connect(settings.dsn) as connection:
@@ -401,7 +401,7 @@ async def test_a_dead_letter_is_listed_shown_and_retried_as_often_as_one_likes(
 ) -> None:
     broken = True
 
-    def trouble(whose: VendorId, stated: Statement) -> None:
+    def trouble(whose: VendorId, statement: Statement) -> None:
         if whose == vendor and broken:
             raise KeyError("\x1b[2J")
 
@@ -462,14 +462,14 @@ async def test_records_of_one_place_in_an_inbox_that_was_made_anew_are_retried_b
 ) -> None:
     broken, place = True, f"{inbox(vendor)}/1/0"
 
-    def trouble(whose: VendorId, stated: Statement) -> None:
+    def trouble(whose: VendorId, statement: Statement) -> None:
         if whose == vendor and broken:
             raise KeyError("trouble")
 
     for number in range(2):
         async with running(settings, trouble=trouble):
             state(BackOffice(settings.bootstrap, vendor), f"3-{number}", partition=1)
-            await letters_of(settings, vendor, number + 1)
+            await dead_letters_of(settings, vendor, number + 1)
         if number == 0:
             await make_anew(settings, vendor)
     broken = False
@@ -497,23 +497,23 @@ async def test_a_dead_letter_without_bytes_is_not_retried_by_another_record_at_i
         office = BackOffice(settings.bootstrap, vendor, **BIG)
         office.send(b"k", b"x" * 1_048_300, 0)
         office.flush()
-        await letters_of(settings, vendor, 1)
+        await dead_letters_of(settings, vendor, 1)
     await make_anew(settings, vendor)
     async with running(settings) as doors:
         office = BackOffice(settings.bootstrap, vendor, **BIG)
         office.send(b"k", b"y" * length, 0)
         state(office, "3-1", partition=0)
         await until(lambda: doors.of(vendor) == ["0/3-1"])
-        one = await letters_of(settings, vendor, 2)
+        one = await dead_letters_of(settings, vendor, 2)
         refused = await asyncio.to_thread(typed, settings, "retry", large, "--vendor", vendor, "--json")
         state(BackOffice(settings.bootstrap, other), "3-7")
         await until(lambda: len(doors.of(other)) == 1)
-        letters = await letters_of(settings, vendor, 3)
+        records = await dead_letters_of(settings, vendor, 3)
 
-    (told,) = json.loads(refused[1])
-    assert (refused[0], told["code"], "send it anew, and dismiss it" in told["sentence"]) == (1, "another_record", True)
-    assert letters[:2] == one
-    assert letters[2]["lostfound-sha256"] == one[1]["lostfound-sha256"]  # what stands there now was retried
+    (done,) = json.loads(refused[1])
+    assert (refused[0], done["code"], "send it anew, and dismiss it" in done["sentence"]) == (1, "another_record", True)
+    assert records[:2] == one
+    assert records[2]["lostfound-sha256"] == one[1]["lostfound-sha256"]  # what stands there now was retried
 
 
 async def test_headers_of_our_name_from_a_sender_change_nothing_about_a_dead_letter(
@@ -525,16 +525,16 @@ async def test_headers_of_our_name_from_a_sender_change_nothing_about_a_dead_let
         office = BackOffice(settings.bootstrap, vendor)
         office.send(b"k", b"no JSON", 0, [*ours, ("theirs", b"8")])
         office.flush()
-        (letter,) = await letters_of(settings, vendor, 1)
+        (record,) = await dead_letters_of(settings, vendor, 1)
         shown = await asyncio.to_thread(typed, settings, "show", place, "--vendor", vendor, "--json")
         state(BackOffice(settings.bootstrap, other), "3-7")
         await until(lambda: len(doors.of(other)) == 1)
 
-    told = json.loads(shown[1])
-    assert (told["whole"], told["length"], base64.b64decode(told["value_base64"])) == (True, 7, b"no JSON")
-    assert [one["name"] for one in told["headers"]] == ["content-type", "theirs"]
-    assert letter["lostfound-place"].decode() == place
-    assert "lostfound-else" not in letter
+    seen = json.loads(shown[1])
+    assert (seen["whole"], seen["length"], base64.b64decode(seen["value_base64"])) == (True, 7, b"no JSON")
+    assert [one["name"] for one in seen["headers"]] == ["content-type", "theirs"]
+    assert record["lostfound-place"].decode() == place
+    assert "lostfound-else" not in record
 
 
 async def test_what_cannot_be_read_among_dead_letters_is_listed_and_hides_none(
@@ -544,7 +544,7 @@ async def test_what_cannot_be_read_among_dead_letters_is_listed_and_hides_none(
         office = BackOffice(settings.bootstrap, vendor)
         office.send(b"k", b"no JSON", 0)
         office.flush()
-        await letters_of(settings, vendor, 1)
+        await dead_letters_of(settings, vendor, 1)
     assert await send_batch(settings.bootstrap, dead_letters(vendor), 0, batch(b"k", b"one", header=b"\xff\xfe")) == 0
 
     code, said = await asyncio.to_thread(typed, settings, "list", "--vendor", vendor, "--json")
@@ -562,19 +562,19 @@ async def test_a_dead_letter_without_bytes_is_retried_from_the_inbox_and_what_ca
         office.send(b"k", b"x" * 1_048_300, 0)
         office.flush()
         assert await send_batch(settings.bootstrap, inbox(vendor), 0, batch(b"k", b"one", header=b"\xff\xfe")) == 0
-        await letters_of(settings, vendor, 2)
+        await dead_letters_of(settings, vendor, 2)
         code, said = await asyncio.to_thread(typed, settings, "retry", large, unreadable, "--vendor", vendor, "--json")
-        letters = await letters_of(settings, vendor, 3)
+        records = await dead_letters_of(settings, vendor, 3)
         before = await entries(settings, vendor, 1)
         dismissed = await asyncio.to_thread(typed, settings, "dismiss", unreadable, "--vendor", vendor)
         listed = await asyncio.to_thread(typed, settings, "list", "--vendor", vendor, "--json")
         every = await asyncio.to_thread(typed, settings, "list", "--all", "--vendor", vendor, "--json")
 
-    told = {one["place"]: one for one in json.loads(said)}
+    results = {one["place"]: one for one in json.loads(said)}
     assert code == 1
-    assert told[large]["as"] == f"{inbox(vendor)}/0/2"
-    assert told[unreadable]["code"] == Code.UNREADABLE
-    assert letters[2]["lostfound-sha256"] == letters[0]["lostfound-sha256"]
+    assert results[large]["as"] == f"{inbox(vendor)}/0/2"
+    assert results[unreadable]["code"] == Code.UNREADABLE
+    assert records[2]["lostfound-sha256"] == records[0]["lostfound-sha256"]
     assert list(before) == [unreadable]
     assert dismissed[0] == 0
     retried_again = f"{inbox(vendor)}/0/2"

@@ -19,12 +19,12 @@ TRIES = 20
 """Of so many pairs of cases the second one has the higher name in some."""
 
 
-async def crossed(stock: Stock, first: CaseKey, other: CaseKey, deed: Awaitable[object]) -> None:
+async def crossed(stock: Stock, first: CaseKey, other: CaseKey, operation: Awaitable[object]) -> None:
     """A contact that says something to two cases has the row of the other one, and then takes that of the first, while
     this is done, which changes the row of the first and says something to the other."""
     async with await AsyncConnection.connect(stock.settings.dsn) as connection:
         await post(connection, other, sighting("C-1", NOW), NOW)
-        running = asyncio.ensure_future(deed)
+        running = asyncio.ensure_future(operation)
 
         async def waits() -> bool | None:
             async with await AsyncConnection.connect(stock.settings.dsn) as another:  # one transaction sees one state

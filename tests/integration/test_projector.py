@@ -122,7 +122,7 @@ async def test_a_projector_that_thaws_after_its_transaction_was_ended_begins_it_
     monkeypatch.setattr(resilient_projector, "OPTIONS", "-c idle_in_transaction_session_timeout=200ms")
     ended: list[int] = []
 
-    async def deed(connection: AsyncConnection[Any]) -> str:
+    async def operation(connection: AsyncConnection[Any]) -> str:
         async with connection.transaction():
             await connection.execute("select 1")
             if not ended:
@@ -133,7 +133,7 @@ async def test_a_projector_that_thaws_after_its_transaction_was_ended_begins_it_
 
     projector = SteadyProjector(log.bootstrap, log.dsn, CODEC, log.register)
     try:
-        assert await projector._outlasting_outages(deed) == "done"
+        assert await projector._outlasting_outages(operation) == "done"
     finally:
         await projector.close()
 
@@ -247,14 +247,14 @@ async def test_a_rebuild_in_several_processes_gives_the_same_rows_and_tells_how_
     await log.write(written())
     records = await log.read()
     await fold_all(log, records)
-    told: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
 
-    report = await rebuild(log.bootstrap, log.dsn, CODEC, lambda done, of: told.append((done, of)), share_records=10)
+    report = await rebuild(log.bootstrap, log.dsn, CODEC, lambda done, of: calls.append((done, of)), share_records=10)
 
     assert report.equal
     assert await log.rows() == expected(records)
-    assert told[-1] == (len(records), len(records))
-    assert told == sorted(told)
+    assert calls[-1] == (len(records), len(records))
+    assert calls == sorted(calls)
 
 
 @pytest.mark.parametrize("key", [b"acme/3-1", b"zeta/3-1", b"acme/", b"x", b"y"])

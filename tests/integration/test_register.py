@@ -100,14 +100,14 @@ async def test_status_is_degraded_with_vendor_and_place_while_anything_is_set_as
     await register.add(entry("outbox/acme/3-1"))
 
     degraded = lean.run("status", "--json")
-    told = lean.run("status")
+    plain = lean.run("status")
     await register.remove("outbox/acme/3-1")
 
-    assert (degraded.returncode, told.returncode) == (8, 8)
+    assert (degraded.returncode, plain.returncode) == (8, 8)
     document = json.loads(degraded.stdout)
     assert document["state"] == "degraded"
     assert document["set_aside"] == [entry("outbox/acme/3-1")._asdict() | {"since": NOW.isoformat()}]
-    assert "set aside for vendor acme: outbox/acme/3-1 since 2026-03-01 12:00 (internal_error)" in told.stdout
+    assert "set aside for vendor acme: outbox/acme/3-1 since 2026-03-01 12:00 (internal_error)" in plain.stdout
     assert (lean.status()["state"], lean.status()["set_aside"]) == ("ready", [])
 
 

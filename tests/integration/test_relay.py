@@ -62,7 +62,7 @@ async def test_a_relay_that_is_frozen_holds_nobody_up_and_leaves_the_log_exact_w
         async with opened(services.settings) as mine:
             while not stop.is_set():
                 await mine.state(dice.choice([ACME, ZETA]), f"3-{dice.randrange(20)}", dice.randint(1, 9))
-        outbox.stated.update(mine.stated)
+        outbox.written.update(mine.written)
 
     async with relay_process(services.settings, "one") as one, relay_process(services.settings, "two") as two:
         writing = asyncio.create_task(stream())
@@ -121,14 +121,14 @@ async def test_a_fact_that_is_too_long_sets_its_key_aside_and_all_others_go_on_w
     await outbox.state(ACME, "5-0", 2)
     for number in range(1, 100):
         await outbox.state(random.choice([ACME, ZETA]), f"5-{number}", 3)
-    outbox.stated[ACME, "container/5-0"] = 2
+    outbox.written[ACME, "container/5-0"] = 2
     register = PostgresRegister(services.settings.dsn)
 
     async with relay_here(services.settings):
         await outbox.relayed()
         (entry,) = await until(register.entries)
         await outbox.state(ACME, "5-0")
-        outbox.stated[ACME, "container/5-0"] = 2
+        outbox.written[ACME, "container/5-0"] = 2
         await outbox.state(ZETA, "5-1")
         await outbox.relayed()
 

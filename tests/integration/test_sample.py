@@ -21,8 +21,8 @@ def test_the_sample_comes_out_as_it_must_and_typed_again_makes_no_new_case(tmp_p
         env = os.environ | settings.environment()
         done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr[-4000:]
-        told: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
-        return told
+        document: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+        return document
 
     first, again = typed(), typed()
 

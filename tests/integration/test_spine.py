@@ -435,6 +435,6 @@ def test_what_is_not_known_is_told_in_a_sentence(lostfound: Installation, words:
 
 
 def test_the_log_of_all_this_breaches_no_invariant(lostfound: Installation) -> None:
-    told = lostfound.run("audit", "invariants", "--under-way", "1")
+    audited = lostfound.run("audit", "invariants", "--under-way", "1")
 
-    assert told.returncode == 0, told.stdout
+    assert audited.returncode == 0, audited.stdout

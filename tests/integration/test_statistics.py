@@ -95,8 +95,8 @@ async def _stock(settings: Settings, vendor: VendorId, serials: range) -> None:
         await backend.add_vendor(vendor, Policy().model_dump(mode="json"), NOW)
         for number in serials:
             for serial in (f"3-{number}", f"3-{number}-s"):
-                stated = ContainerStatement(serial=serial, kind=Kind.DONGLE, holder=f"h-{number}")
-                await backend.register_container(vendor, stated, NOW)
+                statement = ContainerStatement(serial=serial, kind=Kind.DONGLE, holder=f"h-{number}")
+                await backend.register_container(vendor, statement, NOW)
             licence = LicenceStatement(
                 **{"licence": f"L-{number}", "serial": f"3-{number}", "product": "cad", "ticket": f"T-{number}"},
                 **{"issued": NOW, "lease": WEEKLY},

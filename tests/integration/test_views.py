@@ -51,8 +51,8 @@ async def test_the_last_contact_is_the_one_that_was_received_last(log: Log) -> N
         world.register("D-1", Kind.DONGLE, "h-1")
         for name, hours in (("c-1", 5), ("c-2", 1)):  # the second one waited behind another record
             received = BEGIN + timedelta(hours=hours)
-            stated = ContactStatement(contact=name, serial="D-1", occurred=received)
-            world._ask(world.stage.backend.contact(world.vendor, stated, received))
+            statement = ContactStatement(contact=name, serial="D-1", occurred=received)
+            world._ask(world.stage.backend.contact(world.vendor, statement, received))
 
     world = await viewed(log, story)
 

@@ -50,9 +50,9 @@ class Closing(Reports, Decisions, Contacts):
         case = self.pick(self.open_cases(*UNDECIDED, "stuck", "resurfaced"), which)
         action = {"stuck": "give_up", "resurfaced": "rule"}.get(case.status, action)
         more: dict[str, Any] = {"verdict": "found", "reinstate": False} if action == "rule" else {}
-        told = self.wider_than(case, reason) if said == "wider" else self.of_the_same(case)
-        names = tuple(told["names"]) if told["scope"] == "licences" else ()
-        about = (told["report"], told["serial"], told["kind"], told["reason"], told["by"], told["scope"], names)
+        loss = self.wider_than(case, reason) if said == "wider" else self.of_the_same(case)
+        names = tuple(loss["names"]) if loss["scope"] == "licences" else ()
+        about = (loss["report"], loss["serial"], loss["kind"], loss["reason"], loss["by"], loss["scope"], names)
         number, material = self.number("V"), self.auditor.material(case.name)[-1]
         by = next((one for one in SUPERVISORS if not any(self.oracle.denials(case, action, one, False, more))), None)
         meets = self.oracle.answers(*about)
@@ -73,19 +73,19 @@ class Closing(Reports, Decisions, Contacts):
                 case.closing = True
                 answer, _ = self.oracle.answers(*about)
                 first = self.world.report(
-                    told["report"],
+                    loss["report"],
                     case.serial,
                     Kind(case.kind),
-                    Reason(told["reason"]),
+                    Reason(loss["reason"]),
                     reporter,
-                    scope=Scope(told["scope"]),
+                    scope=Scope(loss["scope"]),
                     licences=names,
-                    occurred=told["occurred"],
-                    evidence=told["evidence"],
+                    occurred=loss["occurred"],
+                    evidence=loss["evidence"],
                 )
                 self.world.advance(timedelta())  # a case that was told nothing is closed all the same
                 opened = set(self.world.cases) - before
-                self.reports.append(told)
+                self.reports.append(loss)
                 self.new = self.world.facts[self.auditor.read :]
                 if first == case.name:  # it joined what it was said to, which the backend then learnt to be over
                     must(answer == "joined", f"{about} joins {case.name}, and something of it is nobody's")
@@ -93,10 +93,10 @@ class Closing(Reports, Decisions, Contacts):
                     answer, allowed = self.oracle.answers(*about)
                     must(len(opened) == (answer == "opened"), f"{about} after {action} of {case.name} opens {opened}")
                     of = next(iter(opened), None) or next(iter(allowed))
-                    self.say(lambda: self.oracle.report(of, *about, told["occurred"], told["evidence"]))
+                    self.say(lambda: self.oracle.report(of, *about, loss["occurred"], loss["evidence"]))
                 else:
                     must((first in opened) == (answer == "opened"), f"{about} is answered with {first}")
-                    self.say(lambda: self.comes_between(first, case, about, told))
+                    self.say(lambda: self.comes_between(first, case, about, loss))
                 for name in opened:
                     former = self.auditor.of(name)[0].fact.former
                     must(former == self.oracle.cases[name].former, f"{name} names {former} as the former")
@@ -121,11 +121,11 @@ class Closing(Reports, Decisions, Contacts):
                 self.settle(lambda: None)  # the case is closed by now, and others waited for that
                 self.is_addressed(case, f"decision/{late}", "nothing_to_decide")
 
-    def comes_between(self, first: str, case: Case, about: tuple[Any, ...], told: dict[str, Any]) -> None:
+    def comes_between(self, first: str, case: Case, about: tuple[Any, ...], loss: dict[str, Any]) -> None:
         """A report that meets a case which is decided and not closed is another case's; then that one is closed."""
-        self.oracle.report(first, *about, told["occurred"], told["evidence"])
+        self.oracle.report(first, *about, loss["occurred"], loss["evidence"])
         if case.closing:
-            self.oracle.closed(case, about, told["occurred"], told["evidence"])
+            self.oracle.closed(case, about, loss["occurred"], loss["evidence"])
 
     def wider_than(self, case: Case, reason: int) -> dict[str, Any]:
         """A report by the back office of more than a case is about, or by which more is to be blocked."""

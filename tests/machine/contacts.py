@@ -221,8 +221,8 @@ class Contacts(Play):
         role, name = {"holder": ("holder", self.holders[serial]), "other": ("holder", other)}.get(by, BACK_OFFICE)
         reporter = Reporter(role=Role(role), name=name)
         before = len(self.world.facts)
-        told = self.world.found if cause == "found" else self.world.returned
-        refusal = self.refused(lambda: told(number, serial, reporter))
+        turn_up = self.world.found if cause == "found" else self.world.returned
+        refusal = self.refused(lambda: turn_up(number, serial, reporter))
         if by == "other" or (cause == "returned" and by != "crm"):
             code = "unknown_container" if by == "other" else "invalid_data"
             must(refusal is not None and refusal.code == code, f"{name} says {cause} of {serial}: {refusal}")

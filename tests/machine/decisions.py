@@ -104,19 +104,19 @@ class Decisions(Play):
     @precondition(lambda self: self.reports)
     def bring_evidence(self, which: int, names: tuple[str, ...], by: bool) -> None:
         self.tick()
-        told = self.pick(self.reports[-3:], which)
+        report = self.pick(self.reports[-3:], which)
         number = self.number("E")
         reporter = (
             Reporter(role=Role.HOLDER, name="h-2")
             if not by and which > 25
             else Reporter(role=Role.BACK_OFFICE, name="crm")
         )
-        refusal = self.refused(lambda: self.world.evidence(number, told["report"], told["serial"], reporter, names))
+        refusal = self.refused(lambda: self.world.evidence(number, report["report"], report["serial"], reporter, names))
         if reporter.name == "h-2":
             must(refusal is not None and refusal.code == "unknown_container", "a stranger brings evidence")
             return
         must(refusal is None, f"evidence is refused with {refusal}")
-        cases = self.oracle.cases_of(told["report"], told["serial"], BACK_OFFICE)
+        cases = self.oracle.cases_of(report["report"], report["serial"], BACK_OFFICE)
         self.say(lambda: self.evidence(cases, number, names))
 
     def give_evidence(self, case: Case) -> None:
@@ -135,5 +135,5 @@ class Decisions(Play):
             self.oracle.give_evidence(case, number, names)
 
     def is_addressed(self, case: Case, statement: str, code: str | None) -> None:
-        told = [one.fact for one in self.new if one.fact.name == "case.addressed" and one.fact.case == case.name]
-        must([(one.statement, one.code) for one in told] == [(statement, code)], f"{statement} is answered by {told}")
+        facts = [one.fact for one in self.new if one.fact.name == "case.addressed" and one.fact.case == case.name]
+        must([(one.statement, one.code) for one in facts] == [(statement, code)], f"{statement} is answered by {facts}")

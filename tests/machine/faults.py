@@ -10,7 +10,7 @@ from tests.machine.case_oracle.records import Case, must
 from tests.machine.play import SOME
 from tests.machine.progress import Progress
 
-DEEDS = ("assess", "reserve", "block", "issue", "withdraw", "reinstate", "close", "keep")
+ACTIVITIES = ("assess", "reserve", "block", "issue", "withdraw", "reinstate", "close", "keep")
 FINAL = ("block", "issue", "withdraw", "reinstate")
 """The deeds of which a failure for good makes a case stuck."""
 
@@ -18,14 +18,14 @@ FINAL = ("block", "issue", "withdraw", "reinstate")
 class Faults(Progress):
     """Makes trouble."""
 
-    @rule(which=SOME, deed=st.sampled_from(DEEDS), times=st.integers(1, 2))
-    def have_trouble(self, which: int, deed: str, times: int) -> None:
+    @rule(which=SOME, activity=st.sampled_from(ACTIVITIES), times=st.integers(1, 2))
+    def have_trouble(self, which: int, activity: str, times: int) -> None:
         """Faults of every kind, one rule, so that they leave room for what goes well."""
         match which % 8:
             case 0 | 1:
-                self.fail_in_passing(deed, times)
-            case 2 if not self.passing and not self.open_cases("reinstating") and deed in FINAL:
-                self.fail_for_good(deed)
+                self.fail_in_passing(activity, times)
+            case 2 if not self.passing and not self.open_cases("reinstating") and activity in FINAL:
+                self.fail_for_good(activity)
             case 3 if self.oracle.broken:
                 self.mend()
             case 4:
@@ -37,14 +37,14 @@ class Faults(Progress):
             case 7:
                 self.redeliver(which // 8 + times)
 
-    def fail_in_passing(self, deed: str, times: int) -> None:
+    def fail_in_passing(self, activity: str, times: int) -> None:
         if not self.oracle.broken:
-            self.world.break_activity(deed, times)
+            self.world.break_activity(activity, times)
             self.passing += times + 1
 
-    def fail_for_good(self, deed: str) -> None:
-        self.world.break_activity(deed, None)
-        self.oracle.broken.add(deed)
+    def fail_for_good(self, activity: str) -> None:
+        self.world.break_activity(activity, None)
+        self.oracle.broken.add(activity)
 
     def crash(self, case: Case) -> None:
         """A deed done again changes nothing; one that found no target or recovery left may find one now, so those are

@@ -93,9 +93,9 @@ class Play(RuleBasedStateMachine):
         self.world.now += timedelta(seconds=1)
         self.oracle.now = self.world.now
 
-    def number(self, letter: str) -> str:
+    def number(self, prefix: str) -> str:
         self.numbers += 1
-        return f"{letter}-{self.numbers}"
+        return f"{prefix}-{self.numbers}"
 
     def choose(self, question: str, case: str) -> Any:
         """What the product did where the domain leaves a choice."""
@@ -123,9 +123,9 @@ class Play(RuleBasedStateMachine):
             return set()
         return {(name, subject) for name, _ in self.oracle.asked(known) for subject in self.oracle.subjects(known)}
 
-    def refused(self, told: Callable[[], Any]) -> RefusalError | None:
+    def refused(self, command: Callable[[], Any]) -> RefusalError | None:
         try:
-            told()
+            command()
         except RefusalError as refusal:
             return refusal
         return None

@@ -22,11 +22,11 @@ class Reports(Play):
         """The vendor says again what it said first, or something else, whatever became of it meanwhile."""
         serial, kind, holder, held = next(row for row in INVENTORY if licence in {name for name, *_ in row[3]})
         product, value = next((product, value) for name, product, value in held if name == licence)
-        told: dict[str, Any] = {"serial": serial, "product": product, "value_cents": value}
+        fields: dict[str, Any] = {"serial": serial, "product": product, "value_cents": value}
         different = {"product": "other", "value_cents": value + 1, "serial": "D-3"}
         before = len(self.world.facts)
-        told |= {other: different[other]} if other else {}
-        refusal = self.refused(lambda: self.world.licence(licence, issued=BEGIN, **told))
+        fields |= {other: different[other]} if other else {}
+        refusal = self.refused(lambda: self.world.licence(licence, issued=BEGIN, **fields))
         must((refusal is None) is (not other), f"{licence} with another {other or 'nothing'}: {refusal}")
         machine = MACHINE if kind == "act" else None
         refusal = self.refused(
@@ -168,39 +168,39 @@ class Reports(Play):
 
     def answers(self, statement: str, case: Case | None) -> None:
         """A report to a case is a fact: its own while it is open, else the backend's; said again, it is none."""
-        told = [
+        answers = [
             one
             for one in self.new
             if (one.fact.name == "case.addressed" and one.fact.statement == statement)
             or (one.fact.name == "loss.reported" and f"report/{one.fact.report}" == statement)
         ]
         if case is None:
-            must(not told, f"{statement} was said before, and is said to be new")
+            must(not answers, f"{statement} was said before, and is said to be new")
             return
         name = "case.addressed" if case.status == "closed" else "loss.reported"
-        must([one.fact.name for one in told] == [name], f"{statement} to {case.name} is answered by {told}")
-        of = told[0].fact.case if case.status == "closed" else told[0].stream.removeprefix("case/")
+        must([one.fact.name for one in answers] == [name], f"{statement} to {case.name} is answered by {answers}")
+        of = answers[0].fact.case if case.status == "closed" else answers[0].stream.removeprefix("case/")
         must(of == case.name, f"{statement} is answered for {of}, and was said to {case.name}")
 
     @rule(which=SOME, how=st.sampled_from(["same", "same", "evidence", "by another", "other"]))
     @precondition(lambda self: self.reports)
     def report_again(self, which: int, how: str) -> None:
         """The same number again; `other`: it says something else."""
-        told = dict(self.pick(self.reports, which))
+        loss = dict(self.pick(self.reports, which))
         if how == "evidence":
-            told["evidence"] = ("photo",)
+            loss["evidence"] = ("photo",)
         elif how == "by another":
-            told["by"] = ("holder", self.holders[told["serial"]])
+            loss["by"] = ("holder", self.holders[loss["serial"]])
         elif how == "other":
-            reasons = [reason for kind, reason in TABLE if kind == told["kind"] and reason != told["reason"]]
-            told |= {"reason": reasons[0], "scope": "container", "names": ()}
-        self.state_loss(**told)
+            reasons = [reason for kind, reason in TABLE if kind == loss["kind"] and reason != loss["reason"]]
+            loss |= {"reason": reasons[0], "scope": "container", "names": ()}
+        self.state_loss(**loss)
 
-    def state_loss(self, **told: Any) -> None:
-        names = tuple(told["names"]) if told["scope"] == "licences" else ()
-        if told["scope"] == "licences" and not names:
+    def state_loss(self, **loss: Any) -> None:
+        names = tuple(loss["names"]) if loss["scope"] == "licences" else ()
+        if loss["scope"] == "licences" and not names:
             return
-        about = (told["report"], told["serial"], told["kind"], told["reason"], told["by"], told["scope"], names)
+        about = (loss["report"], loss["serial"], loss["kind"], loss["reason"], loss["by"], loss["scope"], names)
         answer, allowed = self.oracle.answers(*about)
         before = len(self.world.facts), set(self.world.cases)
         cases: list[CaseId] = []
@@ -208,15 +208,15 @@ class Reports(Play):
         def tell() -> None:
             cases.append(
                 self.world.report(
-                    told["report"],
-                    told["serial"],
-                    Kind(told["kind"]),
-                    Reason(told["reason"]),
-                    Reporter(role=Role(told["by"][0]), name=told["by"][1]),
-                    scope=Scope(told["scope"]),
+                    loss["report"],
+                    loss["serial"],
+                    Kind(loss["kind"]),
+                    Reason(loss["reason"]),
+                    Reporter(role=Role(loss["by"][0]), name=loss["by"][1]),
+                    scope=Scope(loss["scope"]),
                     licences=names,
-                    occurred=told["occurred"],
-                    evidence=tuple(told["evidence"]),
+                    occurred=loss["occurred"],
+                    evidence=tuple(loss["evidence"]),
                 )
             )
 
@@ -233,7 +233,7 @@ class Reports(Play):
                     )
                 )
                 assert unknown is not None
-                same = str(unknown).replace("X-0", told["serial"]) == str(refusal)
+                same = str(unknown).replace("X-0", loss["serial"]) == str(refusal)
                 must(same and unknown.code == refusal.code, f"{refusal} tells that the container is known")
             return
         must(refusal is None, f"{about} is refused with {refusal}, and must be taken")
@@ -242,12 +242,12 @@ class Reports(Play):
             must(case in allowed, f"{about} is answered with {case}, not with one of {allowed}")
         else:
             must(case not in before[1], f"{about} joins {case}, and something of it is nobody's")
-        self.reports.append(told)
-        arguments = (told["occurred"], told["evidence"])
-        known = (told["by"], told["report"]) in self.oracle.reports
+        self.reports.append(loss)
+        arguments = (loss["occurred"], loss["evidence"])
+        known = (loss["by"], loss["report"]) in self.oracle.reports
         self.say(lambda: self.oracle.report(case, *about, *arguments))
         if answer == "joined":
-            self.answers(f"report/{told['report']}", None if known else self.oracle.cases[case])
+            self.answers(f"report/{loss['report']}", None if known else self.oracle.cases[case])
         if answer == "opened":
             opening, former = self.auditor.of(case)[0].fact, self.oracle.cases[case].former
             must(opening.former == former, f"{case} names {opening.former} as the former, not {former}")

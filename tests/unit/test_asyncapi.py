@@ -42,8 +42,8 @@ def test_every_example_is_as_its_schema_says_and_is_taken_by_the_inbox(name: str
     _check(name, "payload", example["payload"])
 
     headers = {header: value.encode() for header, value in example["headers"].items()}
-    stated = read_statement(b"3-1001", orjson.dumps(example["payload"]), headers)
-    assert stated.type() in message["title"]
+    statement = read_statement(b"3-1001", orjson.dumps(example["payload"]), headers)
+    assert statement.type() in message["title"]
 
 
 def _check(name: str, part: str, value: Any) -> None:

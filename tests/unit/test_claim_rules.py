@@ -117,8 +117,8 @@ def test_a_new_case_names_the_former_that_recovered_nothing() -> None:
 
 def ended(case: CaseId, days: int, outcome: Outcome, *things: tuple[str, int], approved: bool = False) -> list[Claimed]:
     """A case that was reported after so many days and recovered nothing."""
-    told = {"freed": True, "closed": True, "outcome": outcome, "approved": approved}
-    return [Claimed(name, number, case, NOW + timedelta(days=days), **told) for name, number in things or (ONE,)]
+    fields = {"freed": True, "closed": True, "outcome": outcome, "approved": approved}
+    return [Claimed(name, number, case, NOW + timedelta(days=days), **fields) for name, number in things or (ONE,)]
 
 
 def test_a_rejection_counts_however_reports_after_it_ended_until_one_is_approved() -> None:
@@ -154,8 +154,8 @@ def test_what_a_case_freed_of_a_report_is_claimed_once_and_only_by_a_report_that
 
 
 def test_a_case_that_was_given_up_after_it_recovered_something_is_no_former() -> None:
-    told = {"closed": True, "outcome": Outcome.GIVEN_UP}
-    recovered = [*claims(A, BLOCKED, freed=True, **told), *claims(A, WHOLE, ("licence/L-3", 1), **told)]
+    fields = {"closed": True, "outcome": Outcome.GIVEN_UP}
+    recovered = [*claims(A, BLOCKED, freed=True, **fields), *claims(A, WHOLE, ("licence/L-3", 1), **fields)]
 
     found = whose(loss(Reason.STOLEN), container(), HERE, recovered)
 

@@ -228,25 +228,25 @@ def test_an_older_version_with_other_data_than_its_release_wrote_is_unreadable(d
 
 def test_a_fact_that_an_older_release_stated_is_sealed_with_the_bytes_that_it_made() -> None:
     of_older = CODEC.seal(*PLACE, registered())
-    stated = "lostfound.container.registered.v1", registered().model_dump(mode="json")
+    written = "lostfound.container.registered.v1", registered().model_dump(mode="json")
 
-    assert CODEC.seal_again(*PLACE, *stated) == LATER.seal_again(*PLACE, *stated) == of_older
+    assert CODEC.seal_again(*PLACE, *written) == LATER.seal_again(*PLACE, *written) == of_older
     newest = LATER.seal_again(*PLACE, FOUNDED.type(), FOUNDED.model_dump(mode="json"))
     assert newest == LATER.seal(*PLACE, FOUNDED)
 
 
 @given(fact=any_fact)
 def test_what_is_stated_as_json_is_read_and_sealed_as_the_fact_is(fact: Fact) -> None:
-    stated = fact.type(), fact.model_dump(mode="json")
+    written = fact.type(), fact.model_dump(mode="json")
 
-    assert CODEC.read(*stated) == fact
-    assert CODEC.seal_again(*PLACE, *stated) == CODEC.seal(*PLACE, fact)
+    assert CODEC.read(*written) == fact
+    assert CODEC.seal_again(*PLACE, *written) == CODEC.seal(*PLACE, fact)
 
 
 def test_what_is_stated_as_json_is_validated_upcast_and_refused_in_a_later_version() -> None:
-    stated = "lostfound.container.registered.v1", registered().model_dump(mode="json")
+    written = "lostfound.container.registered.v1", registered().model_dump(mode="json")
 
-    assert LATER.read(*stated) == LaterRegistered(**registered().model_dump(), site="not known", words=2)
+    assert LATER.read(*written) == LaterRegistered(**registered().model_dump(), site="not known", words=2)
     with pytest.raises(ValidationError):
         CODEC.read("lostfound.container.registered.v1", {"serial": "3-1"})
     with pytest.raises(ValueError, match=r"does not know 'lostfound\.container\.registered\.v3': run a worker of"):

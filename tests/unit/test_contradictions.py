@@ -7,7 +7,7 @@ from workflows.contradictions import contradictions
 from workflows.policy import Policy
 
 
-def told(text: str) -> list[tuple[list[str], str]]:
+def contradictions_of(text: str) -> list[tuple[list[str], str]]:
     """The contradictions of a policy: the settings and the sentence."""
     policy = Policy.model_validate(yaml.safe_load(text))
     return [(["/".join(map(str, path)) for path in one.paths], one.sentence) for one in contradictions(policy)]
@@ -138,7 +138,7 @@ def told(text: str) -> list[tuple[list[str], str]]:
 def test_a_contradiction_is_told_of_the_settings_that_it_is_about(
     text: str, settings: list[str], sentence: str
 ) -> None:
-    assert told(text) == [(settings, sentence)]
+    assert contradictions_of(text) == [(settings, sentence)]
 
 
 def long(size: int) -> str:
@@ -150,11 +150,11 @@ def long(size: int) -> str:
 
 
 def test_a_policy_is_no_longer_in_its_canonical_form_than_one_fact_can_state() -> None:
-    (found,) = told(long(60_001))
+    (found,) = contradictions_of(long(60_001))
 
     assert found[0] == ["rules", "supervisors"]
     assert found[1].startswith("{0} and {1} have 60,001 bytes as JSON")
-    assert told(long(60_000)) == []
+    assert contradictions_of(long(60_000)) == []
 
 
 def test_a_case_is_escalated_to_two_hundred_people_and_no_more() -> None:
@@ -163,8 +163,8 @@ def test_a_case_is_escalated_to_two_hundred_people_and_no_more() -> None:
         approval = {"due_hours": 1, "undecided": "escalate", "escalate_to": names}
         return yaml.safe_dump({"supervisors": names, "rules": [{"mode": "manual", "approval": approval}]})
 
-    assert told(policy(200)) == []
-    assert told(policy(201)) == [
+    assert contradictions_of(policy(200)) == []
+    assert contradictions_of(policy(201)) == [
         (
             ["rules/0/approval/escalate_to", "rules/0/approval/undecided"],
             "{0} names 201 people, but by {1} a case is escalated to at most 200; name fewer",
@@ -186,4 +186,4 @@ def test_a_case_is_escalated_to_two_hundred_people_and_no_more() -> None:
     ],
 )
 def test_on_the_border_nothing_contradicts(text: str) -> None:
-    assert told(text) == []
+    assert contradictions_of(text) == []

@@ -77,8 +77,8 @@ def test_every_setting_is_documented_with_its_default_and_meaning() -> None:
     for name, field in Settings.model_fields.items():
         default = {"data_dir": ".lostfound in the checkout", "cache_dir": "the user's cache folder"}.get(name)
         known = {None: "", False: "`no`"}
-        told = default or known.get(field.default, f"`{field.default}`")
-        lines.append(f"| `LOSTFOUND_{name.upper()}` | {told} | {valid(name)} | {field.description} |")
+        text = default or known.get(field.default, f"`{field.default}`")
+        lines.append(f"| `LOSTFOUND_{name.upper()}` | {text} | {valid(name)} | {field.description} |")
 
     assert "\n\n" + "\n".join(lines) + "\n\n" in (DOCS / "settings.md").read_text()
 

@@ -124,14 +124,14 @@ def test_a_fact_that_fits_its_stream_and_cannot_be_folded_is_left_out_and_the_ne
 
 def aside(*positions: Position) -> list[Sealed]:
     """The installation's stream, with these positions set aside."""
-    told, head = [], Head()
+    sealed, head = [], Head()
     for partition, offset in positions:
         fact = RecordSetAside(
             partition=partition, offset=offset, digest="ab", code="log_unreadable", why="a test", by=PersonId("ann")
         )
-        told.append(CODEC.seal(INSTALLATION, "installation", record_key(INSTALLATION, None), head, NOW, fact))
-        head = told[-1].head
-    return told
+        sealed.append(CODEC.seal(INSTALLATION, "installation", record_key(INSTALLATION, None), head, NOW, fact))
+        head = sealed[-1].head
+    return sealed
 
 
 def test_what_is_set_aside_is_found_ahead_whatever_stands_between() -> None:
@@ -239,8 +239,8 @@ def audited(log: list[LogRecord]) -> Reading:
     """As the audit reads: once for what was set aside, and again."""
     once = Reading(CODEC)
     once.take(log)
-    told = {Position(fact.partition, fact.offset): (place, fact) for place, fact in once.ledger.set_aside}
-    read = Reading(CODEC, told)
+    known = {Position(fact.partition, fact.offset): (place, fact) for place, fact in once.ledger.set_aside}
+    read = Reading(CODEC, known)
     read.take(log)
     read.finish()
     return read

@@ -29,7 +29,7 @@ WHOLE = "a whole number from 1 to"
 ORDER: dict[str, Any] = {"decision": "D-1", "action": "approve", "by": "ann", "on": 3}
 
 
-def told(model: type[BaseModel], data: object, typed: dict[str, str] | None = None) -> str:
+def sentence_of(model: type[BaseModel], data: object, typed: dict[str, str] | None = None) -> str:
     with pytest.raises(ValidationError) as error:
         model.model_validate(data)
     refusal = invalid(error.value, model, typed)
@@ -101,14 +101,14 @@ def told(model: type[BaseModel], data: object, typed: dict[str, str] | None = No
 def test_a_misfit_is_told_with_what_was_given_and_what_must_be(
     model: type[BaseModel], data: object, sentence: str
 ) -> None:
-    assert told(model, data).startswith(sentence)
+    assert sentence_of(model, data).startswith(sentence)
 
 
 def test_what_is_typed_is_called_as_it_is_typed() -> None:
     content = {name: value for name, value in ORDER.items() if name != "by"}
     content |= {"decision": "D 1", "condition": "x", "condition_days": 0}
 
-    assert told(DecisionContent, content, TYPED) == (
+    assert sentence_of(DecisionContent, content, TYPED) == (
         f'--decision must be {NAME}, and not "D 1"; --days must be a whole number from 1 to 366, and not 0'
     )
 
@@ -123,11 +123,11 @@ def test_what_is_typed_is_called_as_it_is_typed() -> None:
     ],
 )
 def test_no_secret_and_nothing_of_a_machine_is_told(data: dict[str, Any]) -> None:
-    assert "secret" not in told(ContactStatement, data)
+    assert "secret" not in sentence_of(ContactStatement, data)
 
 
 def test_no_more_misfits_are_told_than_are_read() -> None:
-    sentence = told(EvidenceStatement, EVIDENCE | {"evidence": [f"no {n}" for n in range(12)]})
+    sentence = sentence_of(EvidenceStatement, EVIDENCE | {"evidence": [f"no {n}" for n in range(12)]})
 
     assert sentence.count("must be") == MISFITS_TOLD
     assert sentence.endswith("; and 7 more")

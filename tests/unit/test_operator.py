@@ -28,7 +28,7 @@ class Parts:
     def __init__(self, *places: str, error: Exception | None = None) -> None:
         self.error = error
         self.places = list(places)
-        self.stated: list[RecordSetAside] = []
+        self.recorded: list[RecordSetAside] = []
 
     @property
     def register(self) -> "Parts":
@@ -56,7 +56,7 @@ class Parts:
         return LogRecord(position, b"key", b"value"), DAMAGE
 
     async def set_record_aside(self, fact: RecordSetAside, at: datetime) -> None:
-        self.stated.append(fact)
+        self.recorded.append(fact)
 
 
 def nothing(done: int, of: int) -> None:
@@ -113,5 +113,5 @@ async def test_who_sets_a_record_aside_is_the_principal() -> None:
         await operator.set_record_aside(operator_of(by="ops"), PLACE, " ", NOW)
     fact = await operator.set_record_aside(operator_of(by="ops"), PLACE, "a test of the broker", NOW)
 
-    assert parts.stated == [fact]
+    assert parts.recorded == [fact]
     assert (fact.partition, fact.offset, fact.by, fact.code) == (3, 991, "ops", Damage.WRONG_KEY)

@@ -20,15 +20,15 @@ def printed(sheet: Sheet | str, width: int) -> list[str]:
 
 
 @given(st.lists(st.tuples(WORDS, WORDS, WORDS), max_size=5), st.integers(20, 120))
-def test_no_word_is_cut_at_any_width(told: list[tuple[str, str, str]], width: int) -> None:
+def test_no_word_is_cut_at_any_width(rows: list[tuple[str, str, str]], width: int) -> None:
     sheet = Sheet("one", "two", "three")
-    for cells in told:
+    for cells in rows:
         sheet.add_row(*cells)
 
     lines = printed(sheet, width)
 
     words = set(re.findall(r"\w+", " ".join(lines)))
-    assert {word for cells in told for cell in cells for word in cell.split()} <= words
+    assert {word for cells in rows for cell in cells for word in cell.split()} <= words
     assert max(map(len, lines), default=0) <= width
 
 

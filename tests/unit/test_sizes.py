@@ -189,21 +189,21 @@ def decided(policy: Policy, count: int, inline: bool = False) -> tuple[list[Any]
     opening = decide(None, Report(report=report()))
     known = facts(*(licence(number, product=f"p-{number}") for number in range(count)))
     assessed = Assessed(at=NOW, facts=known, policy=policy, reservation=None, inline=inline)
-    stated = decide(fold_all(opening), assessed)
-    state = fold_all([*opening, *stated])
+    written = decide(fold_all(opening), assessed)
+    state = fold_all([*opening, *written])
     assert state is not None
-    return stated, state
+    return written, state
 
 
 @pytest.mark.parametrize("count", [0, 1, 120, 121, CONTAINER_LICENCES])
 def test_the_licences_of_a_case_come_in_parts_before_the_decision_and_fold_as_a_list_within_it(count: int) -> None:
-    stated, state = decided(Policy(), count)
+    written, state = decided(Policy(), count)
     (whole, *_), older = decided(Policy(), count, inline=True)
 
-    assert [(type(one), one.part, one.parts) for one in stated[: -1 if count else -2]] == [
+    assert [(type(one), one.part, one.parts) for one in written[: -1 if count else -2]] == [
         (ScopeKnown, number + 1, -(-count // 120)) for number in range(-(-count // 120))
     ]
-    assert all(len(sealed(one)) <= SEALED_BYTES for one in stated)
+    assert all(len(sealed(one)) <= SEALED_BYTES for one in written)
     assert whole.facts.licences == state.licences == older.licences
     assert state == older.model_copy(update={"sequence": state.sequence, "material": state.material})
     assert state.scope == ()
@@ -239,10 +239,10 @@ def test_tickets_are_released_in_parts_and_the_case_waits_once() -> None:
     state = state.model_copy(update={"status": "replacing"})
     tickets = tuple(Ticket(f"T-{number}") for number in range(450))
 
-    stated = decide(state, NoTarget(at=NOW, tickets=tickets))
+    written = decide(state, NoTarget(at=NOW, tickets=tickets))
 
-    assert [(one.part, one.parts, len(one.tickets)) for one in stated] == [(1, 3, 200), (2, 3, 200), (3, 3, 50)]  # type: ignore[attr-defined]
-    after = fold_all(stated, state)
+    assert [(one.part, one.parts, len(one.tickets)) for one in written] == [(1, 3, 200), (2, 3, 200), (3, 3, 50)]  # type: ignore[attr-defined]
+    after = fold_all(written, state)
     assert after is not None
     assert after.status == "awaiting_target"
 

@@ -21,13 +21,13 @@ def test_ctrl_c_while_the_command_is_loaded_ends_it_without_a_traceback(after_se
 
     time.sleep(after_seconds)  # not to wait for anything: this is the instant that is tried
     started.send_signal(signal.SIGINT)
-    said, told = started.communicate(timeout=SECONDS)
+    said, errors = started.communicate(timeout=SECONDS)
 
     if started.returncode == 130:
-        assert (said, told) == ("", "")
+        assert (said, errors) == ("", "")
     else:  # it was done before
         assert started.returncode == 2
-        assert "there is no role nobody" in told
+        assert "there is no role nobody" in errors
 
 
 def test_an_argument_that_is_not_utf_8_is_told_in_one_sentence() -> None:

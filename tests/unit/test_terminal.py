@@ -62,7 +62,7 @@ def test_a_case_is_shown_with_the_former_one_of_its_loss_and_the_one_beside_it(
         print_case(CaseView.model_construct(**{**empty, **to_decide(state, []), **lists}))
         return " ".join(capsys.readouterr().out.split())
 
-    told = shown(started.state.model_copy(update={"report": report}))
-    assert "of the same loss was case case-a, which recovered nothing" in told
-    assert "a part of what was reported is of case case-b" in told
+    text = shown(started.state.model_copy(update={"report": report}))
+    assert "of the same loss was case case-a, which recovered nothing" in text
+    assert "a part of what was reported is of case case-b" in text
     assert "of the same loss" not in shown(started.state)

@@ -103,12 +103,12 @@ def test_a_condition_is_awaited_until_its_stop_gap_ends() -> None:
 
 def test_what_is_awaited_follows_the_case_to_its_end() -> None:
     case = life()
-    told: list[tuple[Status, str | None]] = []
+    seen: list[tuple[Status, str | None]] = []
 
     def look() -> None:
         found = waits(case)
         assert case.state is not None
-        told.append((case.state.status, found.what if found else None))
+        seen.append((case.state.status, found.what if found else None))
 
     case.orders(Measure.BLACKLISTING)
     look()
@@ -120,7 +120,7 @@ def test_what_is_awaited_follows_the_case_to_its_end() -> None:
     case.decides("D-1", Action.RULE, verdict=Verdict.CLONE)
     look()
 
-    assert told == [
+    assert seen == [
         (Status.BLOCKING, None),
         (Status.AWAITING_TARGET, "an empty container"),
         (Status.RESURFACED, "a verdict"),

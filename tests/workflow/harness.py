@@ -56,8 +56,8 @@ class Bench:
     log_starts: dict[int, int]
     """Where the log ended when the vendor was new."""
 
-    async def take(self, stated: Statement) -> None:
-        await self.application.take(principal(self.vendor), stated, datetime.now(UTC))
+    async def take(self, statement: Statement) -> None:
+        await self.application.take(principal(self.vendor), statement, datetime.now(UTC))
 
     async def container(self, serial: str, licences: int = 0) -> None:
         await self.take(ContainerStatement(serial=serial, kind=Kind.DONGLE, holder="h-1"))
@@ -84,7 +84,7 @@ class Bench:
         licences: tuple[str, ...] = (),
         evidence: tuple[str, ...] = (),
     ) -> CaseKey:
-        stated = LossStatement(
+        statement = LossStatement(
             report=report,
             serial=serial,
             kind=kind,
@@ -95,8 +95,8 @@ class Bench:
             occurred=datetime.now(UTC),
             evidence=evidence,
         )
-        await self.take(stated)
-        key = (await self.backend.claim(self.vendor, stated, "a test", datetime.now(UTC))).key
+        await self.take(statement)
+        key = (await self.backend.claim(self.vendor, statement, "a test", datetime.now(UTC))).key
         await eventually(lambda: self.begun(key))
         return key
 
@@ -116,8 +116,8 @@ class Bench:
         """Decide on the last material fact."""
         state = await self.state(key)
         assert state is not None
-        told = {"decision": decision, "action": action, "by": by, "why": "as I see it", "on": state.material}
-        order = DecisionOrder.model_validate(told | more)
+        fields = {"decision": decision, "action": action, "by": by, "why": "as I see it", "on": state.material}
+        order = DecisionOrder.model_validate(fields | more)
         return await self.application.decide(principal(self.vendor, order.by), key.case, order)
 
     async def post(self, key: CaseKey, contents: Sequence[Content]) -> None:

@@ -147,7 +147,7 @@ async def test_a_licence_at_its_last_generation_makes_its_case_stuck_and_giving_
 ) -> None:
     await bench.container("lost")
     for number, generation in ((1, GENERATION_LIMIT), (2, 1)):
-        stated = LicenceStatement(
+        statement = LicenceStatement(
             licence=f"L-{number}",
             serial="lost",
             product="cad",
@@ -155,7 +155,7 @@ async def test_a_licence_at_its_last_generation_makes_its_case_stuck_and_giving_
             generation=generation,
             issued=datetime.now(UTC),
         )
-        await bench.take(stated)
+        await bench.take(statement)
     await bench.container("spare")
     key = await bench.report("R-1", evidence=("photo",))
     stuck = await bench.until(key, Status.STUCK)

@@ -104,7 +104,7 @@ class Journey:
         if loss.kind is Kind.CLOUD:
             link = await bench.backend.access_link(bench.vendor, Serial(serial))
             await bench.application.set_access(bench.vendor, Serial(serial), link.token, PASSWORD)
-        stated = LossStatement(
+        statement = LossStatement(
             report=f"R-{serial}",
             serial=serial,
             kind=loss.kind,
@@ -114,8 +114,8 @@ class Journey:
             reporter=CRM,
             occurred=datetime.now(UTC),
         )
-        await bench.take(stated)
-        key = (await bench.backend.claim(bench.vendor, stated, "a test", datetime.now(UTC))).key
+        await bench.take(statement)
+        key = (await bench.backend.claim(bench.vendor, statement, "a test", datetime.now(UTC))).key
         return cls(bench, loss, scope, serial, key)
 
     async def recover(self) -> None:
@@ -274,7 +274,7 @@ async def test_forgotten_twice_in_a_row_are_two_cases(bench: Bench) -> None:
     first = await Journey.begin(bench, loss, Scope.CONTAINER, "cloud")
     await first.recover()
     await first.ends("restored")
-    stated = LossStatement(
+    statement = LossStatement(
         report="R-again",
         serial="cloud",
         kind=Kind.CLOUD,
@@ -282,8 +282,8 @@ async def test_forgotten_twice_in_a_row_are_two_cases(bench: Bench) -> None:
         reporter=CRM,
         occurred=datetime.now(UTC),
     )
-    await bench.take(stated)
-    claim = await bench.backend.claim(bench.vendor, stated, "a test", datetime.now(UTC))
+    await bench.take(statement)
+    claim = await bench.backend.claim(bench.vendor, statement, "a test", datetime.now(UTC))
 
     assert claim.key.case != first.key.case
     await bench.until(claim.key, Status.AWAITING_TARGET)

@@ -92,10 +92,10 @@ async def test_the_replacement_lost_in_turn_leaves_the_first_case_to_retire_its_
     second = await bench.report("R-2", "spare")
     await bench.until(second, Status.WATCHING)
 
-    async def told() -> bool | None:
+    async def first_case_knows() -> bool | None:
         return any(isinstance(fact.fact, ReplacementLost) for fact in await bench.facts(case_stream(key.case))) or None
 
-    await eventually(told)
+    await eventually(first_case_knows)
     await found(bench)
     await bench.until(key, Status.RESURFACED)
     with pytest.raises(RefusalError) as refusal:
@@ -218,8 +218,8 @@ class TestWaiting:
         await bench.save(key, Outcome.CANCELLED)
 
         async def served() -> bool | None:
-            stated = ContactStatement(contact="C-1", serial="lost", occurred=datetime.now(UTC))
-            answer = await bench.backend.contact(bench.vendor, stated, datetime.now(UTC))
+            statement = ContactStatement(contact="C-1", serial="lost", occurred=datetime.now(UTC))
+            answer = await bench.backend.contact(bench.vendor, statement, datetime.now(UTC))
             return not answer.refused
 
         assert await eventually(served)

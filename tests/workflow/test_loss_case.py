@@ -97,7 +97,7 @@ async def test_a_container_that_never_held_a_licence_is_no_case_and_uses_no_numb
 
 async def test_a_case_whose_licences_are_gone_is_refused_and_may_be_reported_again(bench: Bench) -> None:
     await bench.container("lost", licences=1)
-    stated = LossStatement(
+    statement = LossStatement(
         report="R-1",
         serial="lost",
         kind=Kind.DONGLE,
@@ -105,7 +105,7 @@ async def test_a_case_whose_licences_are_gone_is_refused_and_may_be_reported_aga
         reporter=Reporter(role=Role.BACK_OFFICE, name="crm"),
         occurred=datetime.now(UTC),
     )
-    await bench.backend.claim(bench.vendor, stated, "a test", datetime.now(UTC))
+    await bench.backend.claim(bench.vendor, statement, "a test", datetime.now(UTC))
     async with await AsyncConnection.connect(bench.settings.dsn) as connection:
         await connection.execute("delete from backend.licences where vendor = %s", (bench.vendor,))
 

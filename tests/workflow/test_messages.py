@@ -173,8 +173,8 @@ async def test_a_case_goes_on_in_a_new_history_when_its_bytes_are_many_and_its_e
         await eventually(lambda: _taken(bench, key), 60)
 
     assert (await handle.describe()).run_id != first
-    told = (await bench.env.client.get_workflow_handle(key.case, run_id=first).describe()).raw_description
-    assert told.workflow_execution_info.history_length < HISTORY_LIMIT
+    description = (await bench.env.client.get_workflow_handle(key.case, run_id=first).describe()).raw_description
+    assert description.workflow_execution_info.history_length < HISTORY_LIMIT
     after = await bench.state(key)
     assert after is not None
     assert after.reports == ("R-1", *(one.report.report for one in reports))

@@ -90,8 +90,8 @@ async def test_a_saved_history_replays_from_each_of_its_tasks(path: Path, replay
 
 @every_history
 async def test_a_history_of_another_story_does_not_replay(path: Path, replayer: Replayer) -> None:
-    told: dict[str, Any] = json.loads(path.read_text())
-    for event in told["events"]:
+    history: dict[str, Any] = json.loads(path.read_text())
+    for event in history["events"]:
         if marker := event.get("markerRecordedEventAttributes"):
             for payload in marker["details"]["data"]["payloads"]:
                 done = base64.b64decode(payload["data"]).replace(b'_type":"assess"', b'_type":"issue"')
@@ -101,7 +101,7 @@ async def test_a_history_of_another_story_does_not_replay(path: Path, replayer: 
             of["name"] = of["name"].replace("assess", "issue")
 
     with pytest.raises(Exception, match=r"[Nn]ondeterminism"):
-        await replayer.replay_workflow(WorkflowHistory.from_json(path.stem, json.dumps(told)))
+        await replayer.replay_workflow(WorkflowHistory.from_json(path.stem, json.dumps(history)))
 
 
 async def test_a_rule_that_changed_fails_the_replay_and_names_case_fact_and_field(
@@ -134,14 +134,14 @@ async def test_a_state_that_is_not_read_as_it_was_carried_fails_the_replay_and_n
     replayer: Replayer,
 ) -> None:
     path = RELEASE / "policy_asked_again.json"
-    told: dict[str, Any] = json.loads(path.read_text())
-    payload = told["events"][0]["workflowExecutionStartedEventAttributes"]["input"]["payloads"][1]
+    history: dict[str, Any] = json.loads(path.read_text())
+    payload = history["events"][0]["workflowExecutionStartedEventAttributes"]["input"]["payloads"][1]
     carried = json.loads(base64.b64decode(payload["data"]))
     carried["state"]["evidence"] = ["photo"]
     payload["data"] = base64.b64encode(json.dumps(carried).encode()).decode()
 
     with pytest.raises(RuntimeError, match=rf"its state after fact {carried['state']['sequence']} differs in evidence"):
-        await replayer.replay_workflow(WorkflowHistory.from_json(path.stem, json.dumps(told)))
+        await replayer.replay_workflow(WorkflowHistory.from_json(path.stem, json.dumps(history)))
 
 
 def _input(path: Path, argument: int) -> dict[str, Any]:
