@@ -32,6 +32,7 @@ from events.case_facts import (
     LicenceInScope,
     LossReported,
     LossWidened,
+    QuotasAsked,
     ReleaseAwaited,
     ReplacementLost,
     ReplacementWithdrawn,
@@ -44,7 +45,7 @@ from events.case_facts import (
 )
 from events.terms import CaseId, Decision, Kind, Outcome, PersonId, Serial, Status
 from workflows.case import CaseState, UnexpectedFactError, fold
-from workflows.policy import Policy, Rule, loss_of, needs_person
+from workflows.policy import Policy, Quota, Rule, loss_of, needs_person
 
 AT_ONCE = timedelta(seconds=10)
 """A policy that was replaced so shortly before a decision may have been the one that it was looked up in."""
@@ -98,6 +99,30 @@ class CaseStory:
             self._rules[place.sequence] = policy.rule_for(loss_of(self.report), fact.facts)
         return self._rules[place.sequence]
 
+    def limited(self) -> list[tuple[Quota, tuple[LicenceInScope, ...]]]:
+        """The quotas of the rules that the case is under, the strictest rule's first, each with the licences under its
+        rule. Under the first rules the strictest rule's is the only one, for all of them."""
+        policy = self.policy()
+        if policy is None or self.report is None:
+            return []
+        facts = self.decided[-1][1].facts
+        rules = policy.licences_by_rule(loss_of(self.report), facts)
+        if self.report.rules_version < 2:
+            return [(rule.quota, facts.licences) for rule, _ in rules[:1] if rule.quota]
+        return [(rule.quota, licences) for rule, licences in rules if rule.quota]
+
+    def may_grant_goodwill(self, state: CaseState, person: PersonId) -> bool:
+        """Whether the quotas that a case is beyond let a person approve it: each of those that name anybody, or one of
+        them where nobody is named by all."""
+        quotas = [quota for quota, _ in self.limited()]
+        if len(state.quotas) == len(quotas):
+            beyond = [quota for quota, answer in zip(quotas, state.quotas, strict=True) if answer.used_up]
+            quotas = beyond or quotas
+        names = [quota.goodwill for quota in quotas[: None if state.beyond_quota else 1] if quota.goodwill]
+        named_by = sum(person in some for some in names)
+        in_common = any(all(one in some for some in names) for one in names[0]) if names else False
+        return named_by == len(names) or (named_by > 0 and not in_common)
+
     def decided_by(self, at: datetime) -> "Decided | None":
         """What policy had decided last at an instant."""
         return next((one for one in reversed(self.decided) if one[0].recorded <= at), None)
@@ -140,6 +165,8 @@ class CaseStory:
             case LossReported():
                 self.report = self.report or fact
                 self.reported.append((place, fact))
+            case QuotasAsked():
+                pass
             case ScopeKnown(licences=licences):
                 self._scope += licences
             case CaseDecided():
@@ -201,20 +228,20 @@ class CaseStory:
         able = {one for one in state.escalated_to if any(one in policy.supervisors for policy in listing)}
         able -= {*state.reporters, PersonId(state.holder or "")}
         if isinstance(fact, (ApprovalGiven, CaseApproved)):
-            rule = self.rule() if state.beyond_quota else None
-            able = {one for one in able if one != state.first_approval and (not rule or rule.may_grant_goodwill(one))}
+            able -= {state.first_approval}
+            able = {one for one in able if not state.beyond_quota or self.may_grant_goodwill(state, one)}
         return able
 
     def _approval(self, place: Place, state: CaseState, fact: CaseApproved) -> Iterator[Breach]:
-        policy, rule = self.policy(), self.rule()
+        policy = self.policy()
         four_eyes = state.four_eyes
         if policy and state.facts:
             four_eyes = four_eyes or policy.needs_four_eyes(loss_of(state.report), state.facts)
         if four_eyes and state.first_approval in (None, fact.by):
             yield breach(5, place, self.about, f"{fact.by} alone approved what two supervisors must")
-        if fact.goodwill and rule and not rule.may_grant_goodwill(fact.by):
+        if fact.goodwill and not self.may_grant_goodwill(state, fact.by):
             yield breach(5, place, self.about, f"{fact.by} granted goodwill, which policy does not let them")
-        asks = state.rules_version >= 2 and rule is not None and rule.quota is not None and not state.only_watches
+        asks = state.rules_version >= 2 and self.limited() and not state.only_watches
         if asks and state.limit is None:
             yield breach(6, place, self.about, f"{fact.by} approved it, and the quota was never asked")
         if state.beyond_quota and not fact.goodwill:
@@ -235,5 +262,5 @@ class CaseStory:
         evidence = tuple(dict.fromkeys((*state.report.evidence, *state.evidence)))
         if reasons := needs_person(state.report.model_copy(update={"evidence": evidence}), fact.facts, policy):
             yield breach(5, place, self.about, f"it was decided automatically, though {reasons[0]}")
-        elif rule.quota and fact.ordinal is None and (fact.facts.licences or fact.facts.kind is Kind.CLOUD):
+        elif self.limited() and fact.ordinal is None and (fact.facts.licences or fact.facts.kind is Kind.CLOUD):
             yield breach(6, place, self.about, "it was decided automatically though the quota had none left")

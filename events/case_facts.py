@@ -150,11 +150,31 @@ class ScopeKnown(CaseStreamFact):
     licences: Annotated[tuple[LicenceInScope, ...], AtMost(SCOPE_PART)]
 
 
+class QuotaAnswer(Value):
+    """What the quota of one rule answered: the `ordinal`-th of `limit` recoveries was set aside, or none, because this
+    quota is `used_up` or that of another rule for the same loss is."""
+
+    ordinal: Count | None
+    limit: Count
+    used_up: bool = False
+
+
+class QuotasAsked(CaseStreamFact):
+    """What the quotas of several rules for one loss answered, the strictest rule's first, in part `part` of `parts`. It
+    comes before the decision that rests on it; what a single quota answered stands in the decision alone."""
+
+    name = "quotas.asked"
+    part: Part
+    parts: Part
+    quotas: Annotated[tuple[QuotaAnswer, ...], AtMost(LIST_PART)]
+
+
 class CaseDecided(CaseStreamFact):
     """Policy decided on the report, or anew; with the `scope.known` before it, it carries all that the decision rests
     on. Only in older records do the `facts` list the licences themselves.
 
-    `ordinal` of `limit` is the recovery that a quota set aside; without a quota, or with none left, `ordinal` is None.
+    `ordinal` of `limit` is the recovery that a quota set aside, of several quotas the one that has least left; without
+    a quota, or with none left, `ordinal` is None.
     Where a person must decide: when the supervisors are reminded, when the approval is `due`, and whether `four_eyes`
     must see it.
     """
@@ -414,6 +434,7 @@ class CaseClosed(CaseStreamFact):
 CaseFact = (
     LossReported
     | ScopeKnown
+    | QuotasAsked
     | CaseDecided
     | ApprovalReminded
     | ApprovalOverdue

@@ -11,7 +11,7 @@ RULES_VERSION: Final = 2
 
 Version 2: what is found while a case is stuck cancels it, or resurfaces when it is resumed; a case that was overtaken
 goes to a person before its full replacement too; an un-loss whose replacement is lost is not resumed; evidence given
-while a case was stuck counts; a quota is asked whatever else sends a case to a person."""
+while a case was stuck counts; the quotas of all rules for a loss are asked, whatever else sends a case to a person."""
 
 
 def as_of(version: int, changes: Mapping[int, Rule]) -> Rule:

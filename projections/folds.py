@@ -214,12 +214,9 @@ def _fold(rows: Rows, recorded: Recorded, fact: AnyFact, fresh: bool) -> None:
             refused = container._replace(last_contact=_later(container.last_contact, at), refused_contacts=count)
             rows.put(CONTAINERS, refused, fresh)
         case RecoveryReserved():
-            subjects = _json(fact.subjects)
-            if fact.part > 1:
-                earlier = _found(rows.get(RECOVERIES, (vendor, fact.serial, fact.case)), fact)
-                subjects = _json([*orjson.loads(earlier.subjects), *fact.subjects])
-            recovery = RecoveryRow(vendor, fact.serial, fact.case, subjects, fact.ordinal, fact.limit, False)
-            rows.put(RECOVERIES, recovery, fresh)
+            earlier = rows.get(RECOVERIES, (vendor, fact.serial, fact.case))
+            quotas = _quotas(orjson.loads(_found(earlier, fact).quotas) if earlier or fact.part > 1 else [], fact)
+            rows.put(RECOVERIES, RecoveryRow(vendor, fact.serial, fact.case, _json(quotas), False), fresh)
         case RecoveryFreed():
             freed = _found(rows.get(RECOVERIES, (vendor, fact.serial, fact.case)), fact)
             rows.put(RECOVERIES, freed._replace(freed=True), fresh)
@@ -269,6 +266,15 @@ def _fold(rows: Rows, recorded: Recorded, fact: AnyFact, fresh: bool) -> None:
             pass  # who folds has looked ahead for it
         case _:
             assert_never(fact)
+
+
+def _quotas(quotas: list[dict[str, Any]], fact: RecoveryReserved) -> list[dict[str, Any]]:
+    """What quotas set aside for a case, with this fact: another quota's, or a further part of the last one's."""
+    if fact.part > 1:
+        *others, last = quotas
+        return [*others, {**last, "subjects": [*last["subjects"], *fact.subjects]}]
+    told = {"pot": fact.pot, "term_days": fact.term_days, "ordinal": fact.ordinal, "limit": fact.limit}
+    return [*quotas, {**told, "subjects": fact.subjects}]
 
 
 def _fold_measure(rows: Rows, recorded: Recorded, fact: AMeasure, fresh: bool) -> None:

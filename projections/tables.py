@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Generic, NamedTuple, NewType, TypeVar, get_args, get_type_hints
 
-VERSION = 6
+VERSION = 7
 """The version of the views: raised whenever the same log would give other tables or rows."""
 
 Json = NewType("Json", str)
@@ -119,14 +119,13 @@ class AccessRow(NamedTuple):
 
 
 class RecoveryRow(NamedTuple):
-    """A recovery of a quota that was set aside for a case, from the container's stream."""
+    """What quotas set aside for a case, from the container's stream. `quotas` has of each its `pot` and `term_days`,
+    the `ordinal` of `limit`, and the `subjects`."""
 
     vendor: str
     serial: str
     case_id: str
-    subjects: Json
-    ordinal: int
-    per_term: int
+    quotas: Json
     freed: bool
 
 

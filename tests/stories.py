@@ -26,6 +26,7 @@ from events.backend_facts import (
     RecoveryReserved,
     SessionsEnded,
 )
+from events.case_facts import BackendFacts, LicenceInScope, QuotaAnswer
 from events.envelope import INSTALLATION
 from events.measure_subject import Subject
 from events.ports.licensing_backend import Reservation
@@ -39,12 +40,13 @@ from events.terms import (
     Kind,
     Measure,
     PersonId,
+    PotName,
     Reason,
     Serial,
     VendorId,
     Verdict,
 )
-from tests.worlds import EYES, MANUAL, POLICY, QUOTA, STEPS, Life, World, told
+from tests.worlds import COUNTED, EYES, MANUAL, POLICY, QUOTA, STEPS, Life, World, told
 from workflows.commands import (
     Bring,
     Elapsed,
@@ -369,7 +371,48 @@ def lose_twice(world: World, vendor: VendorId, number: int, steps: int = STEPS) 
     )
 
 
-STORIES: tuple[Story, ...] = (activate, open_access, mend, reject, ponder, spend, find, lose_twice)
+def divide(world: World, vendor: VendorId, number: int, steps: int = STEPS) -> None:
+    """A dongle with licences under two rules counts in the quota of each."""
+    serial, spare, holder = Serial(f"21-{number}"), Serial(f"22-{number}"), HolderId(f"h-v{number}")
+    one, two = f"L-v{number}", f"L-w{number}"
+    life = Life(world, vendor, CaseId(f"v-{number}"), serial, holder, QUOTA)
+    plain = {"generation": 1, "ticket": "T-v", "value_cents": 10_000}
+    scope = tuple(
+        LicenceInScope.model_validate({"licence": name, "product": product} | plain)
+        for name, product in ((one, QUOTA), (two, COUNTED))
+    )
+    facts = BackendFacts(serial=serial, kind=Kind.DONGLE, holder=holder, last_contact=None, licences=scope)
+    counted = {"case": life.case, "serial": serial, "ordinal": 1, "term_days": 365}
+    answers = (QuotaAnswer(ordinal=1, limit=1), QuotaAnswer(ordinal=1, limit=2))
+
+    def reserves() -> None:
+        life.backend(
+            serial,
+            RecoveryReserved.model_validate({**counted, "subjects": (f"holder/{holder}",), "limit": 1}),
+            RecoveryReserved.model_validate(
+                {**counted, "subjects": (f"container/{serial}",), "limit": 2, "pot": PotName("sim")}
+            ),
+        )
+        life.assessed(facts=facts, reservation=Reservation.of(world.at, answers))
+
+    told(
+        steps,
+        lambda: life.registers(serial, spare),
+        lambda: life.backend(serial, life.licence(one, 1, serial), life.licence(two, 1, serial, product=COUNTED)),
+        lambda: (life.reports(f"R-v{number}", rules_version=2), reserves()),
+        lambda: (life.orders(Measure.BLACKLISTING), life.blocked()),
+        lambda: (
+            life.sighted("found/1", Cause.FOUND),
+            life.backend(
+                serial,
+                MeasureLifted.model_validate(life.measure(Measure.BLACKLISTING)),
+                RecoveryFreed(case=life.case, serial=serial),
+            ),
+        ),
+    )
+
+
+STORIES: tuple[Story, ...] = (activate, open_access, mend, reject, ponder, spend, find, lose_twice, divide)
 """Together with `World.lose` they hold every fact of the catalogue."""
 
 

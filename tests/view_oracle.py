@@ -167,9 +167,15 @@ def _access(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:
 
 def _recoveries(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:
     freed = {(e["vendor"], d["case"]) for e, d in _of(events, "recovery.freed")}
+    rows: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for e, d in _of(events, "recovery.reserved"):
-        told = (d["serial"], d["case"], d["subjects"], d["ordinal"], d["limit"])
-        yield e["vendor"], *told, (e["vendor"], d["case"]) in freed
+        quotas = rows.setdefault((e["vendor"], d["serial"], d["case"]), [])
+        if d.get("part", 1) == 1:
+            quotas.append({name: d.get(name) for name in ("pot", "term_days", "ordinal", "limit")} | {"subjects": []})
+            quotas[-1]["pot"] = d.get("pot", "recoveries")
+        quotas[-1]["subjects"] += d["subjects"]
+    for key, quotas in rows.items():
+        yield *key, quotas, (key[0], key[2]) in freed
 
 
 def _cases(events: list[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:

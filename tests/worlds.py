@@ -56,6 +56,8 @@ from workflows.policy import Approval, Policy, Quota, Rule
 CODEC = FactCodec()
 MANUAL, QUOTA, EYES, PLAIN = (ProductId(name) for name in ("cad", "cam", "plm", "erp"))
 """Products: a supervisor decides; policy does until a quota is used up; two supervisors do; policy does at once."""
+COUNTED = ProductId("sim")
+"""Policy decides until another quota is used up, in a pot of its own."""
 POLICY = Policy(
     supervisors=("ann", "bob", "eve"),
     rules=(
@@ -66,6 +68,7 @@ POLICY = Policy(
             quota=Quota(per=QuotaSubject.HOLDER, recoveries=1, goodwill=("bob",)),
             wait_hours=24,
         ),
+        Rule(products=(COUNTED,), mode=Mode.HYBRID, quota=Quota(per=QuotaSubject.CONTAINER, recoveries=2, pot="sim")),
         Rule(
             products=(EYES,),
             mode=Mode.MANUAL,
@@ -214,7 +217,7 @@ class Life:
             self.serial, *(MeasureOrdered.model_validate({**self.measure(one), "effective": at}) for one in measures)
         )
 
-    def reports(self, report: str, former: CaseId | None = None) -> None:
+    def reports(self, report: str, former: CaseId | None = None, rules_version: int = 1) -> None:
         """A loss report reaches the case."""
         stated = LossReported(
             report=report,
@@ -227,6 +230,7 @@ class Life:
             occurred=self.world.at - timedelta(days=1),
             received=self.world.at,
             former=former,
+            rules_version=rules_version,
         )
         self.command(Report(report=stated))
 

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from events.errors import Code
 from events.terms import Action, PersonId, Status
 from workflows.case import CaseState
-from workflows.policy import Policy, loss_of
+from workflows.policy import Policy, may_approve_beyond
 
 
 def may_decide(
@@ -46,7 +46,5 @@ def _apart_from_escalation(
 
 
 def may_grant_goodwill(state: CaseState, person: PersonId, policy: Policy) -> bool:
-    """Whether a person may approve a case that is beyond its quota."""
-    if state.facts is None:
-        return True
-    return policy.rule_for(loss_of(state.report), state.facts).may_grant_goodwill(person)
+    """Whether a person may approve a case that is beyond one of its quotas."""
+    return state.facts is None or may_approve_beyond(person, state.report, state.facts, policy, state.quotas)

@@ -29,6 +29,8 @@ from events.case_facts import (
     LicenceInScope,
     LossReported,
     LossWidened,
+    QuotaAnswer,
+    QuotasAsked,
     ReleaseAwaited,
     ReplacementLost,
     ReplacementWithdrawn,
@@ -91,6 +93,8 @@ class CaseState(Value):
     policy_version: int | None = None
     ordinal: int | None = None
     limit: int | None = None
+    quotas: tuple[QuotaAnswer, ...] = ()
+    """What each quota answered where several were asked, the strictest rule's first."""
     four_eyes: bool = False
     remind: Instant | None = None
     due: Instant | None = None
@@ -173,7 +177,7 @@ class CaseState(Value):
 
     @property
     def beyond_quota(self) -> bool:
-        """Whether the quota was asked and had none left."""
+        """Whether the quotas were asked and one of them had none left."""
         return self.limit is not None and self.ordinal is None
 
     def denial_of(self, decision: DecisionId) -> str | None:
@@ -234,6 +238,8 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
             return {**learnt, "facts": _facts(state, fact), **unheard}
         case ScopeKnown():
             return {"scope": (*state.scope, *fact.licences)}
+        case QuotasAsked():
+            return {"quotas": fact.quotas if fact.part == 1 else (*state.quotas, *fact.quotas)}
         case WatchBegun():
             return {"target": fact.target, "watch_until": fact.until, "recovered": True}
         case ReplacingBegun() | TargetOffered() | CaseReinstated():

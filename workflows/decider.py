@@ -29,6 +29,7 @@ from events.case_facts import (
     EvidenceGiven,
     LossReported,
     LossWidened,
+    QuotasAsked,
     ReleaseAwaited,
     ReplacementLost,
     ReplacementWithdrawn,
@@ -81,7 +82,7 @@ from workflows.commands import (
     Sighted,
     Withdrawn,
 )
-from workflows.policy import Policy, Rule, decide_report, loss_of, quota_to_reserve
+from workflows.policy import Policy, Rule, decide_report, loss_of, quotas_to_reserve
 
 ENROLMENT = {1: timedelta(days=14)}
 """How long a holder has to set access data that were reset, by the version of the rules that brought it."""
@@ -173,13 +174,22 @@ def _assessed(state: CaseState, command: Assessed) -> list[CaseFact]:
     closed = [CaseClosed(outcome=Outcome.REFUSED)] if decided.decision is Decision.REFUSED else []
     if command.inline:
         return [decided, *closed]
-    return [*_scope(command.facts), _without_licences(decided), *closed]
+    asked = _asked(state, command.reservation)
+    return [*_scope(command.facts), *asked, _without_licences(decided), *closed]
 
 
 def _scope(facts: BackendFacts) -> list[ScopeKnown]:
     """The licences of a loss, in parts."""
     several = in_parts(facts.licences, SCOPE_PART) if facts.licences else ()
     return [ScopeKnown(part=part, parts=parts, licences=licences) for part, parts, licences in several]
+
+
+def _asked(state: CaseState, reservation: Reservation | None) -> list[QuotasAsked]:
+    """What several quotas answered, in parts; nothing where that is known, or one at most was asked."""
+    if reservation is None or reservation.quotas in ((), state.quotas):
+        return []
+    several = in_parts(reservation.quotas, LIST_PART)
+    return [QuotasAsked(part=part, parts=parts, quotas=quotas) for part, parts, quotas in several]
 
 
 def _without_licences(decided: CaseDecided) -> CaseDecided:
@@ -202,9 +212,11 @@ def _with_deadlines(decided: CaseDecided, at: Instant, policy: Policy, report: L
 def _again(state: CaseState, facts: BackendFacts, at: Instant, policy: Policy, bring: Bring | None) -> list[CaseFact]:
     """What policy says now that more is known; nothing where it says the same."""
     report = evident(state, bring.evidence.evidence if bring else ())
-    kept = Reservation(at=at, ordinal=state.ordinal, limit=state.limit) if state.limit is not None else None
+    kept = None
+    if state.limit is not None:
+        kept = Reservation(at=at, ordinal=state.ordinal, limit=state.limit, quotas=state.quotas)
     reservation = (bring.reservation if bring else None) or kept
-    if reservation is None and quota_to_reserve(report, facts, policy) is not None:
+    if reservation is None and quotas_to_reserve(report, facts, policy):
         return []  # a person decided before any quota was asked, and what has turned up gives no reason to doubt it
     decided = decide_report(report, facts, policy, reservation)
     if (decided.decision, decided.reasons) == (state.decision, state.reasons):
@@ -215,8 +227,8 @@ def _again(state: CaseState, facts: BackendFacts, at: Instant, policy: Policy, b
         return []
     if state.status in UNDECIDED and decided.decision is Decision.NEEDS_APPROVAL:
         told = {"due": state.due, "remind": state.remind, "four_eyes": state.four_eyes}
-        return [decided.model_copy(update=told)]
-    return [_without_licences(_with_deadlines(decided, at, policy, report))]
+        return [*_asked(state, reservation), decided.model_copy(update=told)]
+    return [*_asked(state, reservation), _without_licences(_with_deadlines(decided, at, policy, report))]
 
 
 def _brought(state: CaseState, command: Bring) -> list[CaseFact]:

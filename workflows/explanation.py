@@ -1,12 +1,13 @@
 """What a policy would decide on a report, step by step. Pure; decided by the very functions that decide on cases."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Final
 
 from pydantic import Field
 
 from events import rules
-from events.case_facts import BackendFacts, CaseDecided, LicenceInScope, LossReported
+from events.case_facts import BackendFacts, CaseDecided, LicenceInScope, LossReported, QuotaAnswer
 from events.loss_table import Loss
 from events.ports.licensing_backend import MeasureToOrder, Reservation
 from events.terms import (
@@ -33,7 +34,7 @@ from events.terms import (
 from workflows.authority import may_decide
 from workflows.case import fold
 from workflows.limits import Found
-from workflows.policy import Approval, Policy, Resurfaced, Rule, decide_report, loss_of, quota_to_reserve
+from workflows.policy import Approval, Policy, Quota, Resurfaced, Rule, decide_report, loss_of, quotas_to_reserve
 
 HOLDER: Final = HolderId("holder")
 BACK_OFFICE: Final = PersonId("back-office")
@@ -114,14 +115,14 @@ class Chosen(Value):
 
 class Explanation(Value):
     """What would be decided and done, and why. `rule` is the number of the rule that says what is done: the strictest
-    of those that hold for the products."""
+    of those that hold for the products. `quotas` are those of all of them."""
 
     decision: Decision
     reasons: tuple[str, ...]
     rule: int | None
     chosen: tuple[Chosen, ...]
     limits: tuple[Found, ...]
-    quota: str | None
+    quotas: tuple[str, ...]
     measures: tuple[MeasureToOrder, ...]
     recovery: Recovery
     activation: ActivationBy | None
@@ -139,32 +140,40 @@ def explain(policy: Policy, supposed: Supposed, received: Instant) -> Explanatio
     """What a policy would decide on a report received at this instant. The kind and reason must make a loss."""
     report, facts = supposed.report(received), supposed.facts(received)
     loss = loss_of(report)
-    quota = quota_to_reserve(report, facts, policy)
-    reservation = None
-    if quota is not None:
-        ordinal = supposed.used + 1 if supposed.used < quota.recoveries else None
-        reservation = Reservation(at=received, ordinal=ordinal, limit=quota.recoveries)
-    decided = decide_report(report, facts, policy, reservation)
+    asked = [one.quota for one in quotas_to_reserve(report, facts, policy)]
+    decided = decide_report(report, facts, policy, _reservation(asked, supposed.used, received))
     rule = policy.rule_for(loss, facts)
-    asked = decided.decision is Decision.NEEDS_APPROVAL
+    person = decided.decision is Decision.NEEDS_APPROVAL
     return Explanation(
         decision=decided.decision,
         reasons=decided.reasons,
         rule=_number(policy, rule),
         chosen=tuple(_chosen(policy, product, loss) for product in supposed.products or (None,)),
         limits=tuple(dict.fromkeys(policy.limits_found(report, facts))),
-        quota=_quota(rule, supposed),
+        quotas=tuple(dict.fromkeys(_quota(quota, supposed) for quota in asked)),
         measures=rule.measures_for(loss),
         recovery=loss.recovery,
         activation=rule.activation_for(loss) if loss.kind is Kind.ACT else None,
         wait_hours=rule.wait_hours,
         stop_gap_days=rule.stop_gap_days if loss.recovery is Recovery.STOP_GAP else None,
         watch_days=rule.watch_days_for(loss),
-        may_approve=_may_approve(policy, report, decided) if asked else (),
-        four_eyes=asked and policy.needs_four_eyes(loss, facts),
-        approval=rule.approval if asked else None,
+        may_approve=_may_approve(policy, report, decided) if person else (),
+        four_eyes=person and policy.needs_four_eyes(loss, facts),
+        approval=rule.approval if person else None,
         resurfaced=rule.resurfaced,
     )
+
+
+def _reservation(quotas: Sequence[Quota], used: int, at: Instant) -> Reservation | None:
+    """What these quotas would answer when so many recoveries are used of each."""
+    if not quotas:
+        return None
+    left = all(used < quota.recoveries for quota in quotas)
+    answers = [
+        QuotaAnswer(ordinal=used + 1 if left else None, limit=one.recoveries, used_up=used >= one.recoveries)
+        for one in quotas
+    ]
+    return Reservation.of(at, answers)
 
 
 def _may_approve(policy: Policy, report: LossReported, decided: CaseDecided) -> tuple[PersonId, ...]:
@@ -199,10 +208,8 @@ def _rules(numbers: list[int]) -> str:
     return f"rule{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
 
 
-def _quota(rule: Rule, supposed: Supposed) -> str | None:
-    if rule.quota is None:
-        return None
-    used = min(supposed.used, rule.quota.recoveries)
-    term = f"{rule.quota.recoveries} in {rule.quota.term_days} days for each {rule.quota.per}"
-    pot = f"counted in the pot {rule.quota.pot_for(supposed.reason)}"
-    return f"{term}, {pot}; {used} used, {rule.quota.recoveries - used} left"
+def _quota(quota: Quota, supposed: Supposed) -> str:
+    used = min(supposed.used, quota.recoveries)
+    term = f"{quota.recoveries} in {quota.term_days} days for each {quota.per}"
+    pot = f"counted in the pot {quota.pot_for(supposed.reason)}"
+    return f"{term}, {pot}; {used} used, {quota.recoveries - used} left"

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import BeforeValidator, ConfigDict, JsonValue, ValidationError, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
 from events.adoption import Between, Items, is_adopted
-from events.case_facts import BackendFacts, CaseDecided, LossReported
+from events.case_facts import BackendFacts, CaseDecided, LicenceInScope, LossReported, QuotaAnswer
 from events.loss_table import Loss
 from events.ports.licensing_backend import MeasureToOrder, Reservation
 from events.sizes import REASON_CHARACTERS, REASONS
@@ -88,17 +89,17 @@ class Quota(Setting):
         """The pot in which a recovery from this loss counts."""
         return self.pot or (SAME_HARDWARE if reason is Reason.SAME_HARDWARE else RECOVERIES)
 
-    def subjects(self, facts: BackendFacts) -> tuple[str, ...]:
-        """What the quota is counted for in this case, such as `holder/H-17`."""
+    def subjects(self, facts: BackendFacts, licences: Sequence[LicenceInScope]) -> tuple[str, ...]:
+        """What the quota is counted for in a case that loses these licences under its rule, such as `holder/H-17`."""
         match self.per:
             case QuotaSubject.HOLDER:
                 names: list[str] = [facts.holder]
             case QuotaSubject.CONTAINER:
                 names = [facts.serial]
             case QuotaSubject.LICENCE:
-                names = [item.licence for item in facts.licences]
+                names = [item.licence for item in licences]
             case QuotaSubject.PRODUCT:
-                names = sorted({item.product for item in facts.licences})
+                names = sorted({item.product for item in licences})
         return tuple(f"{self.per}/{name}" for name in names) or (f"{QuotaSubject.CONTAINER}/{facts.serial}",)
 
 
@@ -208,10 +209,6 @@ class Rule(Setting):
         """Whether two different supervisors must approve what is worth so much."""
         return self.four_eyes_above_cents is not None and worth_cents > self.four_eyes_above_cents
 
-    def may_grant_goodwill(self, supervisor: PersonId) -> bool:
-        """Whether this supervisor may approve a case that is beyond the quota."""
-        return self.quota is None or not self.quota.goodwill or supervisor in self.quota.goodwill
-
     def measures_for(self, loss: Loss) -> tuple[MeasureToOrder, ...]:
         """The measures of a loss, in their order."""
         if self.measures is not None and loss.measures:
@@ -253,6 +250,16 @@ class Policy(Setting):
         products: list[ProductId | None] = list(dict.fromkeys(lost))
         found = [chosen.get(product) or chosen.get(None) or otherwise for product in products or [None]]
         return sorted({id(rule): rule for rule in found}.values(), key=Rule.strictness, reverse=True)
+
+    def licences_by_rule(self, loss: Loss, facts: BackendFacts) -> list[tuple[Rule, tuple[LicenceInScope, ...]]]:
+        """The rules that the products in a loss fall under, the strictest first, each with the licences under it."""
+        chosen, rules = self._chosen(loss), self.rules_for(loss, facts)
+        under: dict[int, list[LicenceInScope]] = {id(rule): [] for rule in rules}
+        for item in facts.licences:
+            rule = chosen.get(item.product) or chosen.get(None)
+            if rule is not None:
+                under[id(rule)].append(item)
+        return [(rule, tuple(under[id(rule)])) for rule in rules]
 
     def limits_found(self, report: LossReported, facts: BackendFacts) -> list[Found]:
         """What the limits of all rules for a loss say of a report, the strictest rule's first."""
@@ -333,15 +340,50 @@ def needs_person(report: LossReported, facts: BackendFacts, policy: Policy) -> l
     return list(dict.fromkeys(found))
 
 
-def quota_to_reserve(report: LossReported, facts: BackendFacts, policy: Policy) -> Quota | None:
-    """The quota of which one recovery must be set aside before policy decides, whether it then decides by itself or
-    sends the case to a person: who approves one beyond it must be one who may. Under the first rules only before it
-    decided by itself."""
+@dataclass(frozen=True, slots=True)
+class AskedQuota:
+    """The quota of a rule for a loss, and what it is counted for there."""
+
+    rule: Rule
+    quota: Quota
+    subjects: tuple[str, ...]
+
+
+def quotas_to_reserve(report: LossReported, facts: BackendFacts, policy: Policy) -> list[AskedQuota]:
+    """The quotas in each of which one recovery must be set aside before policy decides, whether it then decides by
+    itself or sends the case to a person: who approves one beyond them must be one who may. Under the first rules only
+    before it decided by itself."""
     if _nothing_to_recover(report, facts):
-        return None
+        return []
     if report.rules_version < 2 and needs_person(report, facts, policy):
-        return None
-    return policy.rule_for(loss_of(report), facts).quota
+        return []
+    return _quotas_of(report, facts, policy)
+
+
+def _quotas_of(report: LossReported, facts: BackendFacts, policy: Policy) -> list[AskedQuota]:
+    """The quotas of all rules for a loss, the strictest rule's first, each for the licences under its rule. Under the
+    first rules the strictest one's alone, for all licences."""
+    loss = loss_of(report)
+    rules = policy.licences_by_rule(loss, facts)
+    if report.rules_version < 2:
+        rules = [(policy.rule_for(loss, facts), facts.licences)]
+    return [
+        AskedQuota(rule, rule.quota, rule.quota.subjects(facts, licences)) for rule, licences in rules if rule.quota
+    ]
+
+
+def may_approve_beyond(
+    person: PersonId, report: LossReported, facts: BackendFacts, policy: Policy, answers: Sequence[QuotaAnswer]
+) -> bool:
+    """Whether this supervisor may approve a case beyond the quotas that are used up, by what several `answered`; of a
+    single one nothing need be said.
+
+    Each of them must let the person do so. Where they name nobody in common, whom one of them names, may.
+    """
+    asked = _quotas_of(report, facts, policy)
+    used_up = [one for one, answer in zip(asked, answers, strict=False) if answer.used_up] or asked[:1]
+    named = [set(one.quota.goodwill) for one in used_up if one.quota.goodwill]
+    return not named or person in (set.intersection(*named) or set.union(*named))
 
 
 def decide_report(
@@ -349,7 +391,6 @@ def decide_report(
 ) -> CaseDecided:
     """What policy says of a report, with its reasons in words."""
     loss = loss_of(report)
-    rule = policy.rule_for(loss, facts)
 
     def decided(decision: Decision, *reasons: str) -> CaseDecided:
         return CaseDecided(
@@ -364,23 +405,31 @@ def decide_report(
     nothing = _nothing_to_recover(report, facts)
     if nothing and report.beside is None:
         return decided(Decision.REFUSED, f"container {facts.serial} holds no licence that could be replaced")
-    exhausted = []
-    if reservation is not None and reservation.ordinal is None and rule.quota is not None:
-        used = f"{reservation.limit} of {reservation.limit} recoveries in {rule.quota.term_days} days are used"
-        exhausted.append(f"{used} for this {rule.quota.per}")
+    asked = quotas_to_reserve(report, facts, policy)
+    answers = reservation.answers if reservation is not None else ()
+    several = len(answers) > 1
+    exhausted = [_used_up(one, answer, several) for one, answer in zip(asked, answers, strict=False) if answer.used_up]
     if reasons := needs_person(report, facts, policy):
-        return decided(Decision.NEEDS_APPROVAL, *reasons, *(exhausted if report.rules_version >= 2 else ()))
+        return decided(Decision.NEEDS_APPROVAL, *reasons, *exhausted)
     recovers = RECOVERS[loss.recovery].format(reason=_words(report.reason), kind=report.kind)
     told = f"policy version {policy.policy_version} {recovers} at once"
     if nothing:
         why = f"what was in it is of case {report.beside}; this one blocks and watches"
         return decided(Decision.AUTOMATIC, f"{why}, as policy version {policy.policy_version} says")
-    if rule.quota is None:
+    if not asked:
         return decided(Decision.AUTOMATIC, told)
     assert reservation is not None, "policy may not decide before the quota was asked"
     if exhausted:
         return decided(Decision.NEEDS_APPROVAL, *exhausted)
-    return decided(Decision.AUTOMATIC, f"{told}: recovery {reservation.ordinal} of {reservation.limit}")
+    counted = ", ".join(f"{answer.ordinal} of {answer.limit}" for answer in answers)
+    return decided(Decision.AUTOMATIC, f"{told}: recovery {counted}")
+
+
+def _used_up(asked: AskedQuota, answer: QuotaAnswer, several: bool) -> str:
+    """That a quota is used up, in words; of several also by which rule."""
+    used = f"{answer.limit} of {answer.limit} recoveries in {asked.quota.term_days} days are used"
+    which = f", by the rule for {', '.join(asked.rule.products) or 'all other products'}" if several else ""
+    return f"{used} for this {asked.quota.per}{which}"
 
 
 def _bounded(reasons: Sequence[str]) -> tuple[str, ...]:

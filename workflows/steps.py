@@ -14,6 +14,7 @@ from events.ports.licensing_backend import (
     CaseOrder,
     CloseOrder,
     IssueOrder,
+    QuotaOrder,
     ReinstateOrder,
     ReserveOrder,
 )
@@ -22,7 +23,7 @@ from events.terms import EvidenceName, Outcome, Recovery, Status
 from workflows.case import CaseState
 from workflows.case_life import UNDECIDED
 from workflows.decider import HOLDER_BLAMED, evident, rule_of
-from workflows.policy import Policy, loss_of, quota_to_reserve
+from workflows.policy import Policy, loss_of, quotas_to_reserve
 
 LIFTING = (Outcome.REFUSED, Outcome.REJECTED, Outcome.CANCELLED, Outcome.GIVEN_UP)
 """The ends after which no measure of the case goes on standing."""
@@ -45,7 +46,7 @@ class Assess:
 
 @dataclass(frozen=True, slots=True)
 class Reserve:
-    """Have a quota set one recovery aside."""
+    """Have one recovery set aside in each quota, or in none."""
 
     activity: ClassVar[str] = "reserve"
     order: ReserveOrder
@@ -156,20 +157,22 @@ def policy_needed(state: CaseState) -> bool:
 def reserve_order(
     state: CaseState, key: CaseKey, policy: Policy, facts: BackendFacts, evidence: tuple[EvidenceName, ...] = ()
 ) -> ReserveOrder | None:
-    """The recovery that a quota must set aside before policy may decide by itself, with this evidence too; None where
-    it is not asked."""
-    quota = quota_to_reserve(evident(state, evidence), facts, policy)
-    if quota is None or state.status not in (Status.REPORTED, *UNDECIDED):
+    """The recoveries that quotas must set aside before policy may decide by itself, with this evidence too; None where
+    none is asked."""
+    report = evident(state, evidence)
+    asked = quotas_to_reserve(report, facts, policy)
+    if not asked or state.status not in (Status.REPORTED, *UNDECIDED):
         return None
-    return ReserveOrder(
-        key=key,
-        pot=quota.pot_for(state.report.reason),
-        subjects=quota.subjects(facts),
-        limit=quota.recoveries,
-        term_days=quota.term_days,
-        received=state.report.received,
-        number=state.sequence,
+    quotas = tuple(
+        QuotaOrder(
+            pot=one.quota.pot_for(report.reason),
+            subjects=one.subjects,
+            limit=one.quota.recoveries,
+            term_days=one.quota.term_days,
+        )
+        for one in asked
     )
+    return ReserveOrder(key=key, quotas=quotas, received=report.received, number=state.sequence)
 
 
 def block_order(state: CaseState, key: CaseKey, policy: Policy) -> BlockOrder:

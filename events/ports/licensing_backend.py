@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol, Self
 
 from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from events.adoption import Between
-from events.case_facts import BackendFacts, LicenceInScope
+from events.case_facts import BackendFacts, LicenceInScope, QuotaAnswer
 from events.measure_subject import Subject
 from events.ports.loss_cases import AcceptedDecision, ConfirmedDecision, DecisionOrder, DecisionQuestion
 from events.principal import Principal
@@ -109,24 +109,56 @@ class ScopePage(Value):
     licences: tuple[LicenceInScope, ...]
 
 
-class ReserveOrder(Value):
-    """Set one recovery of a quota aside: at most `limit` in any `term_days` for each subject, counted in this pot."""
+class QuotaOrder(Value):
+    """One recovery of the quota of one rule: at most `limit` in any `term_days` for each subject, counted in this
+    pot."""
 
-    key: CaseKey
     pot: PotName = RECOVERIES
     subjects: tuple[str, ...]
     limit: int
     term_days: int
+
+
+class ReserveOrder(Value):
+    """Set one recovery aside in each of these quotas, or in none of them."""
+
+    key: CaseKey
+    quotas: Annotated[tuple[QuotaOrder, ...], Field(min_length=1)]
     received: Instant
     number: OrderNumber = 0
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_one_quota(cls, given: Any) -> Any:
+        """Before several quotas were asked at once, an order was of one; some may be under way still."""
+        if not isinstance(given, dict) or "quotas" in given:
+            return given
+        names = ("pot", "subjects", "limit", "term_days")
+        quota = {name: given[name] for name in names if name in given}
+        return {**{name: value for name, value in given.items() if name not in names}, "quotas": (quota,)}
+
 
 class Reservation(Value):
-    """What the quota answered: the `ordinal`-th of `limit`, or None when none was left."""
+    """What the quotas answered: the `ordinal`-th of `limit`, or None when one of them had none left. `quotas` are the
+    answers of several, in the order in which they were asked."""
 
     at: Instant
     ordinal: int | None
     limit: int
+    quotas: tuple[QuotaAnswer, ...] = ()
+
+    @classmethod
+    def of(cls, at: datetime, answers: Sequence[QuotaAnswer]) -> Self:
+        """What these quotas answered together: `ordinal` and `limit` are of the one that has least left."""
+        used_up = [one for one in answers if one.used_up]
+        least = used_up[0] if used_up else min(answers, key=lambda one: one.limit - (one.ordinal or 0))
+        return cls(at=at, ordinal=least.ordinal, limit=least.limit, quotas=tuple(answers) if len(answers) > 1 else ())
+
+    @property
+    def answers(self) -> tuple[QuotaAnswer, ...]:
+        """The answer of each quota; of a single one it is the reservation itself."""
+        single = QuotaAnswer(ordinal=self.ordinal, limit=self.limit, used_up=self.ordinal is None)
+        return self.quotas or (single,)
 
 
 class OrderedMeasure(Value):
@@ -423,7 +455,7 @@ class LicensingBackend(Protocol):
         """More of the licences that a case was assessed with."""
 
     async def reserve(self, order: ReserveOrder) -> Reservation:
-        """Set one recovery of a quota aside for a case, under lock."""
+        """Set one recovery aside for a case in each of its quotas, or in none, under lock."""
 
     async def block(self, order: BlockOrder) -> Done:
         """Order measures against the container of a case."""

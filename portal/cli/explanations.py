@@ -26,13 +26,14 @@ def told(supposed: Supposed, found: Explanation, lines: dict[int, int]) -> Itera
     yield "Rule"
     yield from (f"  {_rule(one, lines)}" for one in found.chosen)
     if len({one.rule for one in found.chosen}) > 1:
-        yield f"  {_numbered(found.rule, lines)} is the strictest and says what is done; the limits of all are heeded"
+        which = _numbered(found.rule, lines)
+        yield f"  {which} is the strictest and says what is done; the limits and quotas of all are heeded"
     if found.limits:
         yield "Limits"
         yield from (f"  {'EXCEEDED' if one.exceeded else 'kept'} {one.setting}: {one.told}" for one in found.limits)
-    if found.quota:
-        yield "Quota"
-        yield f"  {found.quota}"
+    if found.quotas:
+        yield "Quotas" if len(found.quotas) > 1 else "Quota"
+        yield from (f"  {quota}" for quota in found.quotas)
     if found.decision is Decision.NEEDS_APPROVAL:
         yield "Approval"
         yield from (f"  {line}" for line in _approval(found))

@@ -22,8 +22,7 @@ from activities.licensing.answer_rules import (
     answer_again,
     with_policy,
 )
-from activities.licensing.quota_rules import Recovery as Recovered
-from activities.licensing.quota_rules import allot, reserved
+from activities.licensing.quota_rules import allot, allotted_before
 from activities.licensing.release import Release
 from events.case_facts import BackendFacts
 from events.fact import Fact
@@ -149,22 +148,15 @@ class VendorBackend(Inventory, Leases, Messages, Closure, SignIns):
         return self.cases[former].outcome if former else None
 
     def _reserve(self, order: ReserveOrder, at: datetime) -> Reservation:
-        for one in self.reservations:
-            if one.case == order.key.case:
-                return one.answer
-        known = [
-            Recovered(subject, ordinal, one.received)
-            for one in self.reservations
-            if one.pot == order.pot and not one.freed
-            for subject, ordinal in one.ordinals.items()
-        ]
-        ordinals = allot(order, known)
-        if ordinals is None:
-            return Reservation(at=at, ordinal=None, limit=order.limit)
-        facts, answer = reserved(order, ordinals, at)
-        self.reservations.append(Reserved(order.key.case, order.pot, ordinals, order.received, answer))
-        self._state(order.key.serial, at, facts)
-        return answer
+        own = self.reservations.get(order.key.case)
+        if own and (answer := allotted_before(order, own.recoveries, own.at)):
+            return answer
+        known = [one for other in self.reservations.values() if not other.freed for one in other.recoveries]
+        allotment = allot(order, known, at)
+        if allotment.recoveries:
+            self.reservations[order.key.case] = Reserved(allotment.recoveries, at)
+        self._state(order.key.serial, at, allotment.facts)
+        return allotment.answer
 
     def _block(self, order: BlockOrder, at: datetime) -> Done:
         key = order.key

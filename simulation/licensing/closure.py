@@ -29,11 +29,9 @@ class Closure(Claims, Reinstatement):
         self._end(left, MeasureState.LIFTED if order.lift else MeasureState.UNCONFIRMABLE, at)
         self._end_link(key, at)
         self._free(one for one in self.claims if one.case == key.case and frees(order, one.subject))
-        if not order.recovered:
-            freed = [one for one in self.reservations if one.case == key.case and not one.freed]
-            for one in freed:
-                one.freed = True
-            self._state(key.serial, at, [RecoveryFreed(case=key.case, serial=key.serial)] if freed else [])
+        if not order.recovered and (reserved := self.reservations.get(key.case)) and not reserved.freed:
+            reserved.freed = True
+            self._state(key.serial, at, [RecoveryFreed(case=key.case, serial=key.serial)])
         if order.lift:
             self._resume_leases(key.serial)
         if order.flag and case.holder not in self.flagged:

@@ -1,7 +1,7 @@
 """What the backend in memory keeps, and how it is looked up and moved."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -15,13 +15,14 @@ from activities.licensing.guess_rules import Guesses
 from activities.licensing.judgement import Activation
 from activities.licensing.measure_rules import Standing, is_settled
 from activities.licensing.message_rules import Speaker, addressed
+from activities.licensing.quota_rules import Recovery
 from activities.licensing.release import Release
 from events.backend_facts import MeasureLifted, MeasureOrdered, MeasureUnconfirmable
 from events.errors import Code
 from events.fact import Fact
 from events.measure_life import blocks, in_effect, step
 from events.measure_subject import Subject
-from events.ports.licensing_backend import CaseKey, ContactAnswer, Issued, ReceiptAnswer, Reservation
+from events.ports.licensing_backend import CaseKey, ContactAnswer, Issued, ReceiptAnswer
 from events.ports.loss_cases import Content, DecisionOrder
 from events.statements import ContainerStatement, LicenceStatement
 from events.terms import (
@@ -37,7 +38,6 @@ from events.terms import (
     Measure,
     MeasureState,
     Outcome,
-    PotName,
     Reason,
     Reporter,
     Scope,
@@ -108,13 +108,10 @@ class Ordered:
 
 @dataclass
 class Reserved:
-    """One recovery that a quota set aside."""
+    """The recoveries that quotas set aside for a case."""
 
-    case: CaseId
-    pot: PotName
-    ordinals: Mapping[str, int]
-    received: datetime
-    answer: Reservation
+    recoveries: tuple[Recovery, ...]
+    at: datetime
     freed: bool = False
 
 
@@ -137,7 +134,7 @@ class Tables:
         self.statements: dict[tuple[str, Reporter], str] = {}
         self.decisions: dict[tuple[CaseId, DecisionId], tuple[int, DecisionOrder]] = {}
         self.measures: dict[tuple[CaseId, Measure, Subject], Ordered] = {}
-        self.reservations: list[Reserved] = []
+        self.reservations: dict[CaseId, Reserved] = {}
         self.activations: dict[tuple[Serial, int], Activation] = {}
         self.codes: dict[Serial, Fetched] = {}
         self.pending: dict[CaseId, dict[str, str]] = {}

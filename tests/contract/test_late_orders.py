@@ -14,6 +14,7 @@ from events.ports.licensing_backend import (
     CaseOrder,
     CloseOrder,
     IssueOrder,
+    QuotaOrder,
     ReinstateOrder,
     ReserveOrder,
 )
@@ -47,7 +48,8 @@ class Orders:
 
 
 def quota(key: CaseKey, limit: int) -> ReserveOrder:
-    return ReserveOrder(key=key, subjects=("holder/h-1",), limit=limit, term_days=30, received=NOW)
+    one = QuotaOrder(subjects=("holder/h-1",), limit=limit, term_days=30)
+    return ReserveOrder(key=key, quotas=(one,), received=NOW)
 
 
 async def test_late_orders_of_a_case_that_is_replaced_found_kept_found_again_and_closed(stock: Stock) -> None:

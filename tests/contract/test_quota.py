@@ -1,10 +1,11 @@
 """Recovery quotas: set aside under lock, at most so many for each subject in any rolling term."""
 
 import asyncio
+from collections import Counter
 from datetime import timedelta
 
 from events.backend_facts import RecoveryFreed, RecoveryReserved
-from events.ports.licensing_backend import CloseOrder, ReserveOrder
+from events.ports.licensing_backend import CloseOrder, QuotaOrder, ReserveOrder
 from events.terms import RECOVERIES, SAME_HARDWARE, PotName
 from tests.contract.stock import NOW, Stock
 
@@ -18,7 +19,8 @@ async def order(
     serial = f"Q-{next(stock.numbers)}"
     await stock.container(serial, f"L-{serial}")
     key = await stock.claim(stock.loss(serial))
-    return ReserveOrder(key=key, pot=pot, subjects=subjects, limit=limit, term_days=30, received=NOW + after)
+    quota = QuotaOrder(pot=pot, subjects=subjects, limit=limit, term_days=30)
+    return ReserveOrder(key=key, quotas=(quota,), received=NOW + after)
 
 
 async def ordinal(stock: Stock, *subjects: str, limit: int = 2, after: timedelta = timedelta()) -> int | None:
@@ -69,3 +71,58 @@ async def test_what_a_case_gives_back_another_may_have(stock: Stock) -> None:
     assert [fact.case for fact in await stock.facts(RecoveryFreed)] == [first.key.case]
     assert await ordinal(stock, "product/cad") == 1
     assert await ordinal(stock, "product/cad") is None
+
+
+async def order_of(stock: Stock, *quotas: QuotaOrder) -> ReserveOrder:
+    """The order of a new case in several quotas."""
+    return (await order(stock, "none")).model_copy(update={"quotas": quotas})
+
+
+def per(subject: str, limit: int, pot: PotName = RECOVERIES, term_days: int = 30) -> QuotaOrder:
+    return QuotaOrder(pot=pot, subjects=(subject,), limit=limit, term_days=term_days)
+
+
+async def test_a_case_takes_one_in_every_quota_or_none_and_gives_all_back(stock: Stock) -> None:
+    cad, plm = per("product/cad", 1), per("holder/h-1", 2, PotName("plm"), 365)
+    first, second = await order_of(stock, cad, plm), await order_of(stock, plm, cad)
+
+    told = await stock.backend.reserve(first)
+    short = await stock.backend.reserve(second)
+
+    assert [(one.ordinal, one.limit) for one in told.quotas] == [(1, 1), (1, 2)]
+    assert (told.ordinal, told.limit) == (1, 1)
+    assert [(one.ordinal, one.limit, one.used_up) for one in short.quotas] == [(None, 2, False), (None, 1, True)]
+    assert (await stock.backend.reserve(await order_of(stock, plm))).ordinal == 2
+    assert (await stock.backend.reserve(await order_of(stock, plm))).ordinal is None
+    stated = [(fact.case, fact.pot, fact.term_days) for fact in await stock.facts(RecoveryReserved)]
+    assert stated[:2] == [(first.key.case, RECOVERIES, 30), (first.key.case, "plm", 365)]
+
+    again = await stock.backend.reserve(first.model_copy(update={"number": 7}))
+    await stock.backend.close(CloseOrder(key=first.key, recovered=False, number=8))
+
+    assert again == told
+    assert [fact.case for fact in await stock.facts(RecoveryFreed)] == [first.key.case]
+    assert (await stock.backend.reserve(second.model_copy(update={"number": 1}))).ordinal == 1
+
+
+async def test_a_case_counts_once_in_a_pot_for_a_holder_whatever_terms_it_was_set_aside_for(stock: Stock) -> None:
+    long, short = per("holder/h-1", 3, term_days=365), per("holder/h-1", 2)
+
+    answers = [await stock.backend.reserve(await order_of(stock, long, short)) for _ in range(3)]
+
+    assert [answer.ordinal for answer in answers] == [1, 2, None]
+    assert (await stock.backend.reserve(await order_of(stock, long))).ordinal == 3
+
+
+async def test_cases_with_their_quotas_in_another_order_never_wait_for_each_other(stock: Stock) -> None:
+    quotas = [
+        QuotaOrder(pot=PotName(f"pot-{number}"), subjects=("holder/h-1", f"product/{number}"), limit=7, term_days=30)
+        for number in range(4)
+    ]
+    orders = [await order_of(stock, *(quotas[number % 4 :] + quotas[: number % 4])) for number in range(12)]
+
+    answers = await asyncio.gather(*(stock.backend.reserve(one) for one in orders))
+
+    assert sorted(answer.ordinal for answer in answers if answer.ordinal) == list(range(1, 8))
+    reserved = Counter(fact.case for fact in await stock.facts(RecoveryReserved))
+    assert sorted(reserved.values()) == [4] * 7

@@ -28,6 +28,7 @@ from events.ports.licensing_backend import (
     IssueOrder,
     MeasureToOrder,
     NoTargetFound,
+    QuotaOrder,
     ReserveOrder,
 )
 from events.terms import CaseId, LicenceId, Measure, Serial
@@ -93,7 +94,8 @@ async def _round(stock: Stock, number: int) -> None:
     backend = stock.backend
     key = CaseKey(vendor=stock.vendor, case=CaseId(f"case-{number}"), serial=Serial(f"lost-{number}"))
     order = IssueOrder(key=key, measures=MEASURES)
-    quota = ReserveOrder(key=key, subjects=(f"holder/h-{number}",), limit=1, term_days=365, received=NOW)
+    one = QuotaOrder(subjects=(f"holder/h-{number}",), limit=1, term_days=365)
+    quota = ReserveOrder(key=key, quotas=(one,), received=NOW)
     measures = tuple(MeasureToOrder(measure=measure) for measure in MEASURES)
 
     answers: list[Issued | NoTargetFound] = []

@@ -41,7 +41,7 @@ class Auditor:
         self.decided: dict[str, Any] = {}
         self.granted: dict[str, Any] = {}
         self.first: dict[str, str] = {}
-        self.reserved: dict[str, Any] = {}
+        self.reserved: dict[str, list[Any]] = {}
         self.tells: set[str] = set()
         self.closed: dict[str, str] = {}
 
@@ -138,40 +138,84 @@ class Auditor:
         self.measures[key] = state
 
     def _recovery_reserved(self, _: str, fact: Any) -> None:
-        must(fact.case not in self.reserved, f"{fact.case} has a recovery set aside twice")
-        reason, quota = self._quota(fact.case)
-        usual = "same_hardware" if reason == "same_hardware" else "recoveries"
-        must(fact.pot == quota.get("pot", usual), f"{fact.case} ({reason}) is counted in the pot {fact.pot}")
-        asked = (quota["recoveries"], quota["term_days"])
-        must((fact.limit, fact.term_days) == asked, f"{fact.case} is set aside by another quota than {asked}")
+        kept = self.reserved.setdefault(fact.case, [])
+        report: Any = self.of(fact.case)[0].fact
+        own = [(self._pot(report, quota), quota["recoveries"], quota["term_days"]) for quota in self._possible(report)]
+        told = (fact.pot, fact.limit, fact.term_days)
+        must(told in own, f"{fact.case} is set aside by the quota {told}, and the policy has {own}")
         must(1 <= fact.ordinal <= fact.limit, f"recovery {fact.ordinal} of {fact.limit}")
-        self.reserved[fact.case] = fact
+        must(fact not in kept, f"{fact.case} has a recovery set aside twice")
+        kept.append(fact)
         for subject in fact.subjects:
             self._within_limit(fact, subject)
 
     def _within_limit(self, fact: Any, subject: str) -> None:
-        """Of all terms, however they lie, none holds more recoveries of this subject than this one's limit; two that
-        can be in one term have different numbers."""
+        """Of all terms, however they lie, none holds more cases that count for this subject than this one's limit; two
+        that one quota counts in one term have different numbers."""
         term = timedelta(days=fact.term_days)
-        held = [one for one in self.reserved.values() if one.pot == fact.pot and subject in one.subjects]
-        for first in held:
-            begin = self.received[first.case]
-            within = [one for one in held if begin <= self.received[one.case] < begin + term]
-            allowed = len(within) <= fact.limit or fact not in within
+        held = {
+            case: [one for one in facts if one.pot == fact.pot and subject in one.subjects]
+            for case, facts in self.reserved.items()
+        }
+        for first in (case for case, facts in held.items() if facts):
+            begin = self.received[first]
+            within = [case for case, facts in held.items() if facts and begin <= self.received[case] < begin + term]
+            allowed = len(within) <= fact.limit or fact.case not in within
             must(allowed, f"{subject} has {len(within)} recoveries in a term, and {fact.limit} are allowed")
-            numbers = [one.ordinal for one in within if len(one.subjects) == 1]
-            must(len(set(numbers)) == len(numbers), f"{subject} has recoveries {numbers} in one term")
+            numbers = {
+                (case, one.ordinal)
+                for case in within
+                for one in held[case]
+                if len(one.subjects) == 1 and one.term_days == fact.term_days
+            }
+            several = len({number for _, number in numbers}) == len(numbers)
+            must(several, f"{subject} has recoveries {sorted(numbers)} in one term")
 
-    def _quota(self, case: str) -> tuple[str, dict[str, Any]]:
-        """The reason of a case, and the quota of the rule that names most of what it is about."""
-        report: Any = self.of(case)[0].fact
-        fitting = [
-            ((bool(rule.get("kinds")), bool(rule.get("reasons"))), -number, rule)
-            for number, rule in enumerate(self.policy["rules"])
-            if report.kind in (rule.get("kinds") or [report.kind])
+    def _possible(self, report: Any) -> list[dict[str, Any]]:
+        """The quotas of all rules that a loss of some product may be under."""
+        return [
+            rule["quota"]
+            for rule in self.policy["rules"]
+            if rule.get("quota")
+            and report.kind in (rule.get("kinds") or [report.kind])
             and report.reason in (rule.get("reasons") or [report.reason])
         ]
-        return report.reason, max(fitting, key=lambda one: one[:2])[2]["quota"]
+
+    def _pot(self, report: Any, quota: dict[str, Any]) -> str:
+        usual = "same_hardware" if report.reason == "same_hardware" else "recoveries"
+        return str(quota.get("pot", usual))
+
+    def _owed(self, case: str) -> set[tuple[str, int, int, str]]:
+        """What a case must count for: pot, limit and term of each quota that what it lost is under, and the subject."""
+        facts: list[Any] = [one.fact for one in self.of(case)]
+        report, owed = facts[0], set()
+        for item in {item for fact in facts if fact.name == "scope.known" for item in fact.licences}:
+            best: tuple[list[bool], int] = ([], 0)
+            chosen: dict[str, Any] = {}
+            for number, rule in enumerate(self.policy["rules"]):
+                asked = (("products", item.product), ("kinds", report.kind), ("reasons", report.reason))
+                if any(rule.get(name) and value not in rule[name] for name, value in asked):
+                    continue
+                rank = ([bool(rule.get(name)) for name, _ in asked], -number)
+                if not chosen or rank > best:
+                    best, chosen = rank, rule
+            if quota := chosen.get("quota"):
+                per = quota.get("per", "holder")
+                of = {"holder": self.holders[report.serial], "container": report.serial}
+                of |= {"licence": item.licence, "product": item.product}
+                pot = self._pot(report, quota)
+                owed.add((pot, quota["recoveries"], quota["term_days"], f"{per}/{of[per]}"))
+        return owed
+
+    def _counts(self, case: str) -> None:
+        """A case that recovers something within its quotas counts in every one of them, and in no other."""
+        kept = {
+            (one.pot, one.limit, one.term_days, subject)
+            for one in self.reserved.get(case, ())
+            for subject in one.subjects
+        }
+        owed = self._owed(case)
+        must(kept == owed, f"{case} counts for {kept} and must for {owed}")
 
     def _recovery_freed(self, _: str, fact: Any) -> None:
         must(fact.case in self.reserved, f"{fact.case} frees what it never had")
@@ -205,8 +249,7 @@ class Auditor:
         self.decided[case] = fact
         self.granted[case] = None
         if fact.decision == "automatic":
-            limited = fact.limit is not None
-            must(not limited or case in self.reserved, f"{case} is automatic without one of its quota")
+            self._counts(case)
             self.granted[case] = "automatic"
 
     def _approval_given(self, case: str, fact: Any) -> None:
@@ -220,6 +263,8 @@ class Auditor:
             must(self.first.get(case) not in (None, fact.by), f"{case} is approved by one person alone")
         if decided.limit is not None and case not in self.reserved:
             must(fact.goodwill and fact.why, f"{case} is beyond the quota, and nobody took that on")
+        else:
+            self._counts(case)
         self.granted[case] = "approved"
 
     def _allowed(self, case: str, by: str) -> None:

@@ -82,6 +82,46 @@ POLICIES: dict[str, dict[str, Any]] = {
             "quota": {"per": "product", "recoveries": 3, "term_days": 60, "pot": "all"},
         },
     ),
+    "hybrid with two quotas in one loss": policy(
+        {"mode": "hybrid", "quota": {"per": "container", "recoveries": 2, "term_days": 30}},
+        {
+            "mode": "hybrid",
+            "products": ["cad"],
+            "quota": {"per": "product", "recoveries": 2, "term_days": 30, "pot": "cad", "goodwill": ["ann", "cy"]},
+            "limits": {"contact_after_loss": False},
+        },
+        {
+            "mode": "hybrid",
+            "products": ["cam"],
+            "quota": {"per": "holder", "recoveries": 1, "term_days": 60, "goodwill": ["bob", "cy"]},
+            "limits": {"contact_after_loss": False},
+        },
+    ),
+    "hybrid with two quotas in one pot": policy(
+        {
+            "mode": "hybrid",
+            "products": ["cad"],
+            "quota": {"per": "holder", "recoveries": 3, "term_days": 60, "goodwill": ["ann"]},
+            "limits": {"contact_after_loss": False, "value_above_cents": 150_000},
+            "approval": {"due_hours": 72, "undecided": "escalate", "escalate_to": ["cy"]},
+        },
+        {
+            "mode": "hybrid",
+            "products": ["cam"],
+            "quota": {"per": "holder", "recoveries": 2, "term_days": 20, "goodwill": ["bob"]},
+            "limits": {"contact_after_loss": False, "evidence": ["police_report"]},
+            "approval": {"due_hours": 48, "undecided": "keep_waiting"},
+        },
+        {"mode": "automatic"},
+    ),
+    "manual for one product and hybrid for another": policy(
+        {"mode": "manual", "products": ["cam"]},
+        {
+            "mode": "hybrid",
+            "quota": {"per": "holder", "recoveries": 1, "term_days": 60, "goodwill": ["bob"]},
+            "limits": {"contact_after_loss": False},
+        },
+    ),
     "hybrid without measures": policy(
         {
             "mode": "hybrid",

@@ -56,7 +56,7 @@ class Progress(Reports, Decisions, Contacts):
             case "awaiting_approval" | "escalated":
                 condition = which % 4 == 0 and case.row.recovery in ("next", "reissue")
                 by = "bob" if "bob" in able and case.beyond else able[0]
-                given = {"goodwill": case.beyond and which % 3 > 0, "condition": condition}
+                given = {"goodwill": bool(case.beyond) and which % 3 > 0, "condition": condition}
                 self.bring_decision(case, "approve", by, which % 5 == 2, given)
             case "awaiting_target" if case.kind == "dongle" and which % 5 == 0:
                 self.find(case.serial, "found", "crm")

@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from events.case_facts import BackendFacts, LicenceInScope, LossReported, ScopeKnown
+from events.case_facts import BackendFacts, LicenceInScope, LossReported, QuotaAnswer, ScopeKnown
 from events.fact import Fact
 from events.lease import Lease
 from events.measure_subject import Subject
@@ -84,6 +84,10 @@ def fact_of(kind: type[Fact]) -> st.SearchStrategy[Fact]:
         "reasons": st.lists(st.text(st.characters(exclude_characters="\0"), max_size=40), max_size=3).map(tuple),
         "ordinal": generations,
         "limit": generations,
+        "quotas": st.lists(
+            st.builds(QuotaAnswer, ordinal=st.none() | generations, limit=generations, used_up=st.booleans()),
+            max_size=3,
+        ).map(tuple),
         "evidence": st.lists(names, max_size=3).map(tuple),
         "escalated_to": st.lists(names, max_size=3).map(tuple),
         "cases": st.lists(names, max_size=3).map(tuple),

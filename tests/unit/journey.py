@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from events.case_facts import CaseFact
+from events.case_facts import CaseFact, QuotaAnswer
 from events.ports.licensing_backend import Reservation
 from events.ports.loss_cases import DecisionOrder, Evidence, Sighting
 from events.terms import (
@@ -141,6 +141,26 @@ def elapsed(hours: int, policy: Policy) -> Elapsed:
 WAITS = Policy(rules=(Rule(wait_hours=24),))
 QUOTA = Policy(rules=(Rule(mode=Mode.HYBRID, quota=Quota(per=QuotaSubject.HOLDER, recoveries=1, goodwill=("bob",))),))
 USED_UP = assessed(QUOTA, Reservation(at=NOW, ordinal=None, limit=1))
+
+TWO = Policy(
+    rules=(
+        Rule(
+            products=("cad",),
+            mode=Mode.HYBRID,
+            quota=Quota(recoveries=1),
+            approval=ESCALATING.rules[0].approval,
+        ),
+        Rule(products=("plm",), mode=Mode.HYBRID, quota=Quota(per=QuotaSubject.PRODUCT, recoveries=2)),
+    )
+)
+
+
+def divided(used_up: tuple[bool, bool]) -> Assessed:
+    """A loss of products under two rules, of whose quotas these are used up."""
+    limits = zip(used_up, (1, 2), strict=True)
+    answers = [QuotaAnswer(ordinal=None if any(used_up) else 1, limit=limit, used_up=one) for one, limit in limits]
+    known = facts(licence(1), licence(2, product="plm"))
+    return Assessed(at=NOW, facts=known, policy=TWO, reservation=Reservation.of(NOW, answers))
 
 
 PROVEN = Policy(rules=(Rule(mode=Mode.HYBRID, limits=Limits(evidence=("police_report",))),))

@@ -46,11 +46,13 @@ from tests.unit.journey import (
     RETURNED,
     RULED,
     SIGHTED,
+    TWO,
     UNTIL,
     WATCHED,
     after,
     assessed,
     decision,
+    divided,
     elapsed,
     evidence,
     sighted,
@@ -321,9 +323,13 @@ def test_every_transition_and_every_end_of_the_tables_is_taken_by_some_journey()
     ruled_anew = Report(report=report(reason=Reason.DAMAGED, rules_version=2))
     overtaken = (ruled_anew, ASSESSED, BLOCKED, REPLACED, OVERTAKEN)
     returned = RETURNED.model_copy(update={"policy": ESCALATING})
+    anew, beyond = Report(report=report(rules_version=2)), divided((True, False))
+    again = evidence("photo", policy=TWO).model_copy(update={"reservation": divided((False, True)).reservation})
     journeys: list[tuple[Command, ...]] = [
         (REPORTED, NEEDS_APPROVAL, asked, decision(Action.REJECT)),
         (REPORTED, NEEDS_APPROVAL, decision(Action.CANCEL)),
+        (anew, beyond, again),
+        (anew, beyond, elapsed(24, TWO), elapsed(48, TWO), again),
         (REPORTED, NEEDS_APPROVAL, decision(Action.APPROVE), BLOCKED, REPLACED, SIGHTED, RULED),
         (REPORTED, DEAR, decision(Action.APPROVE), decision(Action.APPROVE, "D-2", by="bob")),
         (REPORTED, assessed(rejecting), elapsed(48, rejecting)),

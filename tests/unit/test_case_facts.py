@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from events.case_facts import QuotaAnswer, QuotasAsked
 from events.errors import Code
 from events.ports.licensing_backend import Reservation
 from events.ports.loss_cases import Evidence
@@ -32,12 +33,14 @@ from tests.unit.journey import (
     REPORTED,
     RETURNED,
     SIGHTED,
+    TWO,
     USED_UP,
     WAITS,
     WATCHED,
     after,
     assessed,
     decision,
+    divided,
     elapsed,
     evidence,
     replaced,
@@ -193,6 +196,35 @@ def test_a_report_and_the_decision_on_it_are_known_in_full() -> None:
     assert (within.policy_version, within.ordinal, within.limit, within.beyond_quota) == (1, 1, 1, False)
     assert (within.facts, within.holder, within.licences) == (facts(licence()), "h-1", (licence(),))
     assert (beyond.ordinal, beyond.limit, beyond.beyond_quota, beyond.decision) == (None, 1, True, "needs_approval")
+
+
+def test_what_several_quotas_answered_is_stated_before_the_decision_and_again_only_when_it_is_another_answer() -> None:
+    anew, same = Report(report=report(rules_version=2)), evidence("photo", policy=TWO)
+    within, stated = after(anew, divided((False, False)))
+    one, other = divided((True, False)), divided((False, True))
+    again = same.model_copy(update={"reservation": other.reservation})
+    kept, nothing = after(anew, one, same.model_copy(update={"reservation": one.reservation}))
+    beyond, changed = after(anew, one, again)
+
+    assert told(stated) == ["loss.reported", "scope.known", "quotas.asked", "case.decided"]
+    assert [(one.ordinal, one.limit) for one in within.quotas] == [(1, 1), (1, 2)]
+    assert (within.ordinal, within.limit, within.beyond_quota) == (1, 1, False)
+    assert told(nothing)[-2:] == ["case.decided", "evidence.given"]
+    assert [one.used_up for one in kept.quotas] == [True, False]
+    assert told(changed)[-3:] == ["evidence.given", "quotas.asked", "case.decided"]
+    assert [one.used_up for one in beyond.quotas] == [False, True]
+    assert (beyond.limit, beyond.beyond_quota) == (2, True)
+
+
+def test_the_answers_of_more_than_200_quotas_are_stated_in_parts() -> None:
+    answers = tuple(QuotaAnswer(ordinal=1, limit=number) for number in range(1, 402))
+    state, written = after(
+        Report(report=report(rules_version=2)),
+        assessed(QUOTA).model_copy(update={"reservation": Reservation.of(NOW, answers)}),
+    )
+
+    assert [len(fact.quotas) for fact in written if isinstance(fact, QuotasAsked)] == [200, 200, 1]
+    assert state.quotas == answers
 
 
 def test_what_is_due_is_forgotten_once_it_came_or_somebody_decided() -> None:

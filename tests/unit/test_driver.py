@@ -139,7 +139,7 @@ def test_a_quota_is_asked_before_evidence_is_taken_where_it_may_let_policy_decid
     kept = Reservation(at=NOW, ordinal=1, limit=2)
 
     assert isinstance(reserve, Reserve)
-    assert (reserve.order.key, reserve.order.limit) == (KEY, 2)
+    assert (reserve.order.key, [one.limit for one in reserve.order.quotas]) == (KEY, [2])
     assert driver.command_after_failure(reserve, "code", "why", NOW) is None
     assert driver.question_before(message, after(REPORTED)[0], KEY, policy) is None, "it is assessed first"
     assert driver.question_before(message, after(*WATCHED)[0], KEY, policy) is None

@@ -112,7 +112,7 @@ def run(file: str, *words: str, code: int = 0) -> str:
             [
                 "A dongle is reported stolen: a supervisor decides.",
                 "  for plm, rule 2 (line 11): it names products; it is more specific than rules 1, 3",
-                "  rule 2 (line 11) is the strictest and says what is done; the limits of all are heeded",
+                "  rule 2 (line 11) is the strictest and says what is done; the limits and quotas of all are heeded",
                 "  kept evidence: there is police_report",
             ],
         ),
@@ -122,6 +122,23 @@ def test_it_says_in_words_what_would_be_decided_and_why(file: str, words: str, l
     shown = run(file, *words.split()).splitlines()
 
     assert [line for line in lines if line not in shown] == []
+
+
+def test_of_several_rules_it_tells_every_quota_and_which_is_used_up(tmp_path: Path) -> None:
+    file = tmp_path / "two.yaml"
+    file.write_text(
+        "supervisors: [ann, bob]\nrules:\n"
+        "  - {products: [cad], mode: hybrid, quota: {per: product, recoveries: 1, goodwill: [ann]}}\n"
+        "  - {products: [plm], mode: hybrid, quota: {recoveries: 2, pot: plm, goodwill: [bob]}}\n"
+    )
+    words = ("--kind", "dongle", "--reason", "lost", "--product", "cad", "--product", "plm", "--used")
+    one, none = (run(str(file), *words, used).splitlines() for used in ("1", "0"))
+
+    assert "  policy version 1 replaces a lost dongle at once: recovery 1 of 1, 1 of 2" in none
+    assert "  1 of 1 recoveries in 365 days are used for this product, by the rule for cad" in one
+    assert "  1 in 365 days for each product, counted in the pot recoveries; 1 used, 0 left" in one
+    assert "  2 in 365 days for each holder, counted in the pot plm; 1 used, 1 left" in one
+    assert "  who may approve: ann" in one
 
 
 def test_it_says_the_same_as_json(file: str) -> None:

@@ -7,13 +7,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.case_facts import BackendFacts, LossReported
+from events.case_facts import BackendFacts, LossReported, QuotaAnswer
 from events.ports.licensing_backend import Reservation
-from events.terms import Decision, Mode, Reporter, Role
+from events.terms import Decision, Mode, PersonId, Reporter, Role
 from tests.unit.facts import NOW, facts, licence, report
 from tests.unit.work import steps_of
 from workflows.limits import Limits, Losses
-from workflows.policy import STRICTNESS, Policy, Quota, Rule, decide_report, loss_of, quota_to_reserve
+from workflows.policy import (
+    STRICTNESS,
+    Policy,
+    Quota,
+    Rule,
+    decide_report,
+    loss_of,
+    may_approve_beyond,
+    quotas_to_reserve,
+)
 
 DAY = timedelta(days=1)
 BY_HOLDER = Reporter(role=Role.HOLDER, name="h-1")
@@ -217,7 +226,7 @@ def test_a_contact_after_the_loss_is_no_limit_where_the_policy_says_so() -> None
     assert decided(hybrid(contact_after_loss=False), report(), later)[0] is Decision.AUTOMATIC
 
 
-def test_of_two_products_the_limits_of_both_rules_hold_and_the_smaller_quota() -> None:
+def test_of_two_products_the_limits_of_both_rules_hold_and_under_the_first_rules_the_smaller_quota() -> None:
     cheap = Rule(products=("cad",), mode=Mode.HYBRID, quota=Quota(recoveries=5))
     limits = Limits(value_above_cents=50_000)
     dear = Rule(products=("plm",), mode=Mode.HYBRID, quota=Quota(recoveries=2), limits=limits)
@@ -225,8 +234,8 @@ def test_of_two_products_the_limits_of_both_rules_hold_and_the_smaller_quota() -
     both = facts(licence(1, product="cad"), licence(2, product="plm"))
     beyond = facts(licence(1, product="cad", value_cents=50_000), licence(2, product="plm"))
 
-    assert quota_to_reserve(report(), both, policy) is dear.quota
-    assert quota_to_reserve(report(), beyond, policy) is None
+    assert [one.quota for one in quotas_to_reserve(report(), both, policy)] == [dear.quota]
+    assert quotas_to_reserve(report(), beyond, policy) == []
     assert decided(policy, report(), beyond)[0] is Decision.NEEDS_APPROVAL
 
 
@@ -241,11 +250,41 @@ def test_two_supervisors_approve_where_a_rule_of_any_product_asks_for_them() -> 
 
 
 def test_goodwill_is_granted_by_those_who_are_named_or_by_every_supervisor() -> None:
-    named = Rule(mode=Mode.HYBRID, quota=Quota(recoveries=1, goodwill=("ann",)))
-    unnamed = Rule(mode=Mode.HYBRID, quota=Quota(recoveries=1))
+    assert grantors(("ann",)) == ["ann"]
+    assert grantors(()) == PEOPLE
 
-    assert [named.may_grant_goodwill(who) for who in ("ann", "bob")] == [True, False]  # type: ignore[arg-type]
-    assert unnamed.may_grant_goodwill("bob")  # type: ignore[arg-type]
+
+@pytest.mark.parametrize(
+    ("cad", "plm", "used_up", "named"),
+    [
+        (("ann",), ("bob",), (True, False), ["ann"]),
+        (("ann",), ("bob",), (False, True), ["bob"]),
+        (("ann", "cy"), ("bob", "cy"), (True, True), ["cy"]),
+        (("ann",), (), (True, True), ["ann"]),
+        (("ann",), ("bob",), (True, True), ["ann", "bob"]),
+        ((), (), (True, True), ["ann", "bob", "cy"]),
+    ],
+)
+def test_goodwill_beyond_several_quotas_is_granted_by_whom_each_names_or_any_where_they_name_nobody_in_common(
+    cad: tuple[PersonId, ...], plm: tuple[PersonId, ...], used_up: tuple[bool, bool], named: list[str]
+) -> None:
+    assert grantors(cad, plm, used_up=used_up) == named
+
+
+PEOPLE = [PersonId(name) for name in ("ann", "bob", "cy")]
+
+
+def grantors(*goodwill: tuple[PersonId, ...], used_up: tuple[bool, ...] = ()) -> list[PersonId]:
+    """Who may approve beyond the quotas of so many rules, of which these are used up."""
+    products = ("cad", "plm")[: len(goodwill)]
+    rules = tuple(
+        Rule(products=(product,), mode=Mode.HYBRID, quota=Quota(recoveries=1, goodwill=names))
+        for product, names in zip(products, goodwill, strict=True)
+    )
+    known = facts(*(licence(number, product=product) for number, product in enumerate(products)))
+    answers = [QuotaAnswer(ordinal=None, limit=1, used_up=one) for one in used_up]
+    said = report(rules_version=2)
+    return [who for who in PEOPLE if may_approve_beyond(who, said, known, Policy(rules=rules), answers)]
 
 
 # Properties: over any rules, reports and facts.
@@ -293,16 +332,20 @@ reports = st.builds(
     report,
     reporter=st.sampled_from([BY_HOLDER, Reporter(role=Role.BACK_OFFICE, name="crm")]),
     evidence=st.lists(st.sampled_from(["police_report", "photo"]), unique=True).map(tuple),
+    rules_version=st.sampled_from([1, 2]),
 )
 LENIENCY = [Decision.AUTOMATIC, Decision.NEEDS_APPROVAL, Decision.REFUSED]
 
 
 def with_reservation(policy: Policy, said: LossReported, known: BackendFacts, used: int) -> Decision:
-    """The decision when so many recoveries of the quota are used."""
-    quota = quota_to_reserve(said, known, policy)
-    left = quota is not None and used < quota.recoveries
-    reservation = Reservation(at=NOW, ordinal=used + 1 if left else None, limit=quota.recoveries) if quota else None
-    return decide_report(said, known, policy, reservation).decision
+    """The decision when so many recoveries of each quota are used."""
+    quotas = [one.quota for one in quotas_to_reserve(said, known, policy)]
+    left = all(used < quota.recoveries for quota in quotas)
+    answers = [
+        QuotaAnswer(ordinal=used + 1 if left else None, limit=one.recoveries, used_up=used >= one.recoveries)
+        for one in quotas
+    ]
+    return decide_report(said, known, policy, Reservation.of(NOW, answers) if answers else None).decision
 
 
 @given(policy=policies, said=reports, known=known, used=st.integers(0, 4))

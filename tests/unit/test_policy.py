@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from events.adoption import ADOPTING
+from events.case_facts import QuotaAnswer
 from events.loss_table import LOSSES, Loss
 from events.ports.licensing_backend import Reservation
 from events.terms import ActivationBy, Decision, Kind, Match, Mode, QuotaSubject, Reason, Verdict, Watch
@@ -23,7 +24,7 @@ from workflows.policy import (
     canonical,
     decide_report,
     loss_of,
-    quota_to_reserve,
+    quotas_to_reserve,
 )
 
 QUOTA = Quota(per=QuotaSubject.HOLDER, recoveries=2, term_days=365)
@@ -42,6 +43,50 @@ def test_automatic_replaces_at_once() -> None:
     decided = decide_report(report(), facts(licence(product="cad")), POLICY, None)
 
     assert decided.decision is Decision.AUTOMATIC
+
+
+TWO = Policy(
+    rules=(
+        Rule(products=("cad",), mode=Mode.HYBRID, quota=Quota(per=QuotaSubject.PRODUCT, recoveries=1)),
+        Rule(products=("plm",), mode=Mode.HYBRID, quota=Quota(recoveries=2, term_days=30)),
+        MANUAL.model_copy(update={"products": ("erp",)}),
+    )
+)
+
+
+def test_a_loss_under_several_rules_is_automatic_only_while_none_of_their_quotas_is_used_up() -> None:
+    said, known = report(rules_version=2), facts(licence(1), licence(2, product="plm"))
+    left = [QuotaAnswer(ordinal=1, limit=1), QuotaAnswer(ordinal=2, limit=2)]
+    used = [QuotaAnswer(ordinal=None, limit=1), QuotaAnswer(ordinal=None, limit=2, used_up=True)]
+
+    within = decide_report(said, known, TWO, Reservation.of(NOW, left))
+    beyond = decide_report(said, known, TWO, Reservation.of(NOW, used))
+
+    assert (within.decision, within.ordinal, within.limit) == (Decision.AUTOMATIC, 1, 1)
+    assert within.reasons[0].endswith("recovery 1 of 1, 2 of 2")
+    assert (beyond.decision, beyond.ordinal, beyond.limit) == (Decision.NEEDS_APPROVAL, None, 2)
+    assert beyond.reasons == ("2 of 2 recoveries in 30 days are used for this holder, by the rule for plm",)
+
+
+def test_a_quota_is_asked_though_another_rule_has_a_person_decide() -> None:
+    said, known = report(rules_version=2), facts(licence(1, product="plm"), licence(2, product="erp"))
+    used = Reservation(at=NOW, ordinal=None, limit=2)
+
+    decided = decide_report(said, known, TWO, used)
+
+    assert [one.subjects for one in quotas_to_reserve(said, known, TWO)] == [("holder/h-1",)]
+    assert decided.reasons[1:] == ("2 of 2 recoveries in 30 days are used for this holder",)
+
+
+def test_of_several_quotas_the_one_that_has_least_left_is_told_and_one_that_is_used_up_first() -> None:
+    answers = [QuotaAnswer(ordinal=1, limit=3), QuotaAnswer(ordinal=4, limit=5), QuotaAnswer(ordinal=1, limit=9)]
+    gone = [QuotaAnswer(ordinal=None, limit=3), QuotaAnswer(ordinal=None, limit=5, used_up=True)]
+
+    told, none, single = (Reservation.of(NOW, some) for some in (answers, gone, answers[:1]))
+
+    assert (told.ordinal, told.limit, told.answers) == (4, 5, tuple(answers))
+    assert (none.ordinal, none.limit, none.answers) == (None, 5, tuple(gone))
+    assert (single.ordinal, single.limit, single.quotas, single.answers) == (1, 3, (), tuple(answers[:1]))
 
 
 def test_manual_asks_a_supervisor() -> None:
@@ -66,9 +111,9 @@ def test_hybrid_asks_a_supervisor_when_the_container_reported_in_after_its_loss(
     later = facts(licence(product="cam"), last_contact=NOW)
     before = facts(licence(product="cam"), last_contact=NOW - timedelta(days=2))
 
-    assert quota_to_reserve(report(), later, POLICY) is None
+    assert quotas_to_reserve(report(), later, POLICY) == []
     assert decide_report(report(), later, POLICY, None).decision is Decision.NEEDS_APPROVAL
-    assert quota_to_reserve(report(), before, POLICY) is QUOTA
+    assert [one.quota for one in quotas_to_reserve(report(), before, POLICY)] == [QUOTA]
 
 
 @given(products=st.lists(st.sampled_from(["cad", "cam", "plm", "other"]), min_size=1, max_size=4))
@@ -96,14 +141,16 @@ def test_a_rule_without_products_holds_for_those_that_no_other_names() -> None:
     ],
 )
 def test_a_quota_is_counted_for_its_subject(per: QuotaSubject, subjects: tuple[str, ...]) -> None:
-    assert Quota(per=per, recoveries=1).subjects(facts(licence(1), licence(2))) == subjects
+    known = facts(licence(1), licence(2), licence(3, product="plm"))
+
+    assert Quota(per=per, recoveries=1).subjects(known, known.licences[:2]) == subjects
 
 
 @pytest.mark.parametrize("mode", list(Mode))
 def test_an_empty_container_is_refused_in_every_mode(mode: Mode) -> None:
     policy = Policy(rules=(Rule(mode=mode, quota=QUOTA if mode is Mode.HYBRID else None),))
 
-    assert quota_to_reserve(report(), facts(), policy) is None
+    assert quotas_to_reserve(report(), facts(), policy) == []
     assert decide_report(report(), facts(), policy, None).decision is Decision.REFUSED
 
 
@@ -263,7 +310,7 @@ def test_an_automatic_decision_says_what_policy_does(kind: Kind, reason: Reason,
 
 
 def test_a_quota_of_an_empty_container_is_counted_for_the_container() -> None:
-    assert Quota(per=QuotaSubject.LICENCE, recoveries=1).subjects(facts()) == ("container/3-1",)
+    assert Quota(per=QuotaSubject.LICENCE, recoveries=1).subjects(facts(), ()) == ("container/3-1",)
 
 
 def test_the_reasons_of_several_rules_are_told_once() -> None:

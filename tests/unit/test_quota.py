@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.licensing.quota_rules import Recovery, allot
+from activities.licensing.quota_rules import Recovery, allot, allotted_before
 from events.backend_facts import RecoveryReserved
-from events.ports.licensing_backend import CaseKey, ReserveOrder
-from events.terms import RECOVERIES, SAME_HARDWARE, PotName, Reason
+from events.ports.licensing_backend import CaseKey, QuotaOrder, Reservation, ReserveOrder
+from events.terms import RECOVERIES, SAME_HARDWARE, CaseId, PotName, Reason
 from tests.unit.facts import NOW
 from workflows.policy import Quota
 
@@ -17,41 +17,160 @@ KEY = CaseKey(vendor="acme", case="c", serial="D-1")
 TERM_DAYS = 10
 
 
-def order(*subjects: str, limit: int = 2, received: datetime = NOW) -> ReserveOrder:
-    return ReserveOrder(key=KEY, subjects=subjects, limit=limit, term_days=TERM_DAYS, received=received)
+def quota(*subjects: str, limit: int = 2, pot: PotName = RECOVERIES, term_days: int = TERM_DAYS) -> QuotaOrder:
+    return QuotaOrder(pot=pot, subjects=subjects, limit=limit, term_days=term_days)
+
+
+def granted(known: list[Recovery], *quotas: QuotaOrder, received: datetime = NOW) -> Reservation:
+    """What the next case is answered; what it gets is known from then on."""
+    key = KEY.model_copy(update={"case": CaseId(f"c-{len(known)}")})
+    allotment = allot(ReserveOrder(key=key, quotas=quotas, received=received), known, NOW)
+    known += allotment.recoveries
+    return allotment.answer
+
+
+def held(subject: str, ordinal: int, received: datetime = NOW, term_days: int = TERM_DAYS) -> Recovery:
+    return Recovery(CaseId(f"h-{subject}-{ordinal}"), RECOVERIES, subject, term_days, ordinal, received)
 
 
 def test_recoveries_are_counted_for_each_subject_and_not_by_numbers_that_subjects_share() -> None:
     known: list[Recovery] = []
-    granted: dict[str, int] = {}
     for subjects in ("A",), ("A", "B"), ("C",), ("B", "C"), ("B",), ("B", "D"), ("C", "A"), ("D",), ("D",), ("D",):
-        ordinals = allot(order(*subjects), known)
-        for subject, ordinal in (ordinals or {}).items():
-            known.append(Recovery(subject, ordinal, NOW))
-            granted[subject] = granted.get(subject, 0) + 1
+        granted(known, quota(*subjects))
 
-    assert granted == {"A": 2, "B": 2, "C": 2, "D": 2}
+    assert {name: len([one for one in known if one.subject == name]) for name in "ABCD"} == dict.fromkeys("ABCD", 2)
 
 
 def test_nothing_is_set_aside_for_any_subject_where_one_has_none_left() -> None:
-    known = [Recovery("A", 1, NOW), Recovery("A", 2, NOW)]
+    known = [held("A", 1), held("A", 2)]
 
-    assert allot(order("A", "B"), known) is None
-    assert allot(order("B"), known) == {"B": 1}
-    assert allot(order("B", limit=0), known) is None
+    assert granted(known, quota("A", "B")).ordinal is None
+    assert granted(known, quota("B", limit=0)).ordinal is None
+    assert len(known) == 2
+    assert granted(known, quota("B")).ordinal == 1
+
+
+def test_nothing_is_set_aside_in_any_quota_where_one_has_none_left_and_the_answer_says_which() -> None:
+    known = [held("A", 1)]
+
+    answer = granted(known, quota("A", limit=2), quota("A", "B", limit=1), quota("C", pot=PotName("own"), limit=5))
+
+    assert (answer.ordinal, answer.limit, len(known)) == (None, 1, 1)
+    assert [(one.ordinal, one.limit, one.used_up) for one in answer.quotas] == [
+        (None, 2, False),
+        (None, 1, True),
+        (None, 5, False),
+    ]
+
+
+def test_each_quota_sets_one_aside_in_its_own_pot_and_term() -> None:
+    order = ReserveOrder(
+        key=KEY,
+        quotas=(quota("A", limit=2), quota("A", limit=3, pot=PotName("own")), quota("A", limit=4, term_days=30)),
+        received=NOW,
+    )
+    earlier = held("A", 1, NOW - timedelta(days=20), term_days=30)
+
+    allotment = allot(order, [earlier], NOW)
+
+    assert [(one.pot, one.term_days, one.ordinal) for one in allotment.recoveries] == [
+        (RECOVERIES, TERM_DAYS, 1),
+        ("own", TERM_DAYS, 1),
+        (RECOVERIES, 30, 2),
+    ]
+    assert [(fact.pot, fact.term_days, fact.ordinal, fact.limit) for fact in allotment.facts] == [
+        (RECOVERIES, TERM_DAYS, 1, 2),
+        ("own", TERM_DAYS, 1, 3),
+        (RECOVERIES, 30, 2, 4),
+    ]
+    assert [(one.ordinal, one.limit) for one in allotment.answer.quotas] == [(1, 2), (1, 3), (2, 4)]
+    assert allotted_before(order, allotment.recoveries, NOW) == allotment.answer
+    assert allotted_before(order, [], NOW) is None
+
+
+def test_a_case_counts_once_in_a_pot_though_several_quotas_have_set_its_recovery_aside() -> None:
+    known: list[Recovery] = []
+    long, short = quota("A", limit=3, term_days=30), quota("A", limit=2)
+
+    answers = [granted(known, long, short, received=NOW + timedelta(hours=hour)) for hour in range(3)]
+
+    assert [answer.ordinal for answer in answers] == [1, 2, None]
+    assert granted(known, long).ordinal == 3
+
+
+def test_quotas_that_are_the_same_set_aside_and_state_one_recovery() -> None:
+    order = ReserveOrder(key=KEY, quotas=(quota("A", limit=1), quota("A", limit=1), quota("A", limit=2)), received=NOW)
+
+    allotment = allot(order, [], NOW)
+
+    assert len(allotment.recoveries) == 1
+    assert [fact.limit for fact in allotment.facts] == [1, 2]
+    assert len(allotment.answer.quotas) == 3
+
+
+def test_what_was_set_aside_before_terms_were_kept_or_several_quotas_asked_is_answered_again() -> None:
+    order = ReserveOrder(key=KEY, quotas=(quota("A", limit=2), quota("B", limit=3)), received=NOW)
+    old = Recovery(KEY.case, RECOVERIES, "A", 0, 2, NOW)
+
+    answer = allotted_before(order, [old], NOW)
+
+    assert answer
+    assert [(one.ordinal, one.limit) for one in answer.quotas] == [(2, 2), (2, 3)]
+
+
+def test_an_order_from_before_several_quotas_were_asked_at_once_is_of_one() -> None:
+    old = {"key": KEY.model_dump(), "pot": "own", "subjects": ["A"], "limit": 2, "term_days": 9, "received": NOW}
+
+    order = ReserveOrder.model_validate(old)
+
+    assert order.quotas == (QuotaOrder(pot=PotName("own"), subjects=("A",), limit=2, term_days=9),)
+    assert ReserveOrder.model_validate_json(order.model_dump_json()) == order
 
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_recovery_counts_while_less_than_the_term_lies_between_the_receipts(sign: int) -> None:
-    known = [Recovery("A", 1, NOW)]
+    known = [held("A", 1)]
     edge = NOW + sign * timedelta(days=TERM_DAYS)
 
-    assert allot(order("A", limit=1, received=edge), known) == {"A": 1}
-    assert allot(order("A", limit=1, received=edge - sign * timedelta(microseconds=1)), known) is None
+    within = edge - sign * timedelta(microseconds=1)
+    assert granted(known, quota("A", limit=1), received=within).ordinal is None
+    assert granted(known, quota("A", limit=1), received=edge).ordinal == 1
 
 
 hours = st.integers(0, 40 * 24)
 subjects = st.sets(st.sampled_from("ABCD"), min_size=1, max_size=3)
+pots = st.sampled_from([RECOVERIES, SAME_HARDWARE])
+quotas = st.builds(
+    QuotaOrder,
+    pot=pots,
+    subjects=subjects.map(lambda names: tuple(sorted(names))),
+    limit=st.integers(1, 3),
+    term_days=st.sampled_from([TERM_DAYS, 3 * TERM_DAYS]),
+)
+
+
+@given(asked=st.lists(st.tuples(st.lists(quotas, min_size=1, max_size=3), hours), max_size=40))
+def test_no_quota_grants_more_than_its_limit_in_any_term_that_one_of_its_own_lies_in(
+    asked: list[tuple[list[QuotaOrder], int]],
+) -> None:
+    known: list[Recovery] = []
+    for orders, hour in asked:
+        at = NOW + timedelta(hours=hour)
+        before = list(known)
+        answer = granted(known, *orders, received=at)
+        for one, told in zip(orders, answer.answers, strict=True):
+            near = [
+                {
+                    other.case
+                    for other in before
+                    if (other.pot, other.subject) == (one.pot, name)
+                    and abs(other.received - at) < timedelta(days=one.term_days)
+                }
+                for name in one.subjects
+            ]
+            assert told.used_up == any(len(cases) >= one.limit for cases in near)
+            assert answer.ordinal is None or 1 <= (told.ordinal or 0) <= one.limit
+        assert (len(known) > len(before)) == (answer.ordinal is not None)
 
 
 @given(asked=st.lists(st.tuples(subjects, hours), max_size=40), limit=st.integers(1, 3))
@@ -60,9 +179,7 @@ def test_no_term_holds_more_than_the_limit_and_none_two_of_one_number(
 ) -> None:
     known: list[Recovery] = []
     for names, hour in asked:
-        at = NOW + timedelta(hours=hour)
-        ordinals = allot(order(*sorted(names), limit=limit, received=at), known)
-        known += [Recovery(subject, ordinal, at) for subject, ordinal in (ordinals or {}).items()]
+        granted(known, quota(*sorted(names), limit=limit), received=NOW + timedelta(hours=hour))
 
     for first in known:
         end = first.received + timedelta(days=TERM_DAYS)

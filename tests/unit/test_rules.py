@@ -6,7 +6,7 @@ import pytest
 
 from audit.invariants import check
 from events.errors import Code, RefusalError
-from events.terms import Action, CaseId, Kind, Mode, Outcome, Reason, Reporter, Role, Status
+from events.terms import Action, CaseId, Kind, Mode, Outcome, PotName, QuotaSubject, Reason, Reporter, Role, Status
 from simulation.world import World
 from tests.unit.facts import report
 from tests.unit.journey import (
@@ -247,6 +247,68 @@ def test_what_a_person_must_decide_counts_in_the_quota_and_is_freed_when_it_is_r
     third = world.report("R-3", "D-3", Kind.DONGLE, Reason.LOST, CRM)
 
     assert [world.cases[case].decision for case in (second, third)] == ["needs_approval", "automatic"]
+
+
+def cad_and_plm(cad: Quota, plm: Quota) -> World:
+    """Dongles of one holder: the first holds cad and plm, which are under two rules, the others plm alone."""
+    rules = tuple(
+        Rule(products=(name,), mode=Mode.HYBRID, quota=quota, limits=Limits(contact_after_loss=False))
+        for name, quota in (("cad", cad), ("plm", plm))
+    )
+    world = World(Policy(supervisors=("ann", "boss"), rules=rules))
+    for number in range(1, 9):
+        world.register(f"D-{number}", Kind.DONGLE, "h-1")
+    world.licence("L-0", "D-1", product="cad")
+    for number in range(1, 4):
+        world.licence(f"L-{number}", f"D-{number}", product="plm")
+    return world
+
+
+def test_a_loss_under_two_rules_counts_in_the_quota_of_each() -> None:
+    world = cad_and_plm(Quota(per=QuotaSubject.PRODUCT, recoveries=1), Quota(recoveries=2, goodwill=("boss",)))
+    cases = [world.report(f"R-{n}", f"D-{n}", Kind.DONGLE, Reason.LOST, CRM) for n in (1, 2, 3)]
+
+    with pytest.raises(RefusalError) as refused:
+        world.decide(cases[2], "approve", "boss", "d-1")
+
+    assert [world.cases[case].decision for case in cases] == ["automatic", "automatic", "needs_approval"]
+    assert (world.cases[cases[0]].ordinal, world.cases[cases[0]].limit) == (1, 1)
+    assert [(one.ordinal, one.limit) for one in world.cases[cases[0]].quotas] == [(1, 1), (1, 2)]
+    assert refused.value.code is Code.BEYOND_QUOTA
+    assert check(world.facts) == []
+
+
+def test_beyond_the_quota_of_one_rule_of_two_whom_that_rule_names_grants_goodwill() -> None:
+    world = cad_and_plm(
+        Quota(per=QuotaSubject.PRODUCT, recoveries=1, goodwill=("ann",)),
+        Quota(recoveries=1, pot=PotName("plm"), goodwill=("boss",)),
+    )
+    world.report("R-2", "D-2", Kind.DONGLE, Reason.LOST, CRM)
+    case = world.report("R-1", "D-1", Kind.DONGLE, Reason.LOST, CRM)
+    state = world.cases[case]
+
+    with pytest.raises(RefusalError) as refused:
+        world.decide(case, "approve", "ann", "d-1", why="as I see it", goodwill=True)
+    world.decide(case, "approve", "boss", "d-2", why="as I see it", goodwill=True)
+
+    assert state.reasons == ("1 of 1 recoveries in 365 days are used for this holder, by the rule for plm",)
+    assert [one.used_up for one in state.quotas] == [False, True]
+    assert refused.value.code is Code.NO_GOODWILL
+    assert world.effective()["L-0"] == [2]
+    assert check(world.facts) == []
+
+
+def test_a_case_under_two_rules_that_recovers_nothing_frees_what_both_had_set_aside() -> None:
+    world = cad_and_plm(Quota(per=QuotaSubject.PRODUCT, recoveries=1), Quota(recoveries=1, pot=PotName("plm")))
+    world.break_activity("issue", None)
+    first = world.report("R-1", "D-1", Kind.DONGLE, Reason.LOST, CRM)
+    world.mend()
+    world.decide(first, "give_up", "ann", "d-1")
+
+    again = world.report("R-2", "D-1", Kind.DONGLE, Reason.LOST, CRM)
+
+    assert world.cases[again].decision == "automatic"
+    assert check(world.facts) == []
 
 
 def test_a_report_joins_the_open_case_and_not_a_closed_one_and_its_reporter_does_not_approve_that() -> None:

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from events.ports.licensing_backend import CaseKey, CaseOrder, CloseOrder
-from events.terms import Action, Aim, Kind, Match, Measure, Mode, Reason, Recovery, Scope, Target, Verdict
+from events.ports.licensing_backend import CaseKey, CaseOrder, CloseOrder, QuotaOrder
+from events.terms import Action, Aim, Kind, Match, Measure, Mode, QuotaSubject, Reason, Recovery, Scope, Target, Verdict
 from tests.unit.facts import NOW, facts, licence, report
 from tests.unit.journey import (
     BLOCKED,
@@ -170,13 +170,41 @@ def test_a_quota_is_asked_before_policy_decides_and_again_while_a_supervisor_is_
     proven = reserve_order(waiting, KEY, both, facts(licence()), ("police_report",))
 
     assert order
-    assert (order.key, order.subjects, order.limit, order.term_days) == (KEY, ("holder/h-1",), 1, 365)
+    assert order.key == KEY
+    assert order.quotas == (QuotaOrder(subjects=("holder/h-1",), limit=1, term_days=365),)
     assert order.received == REPORTED.report.received
     assert reserve_order(waiting, KEY, both, facts(licence())) is None
     assert proven
-    assert (proven.limit, proven.term_days) == (2, 90)
+    assert proven.quotas == (QuotaOrder(subjects=("holder/h-1",), limit=2, term_days=90),)
     assert reserve_order(reported, KEY, POLICY, facts(licence())) is None
     assert reserve_order(after(*WATCHED)[0], KEY, QUOTA, facts(licence())) is None
+
+
+def test_the_quotas_of_all_rules_are_asked_each_for_its_own_licences_the_strictest_rules_first() -> None:
+    cad = Rule(products=("cad",), mode=Mode.HYBRID, quota=Quota(per=QuotaSubject.LICENCE, recoveries=2, pot="cad"))
+    plm = Rule(products=("plm",), mode=Mode.HYBRID, quota=Quota(per=QuotaSubject.PRODUCT, recoveries=1, term_days=30))
+    others = Rule(mode=Mode.MANUAL)
+    known = facts(licence(1), licence(2), licence(3, product="plm"), licence(4, product="erp"))
+    second = after(Report(report=report(rules_version=2)))[0]
+
+    order = reserve_order(second, KEY, Policy(rules=(cad, plm, others)), known)
+
+    assert order
+    assert order.quotas == (
+        QuotaOrder(subjects=("product/plm",), limit=1, term_days=30),
+        QuotaOrder(pot="cad", subjects=("licence/L-1", "licence/L-2"), limit=2, term_days=365),
+    )
+
+
+def test_under_the_first_rules_the_strictest_rules_quota_alone_is_asked_for_all_licences() -> None:
+    cad = Rule(products=("cad",), mode=Mode.HYBRID, quota=Quota(recoveries=2))
+    plm = Rule(products=("plm",), mode=Mode.HYBRID, quota=Quota(per=QuotaSubject.PRODUCT, recoveries=1))
+    both = facts(licence(1), licence(2, product="plm"))
+
+    order = reserve_order(after(REPORTED)[0], KEY, Policy(rules=(cad, plm)), both)
+
+    assert order
+    assert order.quotas == (QuotaOrder(subjects=("product/cad", "product/plm"), limit=1, term_days=365),)
 
 
 def test_a_case_that_was_reported_is_assessed_and_again_once_what_failed_is_resumed() -> None:

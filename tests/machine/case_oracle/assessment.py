@@ -10,8 +10,9 @@ class Assessment(Unloss):
     def _assess(self, case: Case) -> None:
         must(not case.only_watches or case.beside, f"{case.name} is of nothing at all")
         case.why = self._limits(case, case.evidence)
-        if self._quota(case) and not self._reserve(case):
-            case.beyond, case.why = True, case.why | {"quota"}
+        if self._quotas(case):
+            case.beyond = self._reserve(case)
+            case.why |= {f"quota of rule {number}" for number in case.beyond}
         if case.why:
             self._await_approval(case)
         else:
@@ -21,11 +22,10 @@ class Assessment(Unloss):
         """Policy decides again, now that more is known."""
         why = self._limits(case, case.evidence)
         beyond = case.beyond
-        if self._quota(case):
+        if self._quotas(case):
             if ask_quota:
-                beyond = not self._reserve(case)
-            if beyond:
-                why |= {"quota"}
+                beyond = self._reserve(case)
+            why |= {f"quota of rule {number}" for number in beyond}
         undecided = case.status in UNDECIDED
         if why and not undecided:
             if why != case.why:
@@ -36,5 +36,5 @@ class Assessment(Unloss):
                 case.first = None
             case.why, case.beyond = why, beyond
         elif undecided and ask_quota and not case.widened:
-            case.why, case.beyond = why, False
+            case.why, case.beyond = why, frozenset()
             self._block(case)

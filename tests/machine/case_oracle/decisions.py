@@ -37,13 +37,12 @@ class Decisions(Unloss):
             deny.add("stale")
         if case.status == "escalated" and by not in case.escalated_to and self._decides_instead(case, action):
             (deny if action == "approve" else may).add("not_escalated_to")
-        goodwill = (self.rule(case).get("quota") or {}).get("goodwill") or self.policy["supervisors"]
         if action == "approve":
             if by == case.first:
                 deny.add("same_supervisor")
             if case.beyond and not more.get("goodwill"):
                 deny.add("beyond_quota")
-            if more.get("goodwill") and by not in goodwill:
+            if more.get("goodwill") and by not in self.grantors(case):
                 deny.add("no_goodwill")
             if more.get("condition") and case.only_watches:
                 deny.add("no_condition")
@@ -64,7 +63,7 @@ class Decisions(Unloss):
 
     def _decides_instead(self, case: Case, action: str) -> bool:
         """Whether one of those whom a case was escalated to may decide it so; else whoever else may, may."""
-        graces = (self.rule(case).get("quota") or {}).get("goodwill") if case.beyond else None
+        graces = self.grantors(case) if case.beyond else None
         return any(
             one in self.policy["supervisors"]
             and one not in {case.holder, *case.reporters}

@@ -119,7 +119,8 @@ class Case:
     status: str = "reported"
     outcome: str | None = None
     why: frozenset[str] = frozenset()
-    beyond: bool = False
+    beyond: frozenset[int] = frozenset()
+    """The numbers of the rules whose quotas are used up."""
     four_eyes: bool = False
     first: str | None = None
     due: datetime | None = None

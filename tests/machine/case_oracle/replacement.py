@@ -10,10 +10,9 @@ class Replacement(Rules):
     """Carries a case on."""
 
     def _await_approval(self, case: Case) -> None:
-        rule = self.rule(case)
-        above = rule.get("four_eyes_above_cents")
-        case.four_eyes = above is not None and self._value(case) > above
-        approval = rule.get("approval")
+        above = [rule.get("four_eyes_above_cents") for _, rule, _ in self._rules(case)]
+        case.four_eyes = any(one is not None and self._value(case) > one for one in above)
+        approval = self.rule(case).get("approval")
         case.due = self.now + timedelta(hours=approval["due_hours"]) if approval else None
         case.status, case.first, case.approved, case.overtaken = "awaiting_approval", None, False, False
 

@@ -21,8 +21,8 @@ class Known:
         self.licences: dict[str, Licence] = {}
         self.cases: dict[str, Case] = {}
         self.reports: dict[tuple[tuple[str, str], str], tuple[tuple[Any, ...], str]] = {}
-        self.reserved: dict[str, tuple[str, tuple[str, ...], datetime]] = {}
-        """By case: the pot, what it counts for there, and when its report was received."""
+        self.reserved: dict[str, tuple[set[tuple[str, str]], datetime]] = {}
+        """By case: what it counts for, each with its pot, and when its report was received."""
         self.blamed: set[str] = set()
         """The holders whom a verdict spoke against."""
         self.contacts: set[str] = set()
