@@ -36,6 +36,7 @@ def test_what_is_confirmed_is_never_lifted() -> None:
 def test_a_measure_is_open_until_it_ends() -> None:
     assert OPEN == (ORDERED, DELIVERED)
     assert sql_open("m.state") == "m.state in ('ordered', 'delivered')"
+    assert sql_open() == "state in ('ordered', 'delivered')"
 
 
 def test_all_but_a_lifted_measure_block_once_they_are_in_effect() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from audit.invariants import check
 from events.errors import Code, RefusalError
+from events.rules import as_of
 from events.terms import Action, CaseId, Kind, Mode, Outcome, PotName, QuotaSubject, Reason, Reporter, Role, Status
 from simulation.world import World
 from tests.unit.facts import report
@@ -325,3 +326,11 @@ def test_a_report_joins_the_open_case_and_not_a_closed_one_and_its_reporter_does
         world.decide(case, "approve", "ann", "d-1")
 
     assert (joined, refused.value.code) == (case, Code.OWN_CASE)
+
+
+def test_a_rule_says_what_the_last_change_up_to_the_cases_version_says() -> None:
+    changes = {5: "newest", 1: "first", 3: "third"}
+
+    assert [as_of(version, changes) for version in range(1, 7)] == [
+        *("first", "first", "third", "third", "newest", "newest"),
+    ]
