@@ -66,7 +66,8 @@ def difference(appended: Digest, sequence: int, facts: Sequence[Dated]) -> Diffe
     theirs = [type_ for type_, _ in appended.facts]
     if len(facts) != len(theirs):
         common = min(len(facts), len(theirs))
-        return Difference(sequence + common, (*theirs, facts[-1][0].type())[common], ("sequence",))
+        further = theirs[common:] or [fact.type() for fact, _ in facts[common:]]
+        return Difference(sequence + common, further[0], ("sequence",))
     believed = [(as_in(fact, type_), at) for (fact, at), type_ in zip(facts, theirs, strict=True)]
     if _hash(_appended(sequence, believed)) == appended.sha256:
         return None

@@ -5,10 +5,13 @@ import subprocess
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
+from events import digest
 from portal.policy_file.reader import schema
 
 ROOT = Path(__file__).parents[1]
@@ -24,6 +27,9 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def pytest_runtest_setup() -> None:
     """A mutant begins with all that was imported and remembered before it; what depends on it, it must work out."""
     schema.cache_clear()
+    digest._defaults.cache_clear()
+    for of in [of for of in digest.WRITERS if issubclass(of, StrEnum | BaseModel)]:
+        del digest.WRITERS[of]
 
 
 def main(files: Sequence[str]) -> int:

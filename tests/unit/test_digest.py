@@ -16,7 +16,7 @@ from events.case_facts import (
     TargetAwaited,
     WatchBegun,
 )
-from events.digest import Dated, Difference, canonical, difference, digest, value_difference, value_digest
+from events.digest import Dated, Difference, as_in, canonical, difference, digest, value_difference, value_digest
 from events.fact import Fact
 from events.terms import Decision, Kind, Outcome
 from workflows.divergence import DivergenceError, must_agree, must_be_as_carried
@@ -103,6 +103,21 @@ def test_a_fact_is_compared_in_the_version_in_which_it_was_appended() -> None:
     assert difference(digest(1, [(Second(hours=48), AT)]), 1, [(Second(hours=48), AT)]) is None
 
 
+def test_only_a_version_of_the_same_type_is_one_of_a_fact_whatever_its_name() -> None:
+    class First(Fact):
+        name = "case.verified"
+
+    class Second(Fact):
+        name = "case.verified"
+        version = 2
+
+        def in_version(self, version: int) -> Fact:
+            return First() if version == 1 else self
+
+    assert as_in(Second(), "lostfound.case.verified.v1") == First()
+    assert as_in(Second(), "lostfound.watch.begun.v1") == as_in(Second(), "lostfound.case.verified.vx") == Second()
+
+
 def test_a_version_that_nobody_can_make_any_more_is_another_type() -> None:
     class Second(Fact):
         name = "watch.begun"
@@ -135,7 +150,14 @@ def test_a_version_that_nobody_can_make_any_more_is_another_type() -> None:
             (4, "case.decided", ("facts.flagged",)),
         ),
         (FACTS[:2], (6, "watch.begun", ("sequence",))),
+        ([], (4, "case.decided", ("sequence",))),
         ([*FACTS, (ReplacingBegun(), AT)], (7, "replacing.begun", ("sequence",))),
+        ([*FACTS, (ReplacingBegun(), AT), *FACTS], (7, "replacing.begun", ("sequence",))),
+        ([(FACTS[0][0], AT + timedelta(seconds=1)), *FACTS[1:]], None),
+        (
+            [(DECIDED.model_copy(update={"decision": Decision.REFUSED}), AT), *FACTS[1:]],
+            (4, "case.decided", ("decision",)),
+        ),
     ],
     ids=[
         "none",
@@ -147,7 +169,11 @@ def test_a_version_that_nobody_can_make_any_more_is_another_type() -> None:
         "one more field",
         "field of a field",
         "fewer",
+        "no facts",
         "more",
+        "many more",
+        "time of the first",
+        "field before one with fields",
     ],
 )
 def test_a_difference_names_fact_and_field(
@@ -191,5 +217,6 @@ def test_a_state_that_is_not_read_as_it_was_carried_fails_and_says_where() -> No
     must_be_as_carried("c-1", 9, KNOWN, carried)
     must_be_as_carried("c-1", 9, read, None)
     assert value_difference(carried, read) == ("holder",)
+    assert carried.facts[0][0] == "BackendFacts"
     with pytest.raises(DivergenceError, match=r"case c-1 .* after fact 9 differs in holder"):
         must_be_as_carried("c-1", 9, read, carried)
