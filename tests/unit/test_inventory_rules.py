@@ -1,0 +1,46 @@
+"""What a repeated statement of the inventory must agree with."""
+
+import pytest
+
+from activities.licensing.inventory_rules import fields_of, must_agree, unknown_vendor
+from events.errors import Code, NotYetKnownError, RefusalError
+from events.statements import ContainerStatement, LicenceStatement
+from events.terms import Kind, VendorId
+from tests.unit.facts import NOW
+
+CONTAINER = ContainerStatement(serial="3-1", kind=Kind.DONGLE, holder="h-1")
+LICENCE = LicenceStatement(licence="L-1", serial="3-1", product="cad", ticket="T-1", issued=NOW)
+
+
+@pytest.mark.parametrize(
+    ("first", "again", "what", "fields"),
+    [
+        (CONTAINER, CONTAINER.model_copy(update={"holder": "h-2"}), "container 3-1", "holder"),
+        (LICENCE, LICENCE.model_copy(update={"ticket": "T-2", "product": "cam"}), "licence L-1", "product, ticket"),
+    ],
+)
+def test_a_statement_that_says_something_else_is_refused_with_the_fields_that_differ(
+    first: ContainerStatement | LicenceStatement,
+    again: ContainerStatement | LicenceStatement,
+    what: str,
+    fields: str,
+) -> None:
+    known = fields_of(first)
+
+    assert known.keys() == type(first).model_fields.keys()
+    must_agree(known, first)
+    must_agree({}, again)
+    with pytest.raises(RefusalError) as refusal:
+        must_agree(known, again)
+    assert refusal.value.code is Code.CONTRADICTS_INVENTORY
+    assert str(refusal.value).startswith(f"{what} was stated before with another ")
+    assert refusal.value.parameters["what"] == what
+    assert set(str(refusal.value.parameters["fields"]).split(", ")) == set(fields.split(", "))
+
+
+def test_a_vendor_that_is_unknown_may_be_added() -> None:
+    refusal = unknown_vendor(VendorId("acme"))
+
+    assert isinstance(refusal, NotYetKnownError)
+    assert str(refusal) == "vendor acme is unknown here"
+    assert (refusal.code, refusal.parameters) == (Code.UNKNOWN_VENDOR, {"vendor": "acme"})
