@@ -1,0 +1,91 @@
+"""What the facts of a decision say: deadlines, recoveries that are kept, whose the loss is, and what a find ends."""
+
+from datetime import timedelta
+
+import pytest
+
+from events.case_facts import CaseCancelled, CaseDecided, DecisionDenied, WatchBegun
+from events.errors import Code
+from events.ports.licensing_backend import Reservation
+from events.terms import Action, Decision, Mode, Status
+from tests.unit.facts import NOW, facts
+from tests.unit.journey import (
+    ASSESSED,
+    BESIDE,
+    BLOCKED,
+    FAILED,
+    FORGOTTEN,
+    FOUND,
+    HOUR,
+    LATER,
+    MANUAL,
+    NEEDS_APPROVAL,
+    OVERTAKEN,
+    POLICY,
+    QUOTA,
+    REPORTED,
+    after,
+    assessed,
+    decision,
+    evidence,
+    told,
+)
+from workflows.commands import Assessed, Blocked
+from workflows.limits import Limits
+from workflows.policy import Policy, Rule
+
+RESUME = decision(Action.RESUME)
+NOTHING_LEFT = Assessed(at=NOW, facts=facts(), policy=POLICY, reservation=None)
+
+
+def test_a_case_that_was_overtaken_is_decided_anew_with_the_recovery_that_it_has_and_with_its_own_deadlines() -> None:
+    kept = assessed(QUOTA, Reservation(at=NOW, ordinal=1, limit=1))
+    _, written = after(REPORTED, kept, FAILED, OVERTAKEN, RESUME, Blocked(at=LATER, policy=MANUAL))
+    decided = written[-1]
+
+    assert isinstance(decided, CaseDecided)
+    assert (decided.ordinal, decided.limit) == (1, 1)
+    assert (decided.remind, decided.due) == (LATER + 24 * HOUR, LATER + 48 * HOUR)
+
+
+def test_a_reset_that_was_overtaken_is_cancelled_by_the_wider_case() -> None:
+    _, written = after(FORGOTTEN, ASSESSED, BLOCKED, OVERTAKEN)
+
+    assert written[-2] == CaseCancelled(statement="case/case-2", why="a wider loss of this container was reported")
+
+
+def test_a_case_that_only_blocks_watches_for_as_long_as_its_rule_says() -> None:
+    _, written = after(BESIDE, NOTHING_LEFT, Blocked(at=LATER, policy=POLICY))
+
+    assert written[-1] == WatchBegun(target=None, until=LATER + timedelta(days=30))
+
+
+def test_a_case_that_only_blocks_and_watches_needs_nobody_though_a_wider_loss_was_reported() -> None:
+    state, _ = after(BESIDE, FAILED, OVERTAKEN, RESUME, NOTHING_LEFT)
+
+    assert state.decision is Decision.AUTOMATIC
+    assert after(REPORTED, FAILED, OVERTAKEN, RESUME, ASSESSED)[0].decision is Decision.NEEDS_APPROVAL
+
+
+def test_of_a_case_that_was_overtaken_new_reasons_are_stated_too() -> None:
+    policy = Policy(rules=(Rule(mode=Mode.HYBRID, limits=Limits(evidence=("police_report", "photo"))),))
+    state, written = after(REPORTED, assessed(policy), OVERTAKEN, evidence("photo", policy=policy))
+
+    assert state.status is Status.AWAITING_APPROVAL
+    assert isinstance(written[-1], CaseDecided)
+    assert "photo" not in " ".join(written[-1].reasons)
+
+
+@pytest.mark.parametrize("journey", [(REPORTED,), (REPORTED, ASSESSED)])
+def test_a_find_cancels_no_case_that_is_just_being_assessed_or_blocked(journey: tuple[Assessed, ...]) -> None:
+    state, written = after(*journey, FOUND)
+
+    assert told(written)[-1] == "case.sighted"
+    assert state.status is not Status.CLOSED
+
+
+def test_who_reported_the_loss_too_decides_nothing_though_the_case_has_not_taken_that_report() -> None:
+    order = decision(Action.APPROVE).model_copy(update={"reporters": ("ann",)})
+    _, written = after(REPORTED, NEEDS_APPROVAL, order)
+
+    assert written[-1] == DecisionDenied(decision="D-1", action=Action.APPROVE, by="ann", code=Code.OWN_CASE)
