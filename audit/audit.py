@@ -104,11 +104,11 @@ async def audit(
         aside = {Position(fact.partition, fact.offset): (place, fact) for place, fact in read.ledger.set_aside}
         read = await _read(reader, Reading(codec, aside), progress)
     read.finish()
-    told = [
+    listed = [
         SetAside(fact.partition, fact.offset, fact.code, fact.by, fact.why, place.recorded)
         for place, fact in read.ledger.set_aside
     ]
-    return Audit(read.ledger.facts, until, [*read.found, *judge(read.ledger, until)], told)
+    return Audit(read.ledger.facts, until, [*read.found, *judge(read.ledger, until)], listed)
 
 
 async def _read(reader: LogReader, reading: Reading, progress: Progress) -> Reading:

@@ -105,9 +105,9 @@ def _spans(
 
 def measures_end(ledger: Ledger, stories: dict[CaseName, CaseStory]) -> Iterator[Breach]:
     """7: the measures of a case that is over have ended, and none was lifted once it was confirmed."""
-    for name, told in ledger.measures.items():
+    for name, facts in ledger.measures.items():
         by_measure: dict[tuple[str, str, str], list[tuple[Place, MeasureFact]]] = defaultdict(list)
-        for place, fact in told:
+        for place, fact in facts:
             by_measure[fact.measure, str(fact.subject), fact.serial].append((place, fact))
         closed = stories[name].closed if name in stories else None
         for (measure, aimed, _), own in by_measure.items():

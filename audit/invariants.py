@@ -30,7 +30,7 @@ def check(facts: Iterable[Recorded]) -> list[Breach]:
 def judge(ledger: Ledger, until: datetime | None = None) -> list[Breach]:
     """The breaches in what was collected; those that can only be told since a time after `until` are left out."""
     stories = {name: CaseStory(ledger, name) for name in ledger.cases}
-    told = [breach for story in stories.values() for breach in story.breaches]
+    found = [breach for story in stories.values() for breach in story.breaches]
     for judgement in (
         effective(ledger),
         blocked_first(ledger, stories),
@@ -41,6 +41,6 @@ def judge(ledger: Ledger, until: datetime | None = None) -> list[Breach]:
         nothing_deleted(ledger),
         own_vendor(ledger, stories),
     ):
-        told += judgement
-    kept = {breach for breach in told if until is None or breach.since <= until}
+        found += judgement
+    kept = {breach for breach in found if until is None or breach.since <= until}
     return sorted(kept, key=lambda one: (one.invariant, one.vendor, one.stream, one.sequence, one.sentence))

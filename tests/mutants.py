@@ -52,8 +52,10 @@ def mutmut(*words: str) -> None:
 
 def results() -> list[tuple[str, str]]:
     """Every mutant by name, and what became of it."""
-    told = subprocess.run(["mutmut", "results", "--all", "true"], cwd=ROOT, capture_output=True, text=True, check=True)
-    return re.findall(r"^ +(\S+): (.+)$", told.stdout, re.MULTILINE)
+    listed = subprocess.run(
+        ["mutmut", "results", "--all", "true"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return re.findall(r"^ +(\S+): (.+)$", listed.stdout, re.MULTILINE)
 
 
 def report(found: list[tuple[str, str]]) -> int:

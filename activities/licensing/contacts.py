@@ -42,7 +42,7 @@ from activities.licensing.lease_rules import first_notice
 from activities.licensing.measure_rules import Standing
 from activities.licensing.measures import STANDING, advance, settled_by, texts
 from activities.licensing.messages import post, post_to_each
-from activities.licensing.outbox import state, telling, told
+from activities.licensing.outbox import append_clause, append_parameters, state
 from activities.licensing.records import CONTAINER, CONTAINER_COLUMNS, LICENCE_COLUMNS, lock_container
 from activities.licensing.signing import Receipt
 from activities.licensing.triage import asking, match_of, must_be_theirs, triage
@@ -144,7 +144,7 @@ with held as materialized (
     from unchanged, json_to_recordset(%(renewed)s::json)
         as r(licence text, issued timestamptz, expires timestamptz, next timestamptz, place bigint)
     where l.vendor = %(vendor)s and l.licence = any(%(licences)s::text[]) and l.licence = r.licence
-), {telling(only_if="unchanged")}
+), {append_clause(only_if="unchanged")}
 update backend.streams s set sequence = %(sequence)s, hash = %(hash)s
 from unchanged where s.vendor = unchanged.vendor and s.stream = unchanged.stream returning true
 """
@@ -167,31 +167,31 @@ class _Read:
 async def ordinary(
     connection: AsyncConnection[Any],
     vendor: VendorId,
-    stated: ContactStatement,
+    statement: ContactStatement,
     received: datetime,
     processed: datetime,
     signer: Signer,
 ) -> ContactAnswer | None:
     """Serve a container by an ordinary contact. None where it is no such one, or something came in between: nothing is
     changed then."""
-    if _shows_more(stated):
+    if _shows_more(statement):
         return None
-    read = await _look(connection, vendor, stated, processed, signer)
-    judgement = judge(read.known, stated)
+    read = await _look(connection, vendor, statement, processed, signer)
+    judgement = judge(read.known, statement)
     renewed = renewals(judgement, received)
     without_place = any(item.status_index is None for item in renewed)
-    if read.before or judgement.refused or judgement.told or without_place:
+    if read.before or judgement.refused or judgement.announced or without_place:
         return None
     files = _files(signer, vendor, read, renewed)
     answer = answer_of(judgement, _in_order(files), ())
-    facts = facts_of(stated, judgement, renewed, files)
-    return answer if await _record(connection, vendor, stated, received, read, renewed, facts, answer) else None
+    facts = facts_of(statement, judgement, renewed, files)
+    return answer if await _record(connection, vendor, statement, received, read, renewed, facts, answer) else None
 
 
 async def contact(
     tx: AsyncConnection[Any],
     vendor: VendorId,
-    stated: ContactStatement,
+    statement: ContactStatement,
     received: datetime,
     processed: datetime,
     signer: Signer,
@@ -200,11 +200,11 @@ async def contact(
     """Serve or refuse a container, in the caller's transaction; a contact said again is answered as before. Whoever
     signs in `by_password` may be anybody: their numbers are none of the container's."""
     # Two statements, so that what others did before the lock was had is seen.
-    await tx.execute(f"{CONTAINER} where vendor = %s and serial = %s for update", (vendor, stated.serial))
-    read = await _look(tx, vendor, stated, processed, signer, by_password)
+    await tx.execute(f"{CONTAINER} where vendor = %s and serial = %s for update", (vendor, statement.serial))
+    read = await _look(tx, vendor, statement, processed, signer, by_password)
     if read.before:
-        return ContactAnswer.model_validate(_said_before(read.before, stated, "refused"))
-    judgement = judge(read.known, stated)
+        return ContactAnswer.model_validate(_said_before(read.before, statement, "refused"))
+    judgement = judge(read.known, statement)
     renewed = await _with_places(tx, vendor, renewals(judgement, received))
     files = _files(signer, vendor, read, renewed)
     again_files = _files(signer, vendor, read, await _with_places(tx, vendor, filed_again(judgement, renewed)))
@@ -212,13 +212,13 @@ async def contact(
     settled = await settled_by(tx, vendor, judgement.confirmed)
     answer = answer_of(judgement, _in_order(files | again_files), settled)
     for key in judgement.awaiting:
-        await _keep_activation(tx, key, stated)
+        await _keep_activation(tx, key, statement)
     if (fetched := code_after(read.code, judgement)) != read.code:
-        await _keep_code(tx, vendor, stated.serial, fetched)
-    facts = facts_of(stated, judgement, renewed, files)
-    recorded = await _record(tx, vendor, stated, received, read, renewed, facts, answer, by_password)
-    assert recorded, f"the stream of container {stated.serial} was moved by somebody without its lock"
-    for key, content in said_to_cases(stated, answer):
+        await _keep_code(tx, vendor, statement.serial, fetched)
+    facts = facts_of(statement, judgement, renewed, files)
+    recorded = await _record(tx, vendor, statement, received, read, renewed, facts, answer, by_password)
+    assert recorded, f"the stream of container {statement.serial} was moved by somebody without its lock"
+    for key, content in said_to_cases(statement, answer):
         await post(tx, key, content, received)
     return answer
 
@@ -242,7 +242,7 @@ async def try_machine(
 async def _record(
     connection: AsyncConnection[Any],
     vendor: VendorId,
-    stated: ContactStatement,
+    statement: ContactStatement,
     received: datetime,
     read: _Read,
     renewed: list[Licence],
@@ -253,15 +253,15 @@ async def _record(
     """Write what a contact changes; False, and nothing is written, where the stream is no longer as it was read."""
     parameters = {
         "received": received,
-        "serial": stated.serial,
-        "contact": stated.contact,
+        "serial": statement.serial,
+        "contact": statement.contact,
         "by_password": by_password,
         "answer": answer.model_dump_json(),
         "renewed": orjson.dumps([_lease(item) for item in renewed]).decode(),
         "licences": [item.licence for item in renewed],
         "seen": read.head.sequence,
     }
-    outbox = told(connection, vendor, stated.serial, read.head, received, facts)
+    outbox = append_parameters(connection, vendor, statement.serial, read.head, received, facts)
     cursor = await connection.execute(RECORD, {**parameters, **outbox})
     return await cursor.fetchone() is not None
 
@@ -274,15 +274,17 @@ def _in_order(files: dict[LicenceId, str]) -> tuple[str, ...]:
     return tuple(file for _, file in sorted(files.items()))
 
 
-def _shows_more(stated: ContactStatement) -> bool:
+def _shows_more(statement: ContactStatement) -> bool:
     """Whether a container shows more than itself."""
-    return bool(stated.licences or stated.generation or stated.fingerprint) or stated.how is Contact.ACTIVATION
+    return (
+        bool(statement.licences or statement.generation or statement.fingerprint) or statement.how is Contact.ACTIVATION
+    )
 
 
 async def _look(
     connection: AsyncConnection[Any],
     vendor: VendorId,
-    stated: ContactStatement,
+    statement: ContactStatement,
     processed: datetime,
     signer: Signer,
     by_password: bool = False,
@@ -290,21 +292,21 @@ async def _look(
     """All that a contact is judged by, as one statement finds it."""
     cursor = connection.cursor(row_factory=dict_row)
     await cursor.execute(
-        READ if _shows_more(stated) else READ_HERE,
+        READ if _shows_more(statement) else READ_HERE,
         {
             "vendor": vendor,
-            "serial": stated.serial,
-            "stream": container_stream(stated.serial),
-            "contact": stated.contact,
+            "serial": statement.serial,
+            "stream": container_stream(statement.serial),
+            "contact": statement.contact,
             "by_password": by_password,
-            "presented": [item.licence for item in stated.licences],
-            "subjects": texts(Subject(Aim.LICENCE, item.licence, item.generation) for item in stated.licences),
+            "presented": [item.licence for item in statement.licences],
+            "subjects": texts(Subject(Aim.LICENCE, item.licence, item.generation) for item in statement.licences),
             "processed": processed,
         },
     )
     found = await cursor.fetchone()
     if found is None:
-        raise unknown_container(stated.serial)
+        raise unknown_container(statement.serial)
 
     def case(name: str, serial: Serial) -> CaseKey:
         return CaseKey(vendor=vendor, case=name, serial=serial)
@@ -317,15 +319,15 @@ async def _look(
         measures=tuple(Standing(**row) for row in found["found_measures"] or ()),
         superseded={(name, generation): case(*of) for name, generation, *of in found.get("superseded") or ()},
         activations={
-            generation: Activation(fingerprint, case(name, stated.serial) if name else None)
+            generation: Activation(fingerprint, case(name, statement.serial) if name else None)
             for generation, fingerprint, name in found.get("activations") or ()
         },
-        stolen=tuple((case(name, stated.serial), generation) for name, generation in found.get("stolen") or ()),
+        stolen=tuple((case(name, statement.serial), generation) for name, generation in found.get("stolen") or ()),
         awaiting=tuple(
-            Awaiting(case(name, stated.serial), generation, match and Match(match), ActivationBy(activation), shown)
+            Awaiting(case(name, statement.serial), generation, match and Match(match), ActivationBy(activation), shown)
             for name, generation, match, activation, shown in found.get("awaiting") or ()
         ),
-        code=code_of(signer.keys, vendor, stated.serial, code) if code and code.is_good else None,
+        code=code_of(signer.keys, vendor, statement.serial, code) if code and code.is_good else None,
     )
     return _Read(found["issuer"], found["before"], Head(*(found["head"] or (0, ""))), known, code)
 
@@ -335,10 +337,10 @@ def _licence(row: dict[str, Any]) -> Licence:
     return Licence(**{**row, **{name: datetime.fromisoformat(row[name]) for name in times if row[name]}})
 
 
-def _said_before(before: dict[str, Any], stated: ContactStatement | DeactivationStatement, mark: str) -> Any:
+def _said_before(before: dict[str, Any], statement: ContactStatement | DeactivationStatement, mark: str) -> Any:
     """The answer that this number of the container had, or `RefusalError` when it was that of something else."""
     if mark not in before:
-        raise number_taken(stated.contact, stated.serial)
+        raise number_taken(statement.contact, statement.serial)
     return before
 
 
@@ -375,12 +377,12 @@ async def _advance(tx: AsyncConnection[Any], vendor: VendorId, judgement: Judgem
     await advance(tx, vendor, states)
 
 
-async def _keep_activation(tx: AsyncConnection[Any], key: CaseKey, stated: ContactStatement) -> None:
+async def _keep_activation(tx: AsyncConnection[Any], key: CaseKey, statement: ContactStatement) -> None:
     """Keep the machine that asked until the case is issued to it; of several the last one counts."""
     await tx.execute(
         "insert into backend.pending_activations values (%s, %s, %s, %s)"
         " on conflict (vendor, serial, case_id) do update set fingerprint = excluded.fingerprint",
-        (key.vendor, key.serial, key.case, Jsonb(stated.fingerprint)),
+        (key.vendor, key.serial, key.case, Jsonb(statement.fingerprint)),
     )
 
 
@@ -394,41 +396,41 @@ async def _keep_code(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial,
 
 
 async def return_activation(
-    tx: AsyncConnection[Any], vendor: VendorId, stated: DeactivationStatement, received: datetime, signer: Signer
+    tx: AsyncConnection[Any], vendor: VendorId, statement: DeactivationStatement, received: datetime, signer: Signer
 ) -> ReceiptAnswer:
     """Take an activation back; said again, the same receipt."""
-    container = await lock_container(tx, vendor, stated.serial)
+    container = await lock_container(tx, vendor, statement.serial)
     cursor = await tx.execute(
         "select (select issuer from backend.vendors where vendor = %(vendor)s),"
         " (select answer from backend.contacts"
         " where vendor = %(vendor)s and serial = %(serial)s and contact = %(contact)s and not by_password)",
-        {"vendor": vendor, "serial": stated.serial, "contact": stated.contact},
+        {"vendor": vendor, "serial": statement.serial, "contact": statement.contact},
     )
     issuer, before = await cursor.fetchone() or ("", None)
     if before:
-        return ReceiptAnswer.model_validate(_said_before(before, stated, "receipt"))
-    must_be_returnable(container, stated.generation)
+        return ReceiptAnswer.model_validate(_said_before(before, statement, "receipt"))
+    must_be_returnable(container, statement.generation)
     receipt = signer.keys.sign_receipt(
-        vendor, Receipt(issuer, stated.serial, stated.generation, stated.contact, received)
+        vendor, Receipt(issuer, statement.serial, statement.generation, statement.contact, received)
     )
     await tx.execute(
         "update backend.containers set returned = greatest(returned, %s) where vendor = %s and serial = %s",
-        (stated.generation, vendor, stated.serial),
+        (statement.generation, vendor, statement.serial),
     )
     cursor = await tx.execute(
         "select c.generation, m.case_id, m.measure, m.subject, m.serial, m.state from backend.measures m"
         " join backend.cases c using (vendor, case_id) where m.vendor = %s and m.serial = %s"
         " order by m.ordered, m.case_id, m.subject",
-        (vendor, stated.serial),
+        (vendor, statement.serial),
     )
     known = [(Standing(*measure), generation) for generation, *measure in await cursor.fetchall()]
-    confirmed = given_back(stated, known)
+    confirmed = given_back(statement, known)
     await advance(tx, vendor, dict.fromkeys(confirmed, MeasureState.CONFIRMED))
-    await state(tx, vendor, stated.serial, received, return_facts(stated, confirmed, receipt))
+    await state(tx, vendor, statement.serial, received, return_facts(statement, confirmed, receipt))
     answer = ReceiptAnswer(receipt=receipt, settled=await settled_by(tx, vendor, confirmed))
     await tx.execute(
         "insert into backend.contacts (vendor, contact, serial, answer) values (%s, %s, %s, %s)",
-        (vendor, stated.contact, stated.serial, Jsonb(answer.model_dump(mode="json"))),
+        (vendor, statement.contact, statement.serial, Jsonb(answer.model_dump(mode="json"))),
     )
     await post_to_each(tx, answer.settled, Settled(), received)
     return answer

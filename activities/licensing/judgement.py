@@ -98,15 +98,16 @@ class Refused:
 class Judgement:
     """What becomes of a contact. `awaiting` are the cases that its machine is to be bound for; `spends_code` says that
     the code was needed for it. `served` are the licences that may go on, in the order of their names; `anew` the
-    names of those that get their file though no check-in is asked of them. `told` are the measures that the container
-    is told; some of those against itself are then `delivered` or `confirmed`, for none can say what runs in another."""
+    names of those that get their file though no check-in is asked of them. `announced` are the measures that the
+    container learns of; some of those against itself are then `delivered` or `confirmed`, for none can say what runs in
+    another."""
 
     refused: Refused | None = None
     awaiting: tuple[CaseKey, ...] = ()
     spends_code: bool = False
     served: tuple[Licence, ...] = ()
     anew: frozenset[LicenceId] = frozenset()
-    told: tuple[Standing, ...] = ()
+    announced: tuple[Standing, ...] = ()
     delivered: tuple[Standing, ...] = ()
     confirmed: tuple[Standing, ...] = ()
 
@@ -142,15 +143,15 @@ class _Refusals:
         return Refused(first.code, cases)
 
 
-def judge(known: Known, stated: ContactStatement) -> Judgement:
+def judge(known: Known, statement: ContactStatement) -> Judgement:
     """What becomes of a contact; raises `RefusalError` where it makes no sense, `NotYetKnownError` where it may yet."""
     refusals = _Refusals(known)
     served: list[Licence] = []
-    machine = _machine_of(known, stated.fingerprint)
+    machine = _machine_of(known, statement.fingerprint)
     if machine is not None and _called_stolen(known, machine):
         generation: Judgement | int = machine
     else:
-        generation = _generation(known, stated, machine)
+        generation = _generation(known, statement, machine)
     if isinstance(generation, Judgement):
         return generation
     stolen = _called_stolen(known, generation)
@@ -158,10 +159,10 @@ def judge(known: Known, stated: ContactStatement) -> Judgement:
     if stolen and generation == known.container.generation:
         _judge_held(known, refusals)
     elif not refusals.by_subject:
-        _judge_presented(known, stated.licences, refusals)
+        _judge_presented(known, statement.licences, refusals)
         served = _judge_held(known, refusals)
-    told = _told(known, generation, refusals)
-    own = [measure for measure in told if _is_in(known, generation, measure)]
+    announced = _announced(known, generation, refusals)
+    own = [measure for measure in announced if _is_in(known, generation, measure)]
     confirms = [
         measure
         for measure in own
@@ -170,18 +171,18 @@ def judge(known: Known, stated: ContactStatement) -> Judgement:
             and measure.state in OPEN
             and (measure.subject in refusals.by_subject or generation < known.container.generation)
         )
-        or (measure.measure is Measure.WITHDRAWAL and measure.state is MeasureState.DELIVERED and stated.confirms)
+        or (measure.measure is Measure.WITHDRAWAL and measure.state is MeasureState.DELIVERED and statement.confirms)
     ]
     newer = {
         item.licence
-        for item in stated.licences
+        for item in statement.licences
         if (licence := known.licences.get(item.licence)) and item.generation < licence.generation
     }
     return Judgement(
         refused=refusals.all(),
         served=tuple(served),
-        anew=frozenset(known.licences if stated.how is Contact.ACTIVATION else newer) if served else frozenset(),
-        told=told,
+        anew=frozenset(known.licences if statement.how is Contact.ACTIVATION else newer) if served else frozenset(),
+        announced=announced,
         delivered=tuple(measure for measure in own if measure.state is MeasureState.ORDERED),
         confirmed=tuple(confirms),
     )
@@ -243,12 +244,12 @@ def _bound_at(known: Known, generation: int) -> dict[str, str]:
     return known.container.fingerprint or {}
 
 
-def _generation(known: Known, stated: ContactStatement, machine: int | None) -> Judgement | int:
+def _generation(known: Known, statement: ContactStatement, machine: int | None) -> Judgement | int:
     """The generation that a contact is judged by, or what becomes of it without one."""
     container = known.container
-    if stated.how is Contact.ACTIVATION:
-        return _activation(known, stated, machine)
-    if stated.generation and stated.generation > container.generation:
+    if statement.how is Contact.ACTIVATION:
+        return _activation(known, statement, machine)
+    if statement.generation and statement.generation > container.generation:
         raise NotYetKnownError(
             Code.GENERATION_CONFLICT,
             f"the newest generation of container {container.serial} is {container.generation}",
@@ -257,17 +258,17 @@ def _generation(known: Known, stated: ContactStatement, machine: int | None) -> 
         )
     if machine is not None:
         return machine
-    if stated.generation:
-        return stated.generation
+    if statement.generation:
+        return statement.generation
     if container.generation == 1 or container.kind is Kind.DONGLE:
         return container.generation
-    unknown = container.kind is Kind.ACT and stated.fingerprint
+    unknown = container.kind is Kind.ACT and statement.fingerprint
     return Judgement(refused=Refused(Code.FINGERPRINT_MISMATCH if unknown else Code.GENERATION_MISSING))
 
 
-def _activation(known: Known, stated: ContactStatement, machine: int | None) -> Judgement | int:
+def _activation(known: Known, statement: ContactStatement, machine: int | None) -> Judgement | int:
     """A machine asks to be bound: it is one that cases wait for, or else the generation that it was bound to."""
-    container, shown = known.container, stated.fingerprint or {}
+    container, shown = known.container, statement.fingerprint or {}
     if container.kind is not Kind.ACT:
         raise RefusalError(
             Code.KIND_MISMATCH,
@@ -277,7 +278,7 @@ def _activation(known: Known, stated: ContactStatement, machine: int | None) -> 
         )
     fitting = [one for one in known.awaiting if _fits(known, one, shown)]
     if fitting:
-        return _bound(known, fitting, stated)
+        return _bound(known, fitting, statement)
     only_the_same = any(one.match is not None for one in known.awaiting)
     if machine is None or (only_the_same and machine == container.generation):
         return Judgement(refused=Refused(Code.FINGERPRINT_MISMATCH))
@@ -292,15 +293,15 @@ def _fits(known: Known, awaiting: Awaiting, shown: dict[str, str]) -> bool:
     return matches(awaiting.match, lost, shown)
 
 
-def _bound(known: Known, fitting: list[Awaiting], stated: ContactStatement) -> Judgement:
+def _bound(known: Known, fitting: list[Awaiting], statement: ContactStatement) -> Judgement:
     """A machine is bound for all cases that wait for one, if it brings the code that one of them asks for. That it was
     accepted with a code before is remembered."""
     cases = tuple(one.case for one in fitting)
-    if not any(one.activation is ActivationBy.CODE and one.shown != stated.fingerprint for one in fitting):
+    if not any(one.activation is ActivationBy.CODE and one.shown != statement.fingerprint for one in fitting):
         return Judgement(awaiting=cases)
-    if stated.activation_code is None:
+    if statement.activation_code is None:
         return Judgement(refused=Refused(Code.ACTIVATION_CODE_MISSING))
-    if known.code is None or not is_same(known.code, stated.activation_code.get_secret_value()):
+    if known.code is None or not is_same(known.code, statement.activation_code.get_secret_value()):
         return Judgement(refused=Refused(Code.ACTIVATION_CODE_WRONG))
     return Judgement(awaiting=cases, spends_code=True)
 
@@ -360,8 +361,8 @@ def _is_in(known: Known, generation: int, measure: Standing) -> bool:
     return here and _is_same(known, measure.container_generation, generation)
 
 
-def _told(known: Known, generation: int, refusals: _Refusals) -> tuple[Standing, ...]:
-    """The measures that a container is told: on what it is refused, be it itself, and on licences that were taken out
+def _announced(known: Known, generation: int, refusals: _Refusals) -> tuple[Standing, ...]:
+    """The measures that a container learns of: on what it is refused, be it itself, and on licences that were taken out
     of it, or out of the machine that it was bound to at this generation; but no removal that it has confirmed."""
     serial = known.container.serial
 
@@ -402,22 +403,22 @@ def must_be_returnable(container: Container, generation: int) -> None:
         )
 
 
-def given_back(stated: DeactivationStatement, known: Iterable[tuple[Standing, int]]) -> list[Standing]:
+def given_back(statement: DeactivationStatement, known: Iterable[tuple[Standing, int]]) -> list[Standing]:
     """The measures that the return of an activation confirms: of those `known` of its container, each with the
     generation that its case is about, the deactivations of this one, as far as they are still to be confirmed."""
     return [
         one
         for one, claimed in known
-        if claimed == stated.generation and one.measure is Measure.DEACTIVATION and one.state in OPEN
+        if claimed == statement.generation and one.measure is Measure.DEACTIVATION and one.state in OPEN
     ]
 
 
-def return_facts(stated: DeactivationStatement, confirmed: Iterable[Standing], receipt: str) -> list[Fact]:
+def return_facts(statement: DeactivationStatement, confirmed: Iterable[Standing], receipt: str) -> list[Fact]:
     """What the return of an activation makes true."""
     returned = ActivationReturned(
-        contact=stated.contact, serial=stated.serial, generation=stated.generation, receipt=receipt
+        contact=statement.contact, serial=statement.serial, generation=statement.generation, receipt=receipt
     )
-    by = f"receipt/{stated.contact}"
+    by = f"receipt/{statement.contact}"
     return [returned, *(MeasureConfirmed.model_validate({**one.about(), "by": by}) for one in confirmed)]
 
 
@@ -452,11 +453,11 @@ def filed_again(judgement: Judgement, renewed: Iterable[Licence]) -> list[Licenc
     return [item for item in judgement.served if item.licence in judgement.anew - names]
 
 
-def said_to_cases(stated: ContactStatement, answer: ContactAnswer) -> list[tuple[CaseKey, Content]]:
+def said_to_cases(statement: ContactStatement, answer: ContactAnswer) -> list[tuple[CaseKey, Content]]:
     """What a contact says to the cases that it concerns, in an order that all transactions share."""
     said: list[tuple[CaseKey, Content]] = [
-        *((key, sighting(stated.contact, stated.occurred)) for key in answer.cases),
-        *((key, Offer(serial=stated.serial)) for key in answer.awaiting),
+        *((key, sighting(statement.contact, statement.occurred)) for key in answer.cases),
+        *((key, Offer(serial=statement.serial)) for key in answer.awaiting),
         *((key, Settled()) for key in answer.settled),
     ]
     return sorted(said, key=lambda one: one[0].case)
@@ -474,7 +475,7 @@ def answer_of(judgement: Judgement, files: tuple[str, ...], settled: tuple[CaseK
         awaiting=judgement.awaiting,
         ordered=tuple(
             OrderedMeasure(case=item.case_id, measure=item.measure, subject=item.subject)
-            for item in judgement.told
+            for item in judgement.announced
             if item not in confirmed
         ),
         files=files,
@@ -490,10 +491,15 @@ def refusal_facts(contacted: Mapping[str, object], cases: Sequence[CaseId], code
 
 
 def facts_of(
-    stated: ContactStatement, judgement: Judgement, renewed: Iterable[Licence], files: Mapping[LicenceId, str]
+    statement: ContactStatement, judgement: Judgement, renewed: Iterable[Licence], files: Mapping[LicenceId, str]
 ) -> list[Fact]:
     """What a contact makes true: how it went, what was renewed, and how far measures have come."""
-    contacted = {"contact": stated.contact, "serial": stated.serial, "occurred": stated.occurred, "how": stated.how}
+    contacted = {
+        "contact": statement.contact,
+        "serial": statement.serial,
+        "occurred": statement.occurred,
+        "how": statement.how,
+    }
     facts: list[Fact] = []
     if refused := judgement.refused:
         facts += refusal_facts(contacted, [key.case for key in refused.cases], refused.code)
@@ -511,5 +517,5 @@ def facts_of(
         for item in renewed
     ]
     facts += [MeasureDelivered.model_validate(item.about()) for item in judgement.delivered]
-    by = f"contact/{stated.contact}"
+    by = f"contact/{statement.contact}"
     return facts + [MeasureConfirmed.model_validate({**item.about(), "by": by}) for item in judgement.confirmed]

@@ -35,26 +35,26 @@ def sealing_by(codec: FactCodec) -> Callable[[AsyncConnection[Any]], Awaitable[N
 HEAD = "select sequence, hash from backend.streams where vendor = %(vendor)s and stream = %(stream)s"
 
 
-def telling(only_if: str = "") -> str:
-    """The part of a statement, named `told`, that puts facts into the outbox; `only_if`: where this has a row."""
+def append_clause(only_if: str = "") -> str:
+    """The part of a statement, named `appended`, that puts facts into the outbox; `only_if`: where this has a row."""
     source = f"{only_if}, " if only_if else ""
-    return f"""told as (
+    return f"""appended as (
     insert into backend.outbox (key, value)
     select %(key)s, value from {source}unnest(%(values)b::bytea[]) with ordinality as facts(value, place)
     order by place
 )"""
 
 
-TELL = f"""
-with {telling()} insert into backend.streams values (%(vendor)s, %(stream)s, %(sequence)s, %(hash)s)
+APPEND = f"""
+with {append_clause()} insert into backend.streams values (%(vendor)s, %(stream)s, %(sequence)s, %(hash)s)
 on conflict (vendor, stream) do update set sequence = excluded.sequence, hash = excluded.hash"""
 
 
-def told(
+def append_parameters(
     connection: Connection, vendor: VendorId, serial: Serial | None, head: Head, at: datetime, facts: Iterable[Fact]
 ) -> dict[str, Any]:
     """What is to be written for these facts, which follow the head of their stream: the parameters of
-    `telling`, and the head that the stream then has."""
+    `append_clause`, and the head that the stream then has."""
     assert isinstance(connection, FactSession), "facts are stated on sessions that have a codec"
     stream, key = backend_stream(vendor, serial), record_key(vendor, serial)
     values: list[bytes] = []
@@ -84,4 +84,4 @@ async def state(
         return
     cursor = await connection.execute(HEAD, {"vendor": vendor, "stream": backend_stream(vendor, serial)})
     head = Head(*(await cursor.fetchone() or (0, "")))
-    await connection.execute(TELL, told(connection, vendor, serial, head, at, facts))
+    await connection.execute(APPEND, append_parameters(connection, vendor, serial, head, at, facts))

@@ -57,8 +57,8 @@ def _supposed(**said: object) -> Supposed:
     except ValidationError as error:
         raise invalid(error, Supposed, TYPED) from None
     if Loss.of(supposed.kind, supposed.reason) is None:
-        told = f"{supposed.kind}/{supposed.reason} is no loss; `lostfound kinds` lists what goes"
-        raise RefusalError(Code.INVALID_LOSS, told, kind=supposed.kind, reason=supposed.reason)
+        sentence = f"{supposed.kind}/{supposed.reason} is no loss; `lostfound kinds` lists what goes"
+        raise RefusalError(Code.INVALID_LOSS, sentence, kind=supposed.kind, reason=supposed.reason)
     return supposed
 
 
@@ -78,7 +78,7 @@ def commands(opened: Opened) -> typer.Typer:
         if as_json:
             print_json({"file": str(file), "good": policy is not None, "mistakes": [one.plain() for one in mistakes]})
         elif policy is None:
-            typer.echo("\n".join(one.told(str(file)) for one in mistakes))
+            typer.echo("\n".join(one.line(str(file)) for one in mistakes))
         else:
             counts = _counted(len(policy.rules), "rule"), _counted(len(policy.supervisors), "supervisor")
             typer.echo(f"{file} is good: {', '.join(counts)}.")

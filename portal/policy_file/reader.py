@@ -63,7 +63,7 @@ class Mistake:
         """Where to look."""
         return self.settings[0][1]
 
-    def told(self, file: str) -> str:
+    def line(self, file: str) -> str:
         """One line, as compilers write it."""
         return f"{file}:{self.place.line}:{self.place.column}: {self.sentence} [{self.code}]"
 
@@ -85,7 +85,7 @@ class MistakenError(RefusalError):
     """A policy is not taken for its mistakes."""
 
     def __init__(self, file: str, mistakes: list[Mistake]) -> None:
-        lines = [one.told(file) for one in mistakes]
+        lines = [one.line(file) for one in mistakes]
         super().__init__(Code.UNREADABLE_POLICY, "\n".join([*lines, f"{file} is no policy: {_count(mistakes)}"]))
 
 
@@ -200,8 +200,8 @@ def _misfit(error: ErrorDetails, document: Document) -> Mistake:
     match code:
         case Misfit.LIMIT_WITHOUT_HYBRID:
             given = [(*path, name) for name in ("quota", "limits") if (*path, name) in document.keys]
-            told = " and ".join(_named(one, document) for one in given)
-            sentence = f"{told} would do nothing: {_named((*path, 'mode'), document)} is not hybrid; write mode: hybrid"
+            line = " and ".join(_named(one, document) for one in given)
+            sentence = f"{line} would do nothing: {_named((*path, 'mode'), document)} is not hybrid; write mode: hybrid"
             paths = (*given, (*path, "mode"))
         case Misfit.HYBRID_WITHOUT_LIMIT:
             sentence = f"{_named((*path, 'mode'), document)} is hybrid, but nothing limits it; give a quota or limits"

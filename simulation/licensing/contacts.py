@@ -68,25 +68,27 @@ class Contacts(Tables):
         return written(sha256(f"{self.vendor}/{serial}/{fetched.number}/{fetched.case_id}".encode()).digest())
 
     def contact(
-        self, stated: ContactStatement, at: datetime, processed: datetime, by_password: bool = False
+        self, statement: ContactStatement, at: datetime, processed: datetime, by_password: bool = False
     ) -> ContactAnswer:
         """Serve or refuse a container that reports in."""
-        container = self._container(stated.serial)
-        number = (stated.serial, stated.contact, by_password)
+        container = self._container(statement.serial)
+        number = (statement.serial, statement.contact, by_password)
         if known := self._said_before(number, ContactAnswer):
             return known
-        judgement = judge(self._known(container, stated, processed), stated)
+        judgement = judge(self._known(container, statement, processed), statement)
         for key in judgement.awaiting:
-            self.pending[key.case] = stated.fingerprint or {}
-        if fetched := code_after(self.codes.get(stated.serial), judgement):
-            self.codes[stated.serial] = fetched
-        self.containers[stated.serial] = replace(container, last_contact=max(container.last_contact or at, at))
+            self.pending[key.case] = statement.fingerprint or {}
+        if fetched := code_after(self.codes.get(statement.serial), judgement):
+            self.codes[statement.serial] = fetched
+        self.containers[statement.serial] = replace(container, last_contact=max(container.last_contact or at, at))
         renewed = renewals(judgement, at)
         for item in renewed:
             self.licences[item.licence] = replace(item, lease_stage=None)
             self.lease_next[item.licence] = first_notice(item.terms, item.issued, item.expires)
         self._state(
-            stated.serial, at, facts_of(stated, judgement, renewed, {item.licence: item.licence for item in renewed})
+            statement.serial,
+            at,
+            facts_of(statement, judgement, renewed, {item.licence: item.licence for item in renewed}),
         )
         filed = [item.licence for item in (*renewed, *filed_again(judgement, renewed))]
         for standing in judgement.delivered:
@@ -95,22 +97,22 @@ class Contacts(Tables):
             self._move(standing, MeasureState.CONFIRMED)
         answer = answer_of(judgement, tuple(sorted(filed)), self._settled(judgement.confirmed))
         self.contacts[number] = answer
-        for key, content in said_to_cases(stated, answer):
+        for key, content in said_to_cases(statement, answer):
             self._post(key, content)
         return answer
 
-    def return_activation(self, stated: DeactivationStatement, at: datetime) -> ReceiptAnswer:
+    def return_activation(self, statement: DeactivationStatement, at: datetime) -> ReceiptAnswer:
         """Take an activation back."""
-        serial = stated.serial
+        serial = statement.serial
         container = self._container(serial)
-        number = (serial, stated.contact, False)
+        number = (serial, statement.contact, False)
         if before := self._said_before(number, ReceiptAnswer):
             return before
-        must_be_returnable(container, stated.generation)
-        self.containers[serial] = replace(container, returned=max(container.returned, stated.generation))
+        must_be_returnable(container, statement.generation)
+        self.containers[serial] = replace(container, returned=max(container.returned, statement.generation))
         here = (one.standing for one in self.measures.values() if one.standing.serial == serial)
-        confirmed = given_back(stated, [(one, self.cases[one.case_id].generation) for one in here])
-        self._state(serial, at, return_facts(stated, confirmed, RECEIPT))
+        confirmed = given_back(statement, [(one, self.cases[one.case_id].generation) for one in here])
+        self._state(serial, at, return_facts(statement, confirmed, RECEIPT))
         for standing in confirmed:
             self._move(standing, MeasureState.CONFIRMED)
         answer = ReceiptAnswer(receipt=RECEIPT, settled=self._settled(confirmed))
@@ -133,9 +135,9 @@ class Contacts(Tables):
         known = self._known(container, asking(serial, shown), at)
         return triage(known, shown, match_of(self.policies[-1], known))
 
-    def _known(self, container: Container, stated: ContactStatement, at: datetime) -> Known:
-        presented = {item.licence for item in stated.licences}
-        subjects = {Subject(Aim.LICENCE, item.licence, item.generation) for item in stated.licences}
+    def _known(self, container: Container, statement: ContactStatement, at: datetime) -> Known:
+        presented = {item.licence for item in statement.licences}
+        subjects = {Subject(Aim.LICENCE, item.licence, item.generation) for item in statement.licences}
         measures = sorted(
             (
                 one

@@ -45,48 +45,48 @@ class Inventory(Targets):
         """The version of the policy that decides now, and the policy."""
         return len(self.policies), self.policies[-1]
 
-    def register(self, stated: ContainerStatement, at: datetime) -> None:
+    def register(self, statement: ContainerStatement, at: datetime) -> None:
         """Take a container in, and offer it to the cases that wait for one. A second statement must agree with the
         first."""
         if not self.policies:
             raise unknown_vendor(self.vendor)
-        must_agree(fields_of(self.stated.setdefault(stated.serial, stated)), stated)
-        if stated.serial not in self.containers:
-            fingerprint = stated.fingerprint
-            self.containers[stated.serial] = Container(
-                stated.serial, stated.kind, stated.holder, 0, None, 1, fingerprint, 0
+        must_agree(fields_of(self.first_statements.setdefault(statement.serial, statement)), statement)
+        if statement.serial not in self.containers:
+            fingerprint = statement.fingerprint
+            self.containers[statement.serial] = Container(
+                statement.serial, statement.kind, statement.holder, 0, None, 1, fingerprint, 0
             )
             if fingerprint:
-                self.activations[stated.serial, 1] = Activation(fingerprint, None)
-            told = stated.model_dump(include={"serial", "kind", "holder", "fingerprint"})
-            self._state(stated.serial, at, [ContainerRegistered.model_validate(told)])
-            self._offer(stated.serial)
+                self.activations[statement.serial, 1] = Activation(fingerprint, None)
+            fields = statement.model_dump(include={"serial", "kind", "holder", "fingerprint"})
+            self._state(statement.serial, at, [ContainerRegistered.model_validate(fields)])
+            self._offer(statement.serial)
 
-    def issue_own(self, stated: LicenceStatement, at: datetime) -> None:
+    def issue_own(self, statement: LicenceStatement, at: datetime) -> None:
         """Take in a licence of the vendor's own issue. A second statement must agree with the first."""
-        container = self._container(stated.serial)
-        if stated.licence in self.licences:
-            must_agree(fields_of(self.stated[f"licence {stated.licence}"]), stated)
+        container = self._container(statement.serial)
+        if statement.licence in self.licences:
+            must_agree(fields_of(self.first_statements[f"licence {statement.licence}"]), statement)
             return
         must_have_room(container, 1)
-        self.stated[f"licence {stated.licence}"] = stated
-        expires = stated.lease.expiry(stated.issued)
-        self.licences[stated.licence] = Licence(
-            licence=stated.licence,
-            generation=stated.generation,
-            serial=stated.serial,
-            product=stated.product,
-            ticket=stated.ticket,
-            value_cents=stated.value_cents,
-            lease=stated.lease.model_dump(mode="json"),
-            issued=stated.issued,
+        self.first_statements[f"licence {statement.licence}"] = statement
+        expires = statement.lease.expiry(statement.issued)
+        self.licences[statement.licence] = Licence(
+            licence=statement.licence,
+            generation=statement.generation,
+            serial=statement.serial,
+            product=statement.product,
+            ticket=statement.ticket,
+            value_cents=statement.value_cents,
+            lease=statement.lease.model_dump(mode="json"),
+            issued=statement.issued,
             expires=expires,
-            borrowed_until=stated.borrowed_until,
+            borrowed_until=statement.borrowed_until,
             ends=None,
             status_index=None,
             lease_stage=None,
-            first_issued=stated.issued,
+            first_issued=statement.issued,
         )
-        self.lease_next[stated.licence] = first_notice(stated.lease, stated.issued, expires)
-        self._count(stated.serial)
-        self._state(stated.serial, at, [self.licences[stated.licence].issued_fact(container.holder)])
+        self.lease_next[statement.licence] = first_notice(statement.lease, statement.issued, expires)
+        self._count(statement.serial)
+        self._state(statement.serial, at, [self.licences[statement.licence].issued_fact(container.holder)])

@@ -126,7 +126,7 @@ class Tables:
         self.licences: dict[LicenceId, Licence] = {}
         self.lease_next: dict[LicenceId, datetime | None] = {}
         """When a lease comes to something that is stated; None where it never does, or was put off."""
-        self.stated: dict[str, ContainerStatement | LicenceStatement] = {}
+        self.first_statements: dict[str, ContainerStatement | LicenceStatement] = {}
         """What was first stated of each container and licence."""
         self.cases: dict[CaseId, Case] = {}
         self.claims: list[Claimed] = []

@@ -192,10 +192,10 @@ async def test_no_code_is_in_any_fact(stock: Stock) -> None:
     await stock.activate("A-1", NEW, activation_code=right)
     await stock.backend.issue(order)
 
-    told = "".join(fact.model_dump_json() for fact in await stock.all_facts())
+    text = "".join(fact.model_dump_json() for fact in await stock.all_facts())
 
-    assert right not in told
-    assert "00000-00000" not in told
+    assert right not in text
+    assert "00000-00000" not in text
     assert [fact.code for fact in await stock.facts(ContactRefused)] == [Code.ACTIVATION_CODE_WRONG]
     assert [fact.generation for fact in await stock.facts(LicenceIssued)] == [1, 2]
 
@@ -264,14 +264,14 @@ def asks(stock: Stock, subject: str = "crm", role: PrincipalRole = PrincipalRole
 
 async def test_what_triage_advises_is_what_an_activation_comes_to_and_nothing_is_written(stock: Stock) -> None:
     await stock.container("A-1", "L-1", kind=Kind.ACT)
-    stated = await stock.facts(Fact)
+    statement = await stock.facts(Fact)
 
     same = await stock.backend.triage(asks(stock), "A-1", OLD)
     other = await stock.backend.triage(asks(stock, "h-1", PrincipalRole.HOLDER), "A-1", NEW)
 
     assert (same.advice, same.changed) == (Advice.ACTIVATE, ())
     assert (other.advice, other.reason, other.same) == (Advice.REPORT, Reason.HARDWARE_REPLACED, ())
-    assert await stock.facts(Fact) == stated
+    assert await stock.facts(Fact) == statement
     assert not (await stock.activate("A-1", OLD)).refused
     assert (await stock.activate("A-1", NEW)).code == Code.FINGERPRINT_MISMATCH
 

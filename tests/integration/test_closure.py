@@ -61,13 +61,13 @@ async def test_what_was_said_after_a_report_goes_with_it_to_its_new_case(stock: 
 
 def rejected(key: CaseKey, **more: Any) -> CloseOrder:
     """A case that was rejected two minutes ago, and took nothing but its first report."""
-    told = {"key": key, "recovered": False, "lift": True, "taken": 1, "decided": NOW + 2 * MINUTE}
-    return CloseOrder.model_validate({**told, "outcome": Outcome.REJECTED, **more})
+    fields = {"key": key, "recovered": False, "lift": True, "taken": 1, "decided": NOW + 2 * MINUTE}
+    return CloseOrder.model_validate({**fields, "outcome": Outcome.REJECTED, **more})
 
 
-async def reported(stock: Stock, stated: LossStatement, minutes: int) -> CaseKey:
+async def reported(stock: Stock, statement: LossStatement, minutes: int) -> CaseKey:
     """The case of a report that was received so late."""
-    return (await stock.backend.claim(stock.vendor, stated, "a door", NOW + minutes * MINUTE)).key
+    return (await stock.backend.claim(stock.vendor, statement, "a door", NOW + minutes * MINUTE)).key
 
 
 async def further(stock: Stock, *known: CaseKey) -> CaseKey | None:

@@ -89,9 +89,9 @@ def replaced_with(count: int, scope: Scope) -> Ledger:
     names = [f"L-{number}" for number in range(2, count + 2)]
     life.backend(LOST, *(life.licence(name, 1, LOST) for name in names))
     assert life.state is not None
-    stated = life.state.report.model_copy(update={"scope": scope, "report": "R-2"})
+    fact = life.state.report.model_copy(update={"scope": scope, "report": "R-2"})
     case = Life(life.world, ACME, CaseId("c-2"), LOST, HolderId("h-1"))
-    case.command(Report(report=stated))
+    case.command(Report(report=fact))
     lost = tuple(
         LicenceInScope(licence=name, generation=1, product=f"p-{name}", ticket="T-1", value_cents=1) for name in names
     )

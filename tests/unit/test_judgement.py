@@ -73,7 +73,7 @@ def test_another_container_is_refused_and_told_but_confirms_nothing_for_the_lost
     judgement = contact_of("3-9")
 
     assert judgement.refused is not None
-    assert judgement.told == (WITHDRAWN, BLACKLISTED)
+    assert judgement.announced == (WITHDRAWN, BLACKLISTED)
     assert (judgement.delivered, judgement.confirmed) == ((), ())
 
 
@@ -93,7 +93,7 @@ def test_a_generation_that_was_superseded_elsewhere_is_refused_as_a_sighting_for
     current = judge(known(away, here, superseded={("L-1", 1): OTHER}), contact(("L-1", 2)))
 
     assert (judgement.refused, judgement.served) == (Refused(Code.SUPERSEDED, (OTHER,)), (here,))
-    assert (judgement.told, judgement.delivered, judgement.confirmed) == ((), (), ())
+    assert (judgement.announced, judgement.delivered, judgement.confirmed) == ((), (), ())
     assert current == Judgement(served=(here,))
 
 
@@ -111,7 +111,7 @@ def test_a_blocked_container_is_refused_and_its_licences_are_not_looked_at() -> 
     judgement = judge(known(licence("3-1", 1), measures=(BLOCKED,)), contact(("L-1", 1)))
 
     assert judgement == Judgement(
-        refused=Refused(Code.BLOCKED, (CASE,)), told=(BLOCKED,), delivered=(BLOCKED,), confirmed=(BLOCKED,)
+        refused=Refused(Code.BLOCKED, (CASE,)), announced=(BLOCKED,), delivered=(BLOCKED,), confirmed=(BLOCKED,)
     )
 
 
@@ -121,7 +121,7 @@ def test_a_blocked_licence_is_refused_whether_or_not_it_is_presented_and_the_oth
     judgement = judge(known(licence("3-1", 1), other, measures=(BLACKLISTED,)), contact(presented))
 
     assert judgement.refused == Refused(Code.BLOCKED, (CASE,))
-    assert (judgement.served, judgement.told) == ((other,), (BLACKLISTED,))
+    assert (judgement.served, judgement.announced) == ((other,), (BLACKLISTED,))
 
 
 def test_a_blocked_licence_that_another_container_holds_is_refused_here_too() -> None:
@@ -140,7 +140,7 @@ def test_of_several_refusals_a_block_is_told_first_with_all_cases_each_once() ->
 
 
 @pytest.mark.parametrize(
-    ("measure", "state", "told", "delivered", "confirmed"),
+    ("measure", "state", "announced", "delivered", "confirmed"),
     [
         (Measure.BLACKLISTING, MeasureState.ORDERED, True, True, True),
         (Measure.BLACKLISTING, MeasureState.DELIVERED, True, False, True),
@@ -153,13 +153,17 @@ def test_of_several_refusals_a_block_is_told_first_with_all_cases_each_once() ->
     ],
 )
 def test_a_measure_is_told_delivered_and_confirmed_as_far_as_it_has_come(
-    measure: Measure, state: MeasureState, told: bool, delivered: bool, confirmed: bool
+    measure: Measure, state: MeasureState, announced: bool, delivered: bool, confirmed: bool
 ) -> None:
     standing = replace(BLOCKED, measure=measure, state=state)
     judgement = judge(known(licence("3-1", 1), measures=(standing,)), contact(confirms=True))
     silent = judge(known(licence("3-1", 1), measures=(standing,)), contact())
 
-    assert (bool(judgement.told), bool(judgement.delivered), bool(judgement.confirmed)) == (told, delivered, confirmed)
+    assert (bool(judgement.announced), bool(judgement.delivered), bool(judgement.confirmed)) == (
+        announced,
+        delivered,
+        confirmed,
+    )
     assert bool(silent.confirmed) == (confirmed and measure is Measure.BLACKLISTING)
 
 
@@ -175,14 +179,14 @@ def test_a_container_is_told_of_licences_that_were_taken_out_of_it_and_of_no_oth
     )
     judgement = judge(known(licence("3-1", 1), licence("3-2", 1, "L-2"), measures=measures), contact())
 
-    assert judgement.told == judgement.delivered == (gone, moved)
+    assert judgement.announced == judgement.delivered == (gone, moved)
     assert (judgement.refused, judgement.confirmed) == (None, ())
 
 
 def test_a_licence_that_was_taken_out_is_no_longer_confirmed_by_a_container_that_does_not_show_it() -> None:
     moved = known(licence("3-2", 2), measures=(BLACKLISTED,))
 
-    assert judge(moved, contact()).told == judge(moved, contact()).delivered == (BLACKLISTED,)
+    assert judge(moved, contact()).announced == judge(moved, contact()).delivered == (BLACKLISTED,)
     assert judge(moved, contact()).confirmed == ()
     assert judge(moved, contact(("L-1", 1))).confirmed == (BLACKLISTED,)
 
@@ -190,7 +194,7 @@ def test_a_licence_that_was_taken_out_is_no_longer_confirmed_by_a_container_that
 def test_a_blocked_container_is_told_that_and_nothing_of_what_it_still_holds() -> None:
     judgement = judge(known(licence("3-1", 1), measures=(BLOCKED, BLACKLISTED)), contact())
 
-    assert judgement.told == (BLOCKED,)
+    assert judgement.announced == (BLOCKED,)
 
 
 # Generations of a container.
@@ -258,7 +262,7 @@ def test_a_file_is_renewed_for_its_lease_from_now_and_never_beyond_its_stop_gap(
 
 def test_the_answer_says_what_is_ordered_but_no_removal_that_was_just_confirmed() -> None:
     refused = Judgement(
-        refused=Refused(Code.BLOCKED, (CASE,)), told=(WITHDRAWN, BLOCKED), confirmed=(WITHDRAWN, BLOCKED)
+        refused=Refused(Code.BLOCKED, (CASE,)), announced=(WITHDRAWN, BLOCKED), confirmed=(WITHDRAWN, BLOCKED)
     )
     answer = answer_of(refused, (), (OTHER,))
     good = answer_of(Judgement(awaiting=(CASE,)), ("a file",), ())
@@ -361,10 +365,10 @@ def any_contact(draw: st.DrawFn) -> ContactStatement:
 
 
 @settings(max_examples=10 * settings.default.max_examples)
-@given(known=anything_known(), stated=any_contact())
-def test_whatever_is_shown_a_contact_is_judged_or_refused_in_words(known: Known, stated: ContactStatement) -> None:
+@given(known=anything_known(), statement=any_contact())
+def test_whatever_is_shown_a_contact_is_judged_or_refused_in_words(known: Known, statement: ContactStatement) -> None:
     try:
-        judgement = judge(known, stated)
+        judgement = judge(known, statement)
     except RefusalError:
         return
     assert isinstance(judgement, Judgement)
@@ -396,13 +400,13 @@ def test_only_an_activation_that_there_is_or_was_is_given_back(kind: Kind) -> No
 
 
 def test_a_return_confirms_the_deactivations_of_its_generation_that_are_still_to_be_confirmed() -> None:
-    stated = DeactivationStatement(contact="C-2", serial="3-1", generation=1, occurred=NOW)
+    statement = DeactivationStatement(contact="C-2", serial="3-1", generation=1, occurred=NOW)
     states = (MeasureState.ORDERED, MeasureState.DELIVERED, MeasureState.CONFIRMED, MeasureState.LIFTED)
     several = [replace(BLOCKED, measure=Measure.DEACTIVATION, state=state) for state in states]
-    confirmed = given_back(stated, [*((one, 1) for one in several), (several[0], 2), (BLOCKED, 1)])
+    confirmed = given_back(statement, [*((one, 1) for one in several), (several[0], 2), (BLOCKED, 1)])
 
     assert confirmed == several[:2]
-    assert return_facts(stated, confirmed[:1], "a.b.c") == [
+    assert return_facts(statement, confirmed[:1], "a.b.c") == [
         ActivationReturned(contact="C-2", serial="3-1", generation=1, receipt="a.b.c"),
         MeasureConfirmed(
             case="case-1", measure=Measure.DEACTIVATION, subject=BLOCKED.subject, serial="3-1", by="receipt/C-2"

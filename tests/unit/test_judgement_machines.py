@@ -31,8 +31,8 @@ from tests.unit.contacts import (
 
 @pytest.mark.parametrize("kind", [Kind.DONGLE, Kind.CLOUD])
 def test_only_an_act_is_activated(kind: Kind) -> None:
-    told = f"container 3-1 is of kind {kind}; only one of kind act can be activated"
-    with pytest.raises(RefusalError, match=told) as caught:
+    sentence = f"container 3-1 is of kind {kind}; only one of kind act can be activated"
+    with pytest.raises(RefusalError, match=sentence) as caught:
         judge(known(kind=kind), activation(MACHINE))
 
     assert caught.value.code == Code.KIND_MISMATCH
@@ -132,7 +132,7 @@ THIEF = {"board": "b1", "disk": "d1", "nic": "n9"}
 
 
 @pytest.mark.parametrize(
-    "stated",
+    "fields",
     [
         {"how": Contact.ACTIVATION},
         {"how": Contact.ACTIVATION, "activation_code": "7K3QF-M02ZT"},
@@ -144,7 +144,7 @@ THIEF = {"board": "b1", "disk": "d1", "nic": "n9"}
 )
 @pytest.mark.parametrize("machine", [MACHINE, THIEF])
 def test_a_machine_that_an_open_case_calls_stolen_is_a_sighting_whatever_it_shows(
-    machine: dict[str, str], stated: dict[str, Any]
+    machine: dict[str, str], fields: dict[str, Any]
 ) -> None:
     stolen = act(
         generation=1,
@@ -159,7 +159,7 @@ def test_a_machine_that_an_open_case_calls_stolen_is_a_sighting_whatever_it_show
         activations={1: Activation(MACHINE, None), 2: Activation(OTHER_MACHINE, CASE)},
         stolen=((CASE, 1),),
     )
-    shown = contact(("L-9", 3), fingerprint=machine, **stated)
+    shown = contact(("L-9", 3), fingerprint=machine, **fields)
 
     assert judge(stolen, shown).refused == Refused(Code.BLOCKED, (CASE,))
     assert judge(stolen, shown).confirmed == (BLOCKED,)
@@ -183,15 +183,15 @@ def test_a_machine_that_was_stolen_is_refused_with_what_is_blocked_in_the_contai
     judgement = judge(stolen, contact(fingerprint=MACHINE))
 
     assert judgement.refused == Refused(Code.BLOCKED, (OTHER, CASE))
-    assert judgement.told == judgement.confirmed == (of_licence,)
+    assert judgement.announced == judgement.confirmed == (of_licence,)
 
 
-@pytest.mark.parametrize("stated", [{}, {"generation": 1}, {"fingerprint": {"board": "b7"}}])
-def test_a_contact_of_the_generation_that_a_theft_is_about_is_of_the_stolen_machine(stated: dict[str, Any]) -> None:
+@pytest.mark.parametrize("fields", [{}, {"generation": 1}, {"fingerprint": {"board": "b7"}}])
+def test_a_contact_of_the_generation_that_a_theft_is_about_is_of_the_stolen_machine(fields: dict[str, Any]) -> None:
     stolen = act(generation=1, activations={1: Activation(MACHINE, None)}, stolen=((CASE, 1),))
 
-    assert judge(stolen, contact(**stated)).refused == Refused(Code.MACHINE_STOLEN, (CASE,))
-    assert judge(stolen, contact(**stated)).served == ()
+    assert judge(stolen, contact(**fields)).refused == Refused(Code.MACHINE_STOLEN, (CASE,))
+    assert judge(stolen, contact(**fields)).served == ()
 
 
 def test_a_superseded_generation_of_the_stolen_machine_is_a_sighting_though_no_machine_is_shown() -> None:
@@ -224,8 +224,8 @@ def test_a_machine_is_told_of_and_confirms_only_what_is_on_it(stolen: tuple[tupl
     old = judge(bound, contact(fingerprint=OTHER_MACHINE, confirms=True))
     new = judge(bound, contact(fingerprint=MACHINE, confirms=True))
 
-    assert old.told == old.confirmed == (OF_OLD,)
-    assert new.told == new.confirmed == (OF_NEW,)
+    assert old.announced == old.confirmed == (OF_OLD,)
+    assert new.announced == new.confirmed == (OF_NEW,)
 
 
 def test_a_licence_that_was_lost_with_the_old_machine_and_is_not_replaced_is_not_removed_from_the_new_one() -> None:
@@ -290,9 +290,9 @@ def with_code(*awaiting: Awaiting, code: str | None = GOOD) -> Known:
 
 @pytest.mark.parametrize("typed", [GOOD, "7k3qf m02zt", "7K3QFMO2ZT", " 7K3QF--M02ZT "])
 def test_a_machine_is_bound_with_the_right_code_however_it_is_typed(typed: str) -> None:
-    stated = contact(how=Contact.ACTIVATION, fingerprint={"board": "b3"}, activation_code=typed)
+    statement = contact(how=Contact.ACTIVATION, fingerprint={"board": "b3"}, activation_code=typed)
 
-    assert judge(with_code(), stated) == Judgement(awaiting=(CASE,), spends_code=True)
+    assert judge(with_code(), statement) == Judgement(awaiting=(CASE,), spends_code=True)
 
 
 @pytest.mark.parametrize("code", [GOOD, None])
@@ -316,13 +316,13 @@ def test_a_machine_that_was_accepted_with_a_code_may_ask_again_and_no_other_come
 
 def test_of_several_cases_that_wait_one_that_asks_for_a_code_asks_for_all() -> None:
     waiting = with_code(Awaiting(CASE, 2), Awaiting(OTHER, 2, None, ActivationBy.CODE))
-    stated = contact(how=Contact.ACTIVATION, fingerprint={"board": "b3"}, activation_code=GOOD)
+    statement = contact(how=Contact.ACTIVATION, fingerprint={"board": "b3"}, activation_code=GOOD)
 
     assert judge(waiting, activation({"board": "b3"})).refused == Refused(Code.ACTIVATION_CODE_MISSING)
-    assert judge(waiting, stated) == Judgement(awaiting=(CASE, OTHER), spends_code=True)
+    assert judge(waiting, statement) == Judgement(awaiting=(CASE, OTHER), spends_code=True)
 
 
 def test_no_code_is_written_where_somebody_could_read_it() -> None:
-    stated = contact(how=Contact.ACTIVATION, fingerprint={"board": "b3"}, activation_code=GOOD)
+    statement = contact(how=Contact.ACTIVATION, fingerprint={"board": "b3"}, activation_code=GOOD)
 
-    assert GOOD not in f"{stated!r} {stated} {stated.model_dump_json()} {with_code()!r}"
+    assert GOOD not in f"{statement!r} {statement} {statement.model_dump_json()} {with_code()!r}"

@@ -176,7 +176,7 @@ BAD: list[tuple[str, str, tuple[int, int]]] = [
 def test_a_good_policy_is_taken(text: str) -> None:
     policy, mistakes = check(text)
 
-    assert not [one.told("policy.yaml") for one in mistakes]
+    assert not [one.line("policy.yaml") for one in mistakes]
     assert policy == Policy.model_validate(yaml.safe_load(text.replace(" no]", " 'no']")))
 
 
@@ -203,7 +203,7 @@ def test_a_contradiction_names_both_settings_with_their_lines(text: str, code: s
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "sentence"),
     [
         ("rules: [{watch: 30}]", 'there is no setting "watch" here; did you mean match?'),
         (
@@ -218,10 +218,10 @@ def test_a_contradiction_names_both_settings_with_their_lines(text: str, code: s
         ("rules: [{}, {}]", "rule 2 (line 1) is never chosen: wherever it holds another is, such as rule 1 (line 1)"),
     ],
 )
-def test_a_sentence_says_what_to_write_instead(text: str, told: str) -> None:
+def test_a_sentence_says_what_to_write_instead(text: str, sentence: str) -> None:
     _, (mistake,) = check(text)
 
-    assert told in mistake.sentence
+    assert sentence in mistake.sentence
 
 
 def test_all_mistakes_are_told_at_once_and_none_twice() -> None:
@@ -276,7 +276,7 @@ def test_no_text_is_too_strange_to_be_explained(text: str) -> None:
     policy, mistakes = check(text)
 
     assert (policy is None) == bool(mistakes)
-    assert all(one.told("f") and one.plain() for one in mistakes)
+    assert all(one.line("f") and one.plain() for one in mistakes)
 
 
 # The JSON Schema.
@@ -339,17 +339,17 @@ def test_check_tells_file_line_column_and_code(tmp_path: Path) -> None:
     bad.write_text("rules:\n- watch: 30\n- mode: x\n")
 
     assert run("check", str(good)) == (0, f"{good} is good: 1 rule, 2 supervisors.\n")
-    code, told = run("check", str(bad))
+    code, output = run("check", str(bad))
     assert code == 1
-    assert [line.split(" ")[0] for line in told.splitlines()] == [f"{bad}:2:3:", f"{bad}:3:9:"]
-    code, told = run("check", "--json", "-", given=bad.read_text())
-    assert (code, [one["code"] for one in json.loads(told)["mistakes"]]) == (1, ["unknown_setting", "unknown_value"])
+    assert [line.split(" ")[0] for line in output.splitlines()] == [f"{bad}:2:3:", f"{bad}:3:9:"]
+    code, output = run("check", "--json", "-", given=bad.read_text())
+    assert (code, [one["code"] for one in json.loads(output)["mistakes"]]) == (1, ["unknown_setting", "unknown_value"])
     assert run("check", str(tmp_path / "none.yaml"))[0] == 1
 
 
 def test_what_is_adopted_is_checked_before() -> None:
-    code, told = run("adopt", "-", "--vendor", "acme", given="rules: [{watch: 30}]")
+    code, output = run("adopt", "-", "--vendor", "acme", given="rules: [{watch: 30}]")
 
     assert code == 1
-    assert "-:1:10: there is no setting" in told
-    assert "[unreadable_policy]" in told
+    assert "-:1:10: there is no setting" in output
+    assert "[unreadable_policy]" in output

@@ -198,8 +198,8 @@ def test_the_same_hardware_has_a_pot_of_its_own_unless_the_policy_names_one() ->
 
 
 def test_a_fact_that_is_older_than_pots_is_of_the_pot_that_most_recoveries_count_in() -> None:
-    told = {"case": "c", "serial": "D-1", "subjects": ("holder/h",), "ordinal": 1, "limit": 1}
+    fields = {"case": "c", "serial": "D-1", "subjects": ("holder/h",), "ordinal": 1, "limit": 1}
 
-    fact = RecoveryReserved.model_validate(told)
+    fact = RecoveryReserved.model_validate(fields)
 
     assert (fact.pot, fact.term_days) == (RECOVERIES, None)
