@@ -43,17 +43,17 @@ class Audit:
 @dataclass
 class Reading:
     """The log as far as it was read: the facts, what records show by themselves, and readable ones that were `apart`,
-    which an operator set aside."""
+    which an operator set aside. `newer`: only a later release knows some of it."""
 
     codec: FactCodec
     aside: Mapping[Position, tuple[Place, RecordSetAside]] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
     found: list[Breach] = field(default_factory=list)
     apart: list[tuple[Position, Recorded]] = field(default_factory=list)
+    newer: NewerReleaseError | None = None
 
     def take(self, records: Iterable[LogRecord]) -> None:
-        """Collect records; one that cannot be read, or whose key is another's, is a breach unless it was set aside.
-        Raises `NewerReleaseError` where a later release is needed to judge."""
+        """Collect records; one that cannot be read, or whose key is another's, is a breach unless it was set aside."""
         for record in records:
             at, key = record.position, record.key or b""
             try:
@@ -66,7 +66,7 @@ class Reading:
                 continue
             except NewerFactError as error:
                 if at not in self.aside:
-                    raise NewerReleaseError(at, error.record) from error
+                    self.newer = self.newer or NewerReleaseError(at, error.record)
                 continue
             if at in self.aside:
                 if belongs(key, fact):
@@ -78,7 +78,10 @@ class Reading:
             self.ledger.take(fact)
 
     def finish(self) -> None:
-        """Judge what was set aside: a fact that fits its stream is part of the history all the same."""
+        """Judge what was set aside: a fact that fits its stream is part of the history all the same. Raises
+        `NewerReleaseError` where a later release is needed to judge."""
+        if self.newer is not None:
+            raise self.newer
         for position, fact in sorted(self.apart, key=lambda one: (one[1].vendor, one[1].stream, one[1].sequence)):
             chain = self.ledger.chains.get((fact.vendor, fact.stream), {})
             before = chain.get(fact.sequence - 1)

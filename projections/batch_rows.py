@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from events.case_facts import CaseFact
+from events.sizes import READING
 from projections.tables import CASES, FOLDED, CaseRow, Json, Key, R, Table
 from workflows.case import CaseState, changes, fold
 
@@ -42,7 +43,7 @@ class Rows:
         if case is not None:
             case.take(fact)
         elif row := self.get(CASES, key):
-            self._cases[key] = case = _Case(CaseState.model_validate_json(row.state), fresh)
+            self._cases[key] = case = _Case(CaseState.model_validate_json(row.state, context=READING), fresh)
             case.take(fact)
         else:
             self._cases[key] = _Case(fold(None, fact), fresh)

@@ -14,6 +14,7 @@ from events.case_facts import LossReported
 from events.measure_life import sql_in_effect
 from events.measure_subject import Subject
 from events.postgres_sessions import open_session
+from events.sizes import READING
 from events.stream_position import StreamPosition
 from events.terms import Aim, CaseId, Kind, LicenceId, PersonId, Reason, ReportId, Serial, VendorId
 from projections.read.pending_action import pending_action
@@ -164,7 +165,7 @@ class Queries:
             MeasureView, f"{MEASURE} and case_id = %s order by ordered, measure, subject", (vendor, case)
         )
         named = dict(zip((*LINE.split(", "), "state"), row, strict=True))
-        state = CaseState.model_validate_json(json.dumps(named["state"]))
+        state = CaseState.model_validate_json(json.dumps(named["state"]), context=READING)
         return CaseView(
             **named,
             **to_decide(state, history),

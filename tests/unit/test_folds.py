@@ -28,20 +28,23 @@ from events.backend_facts import (
     RecoveryFreed,
     SessionsEnded,
 )
+from events.case_facts import LossReported
 from events.catalogue import CATALOGUE
 from events.envelope import Head, Sealed, case_stream, container_stream, record_key
 from events.fact import Fact
 from events.log_errors import Damage, LogDamagedError
 from events.log_records import LogRecord, Position
+from events.sizes import READING
 from events.terms import CaseId, Kind, Measure, Serial, VendorId
 from projections.batch_rows import Rows
 from projections.chain import REMEMBERED
-from projections.folds import fold_fact, needs, read
-from projections.tables import CONTAINERS, FOLDED, STREAMS, Key, Table
+from projections.folds import fold_all, fold_fact, needs, read, read_all
+from projections.tables import CASES, CONTAINERS, FOLDED, STREAMS, Key, Table
 from tests.stories import STORIES, whole
 from tests.unit.facts import report
 from tests.view_oracle import Tables, expected, in_order
 from tests.worlds import CODEC, NOW, STEPS, World, as_log, interleaved
+from workflows.case import CaseState
 
 ACME, ZETA = VendorId("acme"), VendorId("zeta")
 SERIAL = Serial("3-1")
@@ -332,3 +335,24 @@ def test_what_the_store_knows_is_changed_and_what_it_does_not_know_is_new() -> N
 def test_every_key_starts_with_the_vendor() -> None:
     assert all(table.columns[0] == "vendor" and table.keys >= 1 for table in FOLDED)
     assert record_key(ACME, SERIAL) == b"acme/3-1"
+
+
+def test_a_case_whose_report_is_from_before_there_were_bounds_folds_on_in_the_next_batch() -> None:
+    loss = {"report": "R-1", "serial": "3-1", "kind": "dongle", "reason": "lost", "scope": "licences"}
+    more = {"reporter": {"role": "back_office", "name": "crm"}, "door": "a test", "occurred": NOW, "received": NOW}
+    bounded = LossReported.model_validate({**loss, **more, "licences": ("L-0",)})
+    report = bounded.model_copy(update={"licences": tuple(f"L-{number}" for number in range(201))})
+    key = record_key(ACME, "3-1")
+    first = CODEC.seal(ACME, "case/c-1", key, Head(), NOW, report)
+    second = CODEC.seal(ACME, "case/c-1", key, first.head, NOW, bounded.model_copy(update={"report": "R-2"}))
+
+    rows = Rows()
+    fold_all(rows, read_all(CODEC, [LogRecord(Position(0, 0), key, first.value)], set()), set())
+    rows.finish()
+    later = Rows()
+    later.loaded[STREAMS], later.loaded[CASES] = rows.fresh[STREAMS], rows.fresh[CASES]
+    fold_all(later, read_all(CODEC, [LogRecord(Position(0, 1), key, second.value)], set()), set())
+    later.finish()
+
+    (case,) = later.changed[CASES].values()
+    assert len(CaseState.model_validate_json(case.state, context=READING).report.licences) == 201

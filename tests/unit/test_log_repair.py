@@ -272,3 +272,18 @@ def test_the_audit_names_a_sound_fact_that_was_set_aside() -> None:
 
     assert (breach.invariant, breach.stream, breach.sequence) == (8, fact.stream, fact.sequence)
     assert "ann set it aside, although it can be read" in breach.sentence
+
+
+def test_the_audit_reads_on_after_a_record_that_only_looked_like_a_later_releases_was_set_aside() -> None:
+    world = World()
+    world.add_vendor(ACME)
+    forged = of_a_later_release(ACME, Head(7, "ab" * 32))
+    log = in_one_partition([*world.streams[ACME, "vendor"], forged, *aside(Position(0, 2))])
+    damage = damage_of(CODEC, log[:3], frozenset())
+    assert isinstance(damage, LogDamagedError)
+    assert damage_of(CODEC, log, {Position(0, 2)}) is None
+
+    read = audited(log)
+
+    assert [*read.found, *judge(read.ledger)] == []
+    assert len(read.ledger.set_aside) == 1
