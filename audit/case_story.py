@@ -138,6 +138,10 @@ class CaseStory:
         before = self.closed is not None and self.closed.recorded < other.opened
         return before and self.outcome in (Outcome.REFUSED, Outcome.REJECTED, Outcome.CANCELLED)
 
+    def only_learns(self, report: LossReported) -> bool:
+        """Whether a report that this case was told of is another's, which it names: this one is about a part of it."""
+        return report is not self.report and report.beside is not None
+
     def is_further(self, report: LossReported, first: "CaseStory", stories: "dict[CaseName, CaseStory]") -> bool:
         """Whether a report that is of another case first opened this one too: for what a case which was decided before
         the report came still claimed then."""

@@ -12,14 +12,16 @@ from events.terms import CaseId, Kind, Reporter, Role, Serial, VendorId
 
 
 def one_case(ledger: Ledger, stories: dict[CaseName, CaseStory]) -> Iterator[Breach]:
-    """3: a report is in one case, and in further ones that it opened for what a former case still claimed when it came;
-    a generation is recovered by one case; open cases that claim one know each other; one that claims what another
-    claimed, which recovered nothing, names a former."""
+    """3: a report is of one case, and of further ones that it opened for what a former case still claimed when it came;
+    others that are about a part of it learn of it, and name the one that has it; a generation is recovered by one case;
+    open cases that claim one know each other; one that claims what another claimed, which recovered nothing, names a
+    former."""
     reports: dict[tuple[VendorId, Reporter, str], list[tuple[Place, LossReported, CaseStory]]] = defaultdict(list)
     claims: dict[tuple[VendorId, str, int], set[CaseId]] = defaultdict(set)
     for story in stories.values():
         for place, fact in story.reported:
-            reports[story.vendor, fact.reporter, fact.report].append((place, fact, story))
+            if not story.only_learns(fact):
+                reports[story.vendor, fact.reporter, fact.report].append((place, fact, story))
         for _, decided in story.decided:
             if decided.facts.kind is not Kind.CLOUD:  # there the access data are claimed, and licences stay
                 for item in decided.facts.licences:

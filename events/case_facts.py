@@ -81,8 +81,9 @@ class LossReported(CaseStreamFact):
 
     Where it opened the case, `former` is the last case of the same loss, which recovered nothing, and `rejected` the
     last one that was rejected, unless a person has approved the loss since. `beside` is a case that holds a part of
-    what was reported: this one is about the rest, or only blocks and watches. `rules_version` is that of the product's
-    rules which the case keeps to.
+    what was reported: one that it opened is about the rest, or only blocks and watches; one that it did not open only
+    learns of the report, which is of the case beside it. `rules_version` is that of the product's rules which the case
+    keeps to.
     """
 
     name = "loss.reported"

@@ -305,7 +305,7 @@ def _fold_case(rows: Rows, recorded: Recorded, fact: CaseFact, fresh: bool) -> N
     key = (recorded.vendor, case_of(recorded.stream))
     vendor, case = key
     rows.fold_case(key, fact, fresh)
-    if isinstance(fact, LossReported):
+    if isinstance(fact, LossReported) and (recorded.sequence == 1 or fact.beside is None):  # else another case has it
         rows.put(CASE_REPORTS, CaseReportRow(vendor, fact.report, case), fresh)
     if isinstance(fact, ScopeKnown | CaseDecided):  # older decisions list the licences themselves
         for licence in fact.licences if isinstance(fact, ScopeKnown) else fact.facts.licences:

@@ -45,7 +45,9 @@ def expected(log: Iterable[LogRecord]) -> Tables:
             for e, d in _of(events, "container.reinstated")
         ),
         "case_reports": {
-            (e["vendor"], d["report"], e["subject"].removeprefix("case/")) for e, d in _of(events, "loss.reported")
+            (e["vendor"], d["report"], e["subject"].removeprefix("case/"))
+            for e, d in _of(events, "loss.reported")
+            if int(e["sequence"]) == 1 or not d.get("beside")  # a case that only learns of it does not have it
         },
         "case_tickets": {
             (e["vendor"], licence["ticket"], e["subject"].removeprefix("case/"))

@@ -217,7 +217,9 @@ class Life:
             self.serial, *(MeasureOrdered.model_validate({**self.measure(one), "effective": at}) for one in measures)
         )
 
-    def reports(self, report: str, former: CaseId | None = None, rules_version: int = 1) -> None:
+    def reports(
+        self, report: str, former: CaseId | None = None, rules_version: int = 1, beside: CaseId | None = None
+    ) -> None:
         """A loss report reaches the case."""
         stated = LossReported(
             report=report,
@@ -231,6 +233,7 @@ class Life:
             received=self.world.at,
             former=former,
             rules_version=rules_version,
+            beside=beside,
         )
         self.command(Report(report=stated))
 

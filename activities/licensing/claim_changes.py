@@ -15,7 +15,7 @@ from activities.licensing.claim_rules import (
     Joins,
     Opens,
     is_blocking,
-    orders_blacklisting,
+    measures_ordered,
     recovery_of,
     rejection,
     rest_of,
@@ -40,7 +40,10 @@ from events.ports.loss_cases import (
     Sighting,
 )
 from events.statements import LossStatement
-from events.terms import Aim, CaseId, LicenceId, Outcome, PersonId, ProductId, VendorId
+from events.terms import Aim, CaseId, LicenceId, Measure, Outcome, PersonId, ProductId, Reporter, ReportId, VendorId
+
+ReportName = tuple[ReportId, Reporter]
+"""Numbers of reports are a reporter's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +125,8 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of a container under its lock. `claimed`: all that its cases claim or claimed; `reports`: how many
-    were posted to each of its open cases; `issued_by`: the open case that issued a licence's generation in it."""
+    """What is known of a container under its lock. `claimed`: all that its cases claim or claimed; `reports`: those
+    that were posted to each of its open cases; `issued_by`: the open case that issued a licence's generation in it."""
 
     vendor: VendorId
     container: Container
@@ -131,21 +134,24 @@ class Known:
     products: Mapping[LicenceId, ProductId]
     policy: JsonValue
     claimed: tuple[Claimed, ...]
-    reports: Mapping[CaseId, int]
+    reports: Mapping[CaseId, Sequence[ReportName]]
     issued_by: Mapping[Claimable, CaseKey]
 
     def key(self, case: CaseId) -> CaseKey:
         """A case of the container."""
         return CaseKey(vendor=self.vendor, case=case, serial=self.container.serial)
 
-    def blacklists(self, stated: LossStatement) -> bool:
-        """Whether the vendor's rule for a loss orders a blacklisting."""
-        return orders_blacklisting(stated, self.products, self.policy)
+    def measures(self, stated: LossStatement) -> frozenset[Measure]:
+        """The measures that the vendor's rule for a loss orders."""
+        return measures_ordered(stated, self.products, self.policy)
 
     def whose(self, stated: LossStatement) -> Joins | Opens:
         """Whose case a report is."""
-        blacklists = self.blacklists(stated)
-        return whose(stated, self.container, self.licences, self.claimed, blacklists=blacklists)
+        return whose(stated, self.container, self.licences, self.claimed, self.measures(stated))
+
+    def is_open(self, case: CaseId) -> bool:
+        """Whether a case that claims, or claimed, something here is open."""
+        return any(one.case == case and not one.closed for one in self.claimed)
 
     def after(self, changes: Iterable[Change]) -> "Known":
         """What is known once this is written."""
@@ -157,8 +163,8 @@ class Known:
                     claimed += [Claimed(*one, key.case, report.received, recovery) for one in claims]
                 case ResetEnded(key):
                     claimed = [replace(one, freed=one.freed or one.case == key.case) for one in claimed]
-                case Said(key, Joined()):
-                    reports[key.case] = reports.get(key.case, 0) + 1
+                case Said(key, Joined(report=report)):
+                    reports[key.case] = (*reports.get(key.case, ()), (report.report, report.reporter))
                 case _:
                     pass
         return replace(self, claimed=tuple(claimed), reports=reports)
@@ -193,19 +199,36 @@ def claim(known: Known, report: LossReported) -> tuple[Claim, list[Change]]:
     found, stated = known.whose(statement_of(report)), Joined(report=report)
     if isinstance(found, Joins):
         key = known.key(found.case)
-        closed = any(one.closed for one in known.claimed if one.case == found.case)
+        closed = not known.is_open(key.case)
         answer = Claim(key=key, received=report.received, closed=closed, answer="joined")
-        if closed or known.reports.get(key.case, 0) >= REPORTS_LIMIT:
+        said = [*_reach(known, report, key.case, found.also)]
+        if closed or len(known.reports.get(key.case, ())) >= REPORTS_LIMIT:
             fact = addressed(key, stated, speaker_of(report), report.received)
-            return answer, [Stated(key, fact, report.received)]
-        return answer, [Said(key, stated, report.received, speaker_of(report))]
+            return answer, [Stated(key, fact, report.received), *said]
+        said.append(Said(key, stated, report.received, speaker_of(report)))
+        return answer, sorted(said, key=lambda one: one.key.case)
     key = known.key(_named(known.vendor, report, "report"))
     claims = {(name, number) for name, number in found.claims}
     gone = {other: ReplacementGone(to=key.case) for thing, other in known.issued_by.items() if thing in claims}
     said = [Said(other, content, report.received) for other, content in gone.items()]
+    said += _reach(known, report, key.case, found.beside)
     said += [Said(known.key(other), Overtaken(by=key.case), report.received) for other in found.beside]
     answer = Claim(key=key, received=report.received, answer="opened")
     return answer, [*_opened(known, key, report, found), *sorted(said, key=lambda one: one.key.case)]
+
+
+def _reach(known: Known, report: LossReported, of: CaseId, met: Iterable[CaseId]) -> list[Said]:
+    """Have the other open cases that a report meets learn of it, and which case it is of: whoever made it is a reporter
+    of theirs too. One that takes no more reports still learns of every reporter, once."""
+    told = Joined(report=report.model_copy(update={"former": None, "beside": of, "rejected": None}))
+    name = report.report, report.reporter
+    said = []
+    for case in met:
+        heard = known.reports.get(case, ())
+        new = report.reporter not in {reporter for _, reporter in heard}
+        if case != of and known.is_open(case) and name not in heard and (new or len(heard) < REPORTS_LIMIT):
+            said.append(Said(known.key(case), told, report.received, speaker_of(report)))
+    return said
 
 
 def _named(vendor: VendorId, report: LossReported, of: str) -> CaseId:
@@ -245,8 +268,8 @@ def answer_all(known: Known, order: CloseOrder, said: Sequence[Left | Made], at:
     for one in said:
         if isinstance(one, Made):
             made = _of_the_rest(known, order.key, one, anew, at)
-        elif one.speaker is None:
-            continue
+        elif one.speaker is None or (isinstance(one.content, Joined) and one.content.report.beside):
+            continue  # nobody waits for an answer, or the case that has the report gives it
         else:
             again, made = _answer(known, order, one.content, one.speaker, at)
             if again is not None and (again.answer == "opened" or again.key in anew):
@@ -264,19 +287,20 @@ def _of_the_rest(
     then among those that are opened `anew`. Where there is only something to block, the case that the report opened has
     it."""
     stated = statement_of(made.report)
-    blacklists = known.blacklists(stated)
-    rest = rest_of(stated, known.container, known.licences, known.claimed, made.case, over.case, blacklists=blacklists)
-    met = sorted((key for key in anew if made.opened and key.case in rest.cases), key=lambda key: key.case)
-    overtaken: list[Change] = [Said(key, Overtaken(by=made.case), at) for key in met]
+    measures = known.measures(stated)
+    rest = rest_of(stated, known.container, known.licences, known.claimed, made.case, over.case, measures)
+    said = _reach(known, made.report, made.case, rest.cases)
+    said += [Said(key, Overtaken(by=made.case), at) for key in anew if made.opened and key.case in rest.cases]
+    said.sort(key=lambda one: one.key.case)
     if not rest.claims:
-        return overtaken
+        return [*said]
     if made.opened and not made.closed and not rest.recovers:
-        return [ClaimsMade(known.key(made.case), made.report, rest.claims), *overtaken]
+        return [ClaimsMade(known.key(made.case), made.report, rest.claims), *said]
     key = known.key(_named(over.vendor, made.report, f"case/{over.case}/report"))
     anew[key] = set()
     rejected = rejection(rest.claims, known.claimed)
     found = Opens(rest.claims, former=over.case, beside=(made.case,), rejected=rejected)
-    return [*_opened(known, key, made.report, found), *overtaken]
+    return [*_opened(known, key, made.report, found), *said]
 
 
 def _answer(
@@ -289,7 +313,8 @@ def _answer(
     if isinstance(content, Joined) and content.report.received > (order.decided or at):
         report = content.report
         try:
-            if known.whose(statement_of(report)) != Joins(key.case):
+            found = known.whose(statement_of(report))
+            if not isinstance(found, Joins) or found.case != key.case:
                 again, changes = claim(known, report)
                 return again, [ReportMoved(report, again.key), *changes]
         except RefusalError as refusal:  # what it reports is no longer there

@@ -2,11 +2,12 @@
 
 A case claims what was lost, at its current generation: `licence/LICENCE` for each licence in scope, and
 `container/SERIAL` where the whole container is lost, or `access_data/SERIAL` of a cloud container, whose licences stay.
-A loss that is blacklisted, by the table of losses and the vendor's rule, also claims the blocking: `blacklisting/` and
-what it aims at. Blocking the container blocks what is in it.
+It also claims the blocking by each measure that the vendor's rule for the loss orders: `blacklisting/`,
+`deactivation/` or `withdrawal/`, and what that aims at. What blocks the container blocks what is in it, and what is
+blacklisted is blocked as any other measure would block it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -35,6 +36,9 @@ from workflows.policy import UnreadablePolicyError, read_policy
 Claimable = tuple[str, int]
 """What a case can claim, and its generation."""
 
+FIRMEST_FIRST = (Measure.BLACKLISTING, Measure.DEACTIVATION, Measure.WITHDRAWAL)
+"""The measures in the order in which a report is of the case that claims the blocking."""
+
 FREED_BY = (Outcome.REFUSED, Outcome.REJECTED, Outcome.CANCELLED, Outcome.GIVEN_UP, Outcome.LAPSED)
 """The ends of a case that recovered nothing: a new report of the same opens a case that names it."""
 
@@ -57,9 +61,10 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Joins:
-    """The report is of this case."""
+    """The report is of this case; `also` are the other open cases that it meets, which are to learn of it."""
 
     case: CaseId
+    also: tuple[CaseId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +98,19 @@ class Rest:
         return any(subject.startswith((f"{Aim.LICENCE}/", f"{Aim.ACCESS_DATA}/")) for subject, _ in self.claims)
 
 
-def orders_blacklisting(stated: LossStatement, products: Mapping[LicenceId, ProductId], policy: JsonValue) -> bool:
-    """Whether the vendor's rule for a loss orders a blacklisting. `products` are those of the licences in the
-    container, `policy` is the one in force, as it is stored."""
+def measures_ordered(
+    stated: LossStatement, products: Mapping[LicenceId, ProductId], policy: JsonValue
+) -> frozenset[Measure]:
+    """The measures that the vendor's rule for a loss orders. `products` are those of the licences in the container,
+    `policy` is the one in force, as it is stored."""
+    loss = _loss(stated)
     try:
         rules = read_policy(policy)
     except UnreadablePolicyError:  # its case says so; until then it claims what such a loss blocks as a rule
-        return True
-    loss = _loss(stated)
+        return frozenset(loss.measures)
     lost = products.values() if stated.scope is Scope.CONTAINER else map(products.get, stated.licences)
     rule = rules.rules_for_products(loss, [product for product in lost if product is not None])[0]
-    return any(item.measure is Measure.BLACKLISTING for item in rule.measures_for(loss))
+    return frozenset(item.measure for item in rule.measures_for(loss))
 
 
 def whose(
@@ -111,26 +118,28 @@ def whose(
     container: Container,
     here: Mapping[LicenceId, int],
     claimed: Sequence[Claimed],
-    *,
-    blacklists: bool = True,
+    measures: Collection[Measure],
 ) -> Joins | Opens:
     """Whose case a report is. `here` are the licences in the container and their generations, `claimed` all that cases
-    of this container claim or claimed; `blacklists`: the vendor's rule for the loss orders that. Raises
-    `NotYetKnownError` where nothing that it names is, or was, here."""
-    wanted = _wanted(stated, container, here, blacklists)
+    of this container claim or claimed, `measures` what the vendor's rule for the loss orders. Raises `NotYetKnownError`
+    where nothing that it names is, or was, here."""
+    wanted = _wanted(stated, container, here, measures)
     standing = {(one.subject, one.generation): one for one in claimed if not one.freed}
-    met = {thing: one for thing in wanted if (one := _holder(thing, container, standing))}
+    holders = {thing: found for thing in wanted if (found := _holders(thing, container, standing))}
+    met = [one for found in holders.values() for one in found]
     recovered = _recovered(stated, container, here, claimed)
-    left = tuple(thing for thing in wanted if thing not in met)
+    left = tuple(thing for thing in wanted if thing not in holders)
+    beside = tuple(dict.fromkeys(one.case for one in (*met, *recovered)))
+    open_ = tuple(dict.fromkeys(one.case for one in (*met, *recovered) if not one.closed))
     if not left:
-        return Joins(min((*met.values(), *recovered), key=lambda one: one.closed).case)  # the first that is open
+        first, *also = open_ or beside
+        return Joins(first, tuple(also) if open_ else ())
     if not here and container.kind is not Kind.CLOUD and not met and not recovered:
         raise NotYetKnownError(Code.NO_LICENCE, f"container {stated.serial} holds no licence", serial=stated.serial)
     if not met and not here and recovered:  # what was lost was recovered from here, and nothing else is left
-        return Joins(recovered[0].case)
-    beside = tuple(dict.fromkeys(one.case for one in (*met.values(), *recovered)))
-    resets = {one.case for one in met.values() if one.recovery is Recovery.RESET and not one.closed}
-    taken_over = tuple(thing for thing, one in met.items() if one.case in resets)
+        return Joins(recovered[0].case, open_[1:] if recovered[0].case in open_ else open_)
+    resets = {one.case for one in met if one.recovery is Recovery.RESET and not one.closed}
+    taken_over = tuple(thing for thing, found in holders.items() if found[0].case in resets)
     former = _former(wanted, claimed)
     return Opens(
         claims=(*taken_over, *left),
@@ -161,17 +170,17 @@ def rest_of(
     claimed: Sequence[Claimed],
     own: CaseId,
     over: CaseId,
-    *,
-    blacklists: bool = True,
+    measures: Collection[Measure],
 ) -> Rest:
     """What a report is about that the case `over` has just freed. It came when that case was decided and still claimed
     this, so that its `own` case is about something else."""
-    wanted = _wanted(stated, container, here, blacklists)
+    wanted = _wanted(stated, container, here, measures)
     standing = {(one.subject, one.generation): one for one in claimed if not one.freed}
-    met = {thing: one.case for thing in wanted if (one := _holder(thing, container, standing))}
+    holders = {thing: found for thing in wanted if (found := _holders(thing, container, standing))}
     known = {(one.subject, one.generation) for one in claimed if one.case == own}
     freed = {(one.subject, one.generation) for one in claimed if one.freed and one.case == over} - known
-    return Rest(tuple(thing for thing in wanted if thing not in met and thing in freed), frozenset(met.values()))
+    cases = frozenset(one.case for found in holders.values() for one in found)
+    return Rest(tuple(thing for thing in wanted if thing not in holders and thing in freed), cases)
 
 
 def recovery_of(kind: Kind, reason: Reason | None) -> Recovery | None:
@@ -206,7 +215,7 @@ def _loss(stated: LossStatement) -> Loss:
 
 
 def _wanted(
-    stated: LossStatement, container: Container, here: Mapping[LicenceId, int], blacklists: bool
+    stated: LossStatement, container: Container, here: Mapping[LicenceId, int], measures: Collection[Measure]
 ) -> list[Claimable]:
     """What a loss claims, the weightiest first."""
     loss = _loss(stated)
@@ -223,32 +232,40 @@ def _wanted(
         licences if stated.scope is Scope.LICENCES else [whole] if container.kind is Kind.CLOUD else [whole, *licences]
     )
     aimed = licences if aim is Aim.LICENCE else [whole]
-    blocks = Measure.BLACKLISTING in loss.measures and blacklists
-    return [*((_blocking(name), generation) for name, generation in aimed if blocks), *things]
+    blocks = [one for one in FIRMEST_FIRST if one in measures]
+    return [*((f"{one}/{name}", generation) for one in blocks for name, generation in aimed), *things]
 
 
 def licences_blocked(claims: Iterable[Claimable]) -> list[tuple[LicenceId, int]]:
     """The licences at which the measures of a case aim that is about single ones: those that it claims, and those of
     which another case claims the loss and this one the blocking."""
-    parts = ((subject.removeprefix(_blocking("")).partition("/"), generation) for subject, generation in claims)
-    return sorted({(LicenceId(name), generation) for (aim, _, name), generation in parts if aim == Aim.LICENCE})
+    aims = ((_blocking(subject)[1].partition("/"), generation) for subject, generation in claims)
+    return sorted({(LicenceId(name), generation) for (aim, _, name), generation in aims if aim == Aim.LICENCE})
 
 
 def is_blocking(subject: str) -> bool:
     """Whether this is claimed to be blocked, and not to be recovered."""
-    return subject.startswith(_blocking(""))
+    return _blocking(subject)[0] is not None
 
 
-def _blocking(subject: str) -> str:
-    return f"{Measure.BLACKLISTING}/{subject}"
+def _blocking(subject: str) -> tuple[Measure | None, str]:
+    """By which measure this is claimed to be blocked, if it is, and what is claimed."""
+    measure, _, aim = subject.partition("/")
+    return (Measure(measure), aim) if measure in FIRMEST_FIRST else (None, subject)
 
 
-def _holder(thing: Claimable, container: Container, standing: Mapping[Claimable, Claimed]) -> Claimed | None:
-    """Whose this is: what blocks the container blocks every licence in it."""
-    name, _ = thing
-    if thing not in standing and name.startswith(_blocking(Aim.LICENCE)):
-        return standing.get((_blocking(f"{Aim.CONTAINER}/{container.serial}"), container.generation))
-    return standing.get(thing)
+def _holders(thing: Claimable, container: Container, standing: Mapping[Claimable, Claimed]) -> list[Claimed]:
+    """Whose this is, the very same first. What blocks the container blocks every licence in it, and a blacklisting does
+    what any measure does."""
+    measure, aim = _blocking(thing[0])
+    if measure is None:
+        return [standing[thing]] if thing in standing else []
+    aims = [(aim, thing[1])]
+    if aim.startswith(f"{Aim.LICENCE}/"):
+        aims.append((f"{Aim.CONTAINER}/{container.serial}", container.generation))
+    measures = dict.fromkeys((measure, Measure.BLACKLISTING))
+    blocking = ((f"{one}/{name}", number) for one in measures for name, number in aims)
+    return [standing[one] for one in blocking if one in standing]
 
 
 def _recovered(

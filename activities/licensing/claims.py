@@ -18,6 +18,7 @@ from activities.licensing.claim_changes import (
     Made,
     Reported,
     ReportMoved,
+    ReportName,
     ResetEnded,
     Said,
     Stated,
@@ -112,14 +113,17 @@ async def _claimed(tx: AsyncConnection[Any], vendor: VendorId, container: Contai
     ]
 
 
-async def _reports(tx: AsyncConnection[Any], vendor: VendorId, cases: list[CaseId]) -> dict[CaseId, int]:
-    """How many reports were posted to each of these cases."""
+async def _reports(tx: AsyncConnection[Any], vendor: VendorId, cases: list[CaseId]) -> dict[CaseId, list[ReportName]]:
+    """The reports that were posted to each of these cases."""
     cursor = await tx.execute(
-        "select case_id, count(*) from backend.messages"
-        " where vendor = %s and case_id = any(%s) and content ->> 'type' = 'report' group by case_id",
+        "select case_id, content -> 'report' ->> 'report', role, said_by from backend.messages"
+        " where vendor = %s and case_id = any(%s) and content ->> 'type' = 'report'",
         (vendor, cases),
     )
-    return {CaseId(case): number for case, number in await cursor.fetchall()}
+    found: dict[CaseId, list[ReportName]] = {case: [] for case in cases}
+    for case, report, role, name in await cursor.fetchall():
+        found[case].append((report, Reporter(role=role, name=name)))
+    return found
 
 
 async def _issued_by(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial) -> dict[Claimable, CaseKey]:

@@ -106,8 +106,10 @@ async def confirm_decision(tx: AsyncConnection[Any], question: DecisionQuestion)
     row = await cursor.fetchone()
     _, policy = cast(tuple[int, dict[str, Any]], await in_force(tx, key.vendor))
     cursor = await tx.execute(
-        "select distinct said_by from backend.reports where vendor = %s and case_id = %s and said_by = any(%s)",
-        (key.vendor, key.case, list(policy.get("supervisors", ()))),
+        "select said_by from backend.reports where vendor = %(vendor)s and case_id = %(case)s"
+        " and said_by = any(%(people)s) union select said_by from backend.messages where vendor = %(vendor)s"
+        " and case_id = %(case)s and said_by = any(%(people)s) and content ->> 'type' = 'report'",
+        {"vendor": key.vendor, "case": key.case, "people": list(policy.get("supervisors", ()))},
     )
     reported = {by for (by,) in await cursor.fetchall()}
     return confirmed_decision(DecisionOrder.model_validate(row[0]) if row else None, policy, reported)

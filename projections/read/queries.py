@@ -253,6 +253,7 @@ class Queries:
             "select r.case_id, h.data -> 'reporter' ->> 'role' as role, h.data -> 'reporter' ->> 'name' as name"
             " from case_reports r join history h on (h.vendor, h.case_id) = (r.vendor, r.case_id)"
             " and h.type = %(type)s and h.data ->> 'report' = r.report"
+            " and (h.sequence = 1 or h.data ->> 'beside' is null)"  # else another case has it
             " where r.vendor = %(vendor)s and r.report = %(report)s"
             " union select case_id, role, said_by from addressed"
             " where vendor = %(vendor)s and statement = 'report/' || %(report)s and role is not null"

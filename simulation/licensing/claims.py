@@ -56,7 +56,7 @@ class Claims(AccessData):
             products={one.licence: one.product for one in held},
             policy=self.policies[-1],
             claimed=tuple(self._all_claimed(container.serial)),
-            reports={one.key.case: sum(isinstance(said, Joined) for said, _ in one.messages) for one in open_},
+            reports={one.key.case: one.reports for one in open_},
             issued_by={thing: one.key for one in open_ for thing in self._issued_for(one)},
         )
 

@@ -115,4 +115,5 @@ class Messages(Tables):
 
     def reporters(self, case: CaseId) -> set[PersonId]:
         """Who reported the loss of a case."""
-        return {who.name for (_, who), (_, of, _) in self.reports.items() if of == case}
+        has = {who.name for (_, who), (_, of, _) in self.reports.items() if of == case}
+        return has | {who.name for _, who in self.cases[case].reports}

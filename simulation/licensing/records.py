@@ -23,7 +23,7 @@ from events.fact import Fact
 from events.measure_life import blocks, in_effect, step
 from events.measure_subject import Subject
 from events.ports.licensing_backend import CaseKey, ContactAnswer, Issued, ReceiptAnswer
-from events.ports.loss_cases import Content, DecisionOrder
+from events.ports.loss_cases import Content, DecisionOrder, Joined
 from events.statements import ContainerStatement, LicenceStatement
 from events.terms import (
     ActivationBy,
@@ -40,6 +40,7 @@ from events.terms import (
     Outcome,
     Reason,
     Reporter,
+    ReportId,
     Scope,
     Serial,
     Target,
@@ -90,6 +91,12 @@ class Case:
     release: Release | None = None
     answers: dict[tuple[int, str], Value] = field(default_factory=dict)
     """What its orders were answered, by number and kind."""
+
+    @property
+    def reports(self) -> list[tuple[ReportId, Reporter]]:
+        """The reports that were posted to it."""
+        several = [said.report for said, _ in self.messages if isinstance(said, Joined)]
+        return [(one.report, one.reporter) for one in several]
 
     @property
     def last(self) -> Issued | None:

@@ -4,11 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from events.backend_facts import MeasureOrdered
+from events.backend_facts import CaseAddressed, MeasureOrdered
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.lease import Lease
 from events.measure_subject import Subject
-from events.ports.licensing_backend import CaseOrder, CloseOrder, Issued, NoTargetFound, ReinstateOrder
+from events.ports.licensing_backend import CaseOrder, CloseOrder, Issued, MeasureToOrder, NoTargetFound, ReinstateOrder
+from events.ports.loss_cases import DecisionQuestion, Joined
 from events.statements import FoundStatement
 from events.terms import Kind, Measure, Outcome, Reason, Reporter, Role, Serial
 from tests.contract.stock import NOW, Stock
@@ -16,6 +17,7 @@ from workflows.exposure import exposure
 from workflows.policy import Policy, Rule, canonical
 
 CRM = Reporter(role=Role.BACK_OFFICE, name="crm")
+ANN = Reporter(role=Role.BACK_OFFICE, name="ann")
 
 
 async def test_a_report_of_licences_claims_these_and_another_of_others_is_another_case(stock: Stock) -> None:
@@ -151,13 +153,13 @@ async def test_a_theft_of_the_whole_container_blocks_it_while_the_case_of_one_li
 
     assert theft.key != order.key
     assert (await stock.contact("D-1")).refused
-    assert [name for name, _ in await stock.messages(order.key)][:2] == ["report", "overtaken"]
+    assert [name for name, _ in await stock.messages(order.key)][:3] == ["report", "report", "overtaken"]
     await stock.container("D-2")
-    late = order.model_copy(update={"number": 9, "taken": 1})
+    late = order.model_copy(update={"number": 9, "taken": 2})
     unaware = await stock.backend.issue(late)
     assert isinstance(unaware, NoTargetFound)
     assert unaware.overtaken
-    approved = order.model_copy(update={"number": 10, "taken": 2})
+    approved = order.model_copy(update={"number": 10, "taken": 3})
     assert not getattr(await stock.backend.issue(approved), "overtaken", False)
 
 
@@ -201,7 +203,7 @@ async def test_stolen_access_data_end_an_open_reset_and_its_link(stock: Stock) -
     with pytest.raises(RefusalError) as dead:
         await stock.backend.set_access(stock.vendor, Serial("K-1"), link.token, "a password long enough", NOW)
     assert dead.value.code is Code.BAD_LINK
-    assert ("overtaken", 2) in await stock.messages(reset.key)
+    assert ("overtaken", 3) in await stock.messages(reset.key)
     ours = await stock.backend.access_link(stock.vendor, Serial("K-1"))
     await stock.backend.set_access(stock.vendor, Serial("K-1"), ours.token, "a password long enough", NOW)
 
@@ -324,3 +326,86 @@ async def test_a_theft_blocks_what_the_rule_for_its_loss_left_alone(stock: Stock
     theft = await stock.claim(stock.loss("D-1", reason=Reason.STOLEN))
 
     assert theft != lost
+
+
+async def test_a_report_that_two_open_cases_are_about_reaches_both_and_is_of_one(stock: Stock) -> None:
+    """Who reported may not decide: ann is a reporter of both, whichever case her report is of."""
+    await stock.backend.adopt_policy(stock.vendor, {**canonical(Policy()), "supervisors": ["ann", "bob"]}, NOW)
+    await stock.container("D-1", "L-1", "L-2")
+    several = [await stock.claim(stock.loss("D-1", name)) for name in ("L-1", "L-2")]
+    both = stock.loss("D-1", "L-1", "L-2").model_copy(update={"reporter": ANN})
+
+    has = await stock.claim(both)
+
+    (learns,) = set(several) - {has}
+    for key, beside in ((has, None), (learns, has.case)):
+        assert await stock.messages(key) == [("report", 1), ("report", 2)]
+        _, told = await stock.contents(key)
+        assert isinstance(told, Joined)
+        assert (told.report.report, told.report.reporter, told.report.beside) == (both.report, ANN, beside)
+        confirmed = await stock.backend.confirm_decision(DecisionQuestion(key=key, number=3))
+        assert confirmed.reporters == ("ann",)
+    assert await stock.claim(both) == has  # said again
+    assert await stock.messages(learns) == [("report", 1), ("report", 2)]
+
+
+async def test_who_reported_a_wider_loss_is_a_reporter_of_the_case_that_it_overtakes(stock: Stock) -> None:
+    await stock.backend.adopt_policy(stock.vendor, {**canonical(Policy()), "supervisors": ["ann", "bob"]}, NOW)
+    await stock.container("D-1", "L-1", "L-2")
+    milder = await stock.claim(stock.loss("D-1", "L-1"))
+
+    wider = await stock.claim(stock.loss("D-1").model_copy(update={"reporter": ANN}))
+
+    assert wider != milder
+    assert await stock.messages(milder) == [("report", 1), ("report", 2), ("overtaken", 3)]
+    confirmed = await stock.backend.confirm_decision(DecisionQuestion(key=milder, number=4))
+    assert confirmed.reporters == ("ann",)
+
+
+async def test_what_a_case_only_learnt_of_is_not_claimed_for_again_when_it_closes_without_taking_it(
+    stock: Stock,
+) -> None:
+    await stock.container("D-1", "L-1", "L-2")
+    several = [await stock.claim(stock.loss("D-1", name)) for name in ("L-1", "L-2")]
+    both = stock.loss("D-1", "L-1", "L-2")
+    has = (await stock.backend.claim(stock.vendor, both, "a test", NOW + timedelta(minutes=2))).key
+    (learns,) = set(several) - {has}
+    close = CloseOrder(key=learns, recovered=True, taken=1, decided=NOW + timedelta(minutes=1))
+
+    await stock.backend.close(close.model_copy(update={"outcome": Outcome.RETIRED}))
+
+    assert await stock.claim(both) == has
+    assert await stock.facts(CaseAddressed) == []
+    assert await stock.messages(has) == [("report", 1), ("report", 2)]
+
+
+async def test_a_theft_of_which_the_rule_orders_a_withdrawal_alone_is_withdrawn_after_a_loss_that_ordered_nothing(
+    stock: Stock,
+) -> None:
+    withdraws = Rule(reasons=(Reason.STOLEN,), measures=(MeasureToOrder(measure=Measure.WITHDRAWAL),))
+    policy = Policy(rules=(Rule(reasons=(Reason.LOST,), measures=()), withdraws, Rule()))
+    await stock.backend.adopt_policy(stock.vendor, canonical(policy), NOW)
+    await stock.container("D-1", "L-1")
+    lost = await stock.claim(stock.loss("D-1"))
+
+    theft = await stock.claim(stock.loss("D-1", reason=Reason.STOLEN))
+    again = await stock.claim(stock.loss("D-1", reason=Reason.STOLEN))
+    milder = await stock.claim(stock.loss("D-1"))
+
+    assert theft != lost
+    assert (again, milder) == (theft, lost)
+    assert ("overtaken", 3) in await stock.messages(lost)
+    assert (await stock.opening(theft)).beside == lost.case
+
+
+async def test_what_a_case_that_was_given_up_withdrew_is_withdrawn_anew_once_it_is_lost_again(stock: Stock) -> None:
+    withdraws = Rule(kinds=(Kind.DONGLE,), measures=(MeasureToOrder(measure=Measure.WITHDRAWAL),))
+    await stock.backend.adopt_policy(stock.vendor, canonical(Policy(rules=(withdraws, Rule()))), NOW)
+    await stock.container("D-1", "L-1")
+    await stock.container("D-2")
+    given_up = await stock.claim(stock.loss("D-1"))
+    await stock.backend.close(CloseOrder(key=given_up, recovered=True, lift=True, outcome=Outcome.GIVEN_UP))
+
+    theft = await stock.claim(stock.loss("D-1", reason=Reason.STOLEN))
+
+    assert theft != given_up

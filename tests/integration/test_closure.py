@@ -171,7 +171,7 @@ async def test_what_a_rejected_case_frees_goes_to_the_first_report_after_it_and_
 
     third = await further(stock, first, second)
     assert third == await reported(stock, same, 9)
-    assert await stock.messages(third) == [("report", 1), ("overtaken", 2)]
+    assert await stock.messages(third) == [("report", 1), ("report", 2), ("overtaken", 3)]
     assert [await licences(stock, key) for key in (second, third)] == [["L-2"], ["L-1"]]
 
 
@@ -187,7 +187,7 @@ async def test_two_wider_reports_claim_what_a_rejected_case_frees_once(stock: St
     fourth = await further(stock, first, second, third)
     assert fourth is not None
     assert (await stock.opening(fourth)).beside == second.case
-    assert await stock.messages(fourth) == [("report", 1), ("overtaken", 2)]
+    assert await stock.messages(fourth) == [("report", 1), ("report", 2), ("overtaken", 3)]
     assert [await licences(stock, key) for key in (second, third, fourth)] == [["L-2"], [], ["L-1"]]
 
 

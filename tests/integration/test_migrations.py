@@ -43,6 +43,30 @@ values ('acme', 'D-1', 2, %(topic)s, 0, 7, %(key)s, %(value)s, %(names)s, %(cont
 """
 
 
+BLOCKED = """
+insert into backend.vendors (vendor, issuer) values ('acme', 'urn:acme'), ('own', 'urn:own');
+insert into backend.policies values ('acme', 1, '{"rules": [{"measures": []}]}'), ('acme', 2, '{"rules": [{}]}'),
+    ('own', 1, '{"rules": [{"measures": []}]}');
+insert into backend.containers (vendor, serial, kind, holder, licences) values
+    ('acme', 'A-1', 'act', 'h-1', 1), ('acme', 'D-1', 'dongle', 'h-1', 1), ('acme', 'D-2', 'dongle', 'h-1', 1),
+    ('own', 'A-1', 'act', 'h-1', 1);
+insert into backend.cases (vendor, case_id, serial, holder, scope, generation, received, reason) values
+    ('acme', 'ordered', 'A-1', 'h-1', 'container', 1, now(), 'same_hardware'),
+    ('acme', 'part', 'D-1', 'h-1', 'licences', 1, now(), 'damaged'),
+    ('acme', 'lost', 'D-2', 'h-1', 'container', 1, now(), 'lost'),
+    ('own', 'other', 'A-1', 'h-1', 'container', 1, now(), 'same_hardware');
+insert into backend.claims (vendor, subject, generation, serial, case_id) values
+    ('acme', 'container/A-1', 1, 'A-1', 'ordered'), ('acme', 'licence/L-1', 1, 'A-1', 'ordered'),
+    ('acme', 'licence/L-2', 4, 'D-1', 'part'),
+    ('acme', 'blacklisting/container/D-2', 1, 'D-2', 'lost'), ('acme', 'container/D-2', 1, 'D-2', 'lost'),
+    ('own', 'container/A-1', 1, 'A-1', 'other');
+insert into backend.measures (vendor, case_id, measure, serial, ordered, subject, effective, container_generation)
+    values
+    ('acme', 'ordered', 'deactivation', 'A-1', now(), 'container/A-1/1', now(), 1),
+    ('acme', 'ordered', 'withdrawal', 'A-1', now(), 'licence/L-1/2', now(), 2);
+"""
+
+
 def empty_database(settings: Settings) -> str:
     name = f"migrated_{uuid4().hex[:8]}"
     with psycopg.connect(settings.dsn, autocommit=True) as session:
@@ -94,3 +118,24 @@ def test_what_stood_in_the_first_version_stands_in_todays(settings: Settings) ->
     assert one("select scope, generation, received, messages from backend.cases") == ("container", 1, NOW, 1)
     assert one("select answer ->> 'refused', answer #>> '{cases,0,case}' from backend.contacts") == ("true", "case-1")
     assert one('select "full", reinstated from backend.issues') == (False, False)
+
+
+def test_a_case_claims_the_blocking_by_every_measure_of_its_loss(settings: Settings) -> None:
+    """What is withdrawn of its replacement is none of them; where the vendor's own rules say what is ordered, and
+    nothing is yet, nobody can tell here."""
+    dsn = empty_database(settings)
+    migrate(dsn, "0024")
+    with psycopg.connect(dsn) as session:
+        session.execute(BLOCKED)
+
+    migrate(dsn)
+
+    with psycopg.connect(dsn) as session:
+        found = session.execute(
+            "select case_id, subject, generation from backend.claims where subject ~ '^[^/]*/[^/]*/' order by 1, 2"
+        ).fetchall()
+    assert found == [
+        ("lost", "blacklisting/container/D-2", 1),
+        ("ordered", "deactivation/container/A-1", 1),
+        ("part", "withdrawal/licence/L-2", 4),
+    ]

@@ -225,13 +225,16 @@ class Auditor:
 
     def _loss_reported(self, case: str, fact: Any) -> None:
         number = f"{fact.reporter.role} {fact.reporter.name} {fact.report}"
-        first = self.reports.setdefault(number, case)
-        if first != case or len(self.of(case)) > 1:
-            further = len(self.of(case)) == 1 and fact.beside == first and fact.former in self.closed
+        opens = len(self.of(case)) == 1
+        learns = not opens and fact.beside  # the case beside it has the report
+        first = case if learns else self.reports.setdefault(number, case)
+        if first != case or not opens:
+            further = opens and fact.beside == first and fact.former in self.closed
             known = any(
                 one.fact.name == "loss.reported"
                 and one.fact.report == fact.report
                 and one.fact.reporter == fact.reporter
+                and (learns or one.sequence == 1 or not one.fact.beside)
                 for one in self.of(case)[:-1]
             )
             must(not known and (first == case or further), f"report {number} is in {case} and in {first}")

@@ -25,6 +25,13 @@ POLICIES: dict[str, dict[str, Any]] = {
     "automatic with its own verdicts": policy(
         {"mode": "automatic", "resurfaced": {"found": "found", "returned": "damaged"}, "match": "two"}
     ),
+    "automatic with measures for what is worse alone": policy(
+        {"mode": "automatic", "measures": []},
+        {"mode": "automatic", "kinds": ["dongle"], "reasons": ["stolen"], "measures": ["withdrawal"]},
+        {"mode": "automatic", "kinds": ["act"], "reasons": ["hardware_replaced"], "measures": ["withdrawal"]},
+        {"mode": "automatic", "kinds": ["act"], "reasons": ["computer_stolen"], "measures": ["deactivation"]},
+        {"mode": "automatic", "kinds": ["cloud"], "reasons": ["stolen"], "measures": ["blacklisting"]},
+    ),
     "manual": policy({"mode": "manual"}),
     "manual with deadlines": policy(
         {

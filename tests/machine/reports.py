@@ -166,14 +166,20 @@ class Reports(Play):
             **{"occurred": self.world.now, "evidence": ("police_report",)},
         }
 
-    def answers(self, statement: str, case: Case | None) -> None:
-        """A report to a case is a fact: its own while it is open, else the backend's; said again, it is none."""
+    def answers(self, statement: str, case: Case | None, learning: set[str]) -> None:
+        """A report to a case is a fact: its own while it is open, else the backend's; said again, it is none. The other
+        open cases that it meets learn of it."""
         answers = [
             one
             for one in self.new
             if (one.fact.name == "case.addressed" and one.fact.statement == statement)
             or (one.fact.name == "loss.reported" and f"report/{one.fact.report}" == statement)
         ]
+        learnt = [one for one in answers if one.fact.name == "loss.reported" and one.fact.beside and one.sequence > 1]
+        answers = [one for one in answers if one not in learnt]
+        heard = sorted((one.stream.removeprefix("case/"), one.fact.beside) for one in learnt)
+        due = sorted((name, case.name) for name in learning) if case else []
+        must(heard == due, f"{heard} learn of {statement}, and must be {due}")
         if case is None:
             must(not answers, f"{statement} was said before, and is said to be new")
             return
@@ -245,9 +251,10 @@ class Reports(Play):
         self.reports.append(loss)
         arguments = (loss["occurred"], loss["evidence"])
         known = (loss["by"], loss["report"]) in self.oracle.reports
+        met = {one.name for one in self.open_cases() if one.name in allowed}
         self.say(lambda: self.oracle.report(case, *about, *arguments))
         if answer == "joined":
-            self.answers(f"report/{loss['report']}", None if known else self.oracle.cases[case])
+            self.answers(f"report/{loss['report']}", None if known else self.oracle.cases[case], met - {case})
         if answer == "opened":
             opening, former = self.auditor.of(case)[0].fact, self.oracle.cases[case].former
             must(opening.former == former, f"{case} names {opening.former} as the former, not {former}")

@@ -5,18 +5,22 @@ from datetime import timedelta
 
 import pytest
 
-from activities.licensing.claim_rules import Claimed, Joins, Opens, Rest, licences_blocked, rest_of, whose
+from activities.licensing import claim_rules
+from activities.licensing.claim_rules import Claimed, Joins, Opens, Rest, licences_blocked, measures_ordered, rest_of
 from activities.licensing.containers import Container
 from events.errors import Code, NotYetKnownError
 from events.loss_table import Loss
+from events.ports.licensing_backend import MeasureToOrder
 from events.statements import LossStatement
-from events.terms import CaseId, Kind, LicenceId, Outcome, Reason, Reporter, Role, Scope, Serial
+from events.terms import CaseId, Kind, LicenceId, Measure, Outcome, ProductId, Reason, Reporter, Role, Scope, Serial
 from tests.unit.facts import NOW
+from workflows.policy import Policy, Rule, canonical
 
 A, B, C = CaseId("case-a"), CaseId("case-b"), CaseId("case-c")
 HERE = {LicenceId("L-1"): 1, LicenceId("L-2"): 3}
 WHOLE = ("container/S", 1)
 BLOCKED = ("blacklisting/container/S", 1)
+BLACKLISTED = (Measure.BLACKLISTING,)
 ONE, TWO = ("licence/L-1", 1), ("licence/L-2", 3)
 ACCESS, ACCESS_BLOCKED = ("access_data/S", 1), ("blacklisting/access_data/S", 1)
 
@@ -38,6 +42,19 @@ def loss(reason: Reason = Reason.LOST, *licences: str, kind: Kind = Kind.DONGLE)
     )
 
 
+def whose(
+    stated: LossStatement,
+    container: Container,
+    here: dict[LicenceId, int],
+    claimed: list[Claimed],
+    *measures: Measure,
+) -> Joins | Opens:
+    """Whose case a report is, where the vendor's rule orders these measures, or what the table of losses does."""
+    row = Loss.of(stated.kind, stated.reason)
+    assert row is not None
+    return claim_rules.whose(stated, container, here, claimed, measures or row.measures)
+
+
 def claims(
     case: CaseId, *things: tuple[str, int], kind: Kind = Kind.DONGLE, reason: Reason = Reason.LOST, **more: object
 ):  # type: ignore[no-untyped-def]
@@ -48,7 +65,7 @@ def claims(
 
 def test_a_loss_of_the_whole_container_claims_it_with_all_its_licences_and_the_blocking() -> None:
     assert whose(loss(), container(), HERE, []) == Opens((BLOCKED, WHOLE, ONE, TWO))
-    assert whose(loss(Reason.DAMAGED), container(), HERE, []) == Opens((WHOLE, ONE, TWO))
+    assert whose(loss(Reason.DAMAGED), container(), HERE, []) == Opens((("withdrawal/container/S", 1), WHOLE, ONE, TWO))
     assert whose(loss(Reason.LOST, "L-2"), container(), HERE, []) == Opens((("blacklisting/licence/L-2", 3), TWO))
 
 
@@ -61,7 +78,7 @@ def test_a_report_of_what_one_case_claims_joins_it() -> None:
 
 def test_a_report_of_what_an_open_and_a_closed_case_claim_joins_the_open_one() -> None:
     watched = claims(A, BLOCKED, closed=True, outcome=Outcome.LOST_FOR_EVER)
-    broken = claims(B, WHOLE, ONE, TWO, reason=Reason.DAMAGED)
+    broken = claims(B, ("withdrawal/container/S", 1), WHOLE, ONE, TWO, reason=Reason.DAMAGED)
 
     assert whose(loss(Reason.STOLEN), container(), HERE, [*watched, *broken]) == Joins(B)
 
@@ -77,14 +94,50 @@ def test_a_wider_report_opens_a_case_for_what_is_unclaimed_beside_the_one_that_i
 
 def test_a_report_that_asks_for_more_measures_opens_a_case_if_only_to_block() -> None:
     act = {"kind": Kind.ACT}
-    same = claims(A, WHOLE, ONE, TWO, reason=Reason.SAME_HARDWARE, **act)
+    off = ("deactivation/container/S", 1)
+    same = claims(A, off, WHOLE, ONE, TWO, reason=Reason.SAME_HARDWARE, **act)
 
     theft = whose(loss(Reason.COMPUTER_STOLEN, **act), container(**act), HERE, same)
     again = whose(loss(Reason.COMPUTER_STOLEN, **act), container(**act), HERE, [*same, *claims(B, BLOCKED)])
     milder = whose(loss(Reason.SAME_HARDWARE, **act), container(**act), HERE, [*same, *claims(B, BLOCKED)])
 
     assert theft == Opens((BLOCKED,), beside=(A,))
-    assert (again, milder) == (Joins(B), Joins(A))
+    assert (again, milder) == (Joins(B, also=(A,)), Joins(A, also=(B,)))
+
+
+def test_a_report_whose_measures_nobody_has_ordered_opens_a_case_that_orders_them() -> None:
+    withdrawn, off = ("withdrawal/container/S", 1), ("deactivation/container/S", 1)
+    nothing = claims(A, WHOLE, ONE, TWO)
+    theft = loss(Reason.STOLEN)
+
+    assert whose(theft, container(), HERE, nothing, Measure.WITHDRAWAL) == Opens((withdrawn,), beside=(A,))
+    known = [*nothing, *claims(B, withdrawn)]
+    assert whose(theft, container(), HERE, known, Measure.WITHDRAWAL) == Joins(B, also=(A,))
+    assert whose(theft, container(), HERE, known, Measure.DEACTIVATION) == Opens((off,), beside=(A,))
+    assert whose(theft, container(), HERE, known, Measure.WITHDRAWAL, Measure.BLACKLISTING) == Opens(
+        (BLOCKED,), beside=(B, A)
+    )
+
+
+@pytest.mark.parametrize("measure", Measure)
+def test_what_blocks_the_container_blocks_each_licence_and_what_is_blacklisted_is_blocked_by_every_measure(
+    measure: Measure,
+) -> None:
+    for blocking in (BLOCKED, ("blacklisting/licence/L-1", 1), (f"{measure}/container/S", 1)):
+        known = [*claims(A, ONE), *claims(B, blocking)]
+
+        assert whose(loss(Reason.LOST, "L-1"), container(), HERE, known, measure) == Joins(B, also=(A,))
+
+
+def test_a_case_claims_the_measures_of_the_vendors_rule_for_the_products_that_are_lost() -> None:
+    withdraws = Rule(measures=(MeasureToOrder(measure=Measure.WITHDRAWAL),), reasons=(Reason.LOST,))
+    policy = canonical(Policy(rules=(withdraws, Rule(products=(ProductId("cam"),), measures=()))))
+    products = {LicenceId("L-1"): ProductId("cad"), LicenceId("L-2"): ProductId("cam")}
+
+    assert measures_ordered(loss(Reason.LOST, "L-1"), products, policy) == {Measure.WITHDRAWAL}
+    assert measures_ordered(loss(Reason.LOST, "L-2"), products, policy) == set()
+    assert measures_ordered(loss(Reason.STOLEN), {}, policy) == {Measure.BLACKLISTING}
+    assert measures_ordered(loss(Reason.DAMAGED), products, {"rules": "none"}) == {Measure.WITHDRAWAL}
 
 
 def test_stolen_access_data_end_an_open_reset_and_take_over_what_it_claims() -> None:
@@ -143,11 +196,13 @@ def test_what_a_case_freed_of_a_report_is_claimed_once_and_only_by_a_report_that
     freed = [replace(one, freed=True, closed=True) for one in claims(A, ("blacklisting/licence/L-1", 1), ONE)]
     wider = claims(B, BLOCKED, WHOLE, TWO)
 
-    assert rest_of(loss(), container(), HERE, [*freed, *wider], B, A) == Rest((ONE,), frozenset({B}))
-    assert rest_of(loss(), container(), HERE, [*freed, *wider, *claims(C, ONE)], B, A) == Rest((), frozenset({B, C}))
+    assert rest_of(loss(), container(), HERE, [*freed, *wider], B, A, BLACKLISTED) == Rest((ONE,), frozenset({B}))
+    assert rest_of(loss(), container(), HERE, [*freed, *wider, *claims(C, ONE)], B, A, BLACKLISTED) == Rest(
+        (), frozenset({B, C})
+    )
     known = [replace(one, freed=True, closed=True) for one in [*wider, *claims(B, ONE)]]
-    assert rest_of(loss(), container(), HERE, [*freed, *known], B, A) == Rest(())
-    assert rest_of(loss(Reason.LOST, "L-2"), container(), HERE, [*freed, *wider], B, A).claims == ()
+    assert rest_of(loss(), container(), HERE, [*freed, *known], B, A, BLACKLISTED) == Rest(())
+    assert rest_of(loss(Reason.LOST, "L-2"), container(), HERE, [*freed, *wider], B, A, BLACKLISTED).claims == ()
     assert not Rest((WHOLE, BLOCKED)).recovers
     assert Rest((ACCESS,)).recovers
     assert Rest((ONE,)).recovers
@@ -189,4 +244,8 @@ def test_a_case_that_claims_the_blocking_of_a_licence_blocks_it_though_another_r
 
     assert licences_blocked(claimed) == [("L-1", 1), ("L-2", 3)]
     assert licences_blocked([ONE, TWO]) == [("L-1", 1), ("L-2", 3)]
+    assert licences_blocked([("withdrawal/licence/L-1", 1), ("deactivation/licence/L-2", 3)]) == [
+        ("L-1", 1),
+        ("L-2", 3),
+    ]
     assert licences_blocked([WHOLE, BLOCKED, ACCESS, ACCESS_BLOCKED]) == []

@@ -257,6 +257,16 @@ def test_a_case_fact_that_the_transitions_do_not_know_stops_the_fold() -> None:
     assert damage(*stream, late).code is Damage.UNEXPECTED_FACT
 
 
+def test_a_report_that_a_case_only_learns_of_is_of_the_case_that_has_it() -> None:
+    first = sealed(Head(), report(report="R-1", beside="c-0"), "case/c-1")
+    learnt = sealed(first.head, report(report="R-2", beside="c-0"), "case/c-1")
+    joined = sealed(learnt.head, report(report="R-3"), "case/c-1")
+
+    rows = folded(as_log([first, learnt, joined], 1))
+
+    assert [row[1] for row in rows["case_reports"]] == ["R-1", "R-3"]
+
+
 def test_a_stream_that_goes_on_in_another_partition_stops_the_fold() -> None:
     first = sealed(Head(), registered())
     second = sealed(first.head, registered())

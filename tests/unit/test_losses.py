@@ -29,6 +29,15 @@ def test_3_a_report_in_two_cases_is_named() -> None:
     assert named(told(life.world)) == [(3, "case c-2")]
 
 
+def test_3_a_case_that_only_learns_of_a_report_names_the_one_that_has_it() -> None:
+    life = replaced()
+    other = Life(life.world, ACME, CaseId("c-2"), LOST, life.holder)
+    other.reports("R-2")
+    other.reports("R-1", beside=life.case)
+
+    assert named(told(life.world)) == []
+
+
 def test_3_two_open_cases_on_one_generation_that_do_not_know_each_other_are_named() -> None:
     life = started(MANUAL)
     life.assessed("L-1")

@@ -5,6 +5,8 @@ from datetime import datetime
 
 Claim = tuple[str, int]
 """A licence, or a container (of one of kind cloud: its access data), and a generation of it."""
+Bar = tuple[str, Claim]
+"""A measure, and what it is to block."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,8 @@ class Case:
     reporter: tuple[str, str]
     lost: frozenset[Claim]
     """What it says is lost and no other case said before: licences, and the container where all of it is gone."""
-    barred: frozenset[Claim]
-    """What it is to block and no other case is."""
+    barred: frozenset[Bar]
+    """What it is to block, and by which measure, and no other case is."""
     last_contact: datetime | None
     losses: list[datetime]
     blamed: bool
@@ -191,11 +193,17 @@ class Case:
             return claim in self.lost
         return claim in self.lost and not self.freed and (self.outcome != "found" or claim[0] != self.serial)
 
-    def bars(self, claim: Claim) -> bool:
-        """Whether the blocking of this is its own."""
+    def bars(self, bar: Bar) -> bool:
+        """Whether the blocking of this, by this measure, is its own."""
         if self.closing:
-            return claim in self.barred
-        return claim in self.barred and not self.freed and self.outcome not in ("found", "given_up")
+            return bar in self.barred
+        return bar in self.barred and not self.freed and self.outcome not in ("found", "given_up")
+
+    def spares(self, bar: Bar, whole: Claim) -> bool:
+        """Whether this need not be blocked any more: it is, or the `whole` container is, by the same measure or by a
+        blacklisting, which leaves nothing to block."""
+        measure, claim = bar
+        return any(self.bars((by, aim)) for by in (measure, "blacklisting") for aim in (claim, whole))
 
 
 @dataclass(frozen=True)
@@ -206,7 +214,7 @@ class Meets:
     """
 
     lost: frozenset[Claim]
-    barred: frozenset[Claim]
+    barred: frozenset[Bar]
     cases: set[str]
     gone: set[str]
     former: str | None

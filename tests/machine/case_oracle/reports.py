@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from tests.machine.case_oracle.assessment import Assessment
-from tests.machine.case_oracle.records import TABLE, Case, Container, Meets, must
+from tests.machine.case_oracle.records import Case, Container, Meets, must
 
 
 class Reports(Assessment):
@@ -61,16 +61,14 @@ class Reports(Assessment):
         """What of a report is nobody's yet, and whose the rest is."""
         here = {one.name: one.generation for one in self.licences.values() if one.serial == container.serial}
         whole = container.serial, container.generation
-        row = TABLE[container.kind, reason]
         lost = {whole} if container.kind == "cloud" else {whole, *here.items()}
         if scope == "licences":
             lost = {(name, here[name]) for name in names if name in here}
-        ordered = {measure for measure, _ in self._measures(container.kind, reason)} & set(row.measures)
-        barred = ({whole} if scope == "container" else lost) if "blacklisting" in ordered else set()
+        ordered = {measure for measure, _ in self._measures(container.kind, reason)}
+        barred = {(measure, claim) for measure in ordered for claim in ({whole} if scope == "container" else lost)}
         cases = [case for case in self.cases.values() if case.serial == container.serial]
         losers = {claim: {case.name for case in cases if case.holds(claim)} for claim in lost}
-        blocks = {one.name for one in cases if one.bars(whole)}
-        barring = {claim: {one.name for one in cases if one.bars(claim)} or blocks for claim in barred}
+        barring = {bar: {one.name for one in cases if one.spares(bar, whole)} for bar in barred}
         missing = set(names) - set(here) if scope == "licences" else set()
         emptied = scope == "container" and not here and container.kind != "cloud"
         gone = {
@@ -114,8 +112,12 @@ class Reports(Assessment):
         known = (by, report) in self.reports
         self.reports.setdefault((by, report), ((serial, kind, reason, scope, tuple(sorted(set(names)))), case))
         container = self.containers[serial]
+        meets = self._meets(container, reason, scope, names)
+        if not known:  # whoever reports a loss decides on no case that is about it
+            for name in meets.cases | meets.gone:
+                if self.cases[name].status != "closed":
+                    self.cases[name].reporters.add(by[1])
         if case not in self.cases:
-            meets = self._meets(container, reason, scope, names)
             new = Case(
                 *(case, serial, kind, reason, scope, container.holder, container.generation),
                 *(self.now, occurred, by, meets.lost | meets.taken_over, meets.barred, container.last_contact),

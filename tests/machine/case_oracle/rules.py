@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from tests.machine.case_oracle.records import TABLE, Case, Claim
+from tests.machine.case_oracle.records import TABLE, Bar, Case, Claim
 from tests.machine.case_oracle.stock import Known
 
 MODES = ("automatic", "hybrid", "manual")
@@ -87,7 +87,7 @@ class Rules(Known):
             found.add("blamed")
         return found
 
-    def _was_rejected(self, lost: Iterable[Claim], barred: Iterable[Claim]) -> bool:
+    def _was_rejected(self, lost: Iterable[Claim], barred: Iterable[Bar]) -> bool:
         """Whether somebody rejected a loss of any of this before, and nobody has approved one of that since."""
         for how, claims in (("lost", lost), ("barred", barred)):
             for claim in claims:
@@ -146,7 +146,8 @@ class Rules(Known):
             return [f"access_data/{case.serial}/{case.generation}"]
         if case.scope == "container":
             return [f"container/{case.serial}/{case.generation}"]
-        return [f"licence/{name}/{generation}" for name, generation in sorted(case.lost | case.barred)]
+        claims = case.lost | {claim for _, claim in case.barred}
+        return [f"licence/{name}/{generation}" for name, generation in sorted(claims)]
 
     def asked(self, case: Case) -> list[tuple[str, int]]:
         """The measures of its policy in their order, with their delays in hours."""
