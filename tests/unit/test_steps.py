@@ -5,7 +5,22 @@ from typing import Any
 import pytest
 
 from events.ports.licensing_backend import CaseKey, CaseOrder, CloseOrder, QuotaOrder
-from events.terms import Action, Aim, Kind, Match, Measure, Mode, QuotaSubject, Reason, Recovery, Scope, Target, Verdict
+from events.terms import (
+    SAME_HARDWARE,
+    Action,
+    ActivationBy,
+    Aim,
+    Kind,
+    Match,
+    Measure,
+    Mode,
+    QuotaSubject,
+    Reason,
+    Recovery,
+    Scope,
+    Target,
+    Verdict,
+)
 from tests.unit.facts import NOW, facts, licence, report
 from tests.unit.journey import (
     BLOCKED,
@@ -41,7 +56,19 @@ from workflows.commands import Blocked, Command, NoTarget, Report, Withdrawn
 from workflows.decider import ENROLMENT
 from workflows.limits import Limits
 from workflows.policy import Policy, Quota, Rule
-from workflows.steps import Assess, Block, End, Issue, Reinstate, Rest, Step, Withdraw, next_step, reserve_order
+from workflows.steps import (
+    Assess,
+    Block,
+    End,
+    Issue,
+    Reinstate,
+    Rest,
+    Step,
+    Withdraw,
+    next_step,
+    policy_needed,
+    reserve_order,
+)
 
 KEY = CaseKey(vendor="acme", case="c-1", serial="3-1")
 
@@ -211,3 +238,67 @@ def test_a_case_that_was_reported_is_assessed_and_again_once_what_failed_is_resu
     assert step_after(REPORTED) == Assess(KEY)
     assert step_after(REPORTED, FAILED) == Rest()
     assert step_after(REPORTED, FAILED, decision(Action.RESUME)) == Assess(KEY)
+
+
+def test_every_order_says_after_which_fact_and_which_message_it_is_given() -> None:
+    """The backend tells by it an order that comes again from one that comes late."""
+    decided, blocked = after(REPORTED, assessed())[0], after(REPORTED, assessed(), BLOCKED)[0]
+    reported = after(REPORTED, Report(report=report(report="R-2")))[0]
+    block, issue = next_step(decided, KEY, POLICY), next_step(blocked, KEY, POLICY, 7)
+    first = next_step(blocked, KEY, POLICY)
+    reserve = reserve_order(reported, KEY, QUOTA, facts(licence()))
+
+    assert isinstance(block, Block)
+    assert isinstance(issue, Issue)
+    assert isinstance(first, Issue)
+    assert reserve
+    assert (block.order.number, reserve.number) == (decided.material, reported.sequence) == (3, 2)
+    assert (issue.order.number, issue.order.taken, first.order.taken) == (blocked.material, 7, 1)
+
+
+@pytest.mark.parametrize(
+    ("reason", "activation"),
+    [(Reason.COMPUTER_STOLEN, ActivationBy.CODE), (Reason.SAME_HARDWARE, ActivationBy.ANY)],
+)
+def test_a_machine_must_bring_what_the_rule_says(reason: Reason, activation: ActivationBy) -> None:
+    act = Report(report=report(kind=Kind.ACT, reason=reason))
+    anyhow = Policy(rules=(Rule(activation=ActivationBy.ANY),))
+    by_default, as_ruled = (step_after(act, assessed(policy), BLOCKED, policy=policy) for policy in (POLICY, anyhow))
+
+    assert isinstance(by_default, Issue)
+    assert isinstance(as_ruled, Issue)
+    assert (by_default.order.activation, as_ruled.order.activation) == (activation, ActivationBy.ANY)
+
+
+def test_a_quota_is_asked_in_the_pot_of_the_reason() -> None:
+    order = reserve_order(after(Report(report=SAME))[0], KEY, QUOTA, facts(licence(), kind=Kind.ACT))
+
+    assert order
+    assert [quota.pot for quota in order.quotas] == [SAME_HARDWARE]
+
+
+@pytest.mark.parametrize(("journey", "approved"), [(WATCHED, False), (MET[:2], True)])
+def test_a_case_that_is_over_says_whether_a_person_had_approved_it(
+    journey: tuple[Command, ...], approved: bool
+) -> None:
+    agreed = (decision(Action.APPROVE), BLOCKED, REPLACED) if approved else ()
+    step = step_after(*journey, *agreed, ELAPSED)
+
+    assert isinstance(step, End)
+    assert step.order.approved is approved
+
+
+@pytest.mark.parametrize(
+    ("journey", "needed"),
+    [
+        ((REPORTED,), False),
+        ((REPORTED, assessed()), True),
+        (WATCHED, True),
+        ((REPORTED, assessed(), FAILED), False),
+        ((*WATCHED, ELAPSED), False),
+    ],
+)
+def test_a_policy_is_asked_for_once_a_case_was_decided_and_unless_it_is_stuck_or_over(
+    journey: tuple[Command, ...], needed: bool
+) -> None:
+    assert policy_needed(after(*journey)[0]) is needed
