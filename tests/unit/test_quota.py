@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from activities.licensing.quota_rules import Recovery, allot, allotted_before
 from events.backend_facts import RecoveryReserved
 from events.ports.licensing_backend import CaseKey, QuotaOrder, Reservation, ReserveOrder
+from events.sizes import LIST_PART
 from events.terms import RECOVERIES, SAME_HARDWARE, CaseId, PotName, Reason
 from tests.unit.facts import NOW
 from workflows.policy import Quota
@@ -116,6 +117,41 @@ def test_what_was_set_aside_before_terms_were_kept_or_several_quotas_asked_is_an
 
     assert answer
     assert [(one.ordinal, one.limit) for one in answer.quotas] == [(2, 2), (2, 3)]
+
+
+def test_a_case_is_answered_again_for_each_quota_by_what_it_has_in_that_pot_and_term() -> None:
+    own = PotName("own")
+    order = ReserveOrder(key=KEY, quotas=(quota("A", limit=9), quota("A", limit=9, pot=own)), received=NOW)
+    several = [
+        Recovery(KEY.case, RECOVERIES, "A", TERM_DAYS, 2, NOW),
+        Recovery(KEY.case, RECOVERIES, "A", 30, 6, NOW),
+        Recovery(KEY.case, RECOVERIES, "B", TERM_DAYS, 7, NOW),
+        Recovery(KEY.case, own, "A", TERM_DAYS, 5, NOW),
+    ]
+
+    answer = allotted_before(order, several, NOW)
+
+    assert answer
+    assert [one.ordinal for one in answer.quotas] == [2, 5]
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_of_the_ordinals_that_a_case_has_in_a_pot_the_one_of_the_quotas_own_term_is_taken(turn: int) -> None:
+    """Only that one is a number of this quota's; the other term's may be higher than its limit."""
+    case = CaseId("other")
+    several = [Recovery(case, RECOVERIES, "A", 30, 1, NOW), Recovery(case, RECOVERIES, "A", TERM_DAYS, 2, NOW)][::turn]
+
+    assert allot(ReserveOrder(key=KEY, quotas=(quota("A"),), received=NOW), several, NOW).answer.ordinal == 1
+
+
+def test_a_quota_of_many_subjects_is_stated_in_parts_and_one_that_has_none_left_not_at_all() -> None:
+    names = tuple(f"licence/L-{number}" for number in range(LIST_PART + 1))
+    order = ReserveOrder(key=KEY, quotas=(quota(*names),), received=NOW)
+    facts = allot(order, [], NOW).facts
+
+    assert [(fact.part, fact.parts) for fact in facts] == [(1, 2), (2, 2)]
+    assert tuple(name for fact in facts for name in fact.subjects) == names
+    assert allot(order, [held(names[0], 1), held(names[0], 2)], NOW).facts == ()
 
 
 def test_an_order_from_before_several_quotas_were_asked_at_once_is_of_one() -> None:
