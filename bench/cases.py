@@ -18,7 +18,7 @@ from bench.result import Bar, Result
 from events.terms import VendorId
 from infra.settings import Settings
 from infra.wiring import add_vendor, open_temporal
-from projections.schema import current, use
+from projections.view_schemas import current, use
 from tests.foreign import BackOffice
 from workflows.policy import Policy
 

@@ -21,7 +21,7 @@ from events.terms import VendorId
 from events.topics import LOG
 from infra.settings import Settings
 from projections.rebuild import rebuild
-from projections.schema import prepare_views
+from projections.view_schemas import prepare_views
 from tests.stories import set_aside, tell_all
 from tests.worlds import CODEC, World
 

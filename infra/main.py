@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from infra.cli import operation, simulation
-from infra.errors import FAILED, Problem
+from infra.problem import FAILED, Problem
 from infra.process_end import leave
 from infra.settings import read_settings
 from portal.cli import audit, kinds, repairs, root, terminal, views

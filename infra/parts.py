@@ -15,7 +15,7 @@ from events.ports.loss_cases import Cases
 from events.postgres_sessions import open_session
 from events.terms import VendorId
 from events.topics import inbox
-from infra.errors import Problem
+from infra.problem import Problem
 from infra.settings import Settings
 from portal.application import Application, Backend
 from projections.read.queries import NoViewsError, Queries, open_queries

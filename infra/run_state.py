@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ValidationError
 
 from infra.embedded.process import Identity
-from infra.errors import Problem
+from infra.problem import Problem
 
 Phase = Literal["starting", "ready", "stopping"]
 Condition = Literal["starting", "ready", "restarting", "stopped"]

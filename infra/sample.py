@@ -24,8 +24,8 @@ from events.ports.loss_cases import DecisionContent
 from events.principal import Principal, PrincipalRole
 from events.terms import PersonId, ReportId, Serial, VendorId
 from events.topics import dead_letters, inbox
-from infra.errors import Problem
 from infra.parts import open_application
+from infra.problem import Problem
 from infra.settings import Settings
 from portal.application import Application
 from portal.policy_file.reader import policy_in

@@ -23,7 +23,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from events.terms import VENDOR_PATTERN
 from infra.embedded.socket_path import postgres_dsn
-from infra.errors import Problem
+from infra.problem import Problem
 
 ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "LOSTFOUND_"

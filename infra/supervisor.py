@@ -22,7 +22,7 @@ from infra.embedded.process import Identity, Launch, end
 from infra.embedded.running import Running
 from infra.embedded.service import Fetched, Service
 from infra.embedded.temporal import Temporal
-from infra.errors import Problem
+from infra.problem import Problem
 from infra.run_state import Condition, Phase, Record, RunState, ServiceRecord, forget, read_state
 from infra.settings import Settings
 

@@ -20,24 +20,24 @@ from temporalio.client import (
     ScheduleUpdate,
 )
 
+from activities.backend_schema import migrate
 from activities.licensing.backend import EmbeddedBackend
 from activities.licensing.outbox import FactSession, sealing_by
 from activities.licensing.signing import SigningKeys, WrongKeyError
 from activities.licensing.vendors import known_key, known_key_now, note_key
 from activities.parking import PostgresParking
-from activities.schema import migrate
 from events.codec import FactCodec
 from events.ports.licensing_backend import Clock
 from events.postgres_sessions import new_pool, open_session
 from events.terms import VendorId
 from events.topics import vendor_specs
 from infra.converter import CONVERTER
-from infra.errors import Problem
 from infra.facts import fact_codec
+from infra.problem import Problem
 from infra.settings import Settings
-from infra.topic_setup import log_partitions, log_topic, make_topics, refuse_moved
+from infra.topic_provisioning import log_partitions, log_topic, make_topics, refuse_moved
 from projections.read.queries import open_queries
-from projections.schema import prepare_views
+from projections.view_schemas import prepare_views
 from workflows.lease_sweep import LeaseSweep
 from workflows.policy import Policy, canonical
 

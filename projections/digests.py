@@ -7,8 +7,8 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from events.postgres_sessions import open_session
-from projections.schema import current, use
 from projections.tables import TABLES, Table
+from projections.view_schemas import current, use
 
 CHUNK_ROWS = 1_000_000
 

@@ -15,7 +15,7 @@ from events.log_errors import PositionGapError
 from events.log_records import LogRecord, Position
 from projections import store
 from projections.folds import fold_all, read_all
-from projections.schema import current, use
+from projections.view_schemas import current, use
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from events.postgres_sessions import open_session
 from projections.digests import digests
 from projections.parallel_fold import SHARE_RECORDS, Folding, connect
 from projections.rebuild_report import RebuildReport, TableReport
-from projections.schema import current, drop_unused, make_indexes, make_schema, prepare_views, use
 from projections.tables import TABLES, VERSION, Table
+from projections.view_schemas import current, drop_unused, make_indexes, make_schema, prepare_views, use
 
 log = structlog.get_logger()
 

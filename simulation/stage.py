@@ -11,7 +11,7 @@ from events.envelope import Recorded
 from events.ports.licensing_backend import CaseKey, Clock, LicensingBackend
 from events.ports.loss_cases import Content
 from events.terms import LicenceId, VendorId
-from simulation.memory import MemoryBackend, at_once
+from simulation.memory_backend import MemoryBackend, at_once
 
 Answer = TypeVar("Answer")
 

@@ -24,7 +24,7 @@ from events.statements import (
     ReturnStatement,
 )
 from events.terms import CaseId, Kind, LicenceId, Reason, Reporter, Scope, Serial, VendorId
-from simulation.case import CaseParts, PassingFailureError, RunningCase
+from simulation.memory_case import CaseParts, PassingFailureError, RunningCase
 from simulation.stage import OpenStage, in_memory
 from workflows.case import CaseState, fold_all
 from workflows.policy import Policy, canonical

@@ -1,4 +1,4 @@
-"""Runs the revisions over the connection that `activities.schema` gives."""
+"""Runs the revisions over the connection that `activities.backend_schema` gives."""
 
 from alembic import context
 

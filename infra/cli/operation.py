@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.embedded.process import end, last_words, rotate, size
-from infra.errors import DEGRADED, NOT_READY, NOT_RUNNING, Problem
+from infra.problem import DEGRADED, NOT_READY, NOT_RUNNING, Problem
 from infra.progress import CaseProgress, StartProgress, welcome
 from infra.roles import COMMANDS
 from infra.run_state import RunState, held, read_state, unusable
@@ -335,7 +335,7 @@ async def _misfits(settings: Settings) -> "list[SetAside]":
     from aiokafka.errors import KafkaError
 
     from events.ports.register import SetAside
-    from infra.topic_setup import compare
+    from infra.topic_provisioning import compare
 
     try:
         async with asyncio.timeout(REGISTER_SECONDS):

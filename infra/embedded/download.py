@@ -22,7 +22,7 @@ from jgo.maven import MavenContext, PythonResolver
 
 from infra.embedded.jar import Jar
 from infra.embedded.service import Fetched
-from infra.errors import Problem
+from infra.problem import Problem
 
 STAGING = "incoming-"
 STAGING_KEPT_SECONDS = 3600.0

@@ -16,7 +16,7 @@ from infra.embedded import kafka_jars
 from infra.embedded.ports import is_free
 from infra.embedded.process import Identity, Launch, family, kill, run, spawn
 from infra.embedded.service import Fetched, Service
-from infra.errors import Problem
+from infra.problem import Problem
 from infra.settings import Settings
 
 NODE = 1

@@ -4,7 +4,7 @@ from pathlib import Path, PurePosixPath
 
 from infra.embedded.jar import Jar
 from infra.embedded.service import Fetched
-from infra.errors import Problem
+from infra.problem import Problem
 
 MANIFEST = Path(__file__).with_name("kafka-jars.sha256")
 

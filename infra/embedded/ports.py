@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 
 from infra.embedded.process import Identity
-from infra.errors import Problem
+from infra.problem import Problem
 
 ANY_PORT = 0
 

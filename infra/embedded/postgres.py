@@ -13,7 +13,7 @@ from infra.embedded.process import Account, Identity, Launch, end, run
 from infra.embedded.service import Service
 from infra.embedded.socket_path import DATABASE, SUPERUSER, fits, postgres_dsn, socket_folder
 from infra.embedded.system_user import account, let_through, private_folder
-from infra.errors import Problem
+from infra.problem import Problem
 
 INITIALISING = "initialising-"
 INIT_SECONDS = 120.0

@@ -5,7 +5,7 @@ import time
 
 from infra.embedded.process import Identity, family, kill, last_words, rotate, size, spawn
 from infra.embedded.service import Service
-from infra.errors import Problem
+from infra.problem import Problem
 
 POLL_SECONDS = 0.1
 

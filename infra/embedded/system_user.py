@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from infra.embedded.process import Account
-from infra.errors import Problem
+from infra.problem import Problem
 
 NAME = "lostfound-postgres"
 REMEDY = "start as an ordinary user, or set LOSTFOUND_POSTGRES_DSN to a PostgreSQL of your own."

@@ -7,7 +7,7 @@ from pathlib import Path
 from infra.embedded.ports import is_free
 from infra.embedded.process import Launch
 from infra.embedded.service import Service
-from infra.errors import Problem
+from infra.problem import Problem
 
 ANSWER_SECONDS = 5.0
 PROBLEMS = "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute"

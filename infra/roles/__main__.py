@@ -2,7 +2,7 @@
 
 import sys
 
-from infra.errors import Problem
+from infra.problem import Problem
 from infra.process_end import leave
 from infra.roles import serve
 

@@ -6,7 +6,7 @@ from events.topics import vendor_specs
 from infra.parts import open_application
 from infra.roles import Ready
 from infra.settings import Settings
-from infra.topic_setup import make_topics
+from infra.topic_provisioning import make_topics
 from infra.wiring import open_parking
 from portal.inbox.consumer import Inbox
 from portal.inbox.dead_letters import DeadLetters

@@ -15,8 +15,8 @@ import typer
 from events.errors import Code, RefusalError
 from events.terms import CaseId, LicenceId, Serial, Status
 from portal.cli import access_data, activation, dead_letter_commands, decisions, policies, reports, triage
+from portal.cli.answer_tables import licence_table, measure_table, print_case, print_container
 from portal.cli.sheet import Sheet
-from portal.cli.tables import licence_table, measure_table, print_case, print_container
 from portal.cli.terminal import (
     AsJson,
     OfVendor,

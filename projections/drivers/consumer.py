@@ -23,7 +23,7 @@ from projections.drivers.common import (
 )
 from projections.drivers.lag_monitor import STALL_SECONDS, Ends, Watch
 from projections.drivers.resilient_projector import OUTAGE_SECONDS, SteadyProjector
-from projections.schema import prepare_views
+from projections.view_schemas import prepare_views
 
 FETCH_MILLISECONDS = 500
 

@@ -21,7 +21,7 @@ from events.topics import LOG
 from projections.look_ahead import LookAhead
 from projections.parallel_fold import batches
 from projections.projector import Batch, fold_batch
-from projections.schema import current, use
+from projections.view_schemas import current, use
 
 log = structlog.get_logger()
 

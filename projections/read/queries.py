@@ -35,7 +35,7 @@ from projections.read.views import (
     exposure_of,
     to_decide,
 )
-from projections.schema import current, use
+from projections.view_schemas import current, use
 from workflows.case import CaseState
 from workflows.policy import Policy, UnreadablePolicyError, read_policy
 

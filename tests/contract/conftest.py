@@ -3,7 +3,7 @@
 import pytest
 
 from events.terms import VendorId
-from simulation.memory import MemoryBackend
+from simulation.memory_backend import MemoryBackend
 from tests.contract.stock import NOW, SetClock, Stock
 from tests.worlds import CODEC
 from workflows.policy import Policy, canonical

@@ -24,8 +24,8 @@ from events.log import LogReader
 from events.log_records import LogRecord
 from events.topics import LOG, log_spec
 from infra.settings import Settings
-from projections.schema import current, prepare_views, use
 from projections.tables import FOLDED
+from projections.view_schemas import current, prepare_views, use
 from tests.view_oracle import Tables, in_order
 from tests.worlds import CODEC, partition_of
 

@@ -21,7 +21,7 @@ from infra.embedded import kafka_jars
 from infra.embedded.kafka import Kafka
 from infra.embedded.process import family
 from infra.embedded.socket_path import socket_folder
-from infra.errors import Problem
+from infra.problem import Problem
 from infra.settings import Settings
 from tests.services import EMBEDDED, Services, free_ports
 

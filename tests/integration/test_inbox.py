@@ -26,7 +26,7 @@ from events.statements import LossStatement, Statement
 from events.terms import VendorId
 from events.topics import dead_letters, inbox, vendor_specs
 from infra.settings import Settings
-from infra.topic_setup import make_topics
+from infra.topic_provisioning import make_topics
 from infra.wiring import add_vendor, open_backend, open_parking
 from portal.application import Application
 from portal.inbox.batches import INFLATED_BYTES_LIMIT

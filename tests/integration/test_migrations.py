@@ -11,8 +11,8 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg_pool import AsyncConnectionPool
 
+from activities.backend_schema import migrate
 from activities.parking import PostgresParking
-from activities.schema import migrate
 from events.ports.parking_place import Headers, InboxRecord
 from events.terms import Serial
 from infra.settings import Settings

@@ -11,8 +11,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from activities.backend_schema import migrate
 from activities.register import PostgresRegister
-from activities.schema import migrate
 from events.ports.register import SetAside
 from infra.settings import Settings
 from tests.integration.test_operate import Instance

@@ -6,15 +6,15 @@ from collections.abc import AsyncIterator
 import pytest
 from psycopg import AsyncConnection
 
-from activities.schema import migrate
+from activities.backend_schema import migrate
 from events.statements import ContainerStatement, LicenceStatement
 from events.terms import Kind, VendorId
 from infra.settings import Settings
 from infra.statistics import analyse_grown
 from infra.wiring import keys, open_backend
 from projections import store
-from projections.schema import current, prepare_views, use
 from projections.tables import FOLDED
+from projections.view_schemas import current, prepare_views, use
 from tests.contract.observer import DatabaseObserver
 from tests.contract.stock import NOW, WEEKLY, SetClock, Stock
 from tests.services import Services

@@ -9,9 +9,9 @@ from psycopg import AsyncConnection
 
 from events.terms import VendorId
 from events.topics import LOG
-from infra.errors import Problem
+from infra.problem import Problem
 from infra.settings import Settings
-from infra.topic_setup import compare
+from infra.topic_provisioning import compare
 from infra.wiring import keys, prepare
 from tests.services import Services
 

@@ -9,9 +9,9 @@ from unittest import TestCase
 import pytest
 from hypothesis import Phase
 
+from activities.backend_schema import migrate
 from activities.licensing.backend import EmbeddedBackend
 from activities.licensing.signing import SigningKeys
-from activities.schema import migrate
 from events.ports.licensing_backend import Clock
 from events.postgres_sessions import open_session
 from events.terms import VendorId

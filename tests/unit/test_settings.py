@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from activities.licensing.signing import SigningKeys
 from events.errors import RefusalError
 from events.terms import VendorId
-from infra.errors import Problem
 from infra.main import main
+from infra.problem import Problem
 from infra.settings import NO_SETTINGS, PREFIX, ROOT, Settings, read_settings, valid
 
 BAD = {

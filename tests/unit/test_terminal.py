@@ -8,7 +8,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from events.terms import CaseId
 from infra.settings import PREFIX, Settings
-from portal.cli.tables import _parts, _word, print_case
+from portal.cli.answer_tables import _parts, _word, print_case
 from portal.cli.terminal import NOT_RUNNING, OWN_SERVICES, _remedy, refusals
 from projections.read.views import CaseView, to_decide
 from tests.unit.test_views import life

@@ -7,8 +7,8 @@ import pytest
 from events.log import partition_of
 from events.terms import VendorId
 from events.topics import LOG, LOG_BATCH_BYTES, TopicSpec, log_spec, vendor_of, vendor_specs
-from infra.errors import Problem
-from infra.topic_setup import Found, misfits, refuse_moved
+from infra.problem import Problem
+from infra.topic_provisioning import Found, misfits, refuse_moved
 
 INBOX, DEAD_LETTERS = vendor_specs(VendorId("acme"))
 

@@ -7,17 +7,7 @@ import pytest
 from hypothesis import given
 
 from events.errors import Code
-from events.terms import (
-    Action,
-    Cause,
-    Decision,
-    DecisionId,
-    Mode,
-    Outcome,
-    Status,
-    Undecided,
-    Verdict,
-)
+from events.terms import Action, Cause, Decision, DecisionId, Mode, Outcome, Status, Undecided, Verdict
 from tests.unit.facts import NOW, facts, instants, report
 from tests.unit.journey import (
     BESIDE,
@@ -48,13 +38,7 @@ from tests.unit.journey import (
     told,
 )
 from workflows.case import CaseState
-from workflows.commands import (
-    Assessed,
-    Blocked,
-    Decide,
-    LoseReplacement,
-    Report,
-)
+from workflows.commands import Assessed, Blocked, Decide, LoseReplacement, Report
 from workflows.decider import decide
 from workflows.limits import Limits
 from workflows.policy import Approval, Policy, Quota, Resurfaced, Rule

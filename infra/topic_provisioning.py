@@ -12,7 +12,7 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 from events.kafka_clients import new_admin
 from events.log import partition_of
 from events.topics import INBOXES, LOG, TopicSpec, log_spec, vendor_of, vendor_specs
-from infra.errors import Problem
+from infra.problem import Problem
 from infra.settings import Settings
 
 TOPIC_SOURCE = 1
