@@ -11,7 +11,7 @@ from infra.settings import PREFIX, Settings
 from portal.cli.answer_tables import _parts, _word, print_case
 from portal.cli.terminal import NOT_RUNNING, OWN_SERVICES, _remedy, refusals
 from projections.read.views import CaseView, to_decide
-from tests.unit.test_views import life
+from tests.unit.test_pending_action import life
 from workflows.case import CaseState
 
 
