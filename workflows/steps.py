@@ -5,7 +5,7 @@ An order is numbered by the last material fact of its case, for with every such 
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar, assert_never
+from typing import ClassVar, Generic, TypeVar, assert_never
 
 from events.case_facts import BackendFacts
 from events.ports.licensing_backend import (
@@ -19,11 +19,13 @@ from events.ports.licensing_backend import (
     ReserveOrder,
 )
 from events.ports.loss_cases import DecisionQuestion
-from events.terms import EvidenceName, Outcome, Recovery, Status
+from events.terms import EvidenceName, Outcome, Recovery, Status, Value
 from workflows.case import CaseState
 from workflows.case_life import UNDECIDED
 from workflows.decider import HOLDER_BLAMED, evident, rule_of
 from workflows.policy import Policy, loss_of, quotas_to_reserve
+
+Order = TypeVar("Order", bound=Value)
 
 LIFTING = (Outcome.REFUSED, Outcome.REJECTED, Outcome.CANCELLED, Outcome.GIVEN_UP)
 """The ends after which no measure of the case goes on standing."""
@@ -37,83 +39,71 @@ class Rest:
 
 
 @dataclass(frozen=True, slots=True)
-class Assess:
+class Asked(Generic[Order]):
+    """What the backend is asked: `activity` is its method, and the name of the Temporal activity that asks it."""
+
+    activity: ClassVar[str]
+    order: Order
+
+
+class Assess(Asked[CaseKey]):
     """Ask the backend what it knows, and have policy decide."""
 
-    activity: ClassVar[str] = "assess"
-    order: CaseKey
+    activity = "assess"
 
 
-@dataclass(frozen=True, slots=True)
-class Reserve:
+class Reserve(Asked[ReserveOrder]):
     """Have one recovery set aside in each quota, or in none."""
 
-    activity: ClassVar[str] = "reserve"
-    order: ReserveOrder
+    activity = "reserve"
 
 
-@dataclass(frozen=True, slots=True)
-class Confirm:
+class Confirm(Asked[DecisionQuestion]):
     """Ask whether a door accepted a decision, and who may decide."""
 
-    activity: ClassVar[str] = "confirm_decision"
-    order: DecisionQuestion
+    activity = "confirm_decision"
 
 
-@dataclass(frozen=True, slots=True)
-class AskPolicy:
+class AskPolicy(Asked[CaseKey]):
     """Ask the backend for the policy that the case was decided under."""
 
-    activity: ClassVar[str] = "assess"
-    order: CaseKey
+    activity = "assess"
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Asked[BlockOrder]):
     """Have the measures ordered."""
 
-    activity: ClassVar[str] = "block"
-    order: BlockOrder
+    activity = "block"
 
 
-@dataclass(frozen=True, slots=True)
-class Issue:
+class Issue(Asked[IssueOrder]):
     """Have the replacement issued."""
 
-    activity: ClassVar[str] = "issue"
-    order: IssueOrder
+    activity = "issue"
 
 
-@dataclass(frozen=True, slots=True)
-class Withdraw:
+class Withdraw(Asked[CaseOrder]):
     """Have the replacement withdrawn, and wait until it is."""
 
-    activity: ClassVar[str] = "withdraw"
-    order: CaseOrder
+    activity = "withdraw"
 
 
-@dataclass(frozen=True, slots=True)
-class Keep:
+class Keep(Asked[CaseOrder]):
     """Have the replacement withdrawn no longer."""
 
-    activity: ClassVar[str] = "keep"
-    order: CaseOrder
+    activity = "keep"
 
 
-@dataclass(frozen=True, slots=True)
-class Reinstate:
+class Reinstate(Asked[ReinstateOrder]):
     """Have the original reinstated."""
 
-    activity: ClassVar[str] = "reinstate"
-    order: ReinstateOrder
+    activity = "reinstate"
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(Asked[CloseOrder]):
     """Have the case known as closed."""
 
-    activity: ClassVar[str] = "close"
-    order: CloseOrder
+    activity = "close"
 
 
 Step = Assess | AskPolicy | Rest | Block | Issue | Withdraw | Reinstate | End
@@ -121,7 +111,7 @@ Step = Assess | AskPolicy | Rest | Block | Issue | Withdraw | Reinstate | End
 Question = Reserve | Confirm | Keep
 """What must be asked, or done, before a report is decided on or a message taken."""
 Request = Assess | AskPolicy | Block | Issue | Withdraw | Reinstate | End | Question
-"""What the backend is asked. `activity` is its method, and the Temporal activity's name."""
+"""All that the backend may be asked."""
 
 
 def next_step(state: CaseState, key: CaseKey, policy: Policy, taken: int = 1, at: datetime | None = None) -> Step:
