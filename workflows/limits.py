@@ -28,7 +28,7 @@ class Found(Value):
 
     setting: str
     exceeded: bool
-    told: str
+    sentence: str
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Limits(Setting):
     def found(self, report: LossReported, facts: BackendFacts, totals: Totals | None = None) -> list[Found]:
         """What each limit that is set says, in their order; `totals` are those of the facts."""
         totals = totals or Totals(facts)
-        told = (
+        found = (
             self._value(totals),
             *self._age(report, totals),
             self._losses(report, facts),
@@ -103,7 +103,7 @@ class Limits(Setting):
             self._flagged(facts),
             self._exposure(report, totals),
         )
-        return [one for one in told if one is not None]
+        return [one for one in found if one is not None]
 
     def _value(self, totals: Totals) -> Found | None:
         if self.value_above_cents is None:
@@ -112,7 +112,7 @@ class Limits(Setting):
         exceeded = value > self.value_above_cents
         than = f"{'more' if exceeded else 'not more'} than {money(self.value_above_cents)}"
         return Found(
-            setting="value_above_cents", exceeded=exceeded, told=f"the licences are worth {money(value)}, {than}"
+            setting="value_above_cents", exceeded=exceeded, sentence=f"the licences are worth {money(value)}, {than}"
         )
 
     def _age(self, report: LossReported, totals: Totals) -> Iterator[Found]:
@@ -124,14 +124,14 @@ class Limits(Setting):
                 continue
             first = totals.first_issued[0 if older else -1]
             if first is None:
-                yield Found(setting=setting, exceeded=True, told="it is not known when a licence was first issued")
+                yield Found(setting=setting, exceeded=True, sentence="it is not known when a licence was first issued")
                 continue
             since = report.received - first
             exceeded = since > timedelta(days=days) if older else since < timedelta(days=days)
             than = f"{'more' if exceeded is older else 'not more'} than {days} days"
             which = "oldest" if older else "youngest"
-            told = f"the {which} licence was first issued on {first:%Y-%m-%d}, {than} before the report"
-            yield Found(setting=setting, exceeded=exceeded, told=told)
+            sentence = f"the {which} licence was first issued on {first:%Y-%m-%d}, {than} before the report"
+            yield Found(setting=setting, exceeded=exceeded, sentence=sentence)
 
     def _losses(self, report: LossReported, facts: BackendFacts) -> Found | None:
         if self.losses is None:
@@ -140,39 +140,39 @@ class Limits(Setting):
         count = sum(start < loss <= report.received for loss in facts.losses)
         exceeded = count > self.losses.more_than
         than = f"{'more' if exceeded else 'not more'} than {self.losses.more_than}"
-        told = f"the holder reported {count} other losses in {self.losses.term_days} days, {than}"
-        return Found(setting="losses", exceeded=exceeded, told=told)
+        sentence = f"the holder reported {count} other losses in {self.losses.term_days} days, {than}"
+        return Found(setting="losses", exceeded=exceeded, sentence=sentence)
 
     def _evidence(self, report: LossReported) -> Found | None:
         if not self.evidence:
             return None
         missing = [name for name in self.evidence if name not in report.evidence]
-        told = f"evidence is missing: {', '.join(missing)}" if missing else f"there is {', '.join(self.evidence)}"
-        return Found(setting="evidence", exceeded=bool(missing), told=told)
+        sentence = f"evidence is missing: {', '.join(missing)}" if missing else f"there is {', '.join(self.evidence)}"
+        return Found(setting="evidence", exceeded=bool(missing), sentence=sentence)
 
     def _reporter(self, report: LossReported, facts: BackendFacts) -> Found | None:
         if not self.holder_only:
             return None
         by_holder = report.reporter.role is Role.HOLDER and str(report.reporter.name) == str(facts.holder)
-        told = "the holder reported it" if by_holder else "somebody other than the holder reported it"
-        return Found(setting="holder_only", exceeded=not by_holder, told=told)
+        sentence = "the holder reported it" if by_holder else "somebody other than the holder reported it"
+        return Found(setting="holder_only", exceeded=not by_holder, sentence=sentence)
 
     def _contact(self, report: LossReported, facts: BackendFacts) -> Found | None:
         if not self.contact_after_loss:
             return None
         exceeded = facts.last_contact is not None and facts.last_contact > report.occurred
-        told = "the container has not reported in since the loss was said to be"
+        sentence = "the container has not reported in since the loss was said to be"
         if exceeded:
-            told = (
+            sentence = (
                 f"the container reported in at {facts.last_contact:%Y-%m-%d %H:%M} UTC, after the loss was said to be"
             )
-        return Found(setting="contact_after_loss", exceeded=exceeded, told=told)
+        return Found(setting="contact_after_loss", exceeded=exceeded, sentence=sentence)
 
     def _flagged(self, facts: BackendFacts) -> Found | None:
         if not self.flagged_holder:
             return None
-        told = f"{'an' if facts.flagged else 'no'} earlier verdict speaks against the holder"
-        return Found(setting="flagged_holder", exceeded=facts.flagged, told=told)
+        sentence = f"{'an' if facts.flagged else 'no'} earlier verdict speaks against the holder"
+        return Found(setting="flagged_holder", exceeded=facts.flagged, sentence=sentence)
 
     def _exposure(self, report: LossReported, totals: Totals) -> Found | None:
         if self.exposure_above_days is None:
@@ -184,7 +184,7 @@ class Limits(Setting):
             exceeded = lost.until > report.received + timedelta(days=self.exposure_above_days)
             runs = f"until {lost.until:%Y-%m-%d %H:%M} UTC"
         than = f"{'more' if exceeded else 'not more'} than {self.exposure_above_days} days from the report"
-        return Found(setting="exposure_above_days", exceeded=exceeded, told=f"what is lost can run {runs}, {than}")
+        return Found(setting="exposure_above_days", exceeded=exceeded, sentence=f"what is lost can run {runs}, {than}")
 
 
 def value_cents(facts: BackendFacts) -> int:

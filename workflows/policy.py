@@ -181,8 +181,8 @@ class Rule(Setting):
         if self.mode is Mode.HYBRID and not given:
             raise PydanticCustomError("hybrid_without_limit", "the mode hybrid needs a quota or limits, or both")
         if self.mode is not Mode.HYBRID and given:
-            told = " and ".join(given)
-            raise PydanticCustomError("limit_without_hybrid", f"{told} go with the mode hybrid, and only with it")
+            names = " and ".join(given)
+            raise PydanticCustomError("limit_without_hybrid", f"{names} go with the mode hybrid, and only with it")
         return self
 
     def specificity(self) -> tuple[bool, bool, bool]:
@@ -333,7 +333,7 @@ def needs_person(report: LossReported, facts: BackendFacts, policy: Policy) -> l
     rules = policy.rules_for(loss_of(report), facts)
     if rules[0].mode is Mode.MANUAL:
         return [f"policy has a supervisor decide on every {_words(report.reason)} {report.kind} of these products"]
-    found = [one.told for one in policy.limits_found(report, facts) if one.exceeded]
+    found = [one.sentence for one in policy.limits_found(report, facts) if one.exceeded]
     rejected = report.rejected or (report.former if facts.former_outcome is Outcome.REJECTED else None)
     if rejected and not all(rule.automatic_after_rejection for rule in rules):
         found.insert(0, f"an earlier report of this loss was rejected, in case {rejected}")
@@ -412,17 +412,17 @@ def decide_report(
     if reasons := needs_person(report, facts, policy):
         return decided(Decision.NEEDS_APPROVAL, *reasons, *exhausted)
     recovers = RECOVERS[loss.recovery].format(reason=_words(report.reason), kind=report.kind)
-    told = f"policy version {policy.policy_version} {recovers} at once"
+    sentence = f"policy version {policy.policy_version} {recovers} at once"
     if nothing:
         why = f"what was in it is of case {report.beside}; this one blocks and watches"
         return decided(Decision.AUTOMATIC, f"{why}, as policy version {policy.policy_version} says")
     if not asked:
-        return decided(Decision.AUTOMATIC, told)
+        return decided(Decision.AUTOMATIC, sentence)
     assert reservation is not None, "policy may not decide before the quota was asked"
     if exhausted:
         return decided(Decision.NEEDS_APPROVAL, *exhausted)
     counted = ", ".join(f"{answer.ordinal} of {answer.limit}" for answer in answers)
-    return decided(Decision.AUTOMATIC, f"{told}: recovery {counted}")
+    return decided(Decision.AUTOMATIC, f"{sentence}: recovery {counted}")
 
 
 def _used_up(asked: AskedQuota, answer: QuotaAnswer, several: bool) -> str:

@@ -18,7 +18,7 @@ UNDECIDED = {
 }
 
 
-def told(supposed: Supposed, found: Explanation, lines: dict[int, int]) -> Iterator[str]:
+def explanation_lines(supposed: Supposed, found: Explanation, lines: dict[int, int]) -> Iterator[str]:
     """The explanation, line by line; `lines` says at which line of the file each rule stands, by its number."""
     what = {Kind.DONGLE: "A dongle", Kind.ACT: "An act", Kind.CLOUD: "A cloud container"}[supposed.kind]
     yield f"{what} is reported {supposed.reason.replace('_', ' ')}: {DECISIONS[found.decision]}."
@@ -30,7 +30,7 @@ def told(supposed: Supposed, found: Explanation, lines: dict[int, int]) -> Itera
         yield f"  {which} is the strictest and says what is done; the limits and quotas of all are heeded"
     if found.limits:
         yield "Limits"
-        yield from (f"  {'EXCEEDED' if one.exceeded else 'kept'} {one.setting}: {one.told}" for one in found.limits)
+        yield from (f"  {'EXCEEDED' if one.exceeded else 'kept'} {one.setting}: {one.sentence}" for one in found.limits)
     if found.quotas:
         yield "Quotas" if len(found.quotas) > 1 else "Quota"
         yield from (f"  {quota}" for quota in found.quotas)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from events.errors import Code, RefusalError
 from events.loss_table import Loss
 from events.terms import Kind, Reason, Role
-from portal.cli.explanations import told
+from portal.cli.explanations import explanation_lines
 from portal.cli.terminal import (
     AsJson,
     OfVendor,
@@ -132,7 +132,7 @@ def commands(opened: Opened) -> typer.Typer:
             print_json(found)
             return
         lines = rule_lines(text)
-        typer.echo("\n".join(told(supposed, found, lines)))
+        typer.echo("\n".join(explanation_lines(supposed, found, lines)))
 
     @app.command("schema")
     def print_schema() -> None:

@@ -15,7 +15,7 @@ LOST, SPARE, OTHER = Serial("3-1"), Serial("3-2"), Serial("3-3")
 DAY = timedelta(days=1)
 
 
-def told(world: World) -> list[Breach]:
+def breaches_of(world: World) -> list[Breach]:
     return check(CODEC.unseal(record.value) for stream in world.streams.values() for record in stream)
 
 

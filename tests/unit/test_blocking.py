@@ -3,7 +3,7 @@
 from events.backend_facts import AccessOffered, MeasureConfirmed, MeasureLifted
 from events.case_facts import CaseClosed
 from events.terms import CaseId, HolderId, Kind, Measure, Outcome, Reason
-from tests.unit.lives import ACME, LOST, SPARE, named, replaced, started, told
+from tests.unit.lives import ACME, LOST, SPARE, breaches_of, named, replaced, started
 from tests.worlds import Life, World
 
 
@@ -14,7 +14,7 @@ def test_2_a_replacement_before_its_measures_are_ordered_is_named() -> None:
     life.replaces(SPARE, "L-1")
     life.orders(Measure.BLACKLISTING)
 
-    (breach,) = told(life.world)
+    (breach,) = breaches_of(life.world)
 
     assert (breach.invariant, breach.vendor, breach.about) == (2, ACME, "case c-1")
     assert (breach.stream, breach.sequence) == ("container/3-2", 2)
@@ -30,14 +30,14 @@ def test_2_access_data_that_are_offered_before_the_old_ones_are_blocked_are_name
     life.assessed()
     life.backend(LOST, AccessOffered(serial=LOST, generation=2, case=life.case, until=world.at))
 
-    assert named(told(world)) == [(2, "case c-1")]
+    assert named(breaches_of(world)) == [(2, "case c-1")]
 
 
 def test_7_a_measure_that_has_not_ended_when_its_case_is_closed_is_named() -> None:
     life = replaced()
     life.case_says([CaseClosed(outcome=Outcome.LOST_FOR_EVER)])
 
-    (breach,) = told(life.world)
+    (breach,) = breaches_of(life.world)
 
     assert (breach.invariant, breach.about, breach.stream) == (7, "case c-1", "container/3-1")
     assert breach.sentence == "blacklisting of container/3-1/1 has not ended, though the case is closed"
@@ -53,7 +53,7 @@ def test_7_a_measure_that_is_lifted_once_it_was_confirmed_or_was_never_ordered_i
         MeasureConfirmed.model_validate({**off, "by": "contact/1"}),
     )
 
-    assert [one.sentence for one in told(life.world)] == [
+    assert [one.sentence for one in breaches_of(life.world)] == [
         "blacklisting of container/3-1/1 was lifted once it was confirmed",
         "deactivation of container/3-1/1 was never ordered, but confirmed",
     ]

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from events.loss_table import LOSSES
 from events.terms import Decision, Kind, Reason, Role
-from portal.cli.explanations import told
+from portal.cli.explanations import explanation_lines
 from portal.cli.policies import commands
 from tests.unit.facts import NOW
 from tests.unit.test_limits import policies, products
@@ -185,7 +185,7 @@ def test_any_policy_can_be_explained_and_what_exceeds_a_limit_is_never_automatic
     one = supposed.model_copy(update={"kind": loss.kind, "reason": loss.reason})
     found = explain(policy, one, NOW)
 
-    assert list(told(one, found, dict.fromkeys(range(1, 9), 1)))
+    assert list(explanation_lines(one, found, dict.fromkeys(range(1, 9), 1)))
     assert {found.rule} <= {chosen.rule for chosen in found.chosen}
     if any(limit.exceeded for limit in found.limits):
         assert found.decision is not Decision.AUTOMATIC

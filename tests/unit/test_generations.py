@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from events.terms import CaseId
-from tests.unit.lives import ACME, DAY, LOST, OTHER, SPARE, named, replaced, superseded, told
+from tests.unit.lives import ACME, DAY, LOST, OTHER, SPARE, breaches_of, named, replaced, superseded
 from tests.worlds import Life
 
 
@@ -34,7 +34,7 @@ def test_1_a_second_effective_generation_is_named(plant: Callable[[Life], None])
 
     plant(life)
 
-    assert {(1, "licence L-1")} <= set(named(told(life.world)))
+    assert {(1, "licence L-1")} <= set(named(breaches_of(life.world)))
 
 
 def test_1_a_generation_that_is_superseded_twice_is_named_with_both_cases() -> None:
@@ -43,4 +43,4 @@ def test_1_a_generation_that_is_superseded_twice_is_named_with_both_cases() -> N
     other.reports("R-2")
     life.backend(LOST, superseded(life, 1, LOST, other.case))
 
-    assert named(told(life.world)) == [(1, "licence L-1"), (3, "licence L-1")]
+    assert named(breaches_of(life.world)) == [(1, "licence L-1"), (3, "licence L-1")]

@@ -15,7 +15,7 @@ from events.terms import Action, Aim, CaseId, HolderId, Measure, Outcome, Scope
 from tests.breaches import PLANTED
 from tests.stories import STORIES, whole
 from tests.unit.facts import facts
-from tests.unit.lives import ACME, LOST, SPARE, ZETA, named, replaced, started, told
+from tests.unit.lives import ACME, LOST, SPARE, ZETA, breaches_of, named, replaced, started
 from tests.unit.work import steps_of
 from tests.worlds import CODEC, POLICY, STEPS, Life, World, as_log, interleaved
 from workflows.commands import Assessed, Report
@@ -43,7 +43,7 @@ def test_a_healthy_log_breaches_nothing_at_any_instant_and_in_any_order(world: W
 
 
 def test_whole_stories_breach_nothing() -> None:
-    assert told(whole(ACME)) == []
+    assert breaches_of(whole(ACME)) == []
 
 
 @pytest.mark.parametrize("invariant", PLANTED)

@@ -182,16 +182,16 @@ def test_every_limit_tells_what_it_found_in_their_order() -> None:
     new = licence(2, first_issued=NOW - 29 * DAY, expires=NOW + DAY)
     blamed = facts(dear, new, losses=(NOW, NOW - 89 * DAY), flagged=True, last_contact=NOW)
 
-    assert [(one.setting, one.exceeded, one.told) for one in ALL.found(well, old)] == [
+    assert [(one.setting, one.exceeded, one.sentence) for one in ALL.found(well, old)] == [
         (setting, False, within) for setting, within, _ in TELLS
     ]
-    assert [(one.setting, one.exceeded, one.told) for one in ALL.found(ill, blamed)] == [
+    assert [(one.setting, one.exceeded, one.sentence) for one in ALL.found(ill, blamed)] == [
         (setting, True, beyond) for setting, _, beyond in TELLS
     ]
 
 
 @pytest.mark.parametrize(
-    ("known", "setting", "told"),
+    ("known", "setting", "sentence"),
     [
         (facts(), "exposure_above_days", "what is lost can run nowhere, not more than 10 days from the report"),
         (
@@ -202,8 +202,8 @@ def test_every_limit_tells_what_it_found_in_their_order() -> None:
         (facts(licence(1, value_cents=5)), "value_above_cents", "the licences are worth 0.05, not more than 10,000.00"),
     ],
 )
-def test_a_limit_tells_what_it_cannot_measure(known: BackendFacts, setting: str, told: str) -> None:
-    assert {one.setting: one.told for one in ALL.found(report(), known)}[setting] == told
+def test_a_limit_tells_what_it_cannot_measure(known: BackendFacts, setting: str, sentence: str) -> None:
+    assert {one.setting: one.sentence for one in ALL.found(report(), known)}[setting] == sentence
 
 
 def test_without_licences_none_is_too_old_or_too_young() -> None:

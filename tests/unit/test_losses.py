@@ -5,7 +5,7 @@ from events.backend_facts import ContainerRegistered
 from events.terms import CaseId, Kind, Measure, Reporter, Role
 from tests.breaches import reported_after_a_rejection
 from tests.unit.facts import report
-from tests.unit.lives import ACME, LOST, OTHER, named, replaced, started, told
+from tests.unit.lives import ACME, LOST, OTHER, breaches_of, named, replaced, started
 from tests.worlds import CODEC, MANUAL, Life, World
 
 
@@ -17,7 +17,7 @@ def test_3_a_new_case_after_one_that_was_rejected_names_it_as_the_former() -> No
     older = [one._replace(data={name: said for name, said in one.data.items() if name != "former"}) for one in records]
 
     assert named(check(records)) == [(3, "case acme-2")]
-    assert told(named_world) == []
+    assert breaches_of(named_world) == []
     assert check(older) == []  # the field was not there yet
 
 
@@ -26,7 +26,7 @@ def test_3_a_report_in_two_cases_is_named() -> None:
     other = Life(life.world, ACME, CaseId("c-2"), LOST, life.holder)
     other.reports("R-1")
 
-    assert named(told(life.world)) == [(3, "case c-2")]
+    assert named(breaches_of(life.world)) == [(3, "case c-2")]
 
 
 def test_3_a_case_that_only_learns_of_a_report_names_the_one_that_has_it() -> None:
@@ -35,7 +35,7 @@ def test_3_a_case_that_only_learns_of_a_report_names_the_one_that_has_it() -> No
     other.reports("R-2")
     other.reports("R-1", beside=life.case)
 
-    assert named(told(life.world)) == []
+    assert named(breaches_of(life.world)) == []
 
 
 def test_3_two_open_cases_on_one_generation_that_do_not_know_each_other_are_named() -> None:
@@ -45,7 +45,7 @@ def test_3_two_open_cases_on_one_generation_that_do_not_know_each_other_are_name
     other.reports("R-2")
     other.assessed("L-1")
 
-    assert named(told(life.world)) == [(3, "case c-2")]
+    assert named(breaches_of(life.world)) == [(3, "case c-2")]
 
 
 def test_4_a_replacement_to_somebody_else_is_named() -> None:
@@ -56,7 +56,7 @@ def test_4_a_replacement_to_somebody_else_is_named() -> None:
     life.blocked()
     life.replaces(OTHER, "L-1")
 
-    assert named(told(life.world)) == [(4, "case c-1")]
+    assert named(breaches_of(life.world)) == [(4, "case c-1")]
 
 
 def test_4_a_report_by_a_holder_of_another_container_is_named() -> None:
@@ -64,4 +64,4 @@ def test_4_a_report_by_a_holder_of_another_container_is_named() -> None:
     by = Reporter(role=Role.HOLDER, name="h-9")
     life.case_says([report(report="R-2", serial=LOST, reporter=by)])
 
-    assert named(told(life.world)) == [(4, "case c-1")]
+    assert named(breaches_of(life.world)) == [(4, "case c-1")]

@@ -82,9 +82,9 @@ def test_of_several_quotas_the_one_that_has_least_left_is_told_and_one_that_is_u
     answers = [QuotaAnswer(ordinal=1, limit=3), QuotaAnswer(ordinal=4, limit=5), QuotaAnswer(ordinal=1, limit=9)]
     gone = [QuotaAnswer(ordinal=None, limit=3), QuotaAnswer(ordinal=None, limit=5, used_up=True)]
 
-    told, none, single = (Reservation.of(NOW, some) for some in (answers, gone, answers[:1]))
+    sentence, none, single = (Reservation.of(NOW, some) for some in (answers, gone, answers[:1]))
 
-    assert (told.ordinal, told.limit, told.answers) == (4, 5, tuple(answers))
+    assert (sentence.ordinal, sentence.limit, sentence.answers) == (4, 5, tuple(answers))
     assert (none.ordinal, none.limit, none.answers) == (None, 5, tuple(gone))
     assert (single.ordinal, single.limit, single.quotas, single.answers) == (1, 3, (), tuple(answers[:1]))
 
@@ -289,7 +289,7 @@ def test_where_nothing_is_blocked_a_rule_with_measures_blocks_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "reason", "told"),
+    ("kind", "reason", "sentence"),
     [
         (Kind.DONGLE, Reason.LOST, "replaces a lost dongle"),
         (Kind.DONGLE, Reason.DAMAGED, "bridges a damaged dongle"),
@@ -298,14 +298,14 @@ def test_where_nothing_is_blocked_a_rule_with_measures_blocks_nothing() -> None:
         (Kind.CLOUD, Reason.STOLEN, "rotates stolen access data"),
     ],
 )
-def test_an_automatic_decision_says_what_policy_does(kind: Kind, reason: Reason, told: str) -> None:
+def test_an_automatic_decision_says_what_policy_does(kind: Kind, reason: Reason, sentence: str) -> None:
     said = report(kind=kind, reason=reason)
     once = Policy(policy_version=4, rules=(Rule(mode=Mode.HYBRID, quota=QUOTA),))
     decided = decide_report(said, facts(licence(), kind=kind), Policy(policy_version=4), None)
     counted = decide_report(said, facts(licence(), kind=kind), once, reserved(2))
 
-    assert decided.reasons == (f"policy version 4 {told} at once",)
-    assert counted.reasons == (f"policy version 4 {told} at once: recovery 2 of 2",)
+    assert decided.reasons == (f"policy version 4 {sentence} at once",)
+    assert counted.reasons == (f"policy version 4 {sentence} at once: recovery 2 of 2",)
     assert (decided.policy_version, decided.ordinal, decided.limit) == (4, None, None)
 
 

@@ -5,7 +5,7 @@ from events.backend_facts import ContactRefused, PolicyAdopted
 from events.envelope import Head, container_stream, record_key
 from events.terms import VendorId
 from tests.unit.facts import report
-from tests.unit.lives import ACME, LOST, ZETA, decided, replaced, started, told
+from tests.unit.lives import ACME, LOST, ZETA, breaches_of, decided, replaced, started
 from tests.worlds import CODEC
 from workflows.policy import Policy
 
@@ -35,7 +35,7 @@ def test_8_a_policy_version_that_is_missing_or_cannot_be_read_is_named() -> None
     assert facts is not None
     life.case_says([decided(facts=facts.facts, policy_version=2)])
 
-    assert [(one.invariant, one.sentence) for one in told(life.world)] == [
+    assert [(one.invariant, one.sentence) for one in breaches_of(life.world)] == [
         (8, "it was decided under policy version 2, which is missing"),
         (8, "policy version 2 is missing"),
         (8, "policy version 4 cannot be read"),
@@ -52,7 +52,7 @@ def test_9_what_is_another_vendors_or_nobodys_is_named() -> None:
         CODEC.seal(VendorId("nobody"), "case/c-9", b"nobody/3-1", Head(), life.world.at, report())
     )
 
-    assert [(one.invariant, one.vendor, one.sentence) for one in told(life.world)] == [
+    assert [(one.invariant, one.vendor, one.sentence) for one in breaches_of(life.world)] == [
         (9, "nobody", "nobody has added vendor nobody"),
         (9, "nobody", "vendor nobody has no container 3-1"),
         (9, "zeta", "vendor zeta has no case c-1"),

@@ -10,15 +10,15 @@ from events.case_facts import QuotaAnswer
 from events.ports.licensing_backend import Reservation
 from events.terms import CaseId, HolderId, Mode, Serial, Status
 from tests.unit.facts import report
-from tests.unit.lives import ACME, LOST, SPARE, approves, named, started, told
+from tests.unit.lives import ACME, LOST, SPARE, approves, breaches_of, named, started
 from tests.worlds import COUNTED, POLICY, QUOTA, Life, World
 from workflows.commands import Report
 from workflows.policy import Policy, Quota, Rule
 
 
 def reserves(life: Life, ordinal: int = 1, limit: int = 1, **more: Any) -> None:
-    told = {"case": life.case, "serial": life.serial, "subjects": (f"holder/{life.holder}",)}
-    life.backend(life.serial, RecoveryReserved.model_validate({**told, "ordinal": ordinal, "limit": limit} | more))
+    fields = {"case": life.case, "serial": life.serial, "subjects": (f"holder/{life.holder}",)}
+    life.backend(life.serial, RecoveryReserved.model_validate({**fields, "ordinal": ordinal, "limit": limit} | more))
 
 
 def test_6_more_recoveries_in_a_term_than_the_quota_has_are_named() -> None:
@@ -31,7 +31,7 @@ def test_6_more_recoveries_in_a_term_than_the_quota_has_are_named() -> None:
     reserves(other)
     other.assessed("L-2", reservation=Reservation(at=life.world.at, ordinal=1, limit=1))
 
-    assert named(told(life.world)) == [(6, "case c-2")]
+    assert named(breaches_of(life.world)) == [(6, "case c-2")]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_6_recoveries_are_counted_in_their_pots(of_another: dict[str, str], sent
     reserves(other, term_days=30, **of_another)
     other.assessed("L-2", reservation=Reservation(at=life.world.at, ordinal=1, limit=1))
 
-    (breach,) = told(life.world)
+    (breach,) = breaches_of(life.world)
 
     assert (breach.invariant, breach.about) == (6, "case c-2")
     assert breach.sentence == sentence
@@ -92,9 +92,9 @@ def test_6_a_case_under_two_rules_that_does_not_count_in_the_quota_of_one_is_nam
     answers = [QuotaAnswer(ordinal=1, limit=1), QuotaAnswer(ordinal=1, limit=2)]
     whole, half = divided(BOTH, answers), divided(BOTH[1 - missing :][:1], answers)
 
-    (breach,) = told(half.world)
+    (breach,) = breaches_of(half.world)
 
-    assert told(whole.world) == []
+    assert breaches_of(whole.world) == []
     assert (breach.invariant, breach.sentence) == (6, f"it does not count for {subject} in the pot {pot}")
 
 
@@ -103,7 +103,7 @@ def test_6_a_case_counts_once_for_a_subject_though_two_quotas_set_it_aside() -> 
 
     life = divided((*BOTH, twice), [QuotaAnswer(ordinal=1, limit=1), QuotaAnswer(ordinal=1, limit=2)])
 
-    assert told(life.world) == []
+    assert breaches_of(life.world) == []
 
 
 @pytest.mark.parametrize(("used_up", "by", "breaches"), [((True, False), "ann", [5]), ((False, True), "ann", [])])
@@ -114,7 +114,7 @@ def test_5_goodwill_beyond_one_quota_of_two_is_granted_by_whom_that_one_names(
     life = divided((), answers)
     approves(life, by, goodwill=True)
 
-    assert [breach.invariant for breach in told(life.world)] == breaches
+    assert [breach.invariant for breach in breaches_of(life.world)] == breaches
 
 
 def test_6_a_case_that_only_blocks_and_watches_uses_no_recovery() -> None:
@@ -130,24 +130,24 @@ def test_6_a_case_that_only_blocks_and_watches_uses_no_recovery() -> None:
 
     assert watches.state is not None
     assert watches.state.status is Status.BLOCKING
-    assert told(life.world) == []
+    assert breaches_of(life.world) == []
 
 
 def test_6_an_ordinal_beyond_the_limit_or_that_was_never_set_aside_is_named() -> None:
     life = started(QUOTA)
     life.assessed("L-1", reservation=Reservation(at=life.world.at, ordinal=2, limit=1))
 
-    assert named(told(life.world)) == [(6, "case c-1"), (6, "case c-1")]
+    assert named(breaches_of(life.world)) == [(6, "case c-1"), (6, "case c-1")]
 
 
 def test_6_approving_beyond_the_quota_without_goodwill_is_named_and_goodwill_by_whom_may_not_is_5() -> None:
     life = started(QUOTA)
     life.assessed("L-1", reservation=Reservation(at=life.world.at, ordinal=None, limit=1))
-    assert told(life.world) == []
+    assert breaches_of(life.world) == []
     approves(life, "bob")
     other = started(QUOTA)
     other.assessed("L-1", reservation=Reservation(at=life.world.at, ordinal=None, limit=1))
     approves(other, "ann", goodwill=True)
 
-    assert named(told(life.world)) == [(6, "case c-1")]
-    assert named(told(other.world)) == [(5, "case c-1")]
+    assert named(breaches_of(life.world)) == [(6, "case c-1")]
+    assert named(breaches_of(other.world)) == [(5, "case c-1")]
