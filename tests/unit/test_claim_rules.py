@@ -6,13 +6,40 @@ from datetime import timedelta
 import pytest
 
 from activities.licensing import claim_rules
-from activities.licensing.claim_rules import Claimed, Joins, Opens, Rest, licences_blocked, measures_ordered, rest_of
+from activities.licensing.claim_rules import (
+    Claimed,
+    Joins,
+    Opens,
+    Rest,
+    is_blocking,
+    licences_blocked,
+    may_turn_up,
+    measures_ordered,
+    must_be_of_kind,
+    must_be_rightful,
+    recovery_of,
+    rest_of,
+    said_otherwise,
+)
 from activities.licensing.containers import Container
-from events.errors import Code, NotYetKnownError
+from events.errors import Code, NotYetKnownError, RefusalError
 from events.loss_table import Loss
 from events.ports.licensing_backend import MeasureToOrder
-from events.statements import LossStatement
-from events.terms import CaseId, Kind, LicenceId, Measure, Outcome, ProductId, Reason, Reporter, Role, Scope, Serial
+from events.statements import FoundStatement, LossStatement, ReturnStatement
+from events.terms import (
+    CaseId,
+    Kind,
+    LicenceId,
+    Measure,
+    Outcome,
+    PersonId,
+    ProductId,
+    Reason,
+    Reporter,
+    Role,
+    Scope,
+    Serial,
+)
 from tests.unit.facts import NOW
 from workflows.policy import Policy, Rule, canonical
 
@@ -249,3 +276,88 @@ def test_a_case_that_claims_the_blocking_of_a_licence_blocks_it_though_another_r
         ("L-2", 3),
     ]
     assert licences_blocked([WHOLE, BLOCKED, ACCESS, ACCESS_BLOCKED]) == []
+
+
+HOLDER, STRANGER, OFFICE = (
+    Reporter(role=role, name=PersonId(name))
+    for role, name in ((Role.HOLDER, "h-1"), (Role.HOLDER, "h-2"), (Role.BACK_OFFICE, "crm"))
+)
+
+
+def test_to_whoever_is_not_its_holder_nor_of_the_back_office_a_container_is_unknown() -> None:
+    for reporter in (HOLDER, OFFICE):
+        assert must_be_rightful(container(), reporter) == container()
+    with pytest.raises(NotYetKnownError, match="no container S is known here") as unknown:
+        must_be_rightful(container(), STRANGER)
+    assert unknown.value.code is Code.UNKNOWN_CONTAINER
+
+
+def test_only_the_back_office_says_that_a_container_is_back_and_its_holder_that_it_is_found() -> None:
+    found, back = (
+        {
+            reporter.name: kind.model_validate({**kind.example, "serial": "S", "reporter": reporter.model_dump()})
+            for reporter in (HOLDER, STRANGER, OFFICE)
+        }
+        for kind in (FoundStatement, ReturnStatement)
+    )
+
+    for allowed in (found["h-1"], found["crm"], back["crm"]):
+        may_turn_up(container(), allowed)
+    for strange in (found["h-2"], back["h-2"]):
+        with pytest.raises(NotYetKnownError):
+            may_turn_up(container(), strange)
+    with pytest.raises(RefusalError, match="only a back-office system can say that a container is back") as refusal:
+        may_turn_up(container(), back["h-1"])
+    assert refusal.value.code is Code.INVALID_DATA
+
+
+def test_a_container_of_another_kind_than_reported_is_refused_with_both_kinds() -> None:
+    must_be_of_kind(container(), loss())
+    with pytest.raises(RefusalError, match="container S is of kind act, not dongle") as refusal:
+        must_be_of_kind(container(Kind.ACT), loss())
+    assert refusal.value.code is Code.KIND_MISMATCH
+    assert refusal.value.parameters == {"serial": "S", "kind": Kind.ACT, "reported": Kind.DONGLE}
+
+
+def test_a_number_that_said_something_else_is_refused_by_itself() -> None:
+    refusal = said_otherwise("R-1")
+
+    assert str(refusal).startswith("report R-1 was made before and said something else")
+    assert (refusal.code, refusal.parameters) == (Code.REPORT_ID_TAKEN, {"number": "R-1"})
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        (("L-8",), "container S does not hold the licence L-8"),
+        (("L-9", "L-1", "L-8"), "container S does not hold the licences L-8, L-9"),
+    ],
+)
+def test_licences_that_are_not_in_the_container_are_named_and_may_be_stated_later(
+    names: tuple[str, ...], sentence: str
+) -> None:
+    with pytest.raises(NotYetKnownError) as refusal:
+        whose(loss(Reason.LOST, *names), container(), HERE, [])
+
+    assert str(refusal.value) == sentence
+    assert refusal.value.parameters == {"serial": "S", "licences": sentence.split("licence")[1].lstrip("s ").strip()}
+
+
+def test_the_loss_of_a_container_without_licences_may_be_reported_once_it_has_one() -> None:
+    with pytest.raises(NotYetKnownError, match="container S holds no licence") as refusal:
+        whose(loss(), container(), {}, [])
+
+    assert (refusal.value.code, refusal.value.parameters) == (Code.NO_LICENCE, {"serial": "S"})
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_what_a_holder_gets_is_what_the_table_says_and_unknown_without_a_reason(kind: Kind) -> None:
+    assert recovery_of(kind, None) is None
+    for reason in Reason:
+        row = Loss.of(kind, reason)
+        assert recovery_of(kind, reason) is (row.recovery if row else None)
+
+
+def test_what_is_claimed_to_be_blocked_is_told_from_what_is_claimed_to_be_recovered() -> None:
+    assert all(is_blocking(name) for name, _ in (BLOCKED, ACCESS_BLOCKED))
+    assert not any(is_blocking(name) for name, _ in (WHOLE, ONE, ACCESS))
