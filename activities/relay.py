@@ -9,10 +9,10 @@ sees to it that there are seldom two, and that one which is frozen holds nobody 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from itertools import islice
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -124,7 +124,7 @@ class Relay:
         self._leased_until = 0.0
         self._queues: dict[int, deque[_Row]] = {}
         self._draining: dict[int, asyncio.Task[None]] = {}
-        self._loaded: dict[int, bytes] = {}
+        self._loaded: dict[int, _Row] = {}
         self._sent: list[int] = []
         self._room = asyncio.Event()
         self._failure: KafkaError | None = None
@@ -192,11 +192,13 @@ class Relay:
                 cleaned = now
                 await self._clean(connection)
             wanted = min(FETCHED_FACTS, LOADED_FACTS - len(self._loaded))
+            found = await self._load(connection, wanted) if wanted > 0 else 0
+            self._drain_all()
             if wanted <= 0:
                 self._room.clear()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._room.wait(), POLL_SECONDS)
-            elif await self._load(connection, wanted) < wanted:
+            elif found < wanted:
                 await asyncio.sleep(POLL_SECONDS)
 
     async def _load(self, connection: AsyncConnection[Any], limit: int) -> int:
@@ -208,40 +210,54 @@ class Relay:
                 waiting.append(number)
                 continue
             partition = await self._writer.partition(key)
-            self._loaded[number] = key
-            self._queues.setdefault(partition, deque()).append(_Row(number, Sealed(key, value, Head())))
+            row = self._loaded[number] = _Row(number, Sealed(key, value, Head()))
+            self._queues.setdefault(partition, deque()).append(row)
         if waiting:
             await connection.execute("update backend.outbox set held = true where id = any(%s)", (waiting,))
+        return len(rows)
+
+    def _drain_all(self) -> None:
+        """See that a task sends what is loaded of each partition."""
         for partition, queue in self._queues.items():
             draining = self._draining.get(partition)
             if queue and (draining is None or draining.done()):
                 self._draining[partition] = asyncio.create_task(self._drain(queue))
-        return len(rows)
+
+    def _may_be_sent(self, row: _Row) -> bool:
+        """False once the row's key is refused or set aside, also where it was loaded again since: what is loaded again
+        are other rows, behind the ones before them."""
+        return row.fact.key not in self._refused and self._loaded.get(row.number) is row
 
     async def _drain(self, queue: deque[_Row]) -> None:
-        """Send what is loaded of a partition, as long as the lease lasts."""
+        """Send what is loaded of a partition, as long as the lease lasts. A row leaves the queue once it is sent or may
+        not be: whatever ends this, the next one begins with the first row that was not sent."""
         while queue and self._leased and self._failure is None:
             batch = _next_batch(queue)
-            batch = [row for row in batch if row.fact.key not in self._refused]
+            rows = [row for row in batch if self._may_be_sent(row)]
             try:
-                if batch:
-                    await self._writer.append(*(row.fact for row in batch))
+                if rows:
+                    await self._writer.append(*(row.fact for row in rows))
             except KafkaError as error:
                 if _is_away(error):
                     self._failure = error
                     return
-                await self._one_by_one(batch)
+                await self._one_by_one(queue, len(batch))
             except Exception:
-                await self._one_by_one(batch)
+                await self._one_by_one(queue, len(batch))
             else:
-                self._sent += [row.number for row in batch]
+                self._sent += [row.number for row in rows]
+                for _ in batch:
+                    queue.popleft()
             if len(self._sent) > LOADED_FACTS // 2:
                 self._room.set()
 
-    async def _one_by_one(self, batch: Sequence[_Row]) -> None:
-        """Find out which facts of a batch are not taken."""
-        for row in batch:
-            while row.fact.key not in self._refused and self._leased:
+    async def _one_by_one(self, queue: deque[_Row], count: int) -> None:
+        """Find out which of the first facts of a queue are not taken."""
+        for _ in range(count):
+            row = queue[0]
+            while self._may_be_sent(row):
+                if not self._leased:
+                    return
                 try:
                     await self._writer.append(row.fact)
                     self._sent.append(row.number)
@@ -258,6 +274,7 @@ class Relay:
                         self._refused[row.fact.key] = _Refused(UNFORESEEN, f"the log did not take a fact: {said}")
                     else:
                         await asyncio.sleep(RETRY_SECONDS)
+            queue.popleft()
 
     async def _mark(self, connection: AsyncConnection[Any]) -> None:
         """Note what was acknowledged. One that has lost its lease may still do so: it is true all the same."""
@@ -265,7 +282,7 @@ class Relay:
             return
         sent, self._sent = self._sent, []
         await connection.execute("update backend.outbox set relayed = now() where id = any(%s)", (sent,))
-        went = {self._loaded.pop(number, b"") for number in sent} & self._trying
+        went = {row.fact.key for number in sent if (row := self._loaded.pop(number, None))} & self._trying
         if went:
             await register.remove(connection, *map(_place, went))
             self._trying -= went
@@ -291,7 +308,7 @@ class Relay:
             vendor = key.partition(b"/")[0].decode(errors="replace")
             await register.add(connection, SetAside(vendor, _place(key), refusal.code, sentence, datetime.now(UTC)))
         log.error("a key of the outbox is set aside", key=_name(key), code=refusal.code, sentence=refusal.sentence)
-        self._loaded = {number: other for number, other in self._loaded.items() if other != key}
+        self._loaded = {number: row for number, row in self._loaded.items() if row.fact.key != key}
         self._trying.discard(key)
         self._aside[key] = time.monotonic() + TRY_AGAIN_SECONDS
         del self._refused[key]
@@ -350,10 +367,14 @@ class Relay:
 
 
 def _next_batch(queue: deque[_Row]) -> list[_Row]:
-    batch = [queue.popleft()]
-    size = len(batch[0].fact.value)
-    while queue and len(batch) < BATCH_FACTS and (size := size + len(queue[0].fact.value)) <= BATCH_BYTES:
-        batch.append(queue.popleft())
+    """The first rows of a queue that go together; they stay in it."""
+    batch: list[_Row] = []
+    size = 0
+    for row in islice(queue, BATCH_FACTS):
+        size += len(row.fact.value)
+        if batch and size > BATCH_BYTES:
+            break
+        batch.append(row)
     return batch
 
 

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import count
 from typing import Any
 
 import pytest
@@ -16,12 +17,16 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from activities import relay
 from activities.register import PostgresRegister
+from activities.relay import Relay
+from events.envelope import Sealed, record_key
+from events.errors import Code, RefusalError
+from events.log import LogReader, LogWriter, Position, partition_of
 from events.sizes import SEALED_BYTES
 from events.terms import VendorId
 from events.topics import LOG
 from infra.settings import Settings
 from infra.wiring import prepare
-from tests.integration.relaying import LIMIT_SECONDS, Outbox, opened, relay_here, relay_process
+from tests.integration.relaying import LIMIT_SECONDS, Outbox, in_the_log, opened, relay_here, relay_process
 from tests.services import Services
 
 pytestmark = pytest.mark.integration
@@ -223,3 +228,99 @@ async def test_facts_that_the_log_lost_in_a_power_cut_are_sent_again_when_a_rela
 
     async with relay_here(services.settings):
         await outbox.relayed()
+
+
+class Refusing(LogWriter):
+    """A log that refuses one fact, and is as slow as one with replicas in other places."""
+
+    refused = b""
+
+    async def append(self, *records: Sealed) -> Position:
+        await asyncio.sleep(0.02)
+        if any(record.value == self.refused for record in records):
+            raise RefusalError(Code.TOO_LARGE, "the broker refuses a fact as too large")
+        return await super().append(*records)
+
+
+@pytest.mark.parametrize("between", [100, 300], ids=["in the same batch", "in the queue"])
+async def test_what_is_loaded_behind_a_fact_that_is_set_aside_waits_and_follows_it_once_it_is_taken(
+    services: Services, outbox: Outbox, between: int
+) -> None:
+    settings, register = services.settings, PostgresRegister(services.settings.dsn)
+    key = f"4-{between}"
+    await outbox.state(ACME, key, 2)
+    refused = await outbox.one("select value from backend.outbox order by id desc limit 1")
+    *others, last = _of_the_partition(settings, key, between + 1)
+    for other in others:
+        await outbox.state(ACME, other)
+    await outbox.state(ACME, key)  # fact 3, which must wait for fact 2
+    await outbox.state(ACME, last)  # sent after fact 3, if that is sent
+    in_outbox = "select count(*) from backend.outbox where relayed is null and key = %s"
+    async with Refusing(settings.bootstrap, settings.log_partitions) as writer:
+        writer.refused = refused
+        relaying = asyncio.create_task(Relay(settings.dsn, writer, LogReader(settings.bootstrap)).run())
+        try:
+            await until(register.entries)
+            await until(lambda: _is_relayed(outbox, f"acme/{last}"))
+            assert await outbox.one(in_outbox, f"acme/{key}".encode()) == 2
+            heads = in_the_log(await outbox.records())  # raises LogDamagedError where fact 3 follows fact 1
+            assert heads[ACME, f"container/{key}"] == 1
+
+            writer.refused = b""
+            await register.remove(f"outbox/acme/{key}")
+            await outbox.relayed()
+        finally:
+            relaying.cancel()
+            await asyncio.gather(relaying, return_exceptions=True)
+
+
+def _of_the_partition(settings: Settings, serial: str, many: int) -> list[str]:
+    """So many other serials whose keys are of the same partition."""
+    wanted = partition_of(record_key(ACME, serial), settings.log_partitions)
+    names = (f"{serial}-{number}" for number in count())
+    found = (name for name in names if partition_of(record_key(ACME, name), settings.log_partitions) == wanted)
+    return [next(found) for _ in range(many)]
+
+
+class Freezing(LogWriter):
+    """The process is frozen for longer than the lease while it sends, and what it sent fails once as nobody foresaw."""
+
+    relay: Relay | None = None
+    wanted = 0
+    """So many facts are loaded when it is frozen."""
+
+    async def append(self, *records: Sealed) -> Position:
+        if (frozen := self.relay) is not None and len(records) > 1:
+            while len(frozen._loaded) < self.wanted:  # noqa: ASYNC110 - the relay loads them
+                await asyncio.sleep(0.01)
+            self.relay = None
+            time.sleep(relay.LEASE_SECONDS + 0.5)  # noqa: ASYNC251 - SIGSTOP, and SIGCONT
+            raise RuntimeError("nobody foresaw this")
+        return await super().append(*records)
+
+
+@pytest.mark.parametrize("facts", [3, relay.LOADED_FACTS + 100], ids=["few", "as many as are loaded"])
+async def test_a_relay_that_was_frozen_while_a_batch_failed_begins_with_that_batch_again(
+    services: Services, outbox: Outbox, monkeypatch: pytest.MonkeyPatch, facts: int
+) -> None:
+    monkeypatch.setattr(relay, "LEASE_SECONDS", 2.0)
+    settings = services.settings
+    serial = f"2-{facts}"
+    await outbox.state(ACME, serial, facts)
+    async with Freezing(settings.bootstrap, settings.log_partitions) as writer:
+        writer.relay = Relay(settings.dsn, writer, LogReader(settings.bootstrap))
+        writer.wanted = min(facts, relay.LOADED_FACTS)
+        relaying = asyncio.create_task(writer.relay.run())
+        try:
+
+            async def thawed() -> bool:
+                return writer.relay is None
+
+            await until(thawed)
+            await outbox.state(ACME, serial, 2)
+            await until(lambda: _is_relayed(outbox, f"acme/{serial}"))
+        finally:
+            relaying.cancel()
+            await asyncio.gather(relaying, return_exceptions=True)
+    heads = in_the_log(await outbox.records())  # raises LogDamagedError where a later fact stands before these
+    assert heads[ACME, f"container/{serial}"] == facts + 2
