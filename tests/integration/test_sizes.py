@@ -3,7 +3,7 @@
 import pytest
 from pydantic import JsonValue
 
-from activities.licensing import assessment, records
+from activities.licensing import answer_rules, assessment, containers
 from events.backend_facts import LicenceIssued, PolicyAdopted
 from events.errors import Code, RefusalError
 from events.ports.licensing_backend import CaseOrder, Issued, NoTargetFound, ReinstateOrder, ScopeOrder
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.integration
 @pytest.fixture
 def three(monkeypatch: pytest.MonkeyPatch) -> None:
     """A container holds at most three licences."""
-    monkeypatch.setattr(records, "CONTAINER_LICENCES", 3)
+    monkeypatch.setattr(containers, "CONTAINER_LICENCES", 3)
 
 
 @pytest.mark.usefixtures("three")
@@ -72,7 +72,8 @@ async def test_an_original_that_was_filled_meanwhile_takes_nothing_back(stock: S
 async def test_a_case_learns_a_large_scope_page_by_page_and_always_the_same(
     stock: Stock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assessment, "SCOPE_PAGE", 2)
+    for module in (answer_rules, assessment):
+        monkeypatch.setattr(module, "SCOPE_PAGE", 2)
     await stock.container("D-1", *(f"L-{number}" for number in range(5)))
     key = await stock.claim(stock.loss("D-1"))
 
