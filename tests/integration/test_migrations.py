@@ -12,9 +12,11 @@ from psycopg.conninfo import make_conninfo
 from psycopg_pool import AsyncConnectionPool
 
 from activities.backend_schema import migrate
+from activities.licensing.quota import reserve
 from activities.parking import PostgresParking
+from events.ports.licensing_backend import CaseKey, QuotaOrder, Reservation, ReserveOrder
 from events.ports.parking_place import Headers, InboxRecord
-from events.terms import Serial
+from events.terms import CaseId, PotName, Serial, VendorId
 from infra.settings import Settings
 
 pytestmark = pytest.mark.integration
@@ -72,6 +74,34 @@ def empty_database(settings: Settings) -> str:
     with psycopg.connect(settings.dsn, autocommit=True) as session:
         session.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
     return make_conninfo(settings.dsn, dbname=name)
+
+
+async def test_what_quotas_had_set_aside_before_counts_and_is_answered_again(settings: Settings) -> None:
+    dsn = empty_database(settings)
+    await asyncio.to_thread(migrate, dsn, "0023")
+    with psycopg.connect(dsn) as session:
+        session.execute(
+            "insert into backend.reservations (vendor, pot, subject, case_id, ordinal, per_term, received, reserved)"
+            " values ('acme', 'own', 'holder/h-1', 'case-1', 2, 3, %(now)s, %(now)s)",
+            {"now": NOW},
+        )
+    await asyncio.to_thread(migrate, dsn)
+    quota = QuotaOrder(pot=PotName("own"), subjects=("holder/h-1",), limit=3, term_days=30)
+    first, second = (
+        ReserveOrder(
+            key=CaseKey(vendor=VendorId("acme"), case=CaseId(f"case-{number}"), serial=Serial("D-1")),
+            quotas=(quota,),
+            received=NOW,
+        )
+        for number in (1, 2)
+    )
+
+    async with await psycopg.AsyncConnection.connect(dsn) as tx:
+        again = await reserve(tx, first, NOW + timedelta(days=1))
+        short = await reserve(tx, second.model_copy(update={"quotas": (quota.model_copy(update={"limit": 1}),)}), NOW)
+
+    assert again == Reservation(at=NOW, ordinal=2, limit=3)
+    assert short.ordinal is None
 
 
 async def test_a_record_that_waited_before_is_known_again(settings: Settings) -> None:
