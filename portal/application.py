@@ -112,7 +112,7 @@ class Application:
 
     async def take(self, principal: Principal, stated: Statement, received: datetime) -> None:
         """Do what a statement asks; `received` is the clock at the door. `position_of` says where that stands."""
-        vendor, door, backend = principal.vendor, principal.door, await self._parts.backend()
+        vendor, backend = principal.vendor, await self._parts.backend()
         match stated:
             case ContainerStatement():
                 await backend.register_container(vendor, stated, received)
@@ -121,11 +121,11 @@ class Application:
             case ContactStatement():
                 await backend.contact(vendor, stated, received)
             case FoundStatement() | ReturnStatement():
-                await backend.turn_up(vendor, stated, door, received)
+                await backend.turn_up(principal, stated, received)
             case DeactivationStatement():
                 await backend.return_activation(vendor, stated, received)
             case EvidenceStatement():
-                await backend.give_evidence(vendor, stated, door, received)
+                await backend.give_evidence(principal, stated, received)
             case LossStatement():
                 await self.report(principal, stated, received)
             case _:
@@ -134,7 +134,7 @@ class Application:
     async def report(self, principal: Principal, stated: LossStatement, received: datetime) -> Claim:
         """The case that a report opens or joins; of a repeated report the case it already belongs to."""
         backend = await self._parts.backend()
-        return await backend.claim(principal.vendor, stated, principal.door, received)
+        return await backend.claim(principal, stated, received)
 
     async def position_of(self, principal: Principal, serial: Serial | None = None) -> StreamPosition:
         """The position, at least, of what was just written about a container, or the vendor itself."""
@@ -153,9 +153,9 @@ class Application:
 
     async def decide(self, principal: Principal, case: CaseId, content: DecisionContent) -> DecisionTaken:
         """Bring the principal's decision to a case of the vendor, and wait for what the case makes of it."""
-        order = DecisionOrder.model_validate({**dict(content), "by": principal.subject})
+        order = DecisionOrder.of(principal, content)
         cases, backend = await self._parts.cases(), await self._parts.backend()
-        accepted = await backend.accept_decision(principal.vendor, case, order, principal.door, datetime.now(UTC))
+        accepted = await backend.accept_decision(principal, case, content, datetime.now(UTC))
         if accepted.refused:
             raise denied(accepted.refused, case, order)
         answer = await cases.answer(accepted, order)

@@ -37,7 +37,7 @@ from events.ports.licensing_backend import (
     Triage,
     Withdrawal,
 )
-from events.ports.loss_cases import AcceptedDecision, ConfirmedDecision, Content, DecisionOrder, DecisionQuestion
+from events.ports.loss_cases import AcceptedDecision, ConfirmedDecision, Content, DecisionContent, DecisionQuestion
 from events.principal import Principal
 from events.statements import (
     ContactStatement,
@@ -136,8 +136,8 @@ class MemoryBackend(LicensingBackend):
     async def register_licence(self, vendor: VendorId, stated: LicenceStatement, at: datetime) -> None:
         self.vendor(vendor).issue_own(stated, at)
 
-    async def claim(self, vendor: VendorId, stated: LossStatement, door: str, received: datetime) -> Claim:
-        return self.vendor(vendor).claim(stated, door, received)
+    async def claim(self, principal: Principal, stated: LossStatement, received: datetime) -> Claim:
+        return self.vendor(principal.vendor).claim(principal, stated, received)
 
     async def contact(self, vendor: VendorId, stated: ContactStatement, received: datetime) -> ContactAnswer:
         return self.vendor(vendor).contact(stated, received, self._clock())
@@ -177,19 +177,17 @@ class MemoryBackend(LicensingBackend):
         return limit - left
 
     async def turn_up(
-        self, vendor: VendorId, stated: FoundStatement | ReturnStatement, door: str, received: datetime
+        self, principal: Principal, stated: FoundStatement | ReturnStatement, received: datetime
     ) -> list[CaseKey]:
-        return self.vendor(vendor).turn_up(stated, door, received)
+        return self.vendor(principal.vendor).turn_up(principal, stated, received)
 
-    async def give_evidence(
-        self, vendor: VendorId, stated: EvidenceStatement, door: str, received: datetime
-    ) -> CaseKey:
-        return self.vendor(vendor).give_evidence(stated, door, received)
+    async def give_evidence(self, principal: Principal, stated: EvidenceStatement, received: datetime) -> CaseKey:
+        return self.vendor(principal.vendor).give_evidence(principal, stated, received)
 
     async def accept_decision(
-        self, vendor: VendorId, case: CaseId, order: DecisionOrder, door: str, at: datetime
+        self, principal: Principal, case: CaseId, content: DecisionContent, at: datetime
     ) -> AcceptedDecision:
-        return self.vendor(vendor).accept_decision(case, order, door, at)
+        return self.vendor(principal.vendor).accept_decision(principal, case, content, at)
 
     async def confirm_decision(self, question: DecisionQuestion) -> ConfirmedDecision:
         return self.vendor(question.key.vendor).confirm_decision(question)

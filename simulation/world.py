@@ -13,6 +13,7 @@ from events.errors import Code, RefusalError
 from events.lease import Lease
 from events.ports.licensing_backend import CaseKey, ContactAnswer, ReceiptAnswer
 from events.ports.loss_cases import DecisionOrder, Joined, Message
+from events.principal import Principal, PrincipalRole
 from events.statements import (
     ContactStatement,
     ContainerStatement,
@@ -23,7 +24,7 @@ from events.statements import (
     LossStatement,
     ReturnStatement,
 )
-from events.terms import CaseId, Kind, LicenceId, Reason, Reporter, Scope, Serial, VendorId
+from events.terms import CaseId, Kind, LicenceId, PersonId, Reason, Reporter, Scope, Serial, VendorId
 from simulation.memory_case import CaseParts, PassingFailureError, RunningCase
 from simulation.stage import OpenStage, in_memory
 from workflows.case import CaseState, fold_all
@@ -124,7 +125,7 @@ class World:
             occurred=occurred or self.now,
             evidence=evidence,
         )
-        return self._say(lambda: self.stage.backend.claim(self.vendor, statement, DOOR, self.now)).key.case
+        return self._say(lambda: self.stage.backend.claim(self._at_the_door(), statement, self.now)).key.case
 
     def decide(self, case: CaseId, action: str, by: str, decision: str, **more: Any) -> None:
         """A supervisor's decision, made on the last material fact unless it says otherwise. Raises RefusalError."""
@@ -170,7 +171,7 @@ class World:
         given = EvidenceStatement(
             statement=statement, report=report, serial=serial, reporter=reporter, evidence=evidence, occurred=self.now
         )
-        self._say(lambda: self.stage.backend.give_evidence(self.vendor, given, DOOR, self.now))
+        self._say(lambda: self.stage.backend.give_evidence(self._at_the_door(), given, self.now))
 
     # Time and faults.
 
@@ -274,8 +275,12 @@ class World:
             self._running[key.case] = RunningCase(key, parts, message.content)
             self._running[key.case].go_on()
 
+    def _at_the_door(self, by: str = "crm", role: PrincipalRole = PrincipalRole.BACK_OFFICE) -> Principal:
+        return Principal(vendor=self.vendor, subject=PersonId(by), roles=(role,), door=DOOR)
+
     def _decide(self, case: CaseId, order: DecisionOrder) -> None:
-        accepted = self._ask(self.stage.backend.accept_decision(self.vendor, case, order, DOOR, self.now))
+        who = self._at_the_door(order.by, PrincipalRole.SUPERVISOR)
+        accepted = self._ask(self.stage.backend.accept_decision(who, case, order, self.now))
         if accepted.refused:
             raise _denied(accepted.refused, case, order)
         self._deliver()
@@ -290,7 +295,7 @@ class World:
             raise _denied(Code(denial), case, order)
 
     def _turn_up(self, statement: FoundStatement | ReturnStatement) -> None:
-        self._say(lambda: self.stage.backend.turn_up(self.vendor, statement, DOOR, self.now))
+        self._say(lambda: self.stage.backend.turn_up(self._at_the_door(), statement, self.now))
 
     def _before_activity(self, name: str) -> None:
         if name not in self._broken:

@@ -1,10 +1,13 @@
 """An application over parts that a test has opened itself."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from events.principal import Principal, PrincipalRole
 from events.terms import PersonId, VendorId
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 @dataclass
@@ -21,6 +24,13 @@ class Given:
         return self.opened_cases
 
 
-def principal(vendor: VendorId, by: str = "crm", role: PrincipalRole = PrincipalRole.BACK_OFFICE) -> Principal:
+def principal(
+    vendor: VendorId, by: str = "crm", role: PrincipalRole = PrincipalRole.BACK_OFFICE, door: str = "a test"
+) -> Principal:
     """Somebody who acts at a test's door."""
-    return Principal(vendor=vendor, subject=PersonId(by), roles=(role,), door="a test")
+    return Principal(vendor=vendor, subject=PersonId(by), roles=(role,), door=door)
+
+
+def supervisor(vendor: VendorId, by: str, door: str = "a test") -> Principal:
+    """A supervisor at a test's door."""
+    return principal(vendor, by, PrincipalRole.SUPERVISOR, door)

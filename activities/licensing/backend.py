@@ -60,7 +60,7 @@ from events.ports.licensing_backend import (
     Triage,
     Withdrawal,
 )
-from events.ports.loss_cases import AcceptedDecision, ConfirmedDecision, DecisionOrder, DecisionQuestion
+from events.ports.loss_cases import AcceptedDecision, ConfirmedDecision, DecisionContent, DecisionQuestion
 from events.principal import Principal
 from events.statements import (
     ContactStatement,
@@ -111,10 +111,10 @@ class EmbeddedBackend(LicensingBackend):
         async with self._transaction() as tx:
             await inventory.register_licence(tx, vendor, stated, at)
 
-    async def claim(self, vendor: VendorId, stated: LossStatement, door: str, received: datetime) -> Claim:
+    async def claim(self, principal: Principal, stated: LossStatement, received: datetime) -> Claim:
         """One loss is one case: claim the report's id, and every generation in its scope."""
         async with self._transaction() as tx:
-            return await claims.claim(tx, vendor, stated, door, received)
+            return await claims.claim(tx, principal, stated, received)
 
     async def contact(self, vendor: VendorId, stated: ContactStatement, received: datetime) -> ContactAnswer:
         """Serve or refuse a container that reports in; a contact said again is answered as before."""
@@ -192,27 +192,25 @@ class EmbeddedBackend(LicensingBackend):
             return await sweep(tx, now, limit, self._clock())
 
     async def turn_up(
-        self, vendor: VendorId, stated: FoundStatement | ReturnStatement, door: str, received: datetime
+        self, principal: Principal, stated: FoundStatement | ReturnStatement, received: datetime
     ) -> Sequence[CaseKey]:
         """Say to every open case of a container that it turned up."""
         async with self._transaction() as tx:
-            return await claims.turn_up(tx, vendor, stated, door, received)
+            return await claims.turn_up(tx, principal, stated, received)
 
-    async def give_evidence(
-        self, vendor: VendorId, stated: EvidenceStatement, door: str, received: datetime
-    ) -> CaseKey:
+    async def give_evidence(self, principal: Principal, stated: EvidenceStatement, received: datetime) -> CaseKey:
         """Bring evidence to the case of a report."""
         async with self._transaction() as tx:
-            return await claims.give_evidence(tx, vendor, stated, door, received)
+            return await claims.give_evidence(tx, principal, stated, received)
 
     async def accept_decision(
-        self, vendor: VendorId, case: CaseId, order: DecisionOrder, door: str, at: datetime
+        self, principal: Principal, case: CaseId, content: DecisionContent, at: datetime
     ) -> AcceptedDecision:
         """Take a decision in as a message to its case; another vendor's case is an unknown one."""
         async with self._transaction() as tx:
-            key = await messages.find_case(tx, vendor, case)
-            await lock_container(tx, vendor, key.serial)
-            return await messages.accept_decision(tx, key, order, door, at)
+            key = await messages.find_case(tx, principal.vendor, case)
+            await lock_container(tx, principal.vendor, key.serial)
+            return await messages.accept_decision(tx, key, principal, content, at)
 
     async def confirm_decision(self, question: DecisionQuestion) -> ConfirmedDecision:
         """What a door brought under a number, and who may decide by the policy that is in force."""

@@ -121,6 +121,7 @@ class Made:
     case: CaseId
     opened: bool
     closed: bool
+    speaker: Speaker
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +182,6 @@ def statement_of(report: LossReported) -> LossStatement:
     return LossStatement.model_validate(report.model_dump(include=set(LossStatement.model_fields)))
 
 
-def speaker_of(report: LossReported) -> Speaker:
-    """Who made a report, and by which door."""
-    return Speaker(report.reporter.name, report.reporter.role, report.door)
-
-
 def repeated(stated: LossStatement, known: Reported) -> Claim:
     """The answer to a report whose number its reporter has used: its case, or `RefusalError` when it said something
     else."""
@@ -194,30 +190,30 @@ def repeated(stated: LossStatement, known: Reported) -> Claim:
     return Claim(key=known.key, received=known.received, closed=known.closed, answer="repeated")
 
 
-def claim(known: Known, report: LossReported) -> tuple[Claim, list[Change]]:
+def claim(known: Known, report: LossReported, speaker: Speaker) -> tuple[Claim, list[Change]]:
     """One loss is one case: the answer to a report that is new, and what it changes. Raises `NotYetKnownError`."""
     found, stated = known.whose(statement_of(report)), Joined(report=report)
     if isinstance(found, Joins):
         key = known.key(found.case)
         closed = not known.is_open(key.case)
         answer = Claim(key=key, received=report.received, closed=closed, answer="joined")
-        said = [*_reach(known, report, key.case, found.also)]
+        said = [*_reach(known, report, key.case, found.also, speaker)]
         if closed or len(known.reports.get(key.case, ())) >= REPORTS_LIMIT:
-            fact = addressed(key, stated, speaker_of(report), report.received)
+            fact = addressed(key, stated, speaker, report.received)
             return answer, [Stated(key, fact, report.received), *said]
-        said.append(Said(key, stated, report.received, speaker_of(report)))
+        said.append(Said(key, stated, report.received, speaker))
         return answer, sorted(said, key=lambda one: one.key.case)
     key = known.key(_named(known.vendor, report, "report"))
     claims = {(name, number) for name, number in found.claims}
     gone = {other: ReplacementGone(to=key.case) for thing, other in known.issued_by.items() if thing in claims}
     said = [Said(other, content, report.received) for other, content in gone.items()]
-    said += _reach(known, report, key.case, found.beside)
+    said += _reach(known, report, key.case, found.beside, speaker)
     said += [Said(known.key(other), Overtaken(by=key.case), report.received) for other in found.beside]
     answer = Claim(key=key, received=report.received, answer="opened")
-    return answer, [*_opened(known, key, report, found), *sorted(said, key=lambda one: one.key.case)]
+    return answer, [*_opened(known, key, report, found, speaker), *sorted(said, key=lambda one: one.key.case)]
 
 
-def _reach(known: Known, report: LossReported, of: CaseId, met: Iterable[CaseId]) -> list[Said]:
+def _reach(known: Known, report: LossReported, of: CaseId, met: Iterable[CaseId], speaker: Speaker) -> list[Said]:
     """Have the other open cases that a report meets learn of it, and which case it is of: whoever made it is a reporter
     of theirs too. One that takes no more reports still learns of every reporter, once."""
     told = Joined(report=report.model_copy(update={"former": None, "beside": of, "rejected": None}))
@@ -227,7 +223,7 @@ def _reach(known: Known, report: LossReported, of: CaseId, met: Iterable[CaseId]
         heard = known.reports.get(case, ())
         new = report.reporter not in {reporter for _, reporter in heard}
         if case != of and known.is_open(case) and name not in heard and (new or len(heard) < REPORTS_LIMIT):
-            said.append(Said(known.key(case), told, report.received, speaker_of(report)))
+            said.append(Said(known.key(case), told, report.received, speaker))
     return said
 
 
@@ -237,7 +233,7 @@ def _named(vendor: VendorId, report: LossReported, of: str) -> CaseId:
     return CaseId(str(uuid5(NAMESPACE, f"{vendor}/{of}/{reporter.role}/{reporter.name}/{report.report}")))
 
 
-def _opened(known: Known, key: CaseKey, report: LossReported, found: Opens) -> list[Change]:
+def _opened(known: Known, key: CaseKey, report: LossReported, found: Opens, speaker: Speaker) -> list[Change]:
     """Open a case with the report that is its first message."""
     beside = found.beside[0] if found.beside else None
     told = {"former": found.former, "beside": beside, "rejected": found.rejected}
@@ -246,7 +242,7 @@ def _opened(known: Known, key: CaseKey, report: LossReported, found: Opens) -> l
         CaseOpened(key, known.container, report),
         *(ResetEnded(known.key(ended), report.received) for ended in found.ends),
         ClaimsMade(key, report, found.claims),
-        Said(key, opening, report.received, speaker_of(report)),
+        Said(key, opening, report.received, speaker),
     ]
 
 
@@ -289,7 +285,7 @@ def _of_the_rest(
     stated = statement_of(made.report)
     measures = known.measures(stated)
     rest = rest_of(stated, known.container, known.licences, known.claimed, made.case, over.case, measures)
-    said = _reach(known, made.report, made.case, rest.cases)
+    said = _reach(known, made.report, made.case, rest.cases, made.speaker)
     said += [Said(key, Overtaken(by=made.case), at) for key in anew if made.opened and key.case in rest.cases]
     said.sort(key=lambda one: one.key.case)
     if not rest.claims:
@@ -300,7 +296,7 @@ def _of_the_rest(
     anew[key] = set()
     rejected = rejection(rest.claims, known.claimed)
     found = Opens(rest.claims, former=over.case, beside=(made.case,), rejected=rejected)
-    return [*_opened(known, key, made.report, found), *said]
+    return [*_opened(known, key, made.report, found, made.speaker), *said]
 
 
 def _answer(
@@ -315,7 +311,7 @@ def _answer(
         try:
             found = known.whose(statement_of(report))
             if not isinstance(found, Joins) or found.case != key.case:
-                again, changes = claim(known, report)
+                again, changes = claim(known, report, speaker)
                 return again, [ReportMoved(report, again.key), *changes]
         except RefusalError as refusal:  # what it reports is no longer there
             code = refusal.code

@@ -36,7 +36,7 @@ from activities.licensing.claim_rules import (
 )
 from activities.licensing.containers import Container
 from activities.licensing.message_rules import Speaker, addressed, no_case_of, no_report, number_taken
-from activities.licensing.messages import open_cases, post
+from activities.licensing.messages import kept_speaker, open_cases, post
 from activities.licensing.outbox import state
 from activities.licensing.records import changed, columns, lock_container
 from activities.licensing.vendors import in_force
@@ -44,19 +44,20 @@ from events.case_facts import LossReported
 from events.errors import Code, RefusalError
 from events.ports.licensing_backend import CaseKey, Claim, CloseOrder, Issued
 from events.ports.loss_cases import Evidence, Overtaken, Sighting
+from events.principal import Principal
 from events.statements import EvidenceStatement, FoundStatement, LossStatement, ReturnStatement
 from events.terms import Aim, CaseId, Cause, HolderId, LicenceId, Outcome, ProductId, Reporter, Serial, VendorId
 
 
-async def claim(
-    tx: AsyncConnection[Any], vendor: VendorId, stated: LossStatement, door: str, received: datetime
-) -> Claim:
+async def claim(tx: AsyncConnection[Any], principal: Principal, stated: LossStatement, received: datetime) -> Claim:
     """One loss is one case: claim the report's id, and every generation in its scope. The case's message says so."""
+    vendor, speaker = principal.vendor, Speaker.of(principal, stated.reporter)
     container = await lock_container(tx, vendor, stated.serial)
     must_be_of_kind(must_be_rightful(container, stated.reporter), stated)
     if before := await _reported(tx, vendor, stated):
         return repeated(stated, before)
-    answer, changes = claim_changes.claim(await known_of(tx, vendor, container), stated.reported(door, received))
+    report = stated.reported(speaker.door, received)
+    answer, changes = claim_changes.claim(await known_of(tx, vendor, container), report, speaker)
     inserted = await changed(
         tx,
         "insert into backend.reports (vendor, report, role, said_by, digest, case_id, received)"
@@ -189,7 +190,8 @@ async def write(tx: AsyncConnection[Any], changes: Iterable[Change]) -> None:
 async def made_since(tx: AsyncConnection[Any], over: CaseKey, decided: datetime) -> list[Made]:
     """The reports of a container that were received after a case of it was decided, and are other cases'."""
     cursor = await tx.execute(
-        "select m.content -> 'report', c.case_id, m.number = 1, c.closed is not null from backend.cases c"
+        "select m.content -> 'report', c.case_id, m.number = 1, c.closed is not null,"
+        " m.said_by, m.role, m.door, m.subject, m.acted_as from backend.cases c"
         " join backend.messages m on (m.vendor, m.case_id) = (c.vendor, c.case_id)"
         " join backend.reports r on (r.vendor, r.case_id) = (m.vendor, m.case_id)"
         " and r.report = m.content -> 'report' ->> 'report'"
@@ -200,8 +202,8 @@ async def made_since(tx: AsyncConnection[Any], over: CaseKey, decided: datetime)
         (over.vendor, over.serial, over.case, decided),
     )
     return [
-        Made(LossReported.model_validate(report), CaseId(case), opened, closed)
-        for report, case, opened, closed in await cursor.fetchall()
+        Made(LossReported.model_validate(report), CaseId(case), opened, closed, kept_speaker(*who))
+        for report, case, opened, closed, *who in await cursor.fetchall()
     ]
 
 
@@ -218,18 +220,17 @@ async def free_claims(tx: AsyncConnection[Any], order: CloseOrder) -> None:
 
 async def turn_up(
     tx: AsyncConnection[Any],
-    vendor: VendorId,
+    principal: Principal,
     stated: FoundStatement | ReturnStatement,
-    door: str,
     received: datetime,
 ) -> list[CaseKey]:
     """Say to every open case of a container that it turned up, the first time that this number says so."""
+    vendor, speaker = principal.vendor, Speaker.of(principal, stated.reporter)
     cause = Cause.FOUND if isinstance(stated, FoundStatement) else Cause.RETURNED
     may_turn_up(await lock_container(tx, vendor, stated.serial), stated)
     content = Sighting(statement=f"{cause}/{stated.report}", cause=cause, occurred=stated.occurred)
     if not await _first_said(tx, vendor, stated.reporter, content.statement, stated.serial, received):
         return []
-    speaker = Speaker(stated.reporter.name, stated.reporter.role, door)
     if keys := await open_cases(tx, vendor, stated.serial):
         for key in sorted(keys, key=lambda key: key.case):
             await post(tx, key, content, received, speaker)
@@ -248,15 +249,15 @@ async def turn_up(
 
 
 async def give_evidence(
-    tx: AsyncConnection[Any], vendor: VendorId, stated: EvidenceStatement, door: str, received: datetime
+    tx: AsyncConnection[Any], principal: Principal, stated: EvidenceStatement, received: datetime
 ) -> CaseKey:
     """Bring evidence to the case of a report, the first time that this number brings it."""
-    reporter = stated.reporter
+    vendor, reporter = principal.vendor, stated.reporter
     key, further = await _cases_of_report(tx, vendor, stated)
     content = Evidence(statement=f"evidence/{stated.statement}", by=reporter.name, evidence=stated.evidence)
     said = f"{stated.report}/{stated.serial}/{'/'.join(sorted(stated.evidence))}"
     if await _first_said(tx, vendor, reporter, content.statement, said, received):
-        speaker = Speaker(reporter.name, reporter.role, door)
+        speaker = Speaker.of(principal, reporter)
         for one in sorted([key, *further], key=lambda key: key.case):
             if await post(tx, one, content, received, speaker) is None:
                 await state(tx, vendor, key.serial, received, [addressed(one, content, speaker, received)])

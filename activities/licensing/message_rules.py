@@ -15,17 +15,45 @@ from events.ports.loss_cases import (
     Joined,
     Sighting,
 )
+from events.principal import Principal, PrincipalRole
 from events.statements import EvidenceStatement
-from events.terms import CaseId, CaseKey, Cause, Instant, PersonId, Role, Serial
+from events.terms import CaseId, CaseKey, Cause, Instant, PersonId, Reporter, Role, Serial
 
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """Who said something, in which role (None where that is not known yet) and by which door."""
+    """Who said something: the `subject` who acted at a `door` in a `role`, and `on_behalf_of` whom, where that is
+    somebody else. The role is None where it was not kept."""
 
-    by: PersonId
-    role: Role | None
+    subject: PersonId
+    role: PrincipalRole | None
     door: str
+    on_behalf_of: Reporter | None = None
+
+    @classmethod
+    def of(cls, principal: Principal, reporter: Reporter) -> "Speaker":
+        """Who makes a statement of this reporter."""
+        as_reporter = PrincipalRole(reporter.role)
+        own = reporter.name == principal.subject and as_reporter in principal.roles
+        role = as_reporter if own else principal.roles[0]
+        return cls(principal.subject, role, principal.door, None if own else reporter)
+
+    @property
+    def by(self) -> PersonId:
+        """Whose word it is."""
+        return self.on_behalf_of.name if self.on_behalf_of else self.subject
+
+    @property
+    def reporter_role(self) -> Role | None:
+        """In which role that is; None where it is no reporter's."""
+        if self.on_behalf_of:
+            return self.on_behalf_of.role
+        return next((role for role in Role if role.value == self.role), None)
+
+
+def decider(principal: Principal) -> Speaker:
+    """Who decides."""
+    return Speaker(principal.subject, PrincipalRole.SUPERVISOR, principal.door)
 
 
 class Left(NamedTuple):
@@ -58,7 +86,7 @@ def addressed(key: CaseKey, content: Content, speaker: Speaker, at: Instant, cod
         serial=key.serial,
         statement=name_of(content),
         by=speaker.by,
-        role=speaker.role,
+        role=speaker.reporter_role,
         door=speaker.door,
         received=at,
         code=code,

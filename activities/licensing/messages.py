@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 from pydantic import TypeAdapter
 
-from activities.licensing.message_rules import Left, Speaker, addressed, confirmed_decision, unknown_case
+from activities.licensing.message_rules import Left, Speaker, addressed, confirmed_decision, decider, unknown_case
 from activities.licensing.outbox import state
 from activities.licensing.vendors import in_force
 from events.errors import Code
@@ -20,10 +20,12 @@ from events.ports.loss_cases import (
     AcceptedDecision,
     ConfirmedDecision,
     Content,
+    DecisionContent,
     DecisionOrder,
     DecisionQuestion,
 )
-from events.terms import CaseId, CaseKey, HolderId, Instant, Role, Serial, VendorId
+from events.principal import Principal, PrincipalRole
+from events.terms import CaseId, CaseKey, HolderId, Instant, PersonId, Reporter, Role, Serial, VendorId
 
 CONTENT: TypeAdapter[Content] = TypeAdapter(Content)
 
@@ -32,8 +34,10 @@ with numbered as (
     update backend.cases set messages = messages + 1
     where vendor = %(vendor)s and case_id = %(case)s and closed is null returning messages
 )
-insert into backend.messages (vendor, case_id, number, content, decision, role, said_by, door, accepted, due)
-select %(vendor)s, %(case)s, messages, %(content)s, %(decision)s, %(role)s, %(by)s, %(door)s, %(at)s, now()
+insert into backend.messages (vendor, case_id, number, content, decision, role, said_by, door, subject, acted_as,
+    accepted, due)
+select %(vendor)s, %(case)s, messages, %(content)s, %(decision)s, %(role)s, %(by)s, %(door)s, %(subject)s,
+    %(acted_as)s, %(at)s, now()
 from numbered returning number"""
 
 
@@ -46,9 +50,11 @@ async def post(
         {
             **{"vendor": key.vendor, "case": key.case, "at": at, "content": Jsonb(content.model_dump(mode="json"))},
             "decision": content.decision if isinstance(content, DecisionOrder) else None,
-            "role": speaker.role if speaker else None,
+            "role": speaker.reporter_role if speaker else None,
             "by": speaker.by if speaker else None,
             "door": speaker.door if speaker else None,
+            "subject": speaker.subject if speaker else None,
+            "acted_as": speaker.role if speaker else None,
         },
     )
     row = await cursor.fetchone()
@@ -72,25 +78,26 @@ async def open_cases(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial)
 
 
 async def accept_decision(
-    tx: AsyncConnection[Any], key: CaseKey, order: DecisionOrder, door: str, at: Instant
+    tx: AsyncConnection[Any], key: CaseKey, principal: Principal, content: DecisionContent, at: Instant
 ) -> AcceptedDecision:
     """A decision as a message to its case, under the lock of the case's container. What is refused is a fact."""
+    order, speaker = DecisionOrder.of(principal, content), decider(principal)
     cursor = await tx.execute(
         "select number, content from backend.messages where vendor = %s and case_id = %s and decision = %s",
         (key.vendor, key.case, order.decision),
     )
     if row := await cursor.fetchone():
-        number, content = row
-        known = DecisionOrder.model_validate(content)
+        number, before = row
+        known = DecisionOrder.model_validate(before)
         if known.model_copy(update={"on": order.on}) == order:
             return AcceptedDecision(key=key, number=number, on=known.on)
         refused = Code.DECISION_ID_TAKEN
     else:
-        taken = await post(tx, key, order, at, Speaker(order.by, None, door))
+        taken = await post(tx, key, order, at, speaker)
         if taken is not None:
             return AcceptedDecision(key=key, number=taken, on=order.on)
         refused = Code.NOTHING_TO_DECIDE
-    await state(tx, key.vendor, key.serial, at, [addressed(key, order, Speaker(order.by, None, door), at, refused)])
+    await state(tx, key.vendor, key.serial, at, [addressed(key, order, speaker, at, refused)])
     return AcceptedDecision(key=key, number=None, on=order.on, refused=refused)
 
 
@@ -122,18 +129,28 @@ async def left(tx: AsyncConnection[Any], key: CaseKey, after: int, at: Instant) 
         (at, key.vendor, key.case),
     )
     cursor = await tx.execute(
-        "select content, said_by, role, door, accepted from backend.messages"
+        "select content, said_by, role, door, subject, acted_as, accepted from backend.messages"
         " where vendor = %s and case_id = %s and number > %s order by number",
         (key.vendor, key.case, after),
     )
     return [
         Left(
             CONTENT.validate_python(content),
-            Speaker(by, Role(role) if role else None, door) if by else None,
+            kept_speaker(by, role, door, subject, acted_as) if by else None,
             accepted,
         )
-        for content, by, role, door, accepted in await cursor.fetchall()
+        for content, by, role, door, subject, acted_as, accepted in await cursor.fetchall()
     ]
+
+
+def kept_speaker(by: str, role: str | None, door: str, subject: str | None, acted_as: str | None) -> Speaker:
+    """Who said a message; of one that was accepted before principals were kept the reporter, or who decided."""
+    if subject is None:
+        return Speaker(PersonId(by), PrincipalRole(role) if role else None, door)
+    reporter = None
+    if role is not None and (by, role) != (subject, acted_as):
+        reporter = Reporter(role=Role(role), name=PersonId(by))
+    return Speaker(PersonId(subject), PrincipalRole(acted_as) if acted_as else None, door, reporter)
 
 
 async def lock_cases(tx: AsyncConnection[Any], key: CaseKey, holder: HolderId) -> None:

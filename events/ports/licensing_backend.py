@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, JsonValue, model_validator
 from events.adoption import Between
 from events.case_facts import BackendFacts, LicenceInScope, QuotaAnswer
 from events.measure_subject import Subject
-from events.ports.loss_cases import AcceptedDecision, ConfirmedDecision, DecisionOrder, DecisionQuestion
+from events.ports.loss_cases import AcceptedDecision, ConfirmedDecision, DecisionContent, DecisionQuestion
 from events.principal import Principal
 from events.statements import (
     ContactStatement,
@@ -389,7 +389,7 @@ class LicensingBackend(Protocol):
     async def register_licence(self, vendor: VendorId, stated: LicenceStatement, at: datetime) -> None:
         """Take a licence of the vendor's own issue into the inventory."""
 
-    async def claim(self, vendor: VendorId, stated: LossStatement, door: str, received: datetime) -> Claim:
+    async def claim(self, principal: Principal, stated: LossStatement, received: datetime) -> Claim:
         """Claim a report's id and every licence generation in its scope, in one transaction."""
 
     async def contact(self, vendor: VendorId, stated: ContactStatement, received: datetime) -> ContactAnswer:
@@ -429,20 +429,18 @@ class LicensingBackend(Protocol):
         """State what leases have come to be due soon, overdue or lapsed, at most `limit` of them; how many it were."""
 
     async def turn_up(
-        self, vendor: VendorId, stated: FoundStatement | ReturnStatement, door: str, received: datetime
+        self, principal: Principal, stated: FoundStatement | ReturnStatement, received: datetime
     ) -> Sequence[CaseKey]:
         """A lost container was found, or came back to the vendor: a message to every open case of it, the first time
         that this number says so. The cases that were addressed."""
 
-    async def give_evidence(
-        self, vendor: VendorId, stated: EvidenceStatement, door: str, received: datetime
-    ) -> CaseKey:
+    async def give_evidence(self, principal: Principal, stated: EvidenceStatement, received: datetime) -> CaseKey:
         """Evidence for a report: a message to its case, the first time that this number brings it."""
 
     async def accept_decision(
-        self, vendor: VendorId, case: CaseId, order: DecisionOrder, door: str, at: datetime
+        self, principal: Principal, case: CaseId, content: DecisionContent, at: datetime
     ) -> AcceptedDecision:
-        """Take a supervisor's decision in as a message to a case; the same number with the same content is the same
+        """Take the principal's decision in as a message to a case; the same number with the same content is the same
         decision. Who may decide is for the case to say."""
 
     async def confirm_decision(self, question: DecisionQuestion) -> ConfirmedDecision:

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from events.case_facts import LossReported
 from events.errors import Code
+from events.principal import Principal
 from events.stream_position import StreamPosition
 from events.terms import (
     Action,
@@ -126,6 +127,11 @@ class DecisionOrder(DecisionContent):
     """What a supervisor decides; `by` is the principal at the door."""
 
     by: PersonId
+
+    @classmethod
+    def of(cls, principal: Principal, content: DecisionContent) -> Self:
+        """What a principal decides, whatever was sent."""
+        return cls.model_validate({**dict(content), "by": principal.subject})
 
 
 Content = Annotated[

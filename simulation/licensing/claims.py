@@ -21,8 +21,10 @@ from activities.licensing.claim_changes import (
 )
 from activities.licensing.claim_rules import must_be_of_kind, must_be_rightful
 from activities.licensing.containers import Container
+from activities.licensing.message_rules import Speaker
 from events.ports.licensing_backend import CaseKey, Claim
 from events.ports.loss_cases import Joined, Overtaken
+from events.principal import Principal
 from events.statements import LossStatement
 from events.terms import Serial
 from simulation.licensing.access_data import AccessData
@@ -32,7 +34,7 @@ from simulation.licensing.records import Case, Claimed
 class Claims(AccessData):
     """Claims what is lost for one case, and frees it again."""
 
-    def claim(self, stated: LossStatement, door: str, received: datetime) -> Claim:
+    def claim(self, principal: Principal, stated: LossStatement, received: datetime) -> Claim:
         """Whose case a report is."""
         container = self._container(stated.serial)
         must_be_of_kind(must_be_rightful(container, stated.reporter), stated)
@@ -40,7 +42,9 @@ class Claims(AccessData):
             said, case, at = before
             of = self.cases[case]
             return repeated(stated, Reported(said, of.key, at, of.closed is not None))
-        answer, changes = claim_changes.claim(self._known_of(container), stated.reported(door, received))
+        speaker = Speaker.of(principal, stated.reporter)
+        report = stated.reported(speaker.door, received)
+        answer, changes = claim_changes.claim(self._known_of(container), report, speaker)
         self.reports[stated.report, stated.reporter] = digest(stated), answer.key.case, received
         self._write(changes)
         return answer
@@ -90,11 +94,11 @@ class Claims(AccessData):
         """The reports of a container that were received after a case of it was decided, and are other cases', by their
         place among all that was said."""
         return [
-            (place, Made(content.report, name, number == 0, case.closed is not None))
+            (place, Made(content.report, name, number == 0, case.closed is not None, speaker))
             for name, case in self.cases.items()
             if case.key.serial == over.serial and name != over.case
-            for number, (place, (content, _)) in enumerate(zip(case.places, case.messages, strict=True))
-            if isinstance(content, Joined) and content.report.received > decided
+            for number, (place, (content, speaker)) in enumerate(zip(case.places, case.messages, strict=True))
+            if isinstance(content, Joined) and speaker and content.report.received > decided
             if self.reports[content.report.report, content.report.reporter][1] == name
         ]
 

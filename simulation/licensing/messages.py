@@ -6,6 +6,7 @@ from activities.licensing import claim_rules
 from activities.licensing.message_rules import (
     Speaker,
     confirmed_decision,
+    decider,
     no_case_of,
     no_report,
     number_taken,
@@ -16,12 +17,14 @@ from events.ports.licensing_backend import CaseKey
 from events.ports.loss_cases import (
     AcceptedDecision,
     ConfirmedDecision,
+    DecisionContent,
     DecisionOrder,
     DecisionQuestion,
     Evidence,
     Joined,
     Sighting,
 )
+from events.principal import Principal
 from events.statements import EvidenceStatement, FoundStatement, ReturnStatement
 from events.terms import CaseId, Cause, PersonId, Reporter
 from simulation.licensing.records import Tables
@@ -30,7 +33,9 @@ from simulation.licensing.records import Tables
 class Messages(Tables):
     """Accepts messages to cases."""
 
-    def turn_up(self, statement: FoundStatement | ReturnStatement, door: str, received: datetime) -> list[CaseKey]:
+    def turn_up(
+        self, principal: Principal, statement: FoundStatement | ReturnStatement, received: datetime
+    ) -> list[CaseKey]:
         """Say to every open case of a container that it turned up."""
         cause = Cause.FOUND if isinstance(statement, FoundStatement) else Cause.RETURNED
         claim_rules.may_turn_up(self._container(statement.serial), statement)
@@ -40,7 +45,7 @@ class Messages(Tables):
             raise no_case_of(statement.serial)
         if not self._first_said(statement.reporter, content.statement, statement.serial):
             return []
-        speaker = Speaker(statement.reporter.name, statement.reporter.role, door)
+        speaker = Speaker.of(principal, statement.reporter)
         if keys := [one.key for one in cases if not one.closed]:
             for key in keys:
                 self._post(key, content, speaker)
@@ -49,7 +54,7 @@ class Messages(Tables):
         self._address(last.key, content, speaker, received)
         return []
 
-    def give_evidence(self, statement: EvidenceStatement, door: str, received: datetime) -> CaseKey:
+    def give_evidence(self, principal: Principal, statement: EvidenceStatement, received: datetime) -> CaseKey:
         """Bring evidence to the case of a report."""
         reporter = statement.reporter
         self.rightful(statement.serial, reporter)
@@ -66,7 +71,7 @@ class Messages(Tables):
         if self._first_said(
             reporter, content.statement, f"{statement.report}/{statement.serial}/{'/'.join(sorted(statement.evidence))}"
         ):
-            speaker = Speaker(reporter.name, reporter.role, door)
+            speaker = Speaker.of(principal, reporter)
             for one in sorted([key, *self._further(key, statement.report, who)], key=lambda key: key.case):
                 if not self._post(one, content, speaker):
                     self._address(one, content, speaker, received)
@@ -89,11 +94,13 @@ class Messages(Tables):
         self.statements[statement, reporter] = said
         return before is None
 
-    def accept_decision(self, case: CaseId, order: DecisionOrder, door: str, at: datetime) -> AcceptedDecision:
+    def accept_decision(
+        self, principal: Principal, case: CaseId, content: DecisionContent, at: datetime
+    ) -> AcceptedDecision:
         """Take a decision in as a message to its case."""
         if case not in self.cases:
             raise unknown_case(case)
-        key, speaker = self.cases[case].key, Speaker(order.by, None, door)
+        key, order, speaker = self.cases[case].key, DecisionOrder.of(principal, content), decider(principal)
         if known := self.decisions.get((case, order.decision)):
             number, before = known
             if before.model_copy(update={"on": order.on}) == order:

@@ -22,6 +22,7 @@ from events.ports.loss_cases import Content, Joined
 from events.statements import ContactStatement, ContainerStatement, LicenceStatement, LossStatement, Presented
 from events.terms import Contact, Kind, LicenceId, Reason, Reporter, Role, Scope, Serial, Value, VendorId
 from simulation.stage import Observer
+from tests.given import principal
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 WEEKLY = Lease(check_in=Interval(unit=Unit.WEEK), grace_days=3)
@@ -84,7 +85,7 @@ class Stock:
 
     async def claim(self, statement: LossStatement) -> CaseKey:
         """The case of a report."""
-        return (await self.backend.claim(self.vendor, statement, "a test", NOW)).key
+        return (await self.backend.claim(principal(self.vendor), statement, NOW)).key
 
     async def lost(
         self,

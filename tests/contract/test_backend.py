@@ -23,6 +23,7 @@ from events.ports.loss_cases import DecisionOrder
 from events.statements import ContainerStatement, LicenceStatement, LossStatement
 from events.terms import Kind, Measure, Reason, Reporter, Role, VendorId
 from tests.contract.stock import Stock
+from tests.given import principal, supervisor
 from workflows.policy import Policy, canonical
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -66,7 +67,7 @@ def to_order(measures: tuple[Measure, ...]) -> tuple[MeasureToOrder, ...]:
 
 
 async def blocked(backend: LicensingBackend, vendor: VendorId, report: str = "R-1") -> IssueOrder:
-    key = (await backend.claim(vendor, loss(report), DOOR, NOW)).key
+    key = (await backend.claim(principal(vendor, door=DOOR), loss(report), NOW)).key
     measures = (Measure.BLACKLISTING,)
     await backend.block(BlockOrder(key=key, measures=to_order(measures)))
     return IssueOrder(key=key, measures=measures)
@@ -80,7 +81,7 @@ async def vendor_facts(stock: Stock) -> list[Recorded]:
 async def test_the_same_report_five_times_at_once_is_one_case(backend: LicensingBackend, vendor: VendorId) -> None:
     await stocked(backend, vendor)
 
-    claims = await asyncio.gather(*(backend.claim(vendor, loss("R-1"), DOOR, NOW) for _ in range(5)))
+    claims = await asyncio.gather(*(backend.claim(principal(vendor, door=DOOR), loss("R-1"), NOW) for _ in range(5)))
 
     assert len({claim.key for claim in claims}) == 1
     assert Counter(claim.answer for claim in claims) == {"opened": 1, "repeated": 4}
@@ -90,7 +91,7 @@ async def test_two_reports_of_one_container_at_once_are_one_case(backend: Licens
     await stocked(backend, vendor)
 
     claims = await asyncio.gather(
-        *(backend.claim(vendor, loss(f"R-{number}"), DOOR, NOW) for number in range(10)),
+        *(backend.claim(principal(vendor, door=DOOR), loss(f"R-{number}"), NOW) for number in range(10)),
     )
 
     assert len({claim.key for claim in claims}) == 1
@@ -104,7 +105,7 @@ async def test_a_report_after_the_replacement_joins_the_case_that_recovered_the_
     order = await blocked(backend, vendor)
     await backend.issue(order)
 
-    late = await backend.claim(vendor, loss("R-late"), DOOR, NOW)
+    late = await backend.claim(principal(vendor, door=DOOR), loss("R-late"), NOW)
 
     assert (late.key, late.answer) == (order.key, "joined")
 
@@ -114,7 +115,7 @@ async def test_a_report_of_the_replacement_opens_a_case_of_its_own(backend: Lice
     order = await blocked(backend, vendor)
     await backend.issue(order)
 
-    second = await backend.claim(vendor, loss("R-2", serial="spare"), DOOR, NOW)
+    second = await backend.claim(principal(vendor, door=DOOR), loss("R-2", serial="spare"), NOW)
 
     assert second.answer == "opened"
     assert second.key.case != order.key.case
@@ -123,15 +124,15 @@ async def test_a_report_of_the_replacement_opens_a_case_of_its_own(backend: Lice
 
 async def test_a_case_that_recovered_nothing_frees_its_claims(backend: LicensingBackend, vendor: VendorId) -> None:
     await stocked(backend, vendor)
-    first = await backend.claim(vendor, loss("R-1"), DOOR, NOW)
+    first = await backend.claim(principal(vendor, door=DOOR), loss("R-1"), NOW)
 
     once = await backend.close(CloseOrder(key=first.key, recovered=False))
     again = await backend.close(CloseOrder(key=first.key, recovered=False))
-    second = await backend.claim(vendor, loss("R-2"), DOOR, NOW)
+    second = await backend.claim(principal(vendor, door=DOOR), loss("R-2"), NOW)
 
     assert once == again
     assert second.answer == "opened"
-    repeated = await backend.claim(vendor, loss("R-1"), DOOR, NOW)
+    repeated = await backend.claim(principal(vendor, door=DOOR), loss("R-1"), NOW)
     assert (repeated.key, repeated.closed, second.closed) == (first.key, True, False)
 
 
@@ -143,17 +144,17 @@ async def test_a_report_after_the_end_joins_the_case_that_recovered_the_licence_
     await backend.issue(order)
     await backend.close(CloseOrder(key=order.key, recovered=True))
 
-    late = await backend.claim(vendor, loss("R-late"), DOOR, NOW)
+    late = await backend.claim(principal(vendor, door=DOOR), loss("R-late"), NOW)
 
     assert (late.key, late.answer, late.closed) == (order.key, "joined", True)
 
 
 async def test_a_report_number_that_said_something_else_is_refused(backend: LicensingBackend, vendor: VendorId) -> None:
     await stocked(backend, vendor)
-    await backend.claim(vendor, loss("R-1"), DOOR, NOW)
+    await backend.claim(principal(vendor, door=DOOR), loss("R-1"), NOW)
 
     with pytest.raises(RefusalError, match="new number") as refusal:
-        await backend.claim(vendor, loss("R-1", reason=Reason.STOLEN), DOOR, NOW)
+        await backend.claim(principal(vendor, door=DOOR), loss("R-1", reason=Reason.STOLEN), NOW)
     assert refusal.value.code is Code.REPORT_ID_TAKEN
 
 
@@ -165,13 +166,13 @@ async def test_another_vendors_container_is_an_unknown_one(
     await backend.add_vendor(other, Policy().model_dump(mode="json"), NOW)
 
     with pytest.raises(NotYetKnownError, match="no container lost") as refusal:
-        await backend.claim(other, loss("R-1"), DOOR, NOW)
+        await backend.claim(principal(other, door=DOOR), loss("R-1"), NOW)
     assert refusal.value.code is Code.UNKNOWN_CONTAINER
 
 
 async def test_nothing_is_issued_before_its_measures_are_ordered(backend: LicensingBackend, vendor: VendorId) -> None:
     await stocked(backend, vendor)
-    key = (await backend.claim(vendor, loss("R-1"), DOOR, NOW)).key
+    key = (await backend.claim(principal(vendor, door=DOOR), loss("R-1"), NOW)).key
     order = IssueOrder(key=key, measures=(Measure.BLACKLISTING,))
 
     with pytest.raises(RefusalError) as refusal:
@@ -218,7 +219,7 @@ async def test_a_target_registered_during_the_search_is_found_or_offered(
         holder, lost, spare = f"h{attempt}", f"lost{attempt}", f"spare{attempt}"
         await backend.register_container(vendor, container(lost, holder), NOW)
         await backend.register_licence(vendor, licence(attempt, lost), NOW)
-        key = (await backend.claim(vendor, loss(f"R-{attempt}", lost), DOOR, NOW)).key
+        key = (await backend.claim(principal(vendor, door=DOOR), loss(f"R-{attempt}", lost), NOW)).key
         await backend.block(BlockOrder(key=key, measures=to_order((Measure.BLACKLISTING,))))
         order = IssueOrder(key=key, measures=(Measure.BLACKLISTING,))
 
@@ -236,7 +237,7 @@ async def test_two_cases_of_one_holder_never_share_a_target(backend: LicensingBa
         serial = f"lost{number}"
         await backend.register_container(vendor, container(serial), NOW)
         await backend.register_licence(vendor, licence(number, serial), NOW)
-        key = (await backend.claim(vendor, loss(f"R-{number}", serial), DOOR, NOW)).key
+        key = (await backend.claim(principal(vendor, door=DOOR), loss(f"R-{number}", serial), NOW)).key
         await backend.block(BlockOrder(key=key, measures=to_order((Measure.BLACKLISTING,))))
         orders.append(IssueOrder(key=key, measures=(Measure.BLACKLISTING,)))
     await backend.register_container(vendor, container("spare"), NOW)
@@ -313,12 +314,12 @@ async def test_a_case_is_closed_once_whatever_closes_it_again(stock: Stock) -> N
 
     assert again == first
     assert await vendor_facts(stock) == before
-    assert (await stock.backend.claim(stock.vendor, loss("R-2"), DOOR, NOW)).key == order.key
+    assert (await stock.backend.claim(principal(stock.vendor, door=DOOR), loss("R-2"), NOW)).key == order.key
 
 
 async def test_what_is_assessed_again_is_as_it_was_first_whatever_came_since(stock: Stock) -> None:
     await stocked(stock.backend, stock.vendor)
-    key = (await stock.backend.claim(stock.vendor, loss("R-1"), DOOR, NOW)).key
+    key = (await stock.backend.claim(principal(stock.vendor, door=DOOR), loss("R-1"), NOW)).key
     first = await stock.backend.assess(key)
     stock.pass_(timedelta(days=1))
     await stock.backend.adopt_policy(stock.vendor, canonical(Policy(supervisors=("ann",))), NOW)
@@ -330,13 +331,13 @@ async def test_what_is_assessed_again_is_as_it_was_first_whatever_came_since(sto
 
 async def test_another_vendors_case_is_an_unknown_one_to_whoever_decides(stock: Stock) -> None:
     await stocked(stock.backend, stock.vendor)
-    key = (await stock.backend.claim(stock.vendor, loss("R-1"), DOOR, NOW)).key
+    key = (await stock.backend.claim(principal(stock.vendor, door=DOOR), loss("R-1"), NOW)).key
     other = VendorId(f"{stock.vendor}-x")
     await stock.backend.add_vendor(other, canonical(Policy()), NOW)
     order = DecisionOrder(decision="V-1", action="approve", by="ann", why="as I see it", on=1)
 
     with pytest.raises(RefusalError) as refusal:
-        await stock.backend.accept_decision(other, key.case, order, DOOR, NOW)
+        await stock.backend.accept_decision(supervisor(other, order.by, DOOR), key.case, order, NOW)
 
     assert refusal.value.code is Code.UNKNOWN_CASE
     assert await stock.messages(key) == [("report", 1)]

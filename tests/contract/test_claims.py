@@ -13,6 +13,7 @@ from events.ports.loss_cases import DecisionQuestion, Joined
 from events.statements import FoundStatement
 from events.terms import Kind, Measure, Outcome, Reason, Reporter, Role, Serial
 from tests.contract.stock import NOW, Stock
+from tests.given import principal
 from workflows.exposure import exposure
 from workflows.policy import Policy, Rule, canonical
 
@@ -56,7 +57,7 @@ async def test_a_licence_that_is_not_in_the_container_is_unknown_and_claims_noth
     assert refusal.value.code is Code.UNKNOWN_LICENCE
     found = FoundStatement(report="F-1", serial="D-1", reporter=CRM, occurred=NOW)
     with pytest.raises(NotYetKnownError) as nobody:
-        await stock.backend.turn_up(stock.vendor, found, "a test", NOW)
+        await stock.backend.turn_up(principal(stock.vendor), found, NOW)
     assert nobody.value.code is Code.NO_CASE
 
 
@@ -262,7 +263,7 @@ async def test_a_rejection_is_known_though_a_later_report_of_the_same_was_cancel
         (4, Outcome.CANCELLED, False),
     ):
         received = NOW + timedelta(minutes=minutes)
-        key = (await stock.backend.claim(stock.vendor, stock.loss("D-1"), "a test", received)).key
+        key = (await stock.backend.claim(principal(stock.vendor), stock.loss("D-1"), received)).key
         order = CloseOrder(key=key, recovered=False, lift=True, outcome=outcome, approved=approved)
         await stock.backend.close(order)
         keys.append(key)
@@ -368,7 +369,7 @@ async def test_what_a_case_only_learnt_of_is_not_claimed_for_again_when_it_close
     await stock.container("D-1", "L-1", "L-2")
     several = [await stock.claim(stock.loss("D-1", name)) for name in ("L-1", "L-2")]
     both = stock.loss("D-1", "L-1", "L-2")
-    has = (await stock.backend.claim(stock.vendor, both, "a test", NOW + timedelta(minutes=2))).key
+    has = (await stock.backend.claim(principal(stock.vendor), both, NOW + timedelta(minutes=2))).key
     (learns,) = set(several) - {has}
     close = CloseOrder(key=learns, recovered=True, taken=1, decided=NOW + timedelta(minutes=1))
 

@@ -20,6 +20,7 @@ from events.ports.licensing_backend import CaseKey, CaseOrder, CloseOrder, Issue
 from events.statements import DeactivationStatement, EvidenceStatement, FoundStatement, ReturnStatement
 from events.terms import Kind, Measure, Reason, Reporter, Role, Verdict
 from tests.contract.stock import NEW, NOW, OLD, Stock
+from tests.given import principal
 
 CRM = Reporter(role=Role.BACK_OFFICE, name="crm")
 
@@ -195,8 +196,8 @@ async def test_a_replacement_lost_in_turn_is_a_case_that_tells_the_first(stock: 
     order = await replaced(stock)
     statement = stock.loss("D-2")
 
-    second = await stock.backend.claim(stock.vendor, statement, "a test", NOW)
-    again = await stock.backend.claim(stock.vendor, statement, "a test", NOW)
+    second = await stock.backend.claim(principal(stock.vendor), statement, NOW)
+    again = await stock.backend.claim(principal(stock.vendor), statement, NOW)
 
     assert (again.key, again.answer) == (second.key, "repeated")
     assert await stock.messages(order.key) == [("report", 1), ("replacement_gone", 2)]
@@ -227,7 +228,7 @@ async def test_of_reinstating_and_losing_the_replacement_one_is_done(stock: Stoc
 
     done, claim = await asyncio.gather(
         stock.backend.reinstate(reinstating(stock, order)),
-        stock.backend.claim(stock.vendor, stock.loss("D-2"), "a test", NOW),
+        stock.backend.claim(principal(stock.vendor), stock.loss("D-2"), NOW),
         return_exceptions=True,
     )
 
@@ -302,18 +303,18 @@ async def test_only_the_rightful_speak_to_the_cases_of_a_container(stock: Stock)
         statement="E-1", report=reported.report, serial="D-1", reporter=CRM, evidence=("photo",), occurred=NOW
     )
 
-    assert await stock.backend.turn_up(stock.vendor, found, "a test", NOW) == [order.key]
-    assert await stock.backend.give_evidence(stock.vendor, evidence, "a test", NOW) == order.key
+    assert await stock.backend.turn_up(principal(stock.vendor), found, NOW) == [order.key]
+    assert await stock.backend.give_evidence(principal(stock.vendor), evidence, NOW) == order.key
     for refused in (
-        stock.backend.turn_up(stock.vendor, found.model_copy(update={"reporter": stranger}), "a test", NOW),
-        stock.backend.give_evidence(stock.vendor, evidence.model_copy(update={"reporter": stranger}), "a test", NOW),
+        stock.backend.turn_up(principal(stock.vendor), found.model_copy(update={"reporter": stranger}), NOW),
+        stock.backend.give_evidence(principal(stock.vendor), evidence.model_copy(update={"reporter": stranger}), NOW),
     ):
         with pytest.raises(NotYetKnownError) as refusal:
             await refused
         assert refusal.value.code is Code.UNKNOWN_CONTAINER
     other = evidence.model_copy(update={"report": "R-none", "statement": "E-2"})
     with pytest.raises(NotYetKnownError) as unknown:
-        await stock.backend.give_evidence(stock.vendor, other, "a test", NOW)
+        await stock.backend.give_evidence(principal(stock.vendor), other, NOW)
     assert unknown.value.code is Code.NO_CASE
     assert [name for name, _ in await stock.messages(order.key)] == ["report", "report", "sighting", "evidence"]
 
@@ -432,9 +433,9 @@ async def test_only_the_back_office_says_that_a_container_is_back_and_a_stranger
     statement = ReturnStatement(report="B-1", serial="D-1", reporter=Reporter(role=role, name=name), occurred=NOW)
 
     with pytest.raises(RefusalError) as refusal:
-        await stock.backend.turn_up(stock.vendor, statement, "a test", NOW)
+        await stock.backend.turn_up(principal(stock.vendor), statement, NOW)
     said = await stock.messages(key)
-    keys = await stock.backend.turn_up(stock.vendor, statement.model_copy(update={"reporter": CRM}), "a test", NOW)
+    keys = await stock.backend.turn_up(principal(stock.vendor), statement.model_copy(update={"reporter": CRM}), NOW)
 
     assert (refusal.value.code, said, keys) == (code, [("report", 1)], [key])
 

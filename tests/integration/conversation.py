@@ -11,6 +11,7 @@ from events.ports.loss_cases import AcceptedDecision, DecisionDenied, DecisionOr
 from events.statements import FoundStatement, LossStatement
 from events.terms import Action, CaseKey, Kind, Reason, Reporter, Role
 from infra.wiring import open_pool
+from tests.given import supervisor
 from tests.integration.stock import NOW, Stock
 
 CRM = Reporter(role=Role.BACK_OFFICE, name="crm")
@@ -71,7 +72,10 @@ async def delivering(stock: Stock, *several: Known) -> AsyncIterator[None]:
 
 
 async def accepted(stock: Stock, key: CaseKey, *orders: DecisionOrder) -> list[AcceptedDecision]:
-    return [await stock.backend.accept_decision(stock.vendor, key.case, order, "a door", NOW) for order in orders]
+    return [
+        await stock.backend.accept_decision(supervisor(stock.vendor, order.by), key.case, order, NOW)
+        for order in orders
+    ]
 
 
 async def brought(cases: Known, key: CaseKey, count: int) -> bool | None:

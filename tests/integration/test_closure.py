@@ -10,6 +10,7 @@ from events.errors import Code
 from events.ports.licensing_backend import CloseOrder, Issued
 from events.statements import EvidenceStatement, LossStatement
 from events.terms import CaseKey, Kind, Outcome, Reason
+from tests.given import principal
 from tests.integration.conversation import CRM, MINUTE, Known, accepted, approval, brought, delivering, found, loss
 from tests.integration.stock import NOW, Stock
 from tests.workflow.harness import eventually
@@ -24,13 +25,13 @@ async def test_a_report_after_the_decision_that_ended_a_case_is_of_a_new_case_an
     key = await stock.claim(loss("R-1", "D-1"))
     decided = NOW + 2 * MINUTE
     for report, received in (("R-before", NOW + MINUTE), ("R-after", NOW + 3 * MINUTE)):
-        claim = await stock.backend.claim(stock.vendor, loss(report, "D-1"), "a door", received)
+        claim = await stock.backend.claim(principal(stock.vendor), loss(report, "D-1"), received)
         assert claim.key == key
 
     await stock.backend.close(CloseOrder(key=key, recovered=False, lift=True, taken=1, decided=decided))
 
-    before = await stock.backend.claim(stock.vendor, loss("R-before", "D-1"), "a door", NOW)
-    after = await stock.backend.claim(stock.vendor, loss("R-after", "D-1"), "a door", NOW)
+    before = await stock.backend.claim(principal(stock.vendor), loss("R-before", "D-1"), NOW)
+    after = await stock.backend.claim(principal(stock.vendor), loss("R-after", "D-1"), NOW)
     assert (before.key, before.closed) == (key, True)
     assert (after.key == key, after.closed, after.answer) == (False, False, "repeated")
     assert await stock.messages(after.key) == [("report", 1)]
@@ -42,20 +43,20 @@ async def test_what_was_said_after_a_report_goes_with_it_to_its_new_case(stock: 
     await stock.container("D-1", "L-1")
     key = await stock.claim(loss("R-1", "D-1"))
     late = loss("R-2", "D-1")
-    await stock.backend.claim(stock.vendor, late, "a door", NOW + 3 * MINUTE)
+    await stock.backend.claim(principal(stock.vendor), late, NOW + 3 * MINUTE)
     evidence = EvidenceStatement(
         statement="E-1", report="R-2", serial="D-1", reporter=CRM, evidence=("photo",), occurred=NOW
     )
     for _ in range(2):
-        await stock.backend.give_evidence(stock.vendor, evidence, "a door", NOW)
-        await stock.backend.turn_up(stock.vendor, found("F-1"), "a door", NOW + 4 * MINUTE)
+        await stock.backend.give_evidence(principal(stock.vendor), evidence, NOW)
+        await stock.backend.turn_up(principal(stock.vendor), found("F-1"), NOW + 4 * MINUTE)
 
     await stock.backend.close(CloseOrder(key=key, recovered=False, lift=True, taken=1, decided=NOW + 2 * MINUTE))
 
-    after = await stock.backend.claim(stock.vendor, late, "a door", NOW)
+    after = await stock.backend.claim(principal(stock.vendor), late, NOW)
     assert after.key != key
     assert await stock.messages(after.key) == [("report", 1), ("evidence", 2), ("sighting", 3)]
-    assert await stock.backend.give_evidence(stock.vendor, evidence, "a door", NOW) == after.key  # said again
+    assert await stock.backend.give_evidence(principal(stock.vendor), evidence, NOW) == after.key  # said again
     assert await stock.messages(after.key) == [("report", 1), ("evidence", 2), ("sighting", 3)]
 
 
@@ -67,7 +68,7 @@ def rejected(key: CaseKey, **more: Any) -> CloseOrder:
 
 async def reported(stock: Stock, statement: LossStatement, minutes: int) -> CaseKey:
     """The case of a report that was received so late."""
-    return (await stock.backend.claim(stock.vendor, statement, "a door", NOW + minutes * MINUTE)).key
+    return (await stock.backend.claim(principal(stock.vendor), statement, NOW + minutes * MINUTE)).key
 
 
 async def further(stock: Stock, *known: CaseKey) -> CaseKey | None:
@@ -115,10 +116,10 @@ async def test_what_a_rejected_case_frees_is_claimed_for_the_wider_report_that_c
 async def test_evidence_and_a_find_reach_the_further_case_of_a_report_too(stock: Stock) -> None:
     await stock.container("D-1", "L-1", "L-2")
     first = await stock.claim(stock.loss("D-1", "L-1"))
-    await stock.backend.turn_up(stock.vendor, found("F-0"), "a door", NOW + MINUTE)
+    await stock.backend.turn_up(principal(stock.vendor), found("F-0"), NOW + MINUTE)
     wider = stock.loss("D-1")
     second = await reported(stock, wider, 3)
-    await stock.backend.turn_up(stock.vendor, found("F-1"), "a door", NOW + 4 * MINUTE)
+    await stock.backend.turn_up(principal(stock.vendor), found("F-1"), NOW + 4 * MINUTE)
 
     await stock.backend.close(rejected(first))
 
@@ -127,7 +128,7 @@ async def test_evidence_and_a_find_reach_the_further_case_of_a_report_too(stock:
     evidence = EvidenceStatement(
         statement="E-1", report=wider.report, serial="D-1", reporter=CRM, evidence=("photo",), occurred=NOW
     )
-    assert await stock.backend.give_evidence(stock.vendor, evidence, "a door", NOW) == second
+    assert await stock.backend.give_evidence(principal(stock.vendor), evidence, NOW) == second
     for key in (second, third):
         assert await stock.messages(key) == [("report", 1), ("sighting", 2), ("evidence", 3)]
 
@@ -227,10 +228,10 @@ async def test_a_report_of_what_a_closed_case_recovered_is_stated_and_stays_its(
     await stock.container("D-2")
     order = await stock.lost("D-1")
     assert isinstance(await stock.backend.issue(order), Issued)
-    late = await stock.backend.claim(stock.vendor, loss("R-2", "D-1"), "a door", NOW + 3 * MINUTE)
+    late = await stock.backend.claim(principal(stock.vendor), loss("R-2", "D-1"), NOW + 3 * MINUTE)
 
     await stock.backend.close(CloseOrder(key=order.key, recovered=True, taken=1, decided=NOW))
-    later = await stock.backend.claim(stock.vendor, loss("R-3", "D-1"), "a door", NOW + 3 * MINUTE)
+    later = await stock.backend.claim(principal(stock.vendor), loss("R-3", "D-1"), NOW + 3 * MINUTE)
 
     assert late.key == later.key == order.key
     assert [one.statement for one in await stock.facts(CaseAddressed)] == ["report/R-2", "report/R-3"]
@@ -242,11 +243,11 @@ async def test_what_else_is_said_to_a_case_that_is_over_is_a_fact_and_a_decision
     (pending,) = await accepted(stock, key, approval())
     await stock.backend.close(CloseOrder(key=key, recovered=False, taken=1, decided=NOW))
     (late,) = await accepted(stock, key, approval("D-2"))
-    await stock.backend.turn_up(stock.vendor, found("F-1"), "a door", NOW)
+    await stock.backend.turn_up(principal(stock.vendor), found("F-1"), NOW)
     evidence = EvidenceStatement(
         statement="E-1", report="R-1", serial="D-1", reporter=CRM, evidence=("photo",), occurred=NOW
     )
-    await stock.backend.give_evidence(stock.vendor, evidence, "a door", NOW)
+    await stock.backend.give_evidence(principal(stock.vendor), evidence, NOW)
 
     assert (pending.refused, late.refused) == (None, Code.NOTHING_TO_DECIDE)
     assert [(one.statement, one.code) for one in await stock.facts(CaseAddressed)] == [
@@ -265,7 +266,7 @@ async def test_what_else_is_said_to_a_case_that_is_over_is_a_fact_and_a_decision
 async def test_closing_again_answers_the_same_and_changes_nothing(stock: Stock) -> None:
     await stock.container("D-1", "L-1")
     key = await stock.claim(loss("R-1", "D-1"))
-    await stock.backend.claim(stock.vendor, loss("R-2", "D-1"), "a door", NOW)
+    await stock.backend.claim(principal(stock.vendor), loss("R-2", "D-1"), NOW)
     order = CloseOrder(key=key, recovered=False, taken=1, decided=NOW)
 
     first = await stock.backend.close(order)

@@ -5,12 +5,17 @@ from datetime import datetime, timedelta
 import pytest
 from psycopg import AsyncConnection
 
+from activities.licensing.message_rules import Speaker
+from activities.licensing.messages import left
 from events.backend_facts import CaseAddressed
 from events.errors import Code, RefusalError
 from events.ports.licensing_backend import CloseOrder
 from events.ports.loss_cases import DecisionQuestion
+from events.principal import PrincipalRole
 from events.statements import EvidenceStatement, FoundStatement
 from events.terms import Reason, Reporter, Role, VendorId
+from infra.wiring import open_pool
+from tests.given import principal, supervisor
 from tests.integration.conversation import CRM, Known, accepted, approval, brought, delivering, found, loss
 from tests.integration.stock import NOW, Stock
 from tests.workflow.harness import eventually
@@ -50,7 +55,7 @@ async def test_only_what_a_door_accepted_is_confirmed_as_a_decision(stock: Stock
     await stock.container("D-1", "L-1")
     key = await stock.claim(stock.loss("D-1"))
     (taken,) = await accepted(stock, key, approval(why="seen"))
-    await stock.backend.turn_up(stock.vendor, found("F-1"), "a door", NOW)
+    await stock.backend.turn_up(principal(stock.vendor), found("F-1"), NOW)
 
     confirmed = [
         (await stock.backend.confirm_decision(DecisionQuestion(key=key, number=number))).order
@@ -79,12 +84,48 @@ async def test_who_reported_a_loss_that_took_no_more_reports_is_named_as_its_rep
     assert (confirmed.supervisors, confirmed.reporters) == (("ann", "bob"), ("ann",))
 
 
+HOLDER = Reporter(role=Role.HOLDER, name="h-1")
+
+
+async def test_a_message_keeps_who_acted_in_which_role_by_which_door_and_for_whom(stock: Stock) -> None:
+    await stock.container("D-1", "L-1")
+    inbox = principal(stock.vendor, "an.inbox", door="an inbox")
+    key = (await stock.backend.claim(inbox, loss("R-1", "D-1", HOLDER), NOW)).key
+    await stock.backend.turn_up(principal(stock.vendor), found("F-1"), NOW)
+    await accepted(stock, key, approval())
+
+    async with open_pool(stock.settings, 1) as pool, pool.connection() as connection:
+        kept = [one.speaker for one in await left(connection, key, 0, NOW)]
+
+    assert kept == [
+        Speaker("an.inbox", PrincipalRole.BACK_OFFICE, "an inbox", on_behalf_of=HOLDER),
+        Speaker("crm", PrincipalRole.BACK_OFFICE, "a test"),
+        Speaker("ann", PrincipalRole.SUPERVISOR, "a test"),
+    ]
+
+
+async def test_a_message_from_before_principals_were_kept_is_answered_as_it_was(stock: Stock) -> None:
+    await stock.container("D-1", "L-1")
+    key = await stock.claim(loss("R-1", "D-1"))
+    await stock.claim(loss("R-2", "D-1", HOLDER))
+    await accepted(stock, key, approval())
+    async with await AsyncConnection.connect(stock.settings.dsn) as connection:
+        await connection.execute("update backend.messages set subject = null, acted_as = null")
+
+    await stock.backend.close(CloseOrder(key=key, recovered=False, taken=1))
+
+    assert [(one.statement, one.by, one.role, one.door) for one in await stock.facts(CaseAddressed)] == [
+        ("report/R-2", "h-1", Role.HOLDER, "a test"),
+        ("decision/D-1", "ann", None, "a test"),
+    ]
+
+
 async def test_another_vendor_has_no_such_case(stock: Stock) -> None:
     await stock.container("D-1", "L-1")
     key = await stock.claim(stock.loss("D-1"))
 
     with pytest.raises(RefusalError) as refusal:
-        await stock.backend.accept_decision(VendorId("another"), key.case, approval(), "a door", NOW)
+        await stock.backend.accept_decision(supervisor(VendorId("another"), approval().by), key.case, approval(), NOW)
 
     assert refusal.value.code is Code.UNKNOWN_CASE
 
@@ -98,9 +139,9 @@ async def test_the_numbers_of_reports_finds_and_evidence_are_each_reporters_own(
 
     for serial, reporter in (("D-1", CRM), ("D-2", support)):
         said = {"serial": serial, "reporter": reporter, "occurred": NOW}
-        await stock.backend.turn_up(stock.vendor, FoundStatement(report="1", **said), "a door", NOW)
+        await stock.backend.turn_up(principal(stock.vendor), FoundStatement(report="1", **said), NOW)
         evidence = EvidenceStatement(statement="1", report="1", evidence=("photo",), **said)
-        await stock.backend.give_evidence(stock.vendor, evidence, "a door", NOW)
+        await stock.backend.give_evidence(principal(stock.vendor), evidence, NOW)
 
     assert first != second
     for key in (first, second):
@@ -109,18 +150,18 @@ async def test_the_numbers_of_reports_finds_and_evidence_are_each_reporters_own(
         await stock.claim(loss("1", "D-2"))
     assert refusal.value.code is Code.REPORT_ID_TAKEN
     with pytest.raises(RefusalError) as other:
-        await stock.backend.turn_up(stock.vendor, found("1", "D-2"), "a door", NOW)
+        await stock.backend.turn_up(principal(stock.vendor), found("1", "D-2"), NOW)
     assert other.value.code is Code.REPORT_ID_TAKEN
 
 
 async def test_a_find_reaches_the_cases_that_were_open_when_it_was_first_said_and_no_later_one(stock: Stock) -> None:
     await stock.container("D-1", "L-1")
     first = await stock.claim(stock.loss("D-1"))
-    assert await stock.backend.turn_up(stock.vendor, found("F-1"), "a door", NOW) == [first]
+    assert await stock.backend.turn_up(principal(stock.vendor), found("F-1"), NOW) == [first]
     await stock.backend.close(CloseOrder(key=first, recovered=False, lift=True, taken=2))
     second = await stock.claim(stock.loss("D-1"))
 
-    assert await stock.backend.turn_up(stock.vendor, found("F-1"), "a door", NOW) == []
+    assert await stock.backend.turn_up(principal(stock.vendor), found("F-1"), NOW) == []
 
     assert await stock.messages(second) == [("report", 1)]
 
@@ -150,7 +191,7 @@ async def test_ten_thousand_reports_of_one_loss_are_one_case_with_a_bounded_numb
     key = await stock.claim(loss("R-0", "D-1"))
 
     for number in range(1, 30):
-        claim = await stock.backend.claim(stock.vendor, loss(f"R-{number}", "D-1"), "a door", _later(number))
+        claim = await stock.backend.claim(principal(stock.vendor), loss(f"R-{number}", "D-1"), _later(number))
         assert (claim.key, claim.closed) == (key, False)
 
     assert len(await stock.messages(key)) == 20

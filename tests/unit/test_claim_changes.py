@@ -5,9 +5,11 @@ import pytest
 from activities.licensing.claim_changes import Change, Known, Said, claim
 from activities.licensing.claim_rules import Claimed
 from activities.licensing.containers import Container
+from activities.licensing.message_rules import Speaker
 from events.case_facts import LossReported
 from events.ports.licensing_backend import CaseKey
 from events.ports.loss_cases import Joined
+from events.principal import PrincipalRole
 from events.terms import (
     CaseId,
     HolderId,
@@ -22,6 +24,8 @@ from events.terms import (
     VendorId,
 )
 from tests.unit.facts import NOW
+
+SPEAKER = Speaker("crm", PrincipalRole.BACK_OFFICE, "a test")
 
 A, B, C = CaseId("a"), CaseId("b"), CaseId("c")
 CRM = Reporter(role=Role.BACK_OFFICE, name="crm")
@@ -70,7 +74,7 @@ def key(case: CaseId) -> CaseKey:
 def test_a_report_reaches_every_open_case_that_it_meets_and_is_of_one_of_them() -> None:
     two = [*claims(A, "L-1"), *claims(B, "L-2")]
 
-    answer, changes = claim(known(*two), report("L-1", "L-2"))
+    answer, changes = claim(known(*two), report("L-1", "L-2"), SPEAKER)
 
     assert (answer.key, answer.answer) == (key(A), "joined")
     assert said(changes) == [(A, "report", None), (B, "report", A)]
@@ -79,13 +83,13 @@ def test_a_report_reaches_every_open_case_that_it_meets_and_is_of_one_of_them() 
 def test_a_report_of_a_closed_case_too_is_of_the_open_one_and_the_closed_one_learns_nothing() -> None:
     two = [*claims(A, "L-1", closed=True), *claims(B, "L-2")]
 
-    answer, changes = claim(known(*two), report("L-1", "L-2"))
+    answer, changes = claim(known(*two), report("L-1", "L-2"), SPEAKER)
 
     assert (answer.key, said(changes)) == (key(B), [(B, "report", None)])
 
 
 def test_a_milder_case_learns_who_reported_the_wider_loss_before_it_is_overtaken() -> None:
-    answer, changes = claim(known(*claims(A, "L-1"), *claims(C, "L-2", closed=True)), report())
+    answer, changes = claim(known(*claims(A, "L-1"), *claims(C, "L-2", closed=True)), report(), SPEAKER)
 
     opened = answer.key.case
     assert answer.answer == "opened"
@@ -98,7 +102,7 @@ def test_a_case_that_takes_no_more_reports_still_learns_of_every_reporter_once(b
     several = [(ReportId(f"R-{number}"), CRM) for number in range(2, 1_002)]
     two = [*claims(A, "L-1"), *claims(B, "L-2")]
 
-    _, changes = claim(known(*two, reports={B: several}), report("L-1", "L-2", by=by))
+    _, changes = claim(known(*two, reports={B: several}), report("L-1", "L-2", by=by), SPEAKER)
 
     assert ((B, "report", A) in said(changes)) is learns
 
@@ -106,6 +110,6 @@ def test_a_case_that_takes_no_more_reports_still_learns_of_every_reporter_once(b
 def test_a_case_that_was_told_of_a_report_is_not_told_again_when_the_report_becomes_anothers() -> None:
     two = [*claims(A, "L-1"), *claims(B, "L-2")]
 
-    _, changes = claim(known(*two, reports={B: [(ReportId("R-1"), ANN)]}), report("L-1", "L-2"))
+    _, changes = claim(known(*two, reports={B: [(ReportId("R-1"), ANN)]}), report("L-1", "L-2"), SPEAKER)
 
     assert said(changes) == [(A, "report", None)]

@@ -6,9 +6,10 @@ import pytest
 
 from activities.licensing.claim_changes import Made, goes_on_to
 from activities.licensing.closure import in_their_order
-from activities.licensing.message_rules import Left
+from activities.licensing.message_rules import Left, Speaker
 from events.ports.licensing_backend import CaseKey
 from events.ports.loss_cases import Content, Evidence, Joined, Settled, Sighting
+from events.principal import PrincipalRole
 from events.terms import CaseId, Cause
 from tests.unit.facts import NOW, report
 
@@ -16,13 +17,16 @@ FIRST, SECOND = (CaseKey(vendor="acme", case=case, serial="3-1") for case in ("c
 SIGHTED = Sighting(statement="contact/1", cause=Cause.SIGHTING, occurred=NOW)
 PROOF = Evidence(statement="evidence/E-1", by="ann", evidence=("police_report",))
 
+CRM = Speaker("crm", PrincipalRole.BACK_OFFICE, "a test")
+
 
 def left(minutes: int) -> Left:
     return Left(SIGHTED, None, NOW + timedelta(minutes=minutes))
 
 
 def made(minutes: int) -> Made:
-    return Made(report(received=NOW + timedelta(minutes=minutes)), CaseId("case-2"), opened=True, closed=False)
+    received = report(received=NOW + timedelta(minutes=minutes))
+    return Made(received, CaseId("case-2"), opened=True, closed=False, speaker=CRM)
 
 
 def test_reports_of_other_cases_come_before_what_was_said_later_and_all_of_them_come() -> None:

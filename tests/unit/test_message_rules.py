@@ -19,6 +19,7 @@ from events.backend_facts import CaseAddressed
 from events.errors import Code, NotYetKnownError
 from events.ports.licensing_backend import CaseKey
 from events.ports.loss_cases import ConfirmedDecision, Content, Evidence, Joined, Offer, Settled, Sighting
+from events.principal import PrincipalRole
 from events.statements import EvidenceStatement
 from events.terms import Action, CaseId, Cause, PersonId, Role, Serial
 from tests.unit.facts import NOW, report
@@ -57,7 +58,9 @@ def test_a_decision_is_confirmed_with_the_supervisors_in_force_and_those_of_them
     ],
 )
 def test_what_a_case_did_not_take_is_stated_with_its_name_and_who_said_it(content: Content, name: str) -> None:
-    fact = addressed(KEY, content, Speaker(PersonId("ann"), Role.BACK_OFFICE, "cli"), NOW, Code.NOTHING_TO_DECIDE)
+    fact = addressed(
+        KEY, content, Speaker(PersonId("ann"), PrincipalRole.BACK_OFFICE, "cli"), NOW, Code.NOTHING_TO_DECIDE
+    )
 
     assert name_of(content) == name
     assert fact == CaseAddressed(

@@ -96,7 +96,7 @@ class Bench:
             evidence=evidence,
         )
         await self.take(statement)
-        key = (await self.backend.claim(self.vendor, statement, "a test", datetime.now(UTC))).key
+        key = (await self.backend.claim(principal(self.vendor), statement, datetime.now(UTC))).key
         await eventually(lambda: self.begun(key))
         return key
 

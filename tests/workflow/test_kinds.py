@@ -41,6 +41,7 @@ from events.terms import (
     Verdict,
     Watch,
 )
+from tests.given import principal
 from tests.workflow.harness import WATCH, Bench
 from workflows.policy import Policy, Rule
 
@@ -115,7 +116,7 @@ class Journey:
             occurred=datetime.now(UTC),
         )
         await bench.take(statement)
-        key = (await bench.backend.claim(bench.vendor, statement, "a test", datetime.now(UTC))).key
+        key = (await bench.backend.claim(principal(bench.vendor), statement, datetime.now(UTC))).key
         return cls(bench, loss, scope, serial, key)
 
     async def recover(self) -> None:
@@ -283,7 +284,7 @@ async def test_forgotten_twice_in_a_row_are_two_cases(bench: Bench) -> None:
         occurred=datetime.now(UTC),
     )
     await bench.take(statement)
-    claim = await bench.backend.claim(bench.vendor, statement, "a test", datetime.now(UTC))
+    claim = await bench.backend.claim(principal(bench.vendor), statement, datetime.now(UTC))
 
     assert claim.key.case != first.key.case
     await bench.until(claim.key, Status.AWAITING_TARGET)

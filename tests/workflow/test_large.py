@@ -16,6 +16,7 @@ from events.ports.licensing_backend import CaseKey
 from events.sizes import CONTAINER_LICENCES, LIST_PART, SCOPE_PAGE, SCOPE_PART
 from events.statements import EvidenceStatement, FoundStatement, LossStatement
 from events.terms import Kind, Reason, Reporter, Role, Scope, Status
+from tests.given import principal
 from tests.workflow.harness import Bench, eventually
 from workflows import loss_case
 
@@ -120,7 +121,7 @@ async def test_long_reports_that_come_faster_than_a_case_takes_them_are_all_take
     async with await AsyncConnection.connect(bench.settings.dsn) as connection:
         for report in reports:
             again = loss.model_copy(update={"report": report})
-            await claims.claim(connection, bench.vendor, again, "test", datetime.now(UTC))
+            await claims.claim(connection, principal(bench.vendor, door="test"), again, datetime.now(UTC))
     await eventually(lambda: _taken(bench, key), seconds=150)
 
     state = await bench.state(key)

@@ -105,7 +105,7 @@ async def test_a_case_whose_licences_are_gone_is_refused_and_may_be_reported_aga
         reporter=Reporter(role=Role.BACK_OFFICE, name="crm"),
         occurred=datetime.now(UTC),
     )
-    await bench.backend.claim(bench.vendor, statement, "a test", datetime.now(UTC))
+    await bench.backend.claim(principal(bench.vendor), statement, datetime.now(UTC))
     async with await AsyncConnection.connect(bench.settings.dsn) as connection:
         await connection.execute("delete from backend.licences where vendor = %s", (bench.vendor,))
 

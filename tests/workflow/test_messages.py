@@ -15,7 +15,7 @@ from events.ports.loss_cases import AcceptedDecision, DecisionOrder, Joined, Mes
 from events.sizes import LIST_PART
 from events.statements import LossStatement
 from events.terms import Action, Kind, LicenceId, Mode, Reason, Reporter, ReportId, Role, Scope, Status
-from tests.given import principal
+from tests.given import principal, supervisor
 from tests.workflow.harness import Bench, eventually
 from workflows.loss_case import HISTORY_LIMIT, LossCase
 from workflows.policy import Policy, Rule
@@ -77,7 +77,7 @@ async def test_whoever_did_not_wait_for_the_decision_that_ended_a_case_is_told_l
         DecisionOrder(decision=name, action=Action.REJECT, by="bob", on=state.material) for name in ("D-1", "D-2")
     )
     for order in (taken, late):  # a door that died before it could ask the case
-        await bench.backend.accept_decision(bench.vendor, key.case, order, "a test", datetime.now(UTC))
+        await bench.backend.accept_decision(supervisor(bench.vendor, order.by), key.case, order, datetime.now(UTC))
     assert await bench.handle(key).result() == "rejected"
 
     again = await bench.application.decide(principal(bench.vendor, taken.by), key.case, taken)
