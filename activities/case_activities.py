@@ -1,10 +1,10 @@
 """What the workflow has done, as Temporal activities over the backend and the log."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -21,24 +21,15 @@ from events.log import LogWriter
 from events.ports import case_activities
 from events.ports.case_activities import Appended, AppendOrder, SweepOrder, Swept
 from events.ports.licensing_backend import (
+    CASE_ORDERS,
     Assessment,
-    BlockOrder,
     CaseKey,
-    CaseOrder,
+    CaseOrders,
     CloseOrder,
-    Done,
-    IssueAnswer,
     Issued,
-    IssueOrder,
     LicensingBackend,
-    ReinstateOrder,
-    Reservation,
-    ReserveOrder,
-    ScopeOrder,
-    ScopePage,
-    Withdrawal,
+    signature_of,
 )
-from events.ports.loss_cases import ConfirmedDecision, DecisionQuestion
 from events.ports.register import Register, SetAside
 from workflows.policy import UnreadablePolicyError, read_policy
 
@@ -63,56 +54,25 @@ class CaseActivities(case_activities.CaseActivities):
         self._codec = codec
         self._register = register
 
-    @activity.defn(name="assess")
-    async def assess(self, key: CaseKey) -> Assessment:
-        return await _attempt(self._assess(key))
+    def registered(self) -> list[Callable[..., Any]]:
+        """All activities, as a worker registers them."""
+        return [self._order(name) for name in CASE_ORDERS] + [self.sweep_leases, self.append]
 
-    async def _assess(self, key: CaseKey) -> Assessment:
-        """The answer of the backend. A policy that this release cannot read is refused here, and the refusal stands in
-        the case's history: a release that can read it then replays what this one did."""
-        assessment = await self._backend.assess(key)
-        try:
-            read_policy(assessment.policy)
-        except UnreadablePolicyError as error:
-            raise RefusalError(Code.UNREADABLE_POLICY, str(error), misfit=str(error)) from error
-        return assessment
+    def _order(self, name: str) -> Callable[..., Any]:
+        """The activity that asks the backend something for a case."""
+        sent, answered = signature_of(getattr(CaseOrders, name))
 
-    @activity.defn(name="scope")
-    async def scope(self, order: ScopeOrder) -> ScopePage:
-        return await _attempt(self._backend.scope(order))
+        async def asked(order: Any) -> Any:
+            return await self._ask(name, order)
 
-    @activity.defn(name="reserve")
-    async def reserve(self, order: ReserveOrder) -> Reservation:
-        return await _attempt(self._backend.reserve(order))
+        asked.__annotations__ = {"order": sent, "return": answered}
+        return activity.defn(name=name)(asked)
 
-    @activity.defn(name="confirm_decision")
-    async def confirm_decision(self, question: DecisionQuestion) -> ConfirmedDecision:
-        return await _attempt(self._backend.confirm_decision(question))
-
-    @activity.defn(name="block")
-    async def block(self, order: BlockOrder) -> Done:
-        return await _attempt(self._backend.block(order))
-
-    @activity.defn(name="issue")
-    async def issue(self, order: IssueOrder) -> IssueAnswer:
-        answer = await _attempt(self._backend.issue(order))
-        return _without_licences(answer) if isinstance(answer, Issued) else answer
-
-    @activity.defn(name="withdraw")
-    async def withdraw(self, order: CaseOrder) -> Withdrawal:
-        return await _attempt(self._backend.withdraw(order))
-
-    @activity.defn(name="keep")
-    async def keep(self, order: CaseOrder) -> Done:
-        return await _attempt(self._backend.keep(order))
-
-    @activity.defn(name="reinstate")
-    async def reinstate(self, order: ReinstateOrder) -> Issued:
-        return _without_licences(await _attempt(self._backend.reinstate(order)))
-
-    @activity.defn(name="close")
-    async def close(self, order: CloseOrder) -> Done:
-        return await self._surely(order.key, self._backend.close(order))
+    async def _ask(self, name: str, order: Any) -> Any:
+        asked: Awaitable[Any] = getattr(self._backend, name)(order)
+        if isinstance(order, CloseOrder):
+            return await self._surely(order.key, asked)
+        return _as_case_learns(await _attempt(asked))
 
     @activity.defn(name="sweep_leases")
     async def sweep_leases(self, order: SweepOrder) -> Swept:
@@ -166,9 +126,18 @@ class CaseActivities(case_activities.CaseActivities):
         )
 
 
-def _without_licences(issued: Issued) -> Issued:
-    """The answer as a case needs it: the backend and the log know which licences were issued, maybe thousands."""
-    return issued.model_copy(update={"licences": ()})
+def _as_case_learns(answer: Any) -> Any:
+    """The answer as a case needs it. The backend and the log know which licences were issued, maybe thousands. A policy
+    that this release cannot read is refused here, and the refusal stands in the case's history: a release that can read
+    it then replays what this one did."""
+    if isinstance(answer, Issued):
+        return answer.model_copy(update={"licences": ()})
+    if isinstance(answer, Assessment):
+        try:
+            read_policy(answer.policy)
+        except UnreadablePolicyError as error:
+            raise ApplicationError(str(error), type=Code.UNREADABLE_POLICY, non_retryable=True) from error
+    return answer
 
 
 async def _attempt(done: Awaitable[Answer]) -> Answer:

@@ -1,7 +1,7 @@
 """The licensing backend in memory, of all vendors: the protocol over one `VendorBackend` each."""
 
 from collections import defaultdict
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -12,32 +12,19 @@ from events.codec import FactCodec
 from events.envelope import Head, Recorded, backend_stream, record_key
 from events.fact import Fact
 from events.ports.licensing_backend import (
+    CASE_ORDERS,
     AccessLink,
     ActivationCode,
-    Assessment,
-    BlockOrder,
     CaseKey,
-    CaseOrder,
     Claim,
     Clock,
-    CloseOrder,
     ContactAnswer,
-    Done,
-    Issued,
-    IssueOrder,
     LicensingBackend,
-    NoTargetFound,
     ReceiptAnswer,
-    ReinstateOrder,
-    Reservation,
-    ReserveOrder,
-    ScopeOrder,
-    ScopePage,
     SignInAnswer,
     Triage,
-    Withdrawal,
 )
-from events.ports.loss_cases import AcceptedDecision, ConfirmedDecision, Content, DecisionContent, DecisionQuestion
+from events.ports.loss_cases import AcceptedDecision, Content, DecisionContent
 from events.principal import Principal
 from events.statements import (
     ContactStatement,
@@ -189,32 +176,16 @@ class MemoryBackend(LicensingBackend):
     ) -> AcceptedDecision:
         return self.vendor(principal.vendor).accept_decision(principal, case, content, at)
 
-    async def confirm_decision(self, question: DecisionQuestion) -> ConfirmedDecision:
-        return self.vendor(question.key.vendor).confirm_decision(question)
 
-    async def assess(self, key: CaseKey) -> Assessment:
-        return self.vendor(key.vendor).assess(key, self._clock())
+def _asked_of_its_vendor(name: str) -> Callable[[MemoryBackend, Any], Coroutine[Any, Any, Any]]:
+    """What a case asks, as the backend of its vendor answers it."""
 
-    async def scope(self, order: ScopeOrder) -> ScopePage:
-        return self.vendor(order.key.vendor).more_in_scope(order)
+    async def asked(self: MemoryBackend, order: Any) -> Any:
+        key = order if isinstance(order, CaseKey) else order.key
+        return getattr(self.vendor(key.vendor), name)(order, self._clock())
 
-    async def reserve(self, order: ReserveOrder) -> Reservation:
-        return self.vendor(order.key.vendor).reserve(order, self._clock())
+    return asked
 
-    async def block(self, order: BlockOrder) -> Done:
-        return self.vendor(order.key.vendor).block(order, self._clock())
 
-    async def issue(self, order: IssueOrder) -> Issued | NoTargetFound:
-        return self.vendor(order.key.vendor).issue(order, self._clock())
-
-    async def withdraw(self, order: CaseOrder) -> Withdrawal:
-        return self.vendor(order.key.vendor).withdraw(order, self._clock())
-
-    async def keep(self, order: CaseOrder) -> Done:
-        return self.vendor(order.key.vendor).keep(order, self._clock())
-
-    async def reinstate(self, order: ReinstateOrder) -> Issued:
-        return self.vendor(order.key.vendor).reinstate(order, self._clock())
-
-    async def close(self, order: CloseOrder) -> Done:
-        return self.vendor(order.key.vendor).close(order, self._clock())
+for _name in CASE_ORDERS:
+    setattr(MemoryBackend, _name, _asked_of_its_vendor(_name))

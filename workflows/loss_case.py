@@ -16,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from events.digest import Digest, value_digest
     from events.errors import Code
     from events.ports.case_activities import AppendOrder, CaseActivities
-    from events.ports.licensing_backend import Assessment, CaseKey, ScopeOrder
+    from events.ports.licensing_backend import Assessment, CaseKey, CaseOrders, ScopeOrder, signature_of
     from events.ports.loss_cases import (
         WORKFLOW,
         AcceptedDecision,
@@ -140,7 +140,7 @@ class LossCase:
             await self._complete(begun.licences)
         while not isinstance(step := self._next(), End):
             await self._do_step(step)
-        await self._execute(CaseActivities.close, step.order)
+        await self._execute(CaseOrders.close, step.order)
         self._leaving = True
         await workflow.wait_condition(workflow.all_handlers_finished)
         assert self.state.outcome is not None
@@ -227,10 +227,10 @@ class LossCase:
 
     async def _assess(self, state: CaseState) -> Assessed:
         """What the backend knows of a case that was reported, and the policy that it is decided under."""
-        assessment = await self._execute_soon(CaseActivities.assess, self._key)
+        assessment = await self._execute_soon(CaseOrders.assess, self._key)
         facts, policy = await self._whole(assessment), read_policy(assessment.policy)
         reserve = reservation_for(state, self._key, facts, policy)
-        reservation = await self._execute(CaseActivities.reserve, reserve.order) if reserve else None
+        reservation = await self._execute(CaseOrders.reserve, reserve.order) if reserve else None
         self._policy = policy
         return assessed(assessment, facts, policy, reservation)
 
@@ -241,7 +241,7 @@ class LossCase:
 
     async def _scope(self, licences: tuple[LicenceInScope, ...], count: int) -> tuple[LicenceInScope, ...]:
         while len(licences) < count:
-            page = await self._execute(CaseActivities.scope, ScopeOrder(key=self._key, skip=len(licences)))
+            page = await self._execute(CaseOrders.scope, ScopeOrder(key=self._key, skip=len(licences)))
             assert page.licences, f"the backend knows {len(licences)} licences of {count}"
             licences += page.licences
         return licences
@@ -263,7 +263,7 @@ class LossCase:
         """Know the policy again. As a regular activity: messages may follow at once, and after a local one Temporal's
         clock may be another when the task is worked out anew."""
         try:
-            assessment = await self._execute(CaseActivities.assess, step.order)
+            assessment = await self._execute(CaseOrders.assess, step.order)
             self._policy = read_policy(assessment.policy)
         except FailureError as error:
             code, cause = _failure(error)
@@ -388,22 +388,26 @@ class LossCase:
             if not unrecorded:
                 self._recorded_state = state
 
-    async def _execute_soon(
-        self, activity: Callable[[CaseActivities, Order], Awaitable[Answer]], order: Order
-    ) -> Answer:
+    async def _execute_soon(self, activity: Callable[[Any, Order], Awaitable[Answer]], order: Order) -> Answer:
         """Do it in this workflow task if it can be done at once, else as a regular activity."""
         try:
-            return await workflow.execute_local_activity_method(activity, order, **LOCAL)
+            _, answered = signature_of(activity)
+            answer: Answer = await workflow.execute_local_activity(
+                activity.__name__, order, result_type=answered, **LOCAL
+            )
+            return answer
         except FailureError as error:
             cause = _cause(error)
             if is_cancelled_exception(error) or (isinstance(cause, ApplicationError) and cause.non_retryable):
                 raise
         return await self._execute(activity, order)
 
-    async def _execute(self, activity: Callable[[CaseActivities, Order], Awaitable[Answer]], order: Order) -> Answer:
+    async def _execute(self, activity: Callable[[Any, Order], Awaitable[Answer]], order: Order) -> Answer:
         """Do it as a regular activity, however long it takes. What came before is in the log by then."""
         await self._append_pending(quickly=True)
-        return await workflow.execute_activity_method(activity, order, **REGULAR)
+        _, answered = signature_of(activity)
+        answer: Answer = await workflow.execute_activity(activity.__name__, order, result_type=answered, **REGULAR)
+        return answer
 
 
 def _first_page(state: CaseState) -> CaseState:
@@ -429,9 +433,9 @@ def _appends(facts: Unrecorded) -> list[Unrecorded]:
     return appends
 
 
-def _activity(request: Request) -> Callable[[CaseActivities, Any], Awaitable[Any]]:
+def _activity(request: Request) -> Callable[[CaseOrders, Any], Awaitable[Any]]:
     """The activity that a request names."""
-    activity: Callable[[CaseActivities, Any], Awaitable[Any]] = getattr(CaseActivities, request.activity)
+    activity: Callable[[CaseOrders, Any], Awaitable[Any]] = getattr(CaseOrders, request.activity)
     return activity
 
 

@@ -4,10 +4,10 @@ A case gives one order after the other, and numbers them upwards. But an attempt
 when the case has long had its answer from another attempt and has given other orders since.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Generic, Protocol, TypeVar, cast
+from typing import Any, Final, Generic, Protocol, TypeVar, cast
 
 from pydantic import JsonValue, TypeAdapter
 
@@ -15,12 +15,11 @@ from events.errors import Code, RefusalError
 from events.ports.licensing_backend import (
     Assessment,
     CaseKey,
+    CaseOrders,
     Done,
-    IssueAnswer,
-    Issued,
     NoTargetFound,
-    Reservation,
     Withdrawal,
+    signature_of,
 )
 from events.sizes import SCOPE_PAGE
 from events.terms import Value
@@ -46,28 +45,20 @@ class OrderKind(Generic[Answer]):
     read: Callable[[str], Answer]
 
 
-ASSESS: Final = OrderKind("assess", Assessment.model_validate_json)
+def kind_of(asked: Callable[[Any, Any], Awaitable[Answer]]) -> OrderKind[Answer]:
+    """The kind of order that a case asks by this method of the backend."""
+    _, answered = signature_of(asked)
+    return OrderKind(asked.__name__, TypeAdapter(answered).validate_json)
 
 
-RESERVE: Final = OrderKind("reserve", Reservation.model_validate_json)
-
-
-BLOCK: Final = OrderKind("block", Done.model_validate_json)
-
-
-ISSUE: Final = OrderKind("issue", TypeAdapter[Issued | NoTargetFound](IssueAnswer).validate_json)
-
-
-WITHDRAW: Final = OrderKind("withdraw", Withdrawal.model_validate_json)
-
-
-KEEP: Final = OrderKind("keep", Done.model_validate_json)
-
-
-REINSTATE: Final = OrderKind("reinstate", Issued.model_validate_json)
-
-
-CLOSE: Final = OrderKind("close", Done.model_validate_json)
+ASSESS: Final = kind_of(CaseOrders.assess)
+RESERVE: Final = kind_of(CaseOrders.reserve)
+BLOCK: Final = kind_of(CaseOrders.block)
+ISSUE: Final = kind_of(CaseOrders.issue)
+WITHDRAW: Final = kind_of(CaseOrders.withdraw)
+KEEP: Final = kind_of(CaseOrders.keep)
+REINSTATE: Final = kind_of(CaseOrders.reinstate)
+CLOSE: Final = kind_of(CaseOrders.close)
 
 
 @dataclass(frozen=True, slots=True)

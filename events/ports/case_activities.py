@@ -7,24 +7,7 @@ from pydantic import Field, JsonValue
 from temporalio import activity
 
 from events.digest import Digest
-from events.ports.licensing_backend import (
-    Assessment,
-    BlockOrder,
-    CaseKey,
-    CaseOrder,
-    CloseOrder,
-    Done,
-    IssueAnswer,
-    Issued,
-    IssueOrder,
-    ReinstateOrder,
-    Reservation,
-    ReserveOrder,
-    ScopeOrder,
-    ScopePage,
-    Withdrawal,
-)
-from events.ports.loss_cases import ConfirmedDecision, DecisionQuestion
+from events.ports.licensing_backend import CaseKey
 from events.terms import Instant, Value
 
 
@@ -61,57 +44,8 @@ class Appended(Value):
 
 
 class CaseActivities(ABC):
-    """What a case does to the world; each is safe to repeat. The workflow knows only these signatures."""
-
-    @activity.defn(name="assess")
-    @abstractmethod
-    async def assess(self, key: CaseKey) -> Assessment:
-        """Ask the backend for the facts and the policy."""
-
-    @activity.defn(name="scope")
-    @abstractmethod
-    async def scope(self, order: ScopeOrder) -> ScopePage:
-        """Ask for more of the licences that the case is about."""
-
-    @activity.defn(name="reserve")
-    @abstractmethod
-    async def reserve(self, order: ReserveOrder) -> Reservation:
-        """Have a recovery set aside."""
-
-    @activity.defn(name="confirm_decision")
-    @abstractmethod
-    async def confirm_decision(self, question: DecisionQuestion) -> ConfirmedDecision:
-        """Ask whether a door brought a decision, and who may decide."""
-
-    @activity.defn(name="block")
-    @abstractmethod
-    async def block(self, order: BlockOrder) -> Done:
-        """Have the measures ordered."""
-
-    @activity.defn(name="issue")
-    @abstractmethod
-    async def issue(self, order: IssueOrder) -> IssueAnswer:
-        """Have the replacement issued."""
-
-    @activity.defn(name="withdraw")
-    @abstractmethod
-    async def withdraw(self, order: CaseOrder) -> Withdrawal:
-        """Have the replacement withdrawn, or learn that it is."""
-
-    @activity.defn(name="keep")
-    @abstractmethod
-    async def keep(self, order: CaseOrder) -> Done:
-        """Have the replacement withdrawn no longer."""
-
-    @activity.defn(name="reinstate")
-    @abstractmethod
-    async def reinstate(self, order: ReinstateOrder) -> Issued:
-        """Have the original reinstated."""
-
-    @activity.defn(name="close")
-    @abstractmethod
-    async def close(self, order: CloseOrder) -> Done:
-        """Have the case known as closed."""
+    """What a workflow does to the world beside what it asks of the backend (`CaseOrders`, whose methods are activities
+    too); each is safe to repeat."""
 
     @activity.defn(name="sweep_leases")
     @abstractmethod

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Protocol, Self
+from functools import cache
+from inspect import iscoroutinefunction
+from typing import Annotated, Any, Final, Literal, Protocol, Self, get_type_hints
 
 from pydantic import ConfigDict, Field, JsonValue, model_validator
 
@@ -365,7 +367,54 @@ Clock = Callable[[], datetime]
 """The time as it is now, in UTC."""
 
 
-class LicensingBackend(Protocol):
+class CaseOrders(Protocol):
+    """What a case asks of the backend. Each is an activity of the same name: the worker registers it, the workflow and
+    the simulation call it by this method, whose signature says what is sent and what is answered."""
+
+    async def confirm_decision(self, question: DecisionQuestion) -> ConfirmedDecision:
+        """What a door brought under a number, and who may decide now."""
+
+    async def assess(self, key: CaseKey) -> Assessment:
+        """The facts that policy decides on, and the policy; asked again, what was answered first."""
+
+    async def scope(self, order: ScopeOrder) -> ScopePage:
+        """More of the licences that a case was assessed with."""
+
+    async def reserve(self, order: ReserveOrder) -> Reservation:
+        """Set one recovery aside for a case in each of its quotas, or in none, under lock."""
+
+    async def block(self, order: BlockOrder) -> Done:
+        """Order measures against the container of a case."""
+
+    async def issue(self, order: IssueOrder) -> IssueAnswer:
+        """Issue the replacement: all licences of the scope in one transaction, by compare-and-set on the generation."""
+
+    async def withdraw(self, order: CaseOrder) -> Withdrawal:
+        """Order what was issued for a case to be withdrawn; once it is, the answer says so."""
+
+    async def keep(self, order: CaseOrder) -> Done:
+        """Lift the order to withdraw what was issued for a case, as far as it is not confirmed."""
+
+    async def reinstate(self, order: ReinstateOrder) -> Issued:
+        """Issue the licences of a case into the container that they were lost from, and lift its measures."""
+
+    async def close(self, order: CloseOrder) -> Done:
+        """Know that a case is over, free the claims of one that recovered nothing, and answer the messages that it no
+        longer takes."""
+
+
+CASE_ORDERS: Final = tuple(name for name, one in vars(CaseOrders).items() if iscoroutinefunction(one))
+"""The names of what a case asks."""
+
+
+@cache
+def signature_of(method: Callable[..., Any]) -> tuple[Any, Any]:
+    """What is sent with an activity and what is answered, by the method that names it."""
+    *sent, answered = get_type_hints(method, include_extras=True).values()
+    return sent[0], answered
+
+
+class LicensingBackend(CaseOrders, Protocol):
     """The authority over inventory, generations, claims and measures. Whatever it grants, it grants under a lock on the
     container, and it states what it did through its outbox, in the same transaction. Every call may be repeated; an
     order of a case is answered as before then, with the same instant, and one that comes late changes nothing.
@@ -442,34 +491,3 @@ class LicensingBackend(Protocol):
     ) -> AcceptedDecision:
         """Take the principal's decision in as a message to a case; the same number with the same content is the same
         decision. Who may decide is for the case to say."""
-
-    async def confirm_decision(self, question: DecisionQuestion) -> ConfirmedDecision:
-        """What a door brought under a number, and who may decide now."""
-
-    async def assess(self, key: CaseKey) -> Assessment:
-        """The facts that policy decides on, and the policy; asked again, what was answered first."""
-
-    async def scope(self, order: ScopeOrder) -> ScopePage:
-        """More of the licences that a case was assessed with."""
-
-    async def reserve(self, order: ReserveOrder) -> Reservation:
-        """Set one recovery aside for a case in each of its quotas, or in none, under lock."""
-
-    async def block(self, order: BlockOrder) -> Done:
-        """Order measures against the container of a case."""
-
-    async def issue(self, order: IssueOrder) -> Issued | NoTargetFound:
-        """Issue the replacement: all licences of the scope in one transaction, by compare-and-set on the generation."""
-
-    async def withdraw(self, order: CaseOrder) -> Withdrawal:
-        """Order what was issued for a case to be withdrawn; once it is, the answer says so."""
-
-    async def keep(self, order: CaseOrder) -> Done:
-        """Lift the order to withdraw what was issued for a case, as far as it is not confirmed."""
-
-    async def reinstate(self, order: ReinstateOrder) -> Issued:
-        """Issue the licences of a case into the container that they were lost from, and lift its measures."""
-
-    async def close(self, order: CloseOrder) -> Done:
-        """Know that a case is over, free the claims of one that recovered nothing, and answer the messages that it no
-        longer takes."""

@@ -13,7 +13,6 @@ from activities.delivery import Delivery
 from activities.register import PostgresRegister
 from activities.relay import Relay
 from events.log import LogReader, LogWriter
-from events.ports.case_activities import CaseActivities as Promised
 from infra.facts import fact_codec
 from infra.roles import Ready
 from infra.settings import Settings
@@ -48,7 +47,7 @@ def case_worker(client: Client, task_queue: str, case_activities: CaseActivities
         client,
         task_queue=task_queue,
         workflows=[LossCase, LeaseSweep],
-        activities=[getattr(case_activities, name) for name in sorted(Promised.__abstractmethods__)],
+        activities=case_activities.registered(),
         workflow_runner=workflow_runner(),
         graceful_shutdown_timeout=SHUTDOWN,
     )

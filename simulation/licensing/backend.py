@@ -63,7 +63,7 @@ class VendorBackend(Inventory, Leases, Messages, Closure, SignIns):
         kept = self._answered(ASSESS, CaseOrder(key=key), lambda: self._assess(key, at))
         return with_policy(kept, self.policies[cast(int, kept.policy) - 1])
 
-    def more_in_scope(self, order: ScopeOrder) -> ScopePage:
+    def scope(self, order: ScopeOrder, _: datetime) -> ScopePage:
         """More of the licences that a case was assessed with."""
         kept = cast(Assessment, self.cases[order.key.case].answers[0, ASSESS.name])
         return ScopePage(licences=kept.facts.licences[order.skip : order.skip + SCOPE_PAGE])

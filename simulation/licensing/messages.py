@@ -114,7 +114,7 @@ class Messages(Tables):
         self._address(key, order, speaker, at, refused)
         return AcceptedDecision(key=key, number=None, on=order.on, refused=refused)
 
-    def confirm_decision(self, question: DecisionQuestion) -> ConfirmedDecision:
+    def confirm_decision(self, question: DecisionQuestion, _: datetime) -> ConfirmedDecision:
         """What a door brought under a number, and whom the policy in force lists as supervisors."""
         known = {number: order for (case, _), (number, order) in self.decisions.items() if case == question.key.case}
         reported = self.reporters(question.key.case)

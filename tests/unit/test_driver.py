@@ -6,8 +6,8 @@ from typing import Any, get_args
 import pytest
 
 from events.errors import Code
-from events.ports.case_activities import CaseActivities
 from events.ports.licensing_backend import (
+    CASE_ORDERS,
     Assessment,
     BlockOrder,
     CaseKey,
@@ -69,10 +69,8 @@ BROUGHT = Evidence(statement="evidence/E-1", by="crm", evidence=("police_report"
 
 @pytest.mark.parametrize("request_", get_args(Request))
 def test_every_request_is_an_activity_and_a_call_of_the_backend(request_: Any) -> None:
-    activity = getattr(CaseActivities, request_.activity)
-
+    assert request_.activity in CASE_ORDERS
     assert isfunction(getattr(LicensingBackend, request_.activity))
-    assert activity.__temporal_activity_definition.name == request_.activity
 
 
 @pytest.mark.parametrize(

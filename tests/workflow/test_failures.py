@@ -2,11 +2,11 @@
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from psycopg import AsyncConnection
 from psycopg.errors import NumericValueOutOfRange
-from temporalio import activity
 
 from activities import case_activities
 from activities.case_activities import CaseActivities
@@ -14,11 +14,10 @@ from activities.register import PostgresRegister
 from events.envelope import case_stream
 from events.errors import Code, RefusalError
 from events.ports.case_activities import Appended, AppendOrder
-from events.ports.licensing_backend import Assessment, CaseOrder, CloseOrder, Done, Reservation, ReserveOrder
-from events.ports.loss_cases import ConfirmedDecision, DecisionQuestion, Evidence
+from events.ports.loss_cases import Evidence
 from events.ports.register import SetAside
 from events.statements import LicenceStatement
-from events.terms import GENERATION_LIMIT, Action, CaseKey, Mode, Status
+from events.terms import GENERATION_LIMIT, Action, Mode, Status
 from tests.workflow.harness import Bench, eventually
 from workflows.case import CaseState
 from workflows.limits import Limits
@@ -33,25 +32,11 @@ BROKEN: set[str] = set()
 class FailingActivities(CaseActivities):
     """What is in `BROKEN` fails every time."""
 
-    @activity.defn(name="assess")
-    async def assess(self, key: CaseKey) -> Assessment:
-        return await case_activities._attempt(self._fails("assess", super().assess(key)))
-
-    @activity.defn(name="reserve")
-    async def reserve(self, order: ReserveOrder) -> Reservation:
-        return await case_activities._attempt(self._fails("reserve", super().reserve(order)))
-
-    @activity.defn(name="confirm_decision")
-    async def confirm_decision(self, question: DecisionQuestion) -> ConfirmedDecision:
-        return await case_activities._attempt(self._fails("confirm_decision", super().confirm_decision(question)))
-
-    @activity.defn(name="keep")
-    async def keep(self, order: CaseOrder) -> Done:
-        return await case_activities._attempt(self._fails("keep", super().keep(order)))
-
-    @activity.defn(name="close")
-    async def close(self, order: CloseOrder) -> Done:
-        return await self._surely(order.key, self._fails("close", self._backend.close(order)))
+    async def _ask(self, name: str, order: Any) -> Any:
+        asked = self._fails(name, getattr(self._backend, name)(order))
+        if name == "close":
+            return await self._surely(order.key, asked)
+        return await case_activities._attempt(asked)
 
     async def _append(self, order: AppendOrder) -> Appended:
         appended: Appended = await self._fails("append", super()._append(order))
