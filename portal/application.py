@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pydantic import JsonValue
 
 from events.errors import Code, RefusalError
-from events.ports.licensing_backend import AccessLink, ActivationCode, Claim, LicensingBackend, SignInAnswer, Triage
+from events.ports.licensing_backend import (
+    AccessLink,
+    ActivationCode,
+    Adopted,
+    Claim,
+    LicensingBackend,
+    SignInAnswer,
+    Triage,
+)
 from events.ports.loss_cases import Cases, DecisionContent, DecisionDenied, DecisionOrder, DecisionTaken
 from events.principal import Principal
 from events.statements import (
@@ -44,14 +52,11 @@ if TYPE_CHECKING:
 class Backend(LicensingBackend, Protocol):
     """The licensing backend, with the policies that it keeps for each vendor."""
 
-    async def adopt_policy(self, vendor: VendorId, policy: dict[str, JsonValue], at: datetime) -> int:
+    async def adopt_policy(self, vendor: VendorId, policy: dict[str, JsonValue], at: datetime) -> Adopted:
         """Adopt a policy and answer with its version; the one that is in force already stays so."""
 
     async def policy_in_force(self, vendor: VendorId) -> tuple[int, JsonValue]:
         """The version of the vendor's policy that decides now, and the policy."""
-
-    async def position(self, vendor: VendorId, serial: Serial | None = None) -> StreamPosition:
-        """How far the facts about a container, or the vendor itself, have come."""
 
 
 class Keys(Protocol):
@@ -110,35 +115,33 @@ class Application:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
-    async def take(self, principal: Principal, stated: Statement, received: datetime) -> None:
-        """Do what a statement asks; `received` is the clock at the door. `position_of` says where that stands."""
+    async def take(self, principal: Principal, stated: Statement, received: datetime) -> StreamPosition | None:
+        """Do what a statement asks, and answer where that stands; `received` is the clock at the door. None for what is
+        a message to a case: it stands where the case takes it."""
         vendor, backend = principal.vendor, await self._parts.backend()
         match stated:
             case ContainerStatement():
-                await backend.register_container(vendor, stated, received)
+                return await backend.register_container(vendor, stated, received)
             case LicenceStatement():
-                await backend.register_licence(vendor, stated, received)
+                return await backend.register_licence(vendor, stated, received)
             case ContactStatement():
-                await backend.contact(vendor, stated, received)
+                return (await backend.contact(vendor, stated, received)).position
             case FoundStatement() | ReturnStatement():
                 await backend.turn_up(principal, stated, received)
             case DeactivationStatement():
-                await backend.return_activation(vendor, stated, received)
+                return (await backend.return_activation(vendor, stated, received)).position
             case EvidenceStatement():
                 await backend.give_evidence(principal, stated, received)
             case LossStatement():
-                await self.report(principal, stated, received)
+                return (await self.report(principal, stated, received)).position
             case _:
                 raise AssertionError(f"no door takes {stated.type()}")
+        return None
 
     async def report(self, principal: Principal, stated: LossStatement, received: datetime) -> Claim:
         """The case that a report opens or joins; of a repeated report the case it already belongs to."""
         backend = await self._parts.backend()
         return await backend.claim(principal, stated, received)
-
-    async def position_of(self, principal: Principal, serial: Serial | None = None) -> StreamPosition:
-        """The position, at least, of what was just written about a container, or the vendor itself."""
-        return await (await self._parts.backend()).position(principal.vendor, serial)
 
     async def wait_for(self, vendor: VendorId, position: StreamPosition, seconds: float = WAIT_SECONDS) -> bool:
         """Whether the views have what stands at a position; waits for it no longer than that."""
@@ -203,7 +206,7 @@ class Application:
                 raise RefusalError(Code.VENDOR_EXISTS, there, vendor=vendor, policy_version=number)
         return False
 
-    async def adopt_policy(self, principal: Principal, policy: Policy) -> int:
+    async def adopt_policy(self, principal: Principal, policy: Policy) -> Adopted:
         """Have a policy decide from now on, and answer with its version; one that is in force already stays so."""
         backend = await self._parts.backend()
         return await backend.adopt_policy(principal.vendor, canonical(policy), datetime.now(UTC))

@@ -15,6 +15,7 @@ from events.ports.licensing_backend import (
     CASE_ORDERS,
     AccessLink,
     ActivationCode,
+    Adopted,
     CaseKey,
     Claim,
     Clock,
@@ -36,6 +37,7 @@ from events.statements import (
     LossStatement,
     ReturnStatement,
 )
+from events.stream_position import StreamPosition
 from events.terms import CaseId, ContactId, LicenceId, Serial, VendorId
 from simulation.licensing.backend import VendorBackend
 
@@ -79,6 +81,11 @@ class MemoryBackend(LicensingBackend):
             self._heads[vendor, stream] = sealed.head
             self.facts.append(self._codec.unseal(sealed.value))
 
+    def _position(self, vendor: VendorId, serial: Serial | None = None) -> StreamPosition:
+        """Where the last fact about a container, or the vendor itself, stands; nobody has written another since."""
+        stream = backend_stream(vendor, serial)
+        return StreamPosition(stream, self._heads[vendor, stream].sequence)
+
     # What can be seen of it.
 
     async def recorded(self, skip: int) -> list[Recorded]:
@@ -111,28 +118,32 @@ class MemoryBackend(LicensingBackend):
     async def add_vendor(self, vendor: VendorId, policy: dict[str, JsonValue], at: datetime) -> bool:
         return self.vendor(vendor).add(policy, at)
 
-    async def adopt_policy(self, vendor: VendorId, policy: dict[str, JsonValue], at: datetime) -> int:
-        return self.vendor(vendor).adopt(policy, at)
+    async def adopt_policy(self, vendor: VendorId, policy: dict[str, JsonValue], at: datetime) -> Adopted:
+        return Adopted(self.vendor(vendor).adopt(policy, at), self._position(vendor))
 
     async def policy_in_force(self, vendor: VendorId) -> tuple[int, JsonValue]:
         return self.vendor(vendor).in_force()
 
-    async def register_container(self, vendor: VendorId, stated: ContainerStatement, at: datetime) -> None:
+    async def register_container(self, vendor: VendorId, stated: ContainerStatement, at: datetime) -> StreamPosition:
         self.vendor(vendor).register(stated, at)
+        return self._position(vendor, stated.serial)
 
-    async def register_licence(self, vendor: VendorId, stated: LicenceStatement, at: datetime) -> None:
+    async def register_licence(self, vendor: VendorId, stated: LicenceStatement, at: datetime) -> StreamPosition:
         self.vendor(vendor).issue_own(stated, at)
+        return self._position(vendor, stated.serial)
 
     async def claim(self, principal: Principal, stated: LossStatement, received: datetime) -> Claim:
         return self.vendor(principal.vendor).claim(principal, stated, received)
 
     async def contact(self, vendor: VendorId, stated: ContactStatement, received: datetime) -> ContactAnswer:
-        return self.vendor(vendor).contact(stated, received, self._clock())
+        answer = self.vendor(vendor).contact(stated, received, self._clock())
+        return answer.model_copy(update={"position": self._position(vendor, stated.serial)})
 
     async def return_activation(
         self, vendor: VendorId, stated: DeactivationStatement, received: datetime
     ) -> ReceiptAnswer:
-        return self.vendor(vendor).return_activation(stated, received)
+        answer = self.vendor(vendor).return_activation(stated, received)
+        return answer.model_copy(update={"position": self._position(vendor, stated.serial)})
 
     async def activation_code(self, vendor: VendorId, serial: Serial) -> ActivationCode:
         return self.vendor(vendor).activation_code(serial)

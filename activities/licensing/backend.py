@@ -28,7 +28,6 @@ from activities.licensing.guesses import named
 from activities.licensing.issuance import Signer, issue
 from activities.licensing.leases import sweep
 from activities.licensing.measures import order_measures
-from activities.licensing.outbox import position
 from activities.licensing.quota import reserve
 from activities.licensing.records import lock_container, lock_holder
 from activities.licensing.sign_in import candidates, recognise, sign_in
@@ -37,6 +36,7 @@ from activities.licensing.vendors import add, adopt, in_force
 from events.ports.licensing_backend import (
     AccessLink,
     ActivationCode,
+    Adopted,
     Assessment,
     BlockOrder,
     CaseKey,
@@ -101,15 +101,15 @@ class EmbeddedBackend(LicensingBackend):
         async with self._transaction() as tx:
             return await add(tx, vendor, policy, at)
 
-    async def register_container(self, vendor: VendorId, stated: ContainerStatement, at: datetime) -> None:
+    async def register_container(self, vendor: VendorId, stated: ContainerStatement, at: datetime) -> StreamPosition:
         """Take a container into the inventory; a second statement must agree with the first."""
         async with self._transaction() as tx:
-            await inventory.register_container(tx, vendor, stated, at)
+            return await inventory.register_container(tx, vendor, stated, at)
 
-    async def register_licence(self, vendor: VendorId, stated: LicenceStatement, at: datetime) -> None:
+    async def register_licence(self, vendor: VendorId, stated: LicenceStatement, at: datetime) -> StreamPosition:
         """Take a licence of the vendor's own issue into the inventory; a second statement must agree with the first."""
         async with self._transaction() as tx:
-            await inventory.register_licence(tx, vendor, stated, at)
+            return await inventory.register_licence(tx, vendor, stated, at)
 
     async def claim(self, principal: Principal, stated: LossStatement, received: datetime) -> Claim:
         """One loss is one case: claim the report's id, and every generation in its scope."""
@@ -171,7 +171,7 @@ class EmbeddedBackend(LicensingBackend):
         async with self._transaction() as tx:
             return await sign_in(tx, attempt, self._clock(), self._signer, self._guess_clock)
 
-    async def adopt_policy(self, vendor: VendorId, policy: dict[str, JsonValue], at: datetime) -> int:
+    async def adopt_policy(self, vendor: VendorId, policy: dict[str, JsonValue], at: datetime) -> Adopted:
         """Adopt a policy and answer with its version; the one that is in force already stays so."""
         async with self._transaction() as tx:
             return await adopt(tx, vendor, policy, at)
@@ -180,11 +180,6 @@ class EmbeddedBackend(LicensingBackend):
         """The version of the vendor's policy that decides now, and the policy."""
         async with self._transaction() as tx:
             return await in_force(tx, vendor)
-
-    async def position(self, vendor: VendorId, serial: Serial | None = None) -> StreamPosition:
-        """How far the facts about a container, or the vendor itself, have come."""
-        async with self._transaction() as tx:
-            return await position(tx, vendor, serial)
 
     async def sweep_leases(self, now: datetime, limit: int) -> int:
         """State what leases have come to, at most `limit` times; how often it was."""

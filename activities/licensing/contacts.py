@@ -55,6 +55,7 @@ from events.ports.licensing_backend import CaseKey, ContactAnswer, ReceiptAnswer
 from events.ports.loss_cases import Settled
 from events.principal import Principal
 from events.statements import ContactStatement, DeactivationStatement
+from events.stream_position import StreamPosition
 from events.terms import ActivationBy, Aim, Contact, LicenceId, Match, MeasureState, Serial, VendorId
 
 
@@ -185,7 +186,7 @@ async def ordinary(
     files = _files(signer, vendor, read, renewed)
     answer = answer_of(judgement, _in_order(files), ())
     facts = facts_of(statement, judgement, renewed, files)
-    return answer if await _record(connection, vendor, statement, received, read, renewed, facts, answer) else None
+    return await _record(connection, vendor, statement, received, read, renewed, facts, answer)
 
 
 async def contact(
@@ -218,6 +219,7 @@ async def contact(
     facts = facts_of(statement, judgement, renewed, files)
     recorded = await _record(tx, vendor, statement, received, read, renewed, facts, answer, by_password)
     assert recorded, f"the stream of container {statement.serial} was moved by somebody without its lock"
+    answer = recorded
     for key, content in said_to_cases(statement, answer):
         await post(tx, key, content, received)
     return answer
@@ -249,8 +251,11 @@ async def _record(
     facts: list[Fact],
     answer: ContactAnswer,
     by_password: bool = False,
-) -> bool:
-    """Write what a contact changes; False, and nothing is written, where the stream is no longer as it was read."""
+) -> ContactAnswer | None:
+    """Write what a contact changes, and answer where that stands; None, and nothing is written, where the stream is no
+    longer as it was read."""
+    outbox = append_parameters(connection, vendor, statement.serial, read.head, received, facts)
+    answer = answer.model_copy(update={"position": StreamPosition(outbox["stream"], outbox["sequence"])})
     parameters = {
         "received": received,
         "serial": statement.serial,
@@ -261,9 +266,8 @@ async def _record(
         "licences": [item.licence for item in renewed],
         "seen": read.head.sequence,
     }
-    outbox = append_parameters(connection, vendor, statement.serial, read.head, received, facts)
     cursor = await connection.execute(RECORD, {**parameters, **outbox})
-    return await cursor.fetchone() is not None
+    return answer if await cursor.fetchone() is not None else None
 
 
 def _files(signer: Signer, vendor: VendorId, read: _Read, licences: list[Licence]) -> dict[LicenceId, str]:
@@ -426,8 +430,8 @@ async def return_activation(
     known = [(Standing(*measure), generation) for generation, *measure in await cursor.fetchall()]
     confirmed = given_back(statement, known)
     await advance(tx, vendor, dict.fromkeys(confirmed, MeasureState.CONFIRMED))
-    await state(tx, vendor, statement.serial, received, return_facts(statement, confirmed, receipt))
-    answer = ReceiptAnswer(receipt=receipt, settled=await settled_by(tx, vendor, confirmed))
+    stands = await state(tx, vendor, statement.serial, received, return_facts(statement, confirmed, receipt))
+    answer = ReceiptAnswer(receipt=receipt, settled=await settled_by(tx, vendor, confirmed), position=stands)
     await tx.execute(
         "insert into backend.contacts (vendor, contact, serial, answer) values (%s, %s, %s, %s)",
         (vendor, statement.contact, statement.serial, Jsonb(answer.model_dump(mode="json"))),

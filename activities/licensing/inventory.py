@@ -10,17 +10,18 @@ from activities.licensing.containers import Licence, must_have_room
 from activities.licensing.inventory_rules import fields_of, must_agree, unknown_vendor
 from activities.licensing.issuance import status_indices
 from activities.licensing.lease_rules import first_notice
-from activities.licensing.outbox import state
+from activities.licensing.outbox import position, state
 from activities.licensing.records import LICENCE_COLUMNS, changed, lock_container, lock_holder, one
 from activities.licensing.targets import offer
 from events.backend_facts import ContainerRegistered
 from events.statements import ContainerStatement, LicenceStatement
+from events.stream_position import StreamPosition
 from events.terms import Kind, LicenceId, Serial, VendorId
 
 
 async def register_container(
     tx: AsyncConnection[Any], vendor: VendorId, statement: ContainerStatement, at: datetime
-) -> None:
+) -> StreamPosition:
     """Take a container into the inventory; a second statement must agree with the first."""
     await lock_holder(tx, vendor, statement.holder)
     await _known_vendor(tx, vendor)
@@ -34,7 +35,7 @@ async def register_container(
     )
     if not added:
         must_agree(await _first_of_container(tx, vendor, statement.serial), statement)
-        return
+        return await position(tx, vendor, statement.serial)
     if fingerprint:
         await tx.execute(
             "insert into backend.activations values (%s, %s, 1, %s, null, %s)",
@@ -43,8 +44,9 @@ async def register_container(
     fact = ContainerRegistered(
         serial=statement.serial, kind=statement.kind, holder=statement.holder, fingerprint=statement.fingerprint
     )
-    await state(tx, vendor, statement.serial, at, [fact])
+    stands = await state(tx, vendor, statement.serial, at, [fact])
     await offer(tx, vendor, statement.holder, [statement.serial], at)
+    return cast(StreamPosition, stands)
 
 
 async def _first_of_container(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial) -> dict[str, object]:
@@ -81,7 +83,7 @@ async def _known_vendor(tx: AsyncConnection[Any], vendor: VendorId) -> None:
 
 async def register_licence(
     tx: AsyncConnection[Any], vendor: VendorId, statement: LicenceStatement, at: datetime
-) -> None:
+) -> StreamPosition:
     """Take a licence of the vendor's own issue into the inventory; a second statement must agree with the first."""
     container = await lock_container(tx, vendor, statement.serial)
     expires = statement.lease.expiry(statement.issued)
@@ -99,16 +101,17 @@ async def register_licence(
     )
     if added is None:
         must_agree(await _first_of_licence(tx, vendor, statement.licence), statement)
-        return
+        return await position(tx, vendor, statement.serial)
     must_have_room(container, 1)
     await tx.execute(
         "update backend.containers set licences = licences + 1 where vendor = %s and serial = %s",
         (vendor, statement.serial),
     )
-    await state(tx, vendor, statement.serial, at, [added.issued_fact(container.holder)])
+    stands = await state(tx, vendor, statement.serial, at, [added.issued_fact(container.holder)])
     if expires is not None:  # it will be renewed: its files point into the status list
         status = await status_indices(tx, vendor, 1)
         await tx.execute(
             "update backend.licences set status_index = %s where vendor = %s and licence = %s",
             (status.first, vendor, statement.licence),
         )
+    return cast(StreamPosition, stands)

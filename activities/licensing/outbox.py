@@ -69,7 +69,8 @@ def append_parameters(
 
 
 async def position(connection: Connection, vendor: VendorId, serial: Serial | None) -> StreamPosition:
-    """How far the facts about a container, or the vendor itself, have come, with those that wait in the outbox."""
+    """How far the facts about a container, or the vendor itself, have come, with those that wait in the outbox: where
+    what is said again stands at the latest. The caller holds the lock on it."""
     stream = backend_stream(vendor, serial)
     cursor = await connection.execute(HEAD, {"vendor": vendor, "stream": stream})
     row = await cursor.fetchone()
@@ -78,10 +79,13 @@ async def position(connection: Connection, vendor: VendorId, serial: Serial | No
 
 async def state(
     connection: Connection, vendor: VendorId, serial: Serial | None, at: datetime, facts: Sequence[Fact]
-) -> None:
-    """State facts about a container, the vendor itself, or the installation. The caller holds the lock on it."""
+) -> StreamPosition | None:
+    """State facts about a container, the vendor itself, or the installation, and answer where the last one stands. The
+    caller holds the lock on it."""
     if not facts:
-        return
+        return None
     cursor = await connection.execute(HEAD, {"vendor": vendor, "stream": backend_stream(vendor, serial)})
     head = Head(*(await cursor.fetchone() or (0, "")))
-    await connection.execute(APPEND, append_parameters(connection, vendor, serial, head, at, facts))
+    values = append_parameters(connection, vendor, serial, head, at, facts)
+    await connection.execute(APPEND, values)
+    return StreamPosition(values["stream"], values["sequence"])

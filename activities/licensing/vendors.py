@@ -8,12 +8,14 @@ from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 from pydantic import JsonValue
 
-from activities.licensing.outbox import state
+from activities.licensing.outbox import position, state
 from activities.licensing.records import changed
 from activities.licensing.vendor_rules import adopted, issuer_of, must_fit, says_the_same
 from events.backend_facts import VendorAdded
 from events.errors import Code, RefusalError
+from events.ports.licensing_backend import Adopted
 from events.postgres_sessions import open_blocking_session
+from events.stream_position import StreamPosition
 from events.terms import VendorId
 
 KEY = "select key_id from backend.vendors where vendor = %s"
@@ -34,7 +36,7 @@ async def add(tx: AsyncConnection[Any], vendor: VendorId, policy: Mapping[str, J
     return True
 
 
-async def adopt(tx: AsyncConnection[Any], vendor: VendorId, policy: dict[str, JsonValue], at: datetime) -> int:
+async def adopt(tx: AsyncConnection[Any], vendor: VendorId, policy: dict[str, JsonValue], at: datetime) -> Adopted:
     """Put a policy in force and answer with its version, which it then carries; one that is in force stays so.
 
     Raises `RefusalError`.
@@ -50,11 +52,11 @@ async def adopt(tx: AsyncConnection[Any], vendor: VendorId, policy: dict[str, Js
         raise RefusalError(Code.UNKNOWN_VENDOR, f"vendor {vendor} is unknown here", vendor=vendor)
     version, known = row
     if says_the_same(known, policy):
-        return cast(int, version)
+        return Adopted(cast(int, version), await position(tx, vendor, None))
     numbered: dict[str, JsonValue] = {**policy, "policy_version": version + 1}
     await _put(tx, vendor, version + 1, numbered)
-    await state(tx, vendor, None, at, [adopted(version + 1, numbered)])
-    return cast(int, version) + 1
+    stands = await state(tx, vendor, None, at, [adopted(version + 1, numbered)])
+    return Adopted(cast(int, version) + 1, cast(StreamPosition, stands))
 
 
 async def in_force(tx: AsyncConnection[Any], vendor: VendorId) -> tuple[int, JsonValue]:

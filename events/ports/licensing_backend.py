@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from functools import cache
 from inspect import iscoroutinefunction
-from typing import Annotated, Any, Final, Literal, Protocol, Self, get_type_hints
+from typing import Annotated, Any, Final, Literal, NamedTuple, Protocol, Self, get_type_hints
 
 from pydantic import ConfigDict, Field, JsonValue, model_validator
 
@@ -171,10 +171,18 @@ class OrderedMeasure(Value):
     subject: Subject
 
 
+class Adopted(NamedTuple):
+    """The `version` of a policy that is in force, and where that stands."""
+
+    version: int
+    position: StreamPosition
+
+
 class ContactAnswer(Value):
     """What a container that reported in gets: the files that it may run on (compact JWS), or nothing and what is
     `ordered` for it. `cases` are those that the contact is a sighting for, `awaiting` those that it gives a target,
-    `settled` those of which it confirmed the last measure; each has a message that says so."""
+    `settled` those of which it confirmed the last measure; each has a message that says so. `position` is where the
+    contact stands (None: an older release answered)."""
 
     refused: bool
     code: str | None = None
@@ -183,14 +191,16 @@ class ContactAnswer(Value):
     settled: tuple[CaseKey, ...] = ()
     ordered: tuple[OrderedMeasure, ...] = ()
     files: tuple[str, ...] = ()
+    position: StreamPosition | None = None
 
 
 class ReceiptAnswer(Value):
     """An activation was given back; `receipt` (a compact JWS) proves it. `settled` are the cases of which that
-    confirmed the last measure."""
+    confirmed the last measure; `position` is where the return stands (None: an older release answered)."""
 
     receipt: str
     settled: tuple[CaseKey, ...] = ()
+    position: StreamPosition | None = None
 
 
 class AccessLink(Value):
@@ -426,17 +436,17 @@ class LicensingBackend(CaseOrders, Protocol):
     async def add_vendor(self, vendor: VendorId, policy: dict[str, JsonValue], at: datetime) -> bool:
         """Take in a vendor with its first policy; False when it was there already."""
 
-    async def adopt_policy(self, vendor: VendorId, policy: dict[str, JsonValue], at: datetime) -> int:
+    async def adopt_policy(self, vendor: VendorId, policy: dict[str, JsonValue], at: datetime) -> Adopted:
         """Adopt a policy and answer with its version; the one that is in force already stays so."""
 
     async def policy_in_force(self, vendor: VendorId) -> tuple[int, JsonValue]:
         """The version of the vendor's policy that decides now, and the policy."""
 
-    async def register_container(self, vendor: VendorId, stated: ContainerStatement, at: datetime) -> None:
-        """Take a container into the inventory."""
+    async def register_container(self, vendor: VendorId, stated: ContainerStatement, at: datetime) -> StreamPosition:
+        """Take a container into the inventory, and answer where that stands."""
 
-    async def register_licence(self, vendor: VendorId, stated: LicenceStatement, at: datetime) -> None:
-        """Take a licence of the vendor's own issue into the inventory."""
+    async def register_licence(self, vendor: VendorId, stated: LicenceStatement, at: datetime) -> StreamPosition:
+        """Take a licence of the vendor's own issue into the inventory, and answer where that stands."""
 
     async def claim(self, principal: Principal, stated: LossStatement, received: datetime) -> Claim:
         """Claim a report's id and every licence generation in its scope, in one transaction."""

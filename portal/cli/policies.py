@@ -154,7 +154,7 @@ def commands(opened: Opened) -> typer.Typer:
         with refusals():
             policy = policy_of(file)
             named = vendor_named(opened, vendor)
-            version = run(opened, lambda application: application.adopt_policy(principal_of(named), policy))
+            version = run(opened, lambda application: application.adopt_policy(principal_of(named), policy)).version
             if as_json:
                 print_json({"vendor": named, "policy_version": version})
                 return

@@ -35,16 +35,13 @@ async def test_what_was_written_has_a_position_though_it_waits_in_the_outbox(
     await add_vendor(settings, vendor, Policy())
     who, now = principal(vendor), datetime.now(UTC)
     async with open_application(settings) as application:
-        nothing = await application.position_of(who, SERIAL)
-        for holder_of in ("3-1", "3-2"):
-            await application.take(who, ContainerStatement(serial=holder_of, kind=Kind.DONGLE, holder="h-1"), now)
-        container, added = await application.position_of(who, SERIAL), await application.position_of(who)
-        await application.adopt_policy(who, Policy(supervisors=("ann",)))
-        adopted = await application.position_of(who)
+        first = await application.take(who, ContainerStatement(serial=SERIAL, kind=Kind.DONGLE, holder="h-1"), now)
+        other = await application.take(who, ContainerStatement(serial="3-2", kind=Kind.DONGLE, holder="h-1"), now)
+        before = await application.adopt_policy(who, Policy())
+        adopted = await application.adopt_policy(who, Policy(supervisors=("ann",)))
 
-    assert nothing == StreamPosition("container/3-1", 0)
-    assert container == StreamPosition("container/3-1", 1)
-    assert (added.stream, adopted) == ("vendor", StreamPosition("vendor", added.sequence + 1))
+    assert (first, other) == (StreamPosition("container/3-1", 1), StreamPosition("container/3-2", 1))
+    assert adopted == (2, StreamPosition("vendor", before.position.sequence + 1))
 
 
 async def test_a_door_waits_for_the_views_no_longer_than_it_says(

@@ -100,7 +100,7 @@ async def test_a_policy_that_is_too_long_to_be_stated_is_not_adopted_and_the_lon
         await stock.backend.adopt_policy(stock.vendor, policy(60_001), NOW)
     with pytest.raises(RefusalError):
         await stock.backend.add_vendor(VendorId("another"), policy(60_001), NOW)
-    assert await stock.backend.adopt_policy(stock.vendor, policy(60_000), NOW) == 2
+    assert (await stock.backend.adopt_policy(stock.vendor, policy(60_000), NOW)).version == 2
 
     assert refused.value.code is Code.POLICY_TOO_LARGE
     adopted = (await stock.facts(PolicyAdopted))[-1]

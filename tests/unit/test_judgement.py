@@ -275,6 +275,7 @@ def test_the_answer_says_what_is_ordered_but_no_removal_that_was_just_confirmed(
         "settled": (OTHER.model_dump(),),
         "ordered": ({"case": "case-1", "measure": Measure.BLACKLISTING, "subject": Subject.parse("container/3-1/1")},),
         "files": (),
+        "position": None,
     }
     assert (good.refused, good.code, good.cases, good.awaiting) == (False, None, (), (CASE,))
     assert good.files == ("a file",)

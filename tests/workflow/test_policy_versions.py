@@ -32,7 +32,7 @@ async def test_a_changed_policy_changes_no_case_that_was_decided_before(bench: B
 
     rule = Rule(measures=({"measure": Measure.WITHDRAWAL},), watch_days=5)  # type: ignore[arg-type]
     changed = Policy(supervisors=("ann",), rules=(rule,)).model_dump(mode="json", exclude={"policy_version"})
-    assert await bench.backend.adopt_policy(bench.vendor, changed, datetime.now(UTC)) == 2
+    assert (await bench.backend.adopt_policy(bench.vendor, changed, datetime.now(UTC))).version == 2
     after = await bench.report("R-2", serial="later")
     late = await bench.until(after, Status.WATCHING)
     assert (await bench.until(before, Status.AWAITING_APPROVAL)).policy_version == 1
