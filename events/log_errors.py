@@ -6,7 +6,7 @@ from enum import StrEnum
 from events.envelope import UnknownRecord
 from events.errors import Code
 from events.fact import RELEASE
-from events.log_records import Position
+from events.log_records import Position, RecordId
 from events.topics import LOG
 
 
@@ -33,6 +33,13 @@ class LogStoppedError(Exception):
     code: str
     position: Position
     stream: str
+    digest: str
+    """The SHA-256 of the record's value in hex; empty where there is no record."""
+
+    @property
+    def record_id(self) -> RecordId:
+        """Which record it is."""
+        return RecordId(self.position, self.digest)
 
     @property
     def place(self) -> str:
@@ -60,11 +67,12 @@ class LogStoppedError(Exception):
 class LogDamagedError(LogStoppedError):
     """The log is damaged."""
 
-    def __init__(self, code: Damage, position: Position, stream: str, sentence: str) -> None:
-        super().__init__(code, position, stream, sentence)  # all of them, for it may come from another process
+    def __init__(self, code: Damage, position: Position, stream: str, sentence: str, digest: str = "") -> None:
+        super().__init__(code, position, stream, sentence, digest)  # all of them: it may come from another process
         self.code: Damage = code
         self.position = position
         self.stream = stream
+        self.digest = digest
         self._sentence = sentence
 
     def __str__(self) -> str:
@@ -102,6 +110,7 @@ class NewerReleaseError(LogStoppedError):
         self.code: Code = Code.NEWER_RELEASE
         self.position = position
         self.record = record
+        self.digest = record.hash.hex()
         self.stream = f"{record.vendor}/{record.stream}"
 
     @property

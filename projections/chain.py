@@ -39,7 +39,7 @@ def follow(stream: StreamRow | None, position: Position, fact: Recorded | Unknow
 
 
 def _damaged(code: Damage, position: Position, fact: Recorded | UnknownRecord, sentence: str) -> LogDamagedError:
-    return LogDamagedError(code, position, f"{fact.vendor}/{fact.stream}", sentence)
+    return LogDamagedError(code, position, f"{fact.vendor}/{fact.stream}", sentence, fact.hash.hex())
 
 
 def _remembered(stream: StreamRow, sequence: int) -> bytes | None:

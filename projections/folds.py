@@ -1,6 +1,6 @@
 """How each fact changes the rows. Pure: nothing here reads a clock or a store."""
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, TypeVar, assert_never
 
@@ -49,7 +49,7 @@ from events.envelope import (
 )
 from events.fact import Fact
 from events.log_errors import Damage, LogDamagedError, LogStoppedError, NewerReleaseError
-from events.log_records import LogRecord, Position
+from events.log_records import Aside, LogRecord, Position, RecordId
 from events.measure_life import UnexpectedStepError, step
 from events.terms import MeasureState, VendorId
 from projections.batch_rows import Rows
@@ -107,7 +107,8 @@ def read(codec: FactCodec, record: LogRecord) -> Recorded:
     try:
         fact = codec.unseal(record.value or b"")
     except UnreadableRecordError as error:
-        raise LogDamagedError(Damage.UNREADABLE, record.position, "", f"it cannot be read ({error})") from error
+        sentence = f"it cannot be read ({error})"
+        raise LogDamagedError(Damage.UNREADABLE, record.position, "", sentence, record.id.digest) from error
     except NewerFactError as error:
         if (record.key or b"").startswith(record_key(error.record.vendor, None)):
             raise NewerReleaseError(record.position, error.record) from error
@@ -119,10 +120,10 @@ def read(codec: FactCodec, record: LogRecord) -> Recorded:
 
 def _wrong_key(record: LogRecord, vendor: VendorId, stream: str) -> LogDamagedError:
     sentence = f"its key is {record.key!r}"
-    return LogDamagedError(Damage.WRONG_KEY, record.position, f"{vendor}/{stream}", sentence)
+    return LogDamagedError(Damage.WRONG_KEY, record.position, f"{vendor}/{stream}", sentence, record.id.digest)
 
 
-def read_all(codec: FactCodec, records: Iterable[LogRecord], aside: Set[Position]) -> list[tuple[Position, Recorded]]:
+def read_all(codec: FactCodec, records: Iterable[LogRecord], aside: Aside) -> list[tuple[Position, Recorded]]:
     """The facts of these records with their places; a record that cannot be read is left out where it is set aside.
     Raises `LogStoppedError`."""
     facts = []
@@ -130,12 +131,12 @@ def read_all(codec: FactCodec, records: Iterable[LogRecord], aside: Set[Position
         try:
             facts.append((record.position, read(codec, record)))
         except LogStoppedError:
-            if record.position not in aside:
+            if record.id not in aside:
                 raise
     return facts
 
 
-def fold_all(rows: Rows, facts: Iterable[tuple[Position, Recorded]], aside: Set[Position]) -> None:
+def fold_all(rows: Rows, facts: Iterable[tuple[Position, Recorded]], aside: Aside) -> None:
     """Take facts of the log into the rows; one that cannot be folded is left out where it is set aside.
 
     One that can be is folded all the same, so that whoever folds gets the same rows, whenever it was set aside.
@@ -144,7 +145,7 @@ def fold_all(rows: Rows, facts: Iterable[tuple[Position, Recorded]], aside: Set[
         try:
             fold_fact(rows, position, fact)
         except LogDamagedError:
-            if position not in aside:
+            if RecordId(position, fact.hash.hex()) not in aside:
                 raise
 
 
@@ -188,7 +189,8 @@ def fold_fact(rows: Rows, position: Position, recorded: Recorded) -> None:
     except (UnexpectedFactError, UnexpectedStepError, MissingRowError) as error:
         where = f"{recorded.vendor}/{recorded.stream}"
         sentence = f"fact {recorded.sequence} cannot follow what came before it ({error})"
-        raise LogDamagedError(Damage.UNEXPECTED_FACT, position, where, sentence) from error
+        digest = recorded.hash.hex()
+        raise LogDamagedError(Damage.UNEXPECTED_FACT, position, where, sentence, digest) from error
 
 
 def _fold(rows: Rows, recorded: Recorded, fact: AnyFact, fresh: bool) -> None:

@@ -1,12 +1,12 @@
 """Judges whether a record of the log may be set aside: only one that cannot be read, or does not fit its stream."""
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable
 
 from events.codec import FactCodec
 from events.errors import Code, RefusalError
 from events.log import LogReader
 from events.log_errors import Damage, LogDamagedError, LogStoppedError, NewerReleaseError
-from events.log_records import LogRecord, Position
+from events.log_records import Aside, LogRecord, Position
 from projections.batch_rows import Rows
 from projections.chain import follow
 from projections.folds import fold_all, read, read_all
@@ -17,7 +17,7 @@ from projections.tables import STREAMS
 BY_ITSELF = {Damage.UNREADABLE, Damage.WRONG_KEY}
 
 
-def damage_of(codec: FactCodec, records: Iterable[LogRecord], aside: Set[Position]) -> LogStoppedError | None:
+def damage_of(codec: FactCodec, records: Iterable[LogRecord], aside: Aside) -> LogStoppedError | None:
     """What the fold of these records stops at first, all there are of some streams from their beginning on; what is set
     aside is left out. A fact that only a later release knows is damage where it does not fit its stream. Pure."""
     rows = Rows()
@@ -63,8 +63,8 @@ async def _examine(reader: LogReader, codec: FactCodec, record: LogRecord) -> Lo
     position = record.position
     where = f"partition {position.partition}, offset {position.offset}"
     ahead = LookAhead(reader, codec)
-    if await ahead.has(position):
-        recorded, fact = ahead.records.facts[position]
+    if await ahead.has(record.id):
+        recorded, fact = ahead.records.facts[record.id]
         raise RefusalError(
             Code.NOT_DAMAGED,
             f"{where} was set aside by {fact.by} on {recorded.recorded:%Y-%m-%d %H:%M} UTC already",
@@ -73,9 +73,9 @@ async def _examine(reader: LogReader, codec: FactCodec, record: LogRecord) -> Lo
             by=fact.by,
             recorded=recorded.recorded.isoformat(),
         )
-    damage = damage_of(codec, [record], frozenset())
+    damage = damage_of(codec, [record], {})
     if damage is None or damage.code not in BY_ITSELF:
-        damage = damage_of(codec, await _related(reader, codec, record), ahead.positions)
+        damage = damage_of(codec, await _related(reader, codec, record), ahead.aside)
     if isinstance(damage, LogDamagedError):
         return damage
     if damage is not None:

@@ -1,13 +1,13 @@
 """Looks ahead in the log for records that an operator set aside: that is said of a record after it."""
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable
 
 from events.backend_facts import RecordSetAside
 from events.codec import FactCodec
 from events.envelope import INSTALLATION, NewerFactError, Recorded, UnknownRecord, UnreadableRecordError, record_key
 from events.log import LogReader
 from events.log_errors import LogDamagedError, NewerReleaseError
-from events.log_records import LogRecord, Position
+from events.log_records import Aside, LogRecord, Position, RecordId
 from projections.chain import follow
 from projections.tables import StreamRow
 
@@ -19,7 +19,10 @@ class SetAsideRecords:
 
     def __init__(self, codec: FactCodec) -> None:
         self._codec = codec
-        self.facts: dict[Position, tuple[Recorded, RecordSetAside]] = {}
+        self.facts: dict[RecordId, tuple[Recorded, RecordSetAside]] = {}
+        """By record, what was said of it."""
+        self.aside: dict[RecordId, str] = {}
+        """By record, what is wrong with it."""
         self._stream: StreamRow | None = None
 
     def take(self, records: Iterable[LogRecord]) -> None:
@@ -42,7 +45,9 @@ class SetAsideRecords:
                 continue
             self._stream = followed
             if isinstance(fact := recorded.fact, RecordSetAside):
-                self.facts.setdefault(Position(fact.partition, fact.offset), (recorded, fact))
+                record_id = RecordId(Position(fact.partition, fact.offset), fact.digest)
+                self.facts.setdefault(record_id, (recorded, fact))
+                self.aside.setdefault(record_id, fact.code)
 
     def _continues(self, position: Position, record: UnknownRecord) -> bool:
         try:
@@ -61,21 +66,21 @@ class LookAhead:
         self._newer: NewerReleaseError | None = None
 
     @property
-    def positions(self) -> Set[Position]:
+    def aside(self) -> Aside:
         """What is known to be set aside."""
-        return self._records.facts.keys()
+        return self._records.aside
 
     @property
     def records(self) -> SetAsideRecords:
         """What was read."""
         return self._records
 
-    async def has(self, position: Position) -> bool:
-        """Whether this position is set aside by now. Raises `KafkaError`, and `NewerReleaseError` where a later release
+    async def has(self, record: RecordId) -> bool:
+        """Whether this record is set aside by now. Raises `KafkaError`, and `NewerReleaseError` where a later release
         is needed to tell."""
-        if position not in self.positions:
+        if record not in self.aside:
             await self.read_on()
-        return position in self.positions
+        return record in self.aside
 
     async def read_on(self) -> None:
         """Read what is new. Raises `KafkaError` and, from then on, `NewerReleaseError`."""

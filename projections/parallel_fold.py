@@ -116,9 +116,9 @@ async def fold(share: Share, progress: Advanced) -> None:
 async def _fold_batch(connection: AsyncConnection[Any], share: Share, batch: Batch, ahead: LookAhead) -> int:
     while True:
         try:
-            return await fold_batch(connection, share.codec, batch, share.schema, ahead.positions)
+            return await fold_batch(connection, share.codec, batch, share.schema, ahead.aside)
         except LogStoppedError as damage:
-            if not await ahead.has(damage.position):
+            if not await ahead.has(damage.record_id):
                 raise
 
 

@@ -4,15 +4,16 @@ Whoever drives it, the position in PostgreSQL decides what is folded: each recor
 Two drivers of one partition wait for each other at its position.
 """
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from psycopg import AsyncConnection
 
 from events.codec import FactCodec
 from events.log_errors import PositionGapError
-from events.log_records import LogRecord, Position
+from events.log_records import Aside, LogRecord, Position
 from projections import store
 from projections.folds import fold_all, read_all
 from projections.view_schemas import current, use
@@ -32,7 +33,7 @@ async def fold_batch(
     codec: FactCodec,
     batch: Batch,
     schema: str | None = None,
-    aside: Set[Position] = frozenset(),
+    aside: Aside = MappingProxyType({}),
 ) -> int:
     """Fold what of the batch is not folded yet, all or nothing; returns the partition's position after it.
 

@@ -14,7 +14,7 @@ from psycopg import AsyncConnection, OperationalError
 from events.codec import FactCodec
 from events.log import LogReader
 from events.log_errors import Damage, LogDamagedError, LogStoppedError, NewerReleaseError, PositionGapError
-from events.log_records import Position, before
+from events.log_records import Position, RecordId, before
 from events.ports.register import Register, SetAside
 from events.postgres_sessions import open_session
 from events.topics import LOG
@@ -155,7 +155,7 @@ class SteadyProjector:
             case Damage.CANNOT_FOLD:
                 goes_on = time.monotonic() - self._tried.setdefault(partition, time.monotonic()) > TRY_AGAIN_SECONDS
             case _:
-                goes_on = position > damage.position.offset or await self._is_set_aside(damage.position)
+                goes_on = position > damage.position.offset or await self._is_set_aside(damage.record_id)
         if not goes_on:
             return
         await self._register.remove(damage.place)
@@ -186,10 +186,10 @@ class SteadyProjector:
     async def _fold(self, batch: Batch) -> int:
         try:
             return await self._outlasting_outages(
-                lambda connection: fold_batch(connection, self._codec, batch, aside=self._ahead.positions)
+                lambda connection: fold_batch(connection, self._codec, batch, aside=self._ahead.aside)
             )
         except LogStoppedError as damage:
-            if await self._is_set_aside(damage.position):
+            if await self._is_set_aside(damage.record_id):
                 after = await self._fold(batch)
                 with suppress(OperationalError):
                     await self._register.remove(damage.place)
@@ -206,10 +206,10 @@ class SteadyProjector:
     async def _one_by_one(self, batch: Batch, error: Exception) -> int:
         """Stop at the record that fails for a reason that nobody foresaw."""
         if len(batch.records) == 1:
-            position = batch.records[0].position
+            position, digest = batch.records[0].id
             log.error("a record cannot be folded", position=position, exc_info=error)
             sentence = f"it cannot be folded ({type(error).__name__}: {error})"
-            await self.stop(LogDamagedError(Damage.CANNOT_FOLD, position, "", sentence))
+            await self.stop(LogDamagedError(Damage.CANNOT_FOLD, position, "", sentence, digest))
             return position.offset
         after = batch.start
         for record in batch.records:
@@ -218,9 +218,9 @@ class SteadyProjector:
                 break
         return after
 
-    async def _is_set_aside(self, position: Position) -> bool:
+    async def _is_set_aside(self, record: RecordId) -> bool:
         try:
-            return await self._ahead.has(position)
+            return await self._ahead.has(record)
         except KafkaError as error:
             log.warning("the log cannot be looked through for what is set aside", error=str(error))
             return False

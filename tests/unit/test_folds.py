@@ -357,11 +357,11 @@ def test_a_case_whose_report_is_from_before_there_were_bounds_folds_on_in_the_ne
     second = CODEC.seal(ACME, "case/c-1", key, first.head, NOW, bounded.model_copy(update={"report": "R-2"}))
 
     rows = Rows()
-    fold_all(rows, read_all(CODEC, [LogRecord(Position(0, 0), key, first.value)], set()), set())
+    fold_all(rows, read_all(CODEC, [LogRecord(Position(0, 0), key, first.value)], {}), {})
     rows.finish()
     later = Rows()
     later.loaded[STREAMS], later.loaded[CASES] = rows.fresh[STREAMS], rows.fresh[CASES]
-    fold_all(later, read_all(CODEC, [LogRecord(Position(0, 1), key, second.value)], set()), set())
+    fold_all(later, read_all(CODEC, [LogRecord(Position(0, 1), key, second.value)], {}), {})
     later.finish()
 
     (case,) = later.changed[CASES].values()

@@ -28,7 +28,7 @@ FACTS_OF_FIRST_RELEASE = 61
 
 def folded(codec: FactCodec, log: list[LogRecord]) -> Rows:
     rows = Rows()
-    fold_all(rows, read_all(codec, log, frozenset()), frozenset())
+    fold_all(rows, read_all(codec, log, {}), {})
     rows.finish()
     return rows
 

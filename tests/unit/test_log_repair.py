@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit.audit import Reading
+from audit.audit import Reading, by_record
 from audit.invariants import judge
 from events.backend_facts import ContainerRegistered, RecordSetAside
 from events.envelope import INSTALLATION, Head, Sealed, record_key
 from events.errors import Code
 from events.fact import RELEASE
 from events.log_errors import Damage, LogDamagedError, NewerReleaseError
-from events.log_records import LogRecord, Position
+from events.log_records import Aside, LogRecord, Position
 from events.terms import Kind, PersonId, VendorId
 from projections.batch_rows import Rows
 from projections.folds import fold_all, read_all
@@ -65,9 +65,14 @@ FOREIGN = (
 )
 
 
-def folded(log: list[LogRecord], *aside: Position) -> Tables:
+def known(*records: LogRecord, code: str = Damage.UNREADABLE) -> Aside:
+    """That these records are set aside, as those who fold know it."""
+    return {record.id: code for record in records}
+
+
+def folded(log: list[LogRecord], *aside: LogRecord) -> Tables:
     rows = Rows()
-    fold_all(rows, read_all(CODEC, log, set(aside)), set(aside))
+    fold_all(rows, read_all(CODEC, log, known(*aside)), known(*aside))
     rows.finish()
     return plain({table: rows.fresh[table].values() for table in FOLDED})
 
@@ -86,12 +91,12 @@ def test_a_record_that_is_not_ours_stops_the_fold_and_set_aside_changes_nothing(
     at = data.draw(st.integers(1, len(records)))
     log = in_one_partition([*records[:at], foreign(records[at - 1]), *records[at:]])
 
-    damage = damage_of(CODEC, log, frozenset())
+    damage = damage_of(CODEC, log, {})
 
     assert damage is not None
     assert damage.position == Position(0, at)
-    assert damage_of(CODEC, log, {damage.position}) is None
-    assert folded(log, damage.position) == expected(in_one_partition(records))
+    assert damage_of(CODEC, log, known(log[at])) is None
+    assert folded(log, log[at]) == expected(in_one_partition(records))
 
 
 @settings(max_examples=30)
@@ -99,8 +104,8 @@ def test_a_record_that_is_not_ours_stops_the_fold_and_set_aside_changes_nothing(
 def test_a_sound_record_is_folded_though_somebody_said_that_it_is_set_aside(drawn: tuple[World, list[Sealed]]) -> None:
     log = in_one_partition(drawn[1])
 
-    assert damage_of(CODEC, log, frozenset()) is None
-    assert folded(log, *(record.position for record in log)) == expected(log)
+    assert damage_of(CODEC, log, {}) is None
+    assert folded(log, *log) == expected(log)
 
 
 def test_a_fact_that_fits_its_stream_and_cannot_be_folded_is_left_out_and_the_next_follows_it() -> None:
@@ -119,15 +124,20 @@ def test_a_fact_that_fits_its_stream_and_cannot_be_folded_is_left_out_and_the_ne
         folded(in_one_partition(twice))
 
     assert (caught.value.code, caught.value.position) == (Damage.UNEXPECTED_FACT, Position(0, 1))
-    assert damage_of(CODEC, in_one_partition(twice), {Position(0, 1)}) is None
+    assert damage_of(CODEC, in_one_partition(twice), known(in_one_partition(twice)[1])) is None
 
 
-def aside(*positions: Position) -> list[Sealed]:
-    """The installation's stream, with these positions set aside."""
+def at_place(partition: int, offset: int, value: bytes = b"rubbish") -> LogRecord:
+    return LogRecord(Position(partition, offset), b"", value)
+
+
+def aside(*records: LogRecord, code: str = Damage.UNREADABLE) -> list[Sealed]:
+    """The installation's stream, with these records set aside."""
     sealed, head = [], Head()
-    for partition, offset in positions:
+    for record in records:
+        (partition, offset), digest = record.id
         fact = RecordSetAside(
-            partition=partition, offset=offset, digest="ab", code="log_unreadable", why="a test", by=PersonId("ann")
+            partition=partition, offset=offset, digest=digest, code=code, why="a test", by=PersonId("ann")
         )
         sealed.append(CODEC.seal(INSTALLATION, "installation", record_key(INSTALLATION, None), head, NOW, fact))
         head = sealed[-1].head
@@ -135,7 +145,7 @@ def aside(*positions: Position) -> list[Sealed]:
 
 
 def test_what_is_set_aside_is_found_ahead_whatever_stands_between() -> None:
-    first, second = aside(Position(0, 3), Position(5, 9))
+    first, second = aside(at_place(0, 3), at_place(5, 9))
     forged = CODEC.seal(
         INSTALLATION, "installation", first.key, Head(7, "ab" * 32), NOW, CODEC.unseal(first.value).fact
     )
@@ -145,18 +155,18 @@ def test_what_is_set_aside_is_found_ahead_whatever_stands_between() -> None:
     for record in in_one_partition(between):
         ahead.take([record])
 
-    assert ahead.facts.keys() == {Position(0, 3), Position(5, 9)}
+    assert ahead.aside == known(at_place(0, 3), at_place(5, 9))
 
 
 def test_a_vendor_sets_nothing_aside_and_the_installation_states_nothing_else() -> None:
-    (record,) = aside(Position(0, 3))
+    (record,) = aside(at_place(0, 3))
     fact = CODEC.unseal(record.value).fact
     by_a_vendor = CODEC.seal(ACME, "vendor", record_key(ACME, None), Head(), NOW, fact)
     registered = ContainerRegistered(serial="3-1", kind=Kind.DONGLE, holder="h-1")
     of_nobody = CODEC.seal(INSTALLATION, "container/3-1", b"/3-1", Head(), NOW, registered)
 
     for record in (by_a_vendor, of_nobody):
-        damage = damage_of(CODEC, in_one_partition([record]), frozenset())
+        damage = damage_of(CODEC, in_one_partition([record]), {})
         assert damage is not None
         assert damage.code is Damage.WRONG_KEY
 
@@ -174,7 +184,7 @@ def test_a_fact_that_only_a_later_release_knows_stops_the_fold_and_is_no_damage(
     own = world.streams[ACME, "vendor"]
     log = in_one_partition([*own, of_a_later_release(ACME, own[-1].head), *own])
 
-    stopped = damage_of(CODEC, log, frozenset())
+    stopped = damage_of(CODEC, log, {})
 
     assert isinstance(stopped, NewerReleaseError)
     assert (stopped.code, stopped.position, stopped.stream) == (Code.NEWER_RELEASE, Position(0, 2), "acme/vendor")
@@ -203,31 +213,31 @@ def test_a_record_that_only_looks_like_one_of_a_later_release_does_not_fit_and_i
     world.add_vendor(ACME)
     log = in_one_partition([*world.streams[ACME, "vendor"], of_a_later_release(ACME, head)])
 
-    damage = damage_of(CODEC, log, frozenset())
+    damage = damage_of(CODEC, log, {})
 
     assert damage is not None
     assert (damage.code, damage.position) == (code, Position(0, 2))
-    assert damage_of(CODEC, log, {damage.position}) is None
+    assert damage_of(CODEC, log, known(log[damage.position.offset])) is None
 
 
 def test_a_fact_of_a_later_release_under_anothers_key_is_damage() -> None:
     record = replace(of_a_later_release(ACME, Head()), key=b"zeta/")
 
-    damage = damage_of(CODEC, in_one_partition([record]), frozenset())
+    damage = damage_of(CODEC, in_one_partition([record]), {})
 
     assert damage is not None
     assert damage.code is Damage.WRONG_KEY
 
 
 def test_what_is_set_aside_after_a_fact_of_a_later_release_cannot_be_told() -> None:
-    (first,) = aside(Position(0, 3))
+    (first,) = aside(at_place(0, 3))
     ahead = SetAsideRecords(CODEC)
 
     ahead.take(in_one_partition([first, of_a_later_release(INSTALLATION, Head(7, "ab" * 32))]))
     with pytest.raises(NewerReleaseError):
         ahead.take(in_one_partition([of_a_later_release(INSTALLATION, first.head)]))
 
-    assert ahead.facts.keys() == {Position(0, 3)}
+    assert ahead.aside == known(at_place(0, 3))
 
 
 def test_the_audit_stops_at_a_fact_of_a_later_release() -> None:
@@ -239,8 +249,7 @@ def audited(log: list[LogRecord]) -> Reading:
     """As the audit reads: once for what was set aside, and again."""
     once = Reading(CODEC)
     once.take(log)
-    known = {Position(fact.partition, fact.offset): (place, fact) for place, fact in once.ledger.set_aside}
-    read = Reading(CODEC, known)
+    read = Reading(CODEC, by_record(once.ledger.set_aside))
     read.take(log)
     read.finish()
     return read
@@ -252,7 +261,8 @@ def test_the_audit_finds_nothing_in_what_was_set_aside_rightly(foreign: Callable
     world.add_vendor(ACME)
     world.lose(ACME, 1)
     records = [record for stream in world.streams.values() for record in stream]
-    log = in_one_partition([*records[:5], foreign(records[4]), *records[5:], *aside(Position(0, 5))])
+    own = [*records[:5], foreign(records[4]), *records[5:]]
+    log = in_one_partition([*own, *aside(in_one_partition(own)[5])])
 
     read = audited(log)
 
@@ -267,7 +277,7 @@ def test_the_audit_names_a_sound_fact_that_was_set_aside() -> None:
     records = [record for stream in world.streams.values() for record in stream]
     fact = CODEC.unseal(records[6].value)
 
-    read = audited(as_log([*records[:6], *records[6:], *aside(as_log(records, 3)[6].position)], 3))
+    read = audited(as_log([*records[:6], *records[6:], *aside(as_log(records, 3)[6])], 3))
     (breach,) = [*read.found, *judge(read.ledger)]
 
     assert (breach.invariant, breach.stream, breach.sequence) == (8, fact.stream, fact.sequence)
@@ -278,12 +288,57 @@ def test_the_audit_reads_on_after_a_record_that_only_looked_like_a_later_release
     world = World()
     world.add_vendor(ACME)
     forged = of_a_later_release(ACME, Head(7, "ab" * 32))
-    log = in_one_partition([*world.streams[ACME, "vendor"], forged, *aside(Position(0, 2))])
-    damage = damage_of(CODEC, log[:3], frozenset())
+    own = [*world.streams[ACME, "vendor"], forged]
+    log = in_one_partition([*own, *aside(in_one_partition(own)[2])])
+    damage = damage_of(CODEC, log[:3], {})
     assert isinstance(damage, LogDamagedError)
-    assert damage_of(CODEC, log, {Position(0, 2)}) is None
+    assert damage_of(CODEC, log, known(log[2])) is None
 
     read = audited(log)
 
     assert [*read.found, *judge(read.ledger)] == []
     assert len(read.ledger.set_aside) == 1
+
+
+def another_at_the_place_of_one_set_aside() -> list[LogRecord]:
+    """A log that was made anew: at the place of a record that an operator set aside stands another one."""
+    world = World()
+    world.add_vendor(ACME)
+    own = world.streams[ACME, "vendor"]
+    (told,) = aside(at_place(0, len(own), b"what the operator looked at"))
+    return in_one_partition([*own, rubbish(own[0]), told])
+
+
+def test_only_the_record_that_was_looked_at_is_passed_over() -> None:
+    log = another_at_the_place_of_one_set_aside()
+    ahead = SetAsideRecords(CODEC)
+    ahead.take(log)
+
+    damage = damage_of(CODEC, log, ahead.aside)
+
+    assert isinstance(damage, LogDamagedError)
+    assert (damage.code, damage.record_id) == (Damage.UNREADABLE, log[-2].id)
+    assert damage_of(CODEC, log, {**ahead.aside, **known(log[-2])}) is None
+
+
+def test_the_audit_judges_another_record_at_the_place_of_one_that_was_set_aside() -> None:
+    log = another_at_the_place_of_one_set_aside()
+
+    (breach,) = audited(log).found
+
+    assert (breach.invariant, breach.sequence) == (8, log[-2].position.offset)
+    assert "the record cannot be read" in breach.sentence
+
+
+@pytest.mark.parametrize("foreign", FOREIGN)
+def test_damage_names_the_very_record_by_its_digest(foreign: Callable[[Sealed], Sealed]) -> None:
+    world = World()
+    world.lose(ACME, 1)
+    own = [record for stream in world.streams.values() for record in stream]
+    log = in_one_partition([*own, foreign(own[4])])
+
+    damage = damage_of(CODEC, log, {})
+
+    assert damage is not None
+    assert damage.record_id == log[-1].id
+    assert pickle.loads(pickle.dumps(damage)).record_id == log[-1].id

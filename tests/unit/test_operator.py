@@ -18,7 +18,7 @@ from portal.operator import Operator
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 LOST_END = "lostfound.log/3"
 PLACE = Position(3, 991)
-DAMAGE = LogDamagedError(Damage.WRONG_KEY, PLACE, "acme/container/3-1", "it stands under another key")
+DAMAGE = LogDamagedError(Damage.WRONG_KEY, PLACE, "acme/container/3-1", "it stands under another key", "ab")
 NEWER = NewerReleaseError(PLACE, UnknownRecord(VendorId("acme"), "container/3-1", 2, b"", b"", "sold.v1", "0.9.0"))
 
 
