@@ -9,9 +9,10 @@ Rule = TypeVar("Rule")
 RULES_VERSION: Final = 2
 """The rules that cases are opened under from now on. It is raised with every change of what a case does or states.
 
-Version 2: what is found while a case is stuck cancels it, or resurfaces when it is resumed; a case that was overtaken
-goes to a person before its full replacement too; an un-loss whose replacement is lost is not resumed; evidence given
-while a case was stuck counts; the quotas of all rules for a loss are asked, whatever else sends a case to a person."""
+Version 2: what happens while a case is stuck takes effect when it is resumed, and what is found before anything was
+issued cancels it; a case that was overtaken goes to a person before its full replacement too; an un-loss whose
+replacement is lost is not resumed; evidence given while a case was stuck counts; the quotas of all rules for a loss are
+asked, whatever else sends a case to a person."""
 
 
 def as_of(version: int, changes: Mapping[int, Rule]) -> Rule:

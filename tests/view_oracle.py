@@ -197,7 +197,7 @@ def _case(vendor: str, case: str, facts: list[dict[str, Any]]) -> tuple[Any, ...
         e["sequence"]
         for e in facts
         if _name(e) not in ("decision.denied", "case.sighted", "approval.reminded", "release.awaited")
-        or (_name(e) == "case.sighted" and e["data"]["cause"] == "found" and _stuck_before(facts, e))
+        or (_name(e) == "case.sighted" and e["data"]["cause"] in ("found", "returned") and _stuck_before(facts, e))
     ]
     told = (s["status"], s["outcome"], report["serial"], report["kind"], report["reason"], known.get("holder"))
     times = (_at(report["received"]), s["target"], _at(s["watch_until"]), max(material), _at(s["due"]))

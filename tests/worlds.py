@@ -254,7 +254,7 @@ class Life:
         assert self.state is not None
         told = {"decision": name, "action": action, "by": by, "why": "as I see it", "on": self.state.material}
         order = DecisionOrder.model_validate(told | more)
-        self.command(Decide(order=order, supervisors=POLICY.supervisors, policy=POLICY))
+        self.command(Decide(order=order, supervisors=POLICY.supervisors, at=self.world.at, policy=POLICY))
 
     def sighted(self, statement: str, cause: Cause = Cause.SIGHTING) -> None:
         """The lost container turns up."""

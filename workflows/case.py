@@ -42,6 +42,7 @@ from events.case_facts import (
     WaitingBegun,
     WatchBegun,
 )
+from events.ports.loss_cases import Sighting
 from events.terms import (
     CaseId,
     Cause,
@@ -60,7 +61,7 @@ from events.terms import (
     Verdict,
     Watch,
 )
-from workflows.case_life import DENIED, IMMATERIAL, STAGES, STAYING, TRANSITIONS
+from workflows.case_life import DENIED, IMMATERIAL, RESTING, STAGES, STAYING, TRANSITIONS, UNDECIDED
 from workflows.policy import loss_of
 
 DECISIONS_KEPT = 100
@@ -131,8 +132,14 @@ class CaseState(Value):
     """How long it waits for other cases to lift their measures on the original."""
     verdict: Verdict | None = None
     sightings: int = 0
+    missed: tuple[Sighting, ...] = ()
+    """What turned up while it was stuck, the last of each cause: it takes effect once the case goes on."""
     found: tuple[str, Instant] | None = None
-    """Which statement said, while it was stuck, that the container was found, and when that was."""
+    """Snapshots from before `missed` have it."""
+    offered: Serial | None = None
+    """What was offered for the replacement while it was stuck, waiting for that."""
+    unheard: bool = False
+    """Whether evidence was given while it was stuck, waiting for an approval: policy decides on it once it goes on."""
     outcome: Outcome | None = None
 
     @property
@@ -205,8 +212,10 @@ def changes(state: CaseState, fact: CaseFact) -> dict[str, object]:
     found = _learnt(state, fact)
     found["status"] = _after(state.status, fact)
     found["sequence"] = sequence = state.sequence + 1
-    if fact.name not in IMMATERIAL or _found_while_stuck(state, fact):
+    if fact.name not in IMMATERIAL or (_is_missed(state, fact) and _is_told(fact)):
         found["material"] = sequence
+    if state.status in RESTING and found["status"] != state.status and not isinstance(fact, CaseStuck):
+        found.update({name: value for name, value in NOTHING_MISSED.items() if getattr(state, name) != value})
     return found
 
 
@@ -242,7 +251,9 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
             return {"quotas": fact.quotas if fact.part == 1 else (*state.quotas, *fact.quotas)}
         case WatchBegun():
             return {"target": fact.target, "watch_until": fact.until, "recovered": True}
-        case ReplacingBegun() | TargetOffered() | CaseReinstated():
+        case TargetOffered():
+            return {"offered": fact.serial} if state.status is Status.STUCK else {}
+        case ReplacingBegun() | CaseReinstated():
             return {}
         case CaseCancelled():
             return _taken(state, fact) if fact.decision else {}
@@ -257,10 +268,10 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
             return {**_taken(state, fact), **condition, **settled}
         case TurnedUp():
             back: dict[str, object] = {"returned": fact.statement} if fact.cause is Cause.RETURNED else {}
-            if _found_while_stuck(state, fact):
-                back["found"] = (fact.statement, fact.occurred)
-            elif state.found and state.found[0] == fact.statement:
-                return {"found": None}  # it was counted when it was said
+            if _is_missed(state, fact):
+                back["missed"] = _missed(state, fact)
+            elif any(fact.statement == one.statement for one in state.missed):
+                return back  # it was counted when it was said
             return {**back, "sightings": state.sightings + 1}
         case ApprovalReminded():
             return {"remind": None}
@@ -269,7 +280,11 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
         case EvidenceAsked():
             return {**_taken(state, fact), "asked": tuple(dict.fromkeys((*state.asked, *fact.evidence)))}
         case EvidenceGiven():
-            return {"evidence": tuple(dict.fromkeys((*state.evidence, *fact.evidence)))[:EVIDENCE_KEPT]}
+            evidence: dict[str, object] = {
+                "evidence": tuple(dict.fromkeys((*state.evidence, *fact.evidence)))[:EVIDENCE_KEPT]
+            }
+            stood = state.stuck[0] if state.stuck and state.rules_version >= 2 else None
+            return {**evidence, "unheard": True} if stood in UNDECIDED else evidence
         case ApprovalGiven():
             return {**_taken(state, fact), "first_approval": fact.by}
         case ConditionMet():
@@ -305,10 +320,27 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
             assert_never(fact)
 
 
-def _found_while_stuck(state: CaseState, fact: CaseFact) -> bool:
-    """Whether the fact says that the container of a case that is stuck was found: whoever resumes it must know."""
-    found = isinstance(fact, TurnedUp) and fact.cause is Cause.FOUND
-    return found and state.status is Status.STUCK and state.rules_version >= 2
+NOTHING_MISSED: dict[str, object] = {"missed": (), "offered": None, "unheard": False}
+"""Where a case goes on from a rest, what it missed has had its effect."""
+
+
+def _is_missed(state: CaseState, fact: CaseFact) -> bool:
+    """Whether the fact says that what was lost turned up while the case was stuck."""
+    return isinstance(fact, TurnedUp) and state.status is Status.STUCK and state.rules_version >= 2
+
+
+def _is_told(fact: CaseFact) -> bool:
+    """Whether somebody said that it turned up: whoever resumes the case must know. Contacts are not material."""
+    return isinstance(fact, TurnedUp) and fact.cause is not Cause.SIGHTING
+
+
+def _missed(state: CaseState, fact: TurnedUp) -> tuple[Sighting, ...]:
+    """What a case has missed, once this too has turned up: the last of each cause, of contacts the latest."""
+    kept = {one.cause: one for one in state.missed}
+    known = kept.get(fact.cause)
+    if known is None or fact.cause is not Cause.SIGHTING or fact.occurred > known.occurred:
+        kept[fact.cause] = Sighting(statement=fact.statement, cause=fact.cause, occurred=fact.occurred)
+    return tuple(kept.values())
 
 
 def _facts(state: CaseState, decided: CaseDecided) -> BackendFacts:

@@ -216,6 +216,7 @@ TRANSITIONS: dict[tuple[Status | None, str], Status] = {
     (Status.STUCK, "case.resumed:blocking"): Status.BLOCKING,
     (Status.STUCK, "case.resumed:replacing"): Status.REPLACING,
     (Status.STUCK, "case.resumed:reinstating"): Status.REINSTATING,
+    (Status.STUCK, "target.offered"): Status.STUCK,
     (Status.STUCK, "case.ruled"): Status.STUCK,
     (Status.STUCK, "case.given_up"): Status.STUCK,
     (Status.STUCK, "case.cancelled"): Status.STUCK,

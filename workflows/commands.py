@@ -54,12 +54,15 @@ class Replaced(Value):
 
 class Decide(Value):
     """Somebody decides; `supervisors` are those whom the vendor lists now, `reporters` those of them who reported the
-    loss, be the case told of their report or not."""
+    loss, be the case told of their report or not. `policy_known`: `policy` is the one that the case is under, and not
+    an empty one that stands for it until it is asked for."""
 
     order: DecisionOrder
     supervisors: tuple[PersonId, ...]
     reporters: tuple[PersonId, ...] = ()
+    at: Instant
     policy: Policy
+    policy_known: bool = True
 
 
 class Sighted(Value):
@@ -74,6 +77,15 @@ class Bring(Value):
     """Evidence is brought; the reservation is the quota's answer where policy may now decide by itself."""
 
     evidence: Evidence
+    at: Instant
+    policy: Policy
+    reservation: Reservation | None = None
+
+
+class PolicyKnown(Value):
+    """A case that goes on knows its policy again; the reservation is the quota's answer where evidence was given while
+    the case was stuck."""
+
     at: Instant
     policy: Policy
     reservation: Reservation | None = None
@@ -138,6 +150,7 @@ Command = (
     | Decide
     | Sighted
     | Bring
+    | PolicyKnown
     | Elapsed
     | Settled
     | Overtaken

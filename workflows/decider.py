@@ -1,7 +1,9 @@
 """What a command makes of a case: facts, or none where it changes nothing. Pure; time comes in with the command."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import assert_never
+from typing import assert_never, cast
 
 from events.case_facts import (
     ApprovalGiven,
@@ -50,6 +52,7 @@ from events.terms import (
     CaseId,
     Cause,
     Decision,
+    EvidenceName,
     Instant,
     Kind,
     Outcome,
@@ -60,8 +63,8 @@ from events.terms import (
     Watch,
 )
 from workflows.authority import may_grant_goodwill, why_not
-from workflows.case import CaseState
-from workflows.case_life import CANCELLABLE, DECIDABLE, TOO_LATE, UNDECIDED
+from workflows.case import CaseState, fold_all
+from workflows.case_life import CANCELLABLE, DECIDABLE, RESTING, TOO_LATE, UNDECIDED
 from workflows.commands import (
     Assessed,
     Blocked,
@@ -75,6 +78,7 @@ from workflows.commands import (
     NoTarget,
     Offered,
     Overtaken,
+    PolicyKnown,
     Reinstated,
     Replaced,
     Report,
@@ -98,6 +102,12 @@ def decide(state: CaseState | None, command: Command) -> list[CaseFact]:
     if isinstance(command, Report):
         return [] if state and state.status is Status.CLOSED else [command.report]
     assert state is not None, "a case begins with a report"
+    made = _made(state, command)
+    return [*made, *_caught_up(state, made, command)] if made else []
+
+
+def _made(state: CaseState, command: Command) -> list[CaseFact]:
+    """The facts that a command makes by itself."""
     match command:
         case Assessed():
             return _assessed(state, command)
@@ -123,7 +133,7 @@ def decide(state: CaseState | None, command: Command) -> list[CaseFact]:
             several = in_parts(tickets, LIST_PART)
             return [TargetAwaited(tickets=some, until=ends, part=part, parts=of) for part, of, some in several]
         case Offered(serial=serial):
-            return [TargetOffered(serial=serial)] if state.status is Status.AWAITING_TARGET else []
+            return [TargetOffered(serial=serial)] if _takes_offers(state) else []
         case Replaced():
             return _replaced(state, command)
         case Settled():
@@ -143,6 +153,10 @@ def decide(state: CaseState | None, command: Command) -> list[CaseFact]:
             return _stuck(Code.BLOCKED, cause) if state.release_until <= at else []
         case Failed(code=code, cause=cause):
             return _stuck(code, cause)
+        case PolicyKnown(at=at, policy=policy, reservation=reservation):
+            return _catch_up(state, at, policy, reservation)
+        case Report():
+            raise AssertionError("a report is a fact by itself")
         case _:
             assert_never(command)
 
@@ -165,8 +179,9 @@ def evident(state: CaseState, more: tuple[str, ...] = ()) -> LossReported:
 
 def _assessed(state: CaseState, command: Assessed) -> list[CaseFact]:
     report = evident(state) if state.rules_version >= 2 else state.report
-    decided = decide_report(report, command.facts, command.policy, command.reservation)
-    watches = state.model_copy(update={"facts": command.facts}).only_watches
+    facts = _with_contacts(command.facts, state)
+    decided = decide_report(report, facts, command.policy, command.reservation)
+    watches = state.model_copy(update={"facts": facts}).only_watches
     if decided.decision is Decision.AUTOMATIC and state.widened_by and not watches:
         changed = {"decision": Decision.NEEDS_APPROVAL, "reasons": (_overtaken_by(state.widened_by),)}
         decided = decided.model_copy(update=changed)
@@ -175,7 +190,14 @@ def _assessed(state: CaseState, command: Assessed) -> list[CaseFact]:
     if command.inline:
         return [decided, *closed]
     asked = _asked(state, command.reservation)
-    return [*_scope(command.facts), *asked, _without_licences(decided), *closed]
+    return [*_scope(facts), *asked, _without_licences(decided), *closed]
+
+
+def _with_contacts(facts: BackendFacts, state: CaseState) -> BackendFacts:
+    """The facts with the last contact that the case missed while it was stuck: the backend keeps what it answered."""
+    seen = [one.occurred for one in state.missed if one.cause is Cause.SIGHTING]
+    last = max((at for at in (facts.last_contact, *seen) if at is not None), default=None)
+    return facts if last == facts.last_contact else facts.model_copy(update={"last_contact": last})
 
 
 def _scope(facts: BackendFacts) -> list[ScopeKnown]:
@@ -209,19 +231,27 @@ def _with_deadlines(decided: CaseDecided, at: Instant, policy: Policy, report: L
     return decided.model_copy(update=told)
 
 
-def _again(state: CaseState, facts: BackendFacts, at: Instant, policy: Policy, bring: Bring | None) -> list[CaseFact]:
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """Evidence that policy decides on again, and what the quota answered, if it was asked."""
+
+    evidence: tuple[EvidenceName, ...] = ()
+    reservation: Reservation | None = None
+
+
+def _again(state: CaseState, facts: BackendFacts, at: Instant, policy: Policy, heard: _Heard | None) -> list[CaseFact]:
     """What policy says now that more is known; nothing where it says the same."""
-    report = evident(state, bring.evidence.evidence if bring else ())
+    report = evident(state, heard.evidence if heard else ())
     kept = None
     if state.limit is not None:
         kept = Reservation(at=at, ordinal=state.ordinal, limit=state.limit, quotas=state.quotas)
-    reservation = (bring.reservation if bring else None) or kept
+    reservation = (heard.reservation if heard else None) or kept
     if reservation is None and quotas_to_reserve(report, facts, policy):
         return []  # a person decided before any quota was asked, and what has turned up gives no reason to doubt it
     decided = decide_report(report, facts, policy, reservation)
     if (decided.decision, decided.reasons) == (state.decision, state.reasons):
         return []
-    if decided.decision is Decision.AUTOMATIC and (bring is None or state.decision is Decision.AUTOMATIC):
+    if decided.decision is Decision.AUTOMATIC and (heard is None or state.decision is Decision.AUTOMATIC):
         return []
     if decided.decision is Decision.AUTOMATIC and state.widened_by is not None:
         return []
@@ -238,7 +268,8 @@ def _brought(state: CaseState, command: Bring) -> list[CaseFact]:
     told = EvidenceGiven(statement=given.statement, by=given.by, evidence=given.evidence)
     if state.status not in UNDECIDED or state.facts is None:
         return [told]
-    return [told, *_again(state, state.facts, command.at, command.policy, command)]
+    heard = _Heard(given.evidence, command.reservation)
+    return [told, *_again(state, state.facts, command.at, command.policy, heard)]
 
 
 def _overtaken(state: CaseState, command: Overtaken) -> list[CaseFact]:
@@ -404,26 +435,67 @@ def _decided(state: CaseState, command: Decide) -> list[CaseFact]:
             return [ruled] if reinstate else [ruled, CaseClosed(outcome=Outcome(order.verdict))]
         case Action.RESUME:
             assert state.stuck is not None
-            into, _, _ = state.stuck
-            if into is Status.REPLACING and state.overtaken and not _bridged_unasked(state):
-                into = Status.BLOCKING  # from where it goes to a person
-            return _resumed(state, named, into, command.policy)
+            return [CaseResumed.model_validate({**named, "into": _goes_on_in(state, state.stuck[0])})]
         case Action.GIVE_UP:
             return [CaseGivenUp.model_validate(named), CaseClosed(outcome=Outcome.GIVEN_UP)]
         case _:
             assert_never(order.action)
 
 
-def _resumed(state: CaseState, named: dict[str, str], into: Status, policy: Policy) -> list[CaseFact]:
-    """A case goes on where it was stuck. Where the container was found meanwhile, what was issued has resurfaced."""
-    if state.found is None or into is Status.REINSTATING:
-        return [CaseResumed.model_validate({**named, "into": into})]
-    if into is not Status.AWAITING_TARGET:
-        into = Status.WATCHING
-    statement, occurred = state.found
-    found = CaseResurfaced(statement=statement, occurred=occurred, cause=Cause.FOUND)
-    resumed = CaseResumed.model_validate({**named, "into": into})
-    return [resumed, found, *_ruled_by_policy(state, Cause.FOUND, policy)]
+def _goes_on_in(state: CaseState, stuck: Status) -> Status:
+    """Where a case goes on that is resumed. Where the container was found meanwhile, what was issued has resurfaced; a
+    case that was overtaken goes to a person once its measures are ordered."""
+    if stuck in (Status.BLOCKING, Status.REPLACING) and any(one.cause is Cause.FOUND for one in state.missed):
+        return Status.WATCHING
+    if stuck is Status.REPLACING and state.overtaken and not _bridged_unasked(state):
+        return Status.BLOCKING
+    return stuck
+
+
+def _caught_up(state: CaseState, made: list[CaseFact], command: Command) -> list[CaseFact]:
+    """What a case makes of what it missed while it was stuck, where these facts have it rest, or go on to issue."""
+    if not state.missed and state.status is not Status.STUCK:
+        return []
+    if not isinstance(command, Assessed | Blocked | Replaced | Decide) or state.rules_version < 2:
+        return []
+    if isinstance(command, Decide) and not (command.policy_known and isinstance(made[-1], CaseResumed)):
+        return []
+    return _catch_up(cast(CaseState, fold_all(made, state)), command.at, command.policy)
+
+
+def _catch_up(state: CaseState, at: Instant, policy: Policy, reservation: Reservation | None = None) -> list[CaseFact]:
+    """What a case makes of all that happened while it was stuck: as if it had happened now."""
+    issues = state.status is Status.REPLACING and state.target is None
+    if state.rules_version < 2 or not (issues or state.status in RESTING):
+        return []
+    made: list[CaseFact] = []
+
+    def take(facts: Sequence[CaseFact]) -> None:
+        nonlocal state
+        made.extend(facts)
+        state = cast(CaseState, fold_all(facts, state))
+
+    for sighting in state.missed:
+        command = Sighted(sighting=sighting, at=at, policy=policy)
+        again = _suspected(state, command) if issues else _sighted(state, command)
+        take([fact for fact in again if not isinstance(fact, CaseSighted)])  # which it is in the log as, already
+    if state.unheard and state.status in UNDECIDED and state.facts is not None:
+        take(_again(state, state.facts, at, policy, _Heard(reservation=reservation)))
+    if state.overtaken and state.status in (Status.WAITING, Status.AWAITING_TARGET):
+        take(_to_a_person(state, at, policy))
+    if state.offered and state.status is Status.AWAITING_TARGET and not (state.lapses and state.lapses <= at):
+        take([TargetOffered(serial=state.offered)])
+    if state.settled and state.status is Status.WATCHING and not state.owes:
+        take([CaseClosed(outcome=Outcome.RETIRED)])
+    return made
+
+
+def _takes_offers(state: CaseState) -> bool:
+    """Whether a case waits for something that may take its replacement, be it stuck there, and has none."""
+    if state.status is Status.STUCK:
+        stuck = state.stuck is not None and state.stuck[0] is Status.AWAITING_TARGET
+        return state.rules_version >= 2 and stuck and state.offered is None
+    return state.status is Status.AWAITING_TARGET
 
 
 def _denial(state: CaseState, command: Decide) -> Code | None:

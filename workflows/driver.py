@@ -62,6 +62,11 @@ def assessed(
     return commands.Assessed(at=at, facts=facts, policy=policy, reservation=reservation, inline=inline)
 
 
+def question_on_policy(state: CaseState, key: CaseKey, policy: Policy) -> Reserve | None:
+    """What must be asked once a case knows its policy again: the quota, where it has still to hear evidence."""
+    return reservation_for(state, key, state.facts, policy) if state.unheard else None
+
+
 def command_after(request: Request, answer: object, policy: Policy) -> Command | None:
     """What an answer of the backend becomes; None where the case waits for the message that will bring more."""
     match request, answer:
@@ -111,18 +116,20 @@ def question_before(message: Message, state: CaseState, key: CaseKey, policy: Po
             return None
 
 
-def command_of(message: Message, answer: object, policy: Policy, at: Instant) -> Command | None:
-    """What a message becomes, once its question has this answer (None: there is no question, or no answer). None where
-    no door has accepted what it says."""
+def command_of(message: Message, answer: object, policy: Policy | None, at: Instant) -> Command | None:
+    """What a message becomes, once its question has this answer (None: there is no question, or no answer); `policy` is
+    None where it is to be asked for. None where no door has accepted what it says."""
+    known = policy is not None
+    policy = policy or Policy()
     match message.content:
         case DecisionOrder() as order:
             if answer is None:  # nobody can say who may decide: the attempt is denied, and recorded
-                return commands.Decide(order=order, supervisors=(), policy=policy)
+                return commands.Decide(order=order, supervisors=(), at=at, policy=policy, policy_known=known)
             assert isinstance(answer, ConfirmedDecision)
             if answer.order is None:
                 return None
             people = {"supervisors": answer.supervisors, "reporters": answer.reporters}
-            return commands.Decide(order=answer.order, policy=policy, **people)
+            return commands.Decide(order=answer.order, at=at, policy=policy, policy_known=known, **people)
         case Evidence() as evidence:
             assert answer is None or isinstance(answer, Reservation)
             return commands.Bring(evidence=evidence, at=at, policy=policy, reservation=answer)

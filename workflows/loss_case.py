@@ -28,7 +28,7 @@ with workflow.unsafe.imports_passed_through():
     from events.sizes import SCOPE_PAGE
     from events.terms import Outcome, Status, Value
     from workflows.case import CaseState, fold_all
-    from workflows.commands import Assessed, Blocked, Command, Elapsed, Failed, Replaced, Report, Sighted
+    from workflows.commands import Assessed, Blocked, Command, Elapsed, Failed, PolicyKnown, Replaced, Report, Sighted
     from workflows.decider import decide
     from workflows.divergence import must_agree, must_be_as_carried, must_know_rules
     from workflows.driver import (
@@ -38,11 +38,12 @@ with workflow.unsafe.imports_passed_through():
         command_of,
         must_wait,
         question_before,
+        question_on_policy,
         reservation_for,
     )
     from workflows.pending import Pending
     from workflows.policy import Policy, read_policy
-    from workflows.steps import AskPolicy, Assess, End, Keep, Request, Rest, Step, next_step, policy_needed
+    from workflows.steps import AskPolicy, Assess, End, Keep, Question, Request, Rest, Step, next_step, policy_needed
 
 REGULAR: Final[dict[str, Any]] = {
     "start_to_close_timeout": timedelta(seconds=60),
@@ -264,10 +265,14 @@ class LossCase:
         clock may be another when the task is worked out anew."""
         try:
             assessment = await self._execute(CaseOrders.assess, step.order)
-            self._policy = read_policy(assessment.policy)
+            self._policy = policy = read_policy(assessment.policy)
         except FailureError as error:
             code, cause = _failure(error)
             await self._take(Failed(code=code, cause=cause))
+            return
+        question = question_on_policy(self.state, self._key, policy)
+        answer = await self._answer(question) if question else None
+        await self._take(PolicyKnown(at=workflow.now(), policy=policy, reservation=answer))
 
     async def _perform(self, step: Request) -> Command | None:
         """What a step becomes. What fails for good makes the case stuck until a supervisor resumes it, or gives up."""
@@ -340,20 +345,23 @@ class LossCase:
     async def _command(self, message: Message) -> Command | None:
         """What a message asks of the case; None where it is nothing that a door has accepted."""
         question = question_before(message, self.state, self._key, self.policy)
-        answer = None
-        if question is not None:
-            execute = self._execute_soon if isinstance(question, Keep) else self._execute
-            try:
-                answer = await execute(_activity(question), question.order)
-            except FailureError as error:
-                code, cause = _failure(error)
-                workflow.logger.error("%s fails: %s", question.activity, cause)
-                if failed := command_after_failure(question, code, cause, workflow.now()):
-                    await self._take(failed)
-        command = command_of(message, answer, self.policy, workflow.now())
+        answer = await self._answer(question) if question else None
+        command = command_of(message, answer, self._policy, workflow.now())
         if command is None:
             workflow.logger.error("no door has accepted decision %s", message.number)
         return command
+
+    async def _answer(self, question: Question) -> Any:
+        """What a question is answered; None where that fails for good."""
+        execute = self._execute_soon if isinstance(question, Keep) else self._execute
+        try:
+            return await execute(_activity(question), question.order)
+        except FailureError as error:
+            code, cause = _failure(error)
+            workflow.logger.error("%s fails: %s", question.activity, cause)
+            if failed := command_after_failure(question, code, cause, workflow.now()):
+                await self._take(failed)
+            return None
 
     async def _take(self, command: Command) -> None:
         """Decide, fold, append; the append's input is in history before it runs."""

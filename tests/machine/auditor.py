@@ -50,11 +50,11 @@ class Auditor:
         return self.streams[f"case/{case}"]
 
     def material(self, case: str) -> list[int]:
-        """The numbers of its material facts; that it was found is one too while the case is stuck."""
+        """The numbers of its material facts; that it was found or came back is one too while the case is stuck."""
         numbers, stuck = [], False
         for one in self.of(case):
             stuck = one.fact.name == "case.stuck" or (stuck and one.fact.name not in ("case.resumed", "case.given_up"))
-            if one.fact.name not in IMMATERIAL or (stuck and getattr(one.fact, "cause", None) == "found"):
+            if one.fact.name not in IMMATERIAL or (stuck and getattr(one.fact, "cause", None) in ("found", "returned")):
                 numbers.append(one.sequence)
         return numbers
 

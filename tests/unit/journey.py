@@ -89,7 +89,7 @@ def decision(
         {"decision": name, "action": action, "by": by, "why": "as I see it", "on": LAST} | more
     )
     supervisors = tuple(one for one in ("ann", "bob", "cy", by) if listed or one != by)
-    return Decide(order=order, supervisors=supervisors, policy=policy)
+    return Decide(order=order, supervisors=supervisors, at=NOW, policy=policy)
 
 
 def sighted(

@@ -380,6 +380,7 @@ def test_every_transition_and_every_end_of_the_tables_is_taken_by_some_journey()
         (DAMAGED, ASSESSED, BLOCKED, REPLACED, ELAPSED),
         (*WATCHED, ELAPSED),
         (*WATCHED, Settled()),
+        (ruled_anew, ASSESSED, BLOCKED, NO_TARGET, FAILED, OFFERED),
         (*overtaken, RETURNED, FOUND),
         (*overtaken, returned, elapsed(24, ESCALATING), due, FOUND),
         (*overtaken, RETURNED, decision(Action.APPROVE), Blocked(at=NOW, policy=waits), FOUND),

@@ -122,9 +122,9 @@ def test_a_decision_that_nobody_can_confirm_is_denied_and_one_that_no_door_accep
 
     assert driver.question_before(message, after(REPORTED)[0], KEY, POLICY) == CONFIRM
     assert driver.command_after_failure(CONFIRM, "code", "why", NOW) is None
-    assert driver.command_of(message, None, POLICY, NOW) == Decide(order=ORDER, supervisors=(), policy=POLICY)
+    assert driver.command_of(message, None, POLICY, NOW) == Decide(order=ORDER, supervisors=(), at=NOW, policy=POLICY)
     assert driver.command_of(message, listed, POLICY, NOW) == Decide(
-        order=ORDER, supervisors=("ann",), reporters=("bob",), policy=POLICY
+        order=ORDER, supervisors=("ann",), reporters=("bob",), at=NOW, policy=POLICY
     )
     assert driver.command_of(message, forged, POLICY, NOW) is None
 

@@ -97,12 +97,17 @@ class Decisions(Unloss):
                     self._close(case, more["verdict"])
             case "resume":
                 back, case.stuck_in, case.release_until = case.stuck_in, None, None
-                if case.found:
-                    case.found = False
-                    self._resurface(case, "found")
+                if "found" in case.missed and back != "reinstating":
+                    case.status = "watching"
+                    self._heed(case)
                     return
                 if back == "replacing" and case.overtaken:
                     back = "blocking"  # a person decides before anything is issued
+                if back == "replacing":
+                    case.status = back
+                    self._heed(case)
+                    if case.status != back:
+                        return
                 {"blocking": self._block, "replacing": self._issue, "reinstating": self._withdraw}[str(back)](case)
             case "give_up":
                 self._close(case, "given_up")

@@ -20,13 +20,13 @@ class Messages(Assessment):
         unissued = case.target is None and (case.status in before or case.stuck_in in ("blocking", "replacing"))
         if cause == "found" and unissued:
             self._close(case, "cancelled")
-        elif cause == "found" and case.status == "stuck":
-            case.found = case.stuck_in != "reinstating"
+        elif case.status == "stuck":
+            if cause not in case.missed:
+                case.missed.append(cause)
+            if cause == "sighting":
+                case.seen = max(occurred, case.seen or occurred)
         elif cause == "sighting" and case.status in (*before, "awaiting_target"):
-            known = case.last_contact is not None and case.last_contact > case.occurred
-            case.last_contact = max(occurred, case.last_contact or occurred)
-            if not known or (case.widened and self.choice("decided anew", case.name)):
-                self._again(case, ask_quota=False)
+            self._suspect(case, occurred)
         elif (
             cause == "returned"
             and case.reason == "damaged"

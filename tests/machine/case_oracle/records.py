@@ -146,8 +146,10 @@ class Case:
     """Whether more was reported lost, or more was asked to be blocked, in another case since."""
     withdrawn: bool = False
     stuck_in: str | None = None
-    found: bool = False
-    """Whether it was found while the case was stuck, and nobody has resumed it since."""
+    missed: list[str] = field(default_factory=list)
+    """How what was lost turned up while the case was stuck, as long as the case has not heeded it since, and when it
+    was last seen then."""
+    seen: datetime | None = None
     undoing: bool = False
     """Whether somebody asked for its un-loss."""
     gave_back: bool = False

@@ -1,8 +1,8 @@
 """From a case that may go on to its end: it blocks, waits, replaces, watches and closes."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from tests.machine.case_oracle.records import LIFTING, Case, Order, must
+from tests.machine.case_oracle.records import LIFTING, UNDECIDED, Case, Order, must
 from tests.machine.case_oracle.rules import Rules
 
 
@@ -29,6 +29,7 @@ class Replacement(Rules):
             case.status, case.recovered, case.watch_until = "watching", True, self.now + timedelta(days=days)
             if case.settled:
                 self._close(case, "retired")
+            self._heed(case)
             return
         wait = timedelta(hours=self.rule(case).get("wait_hours", 0))
         if wait:
@@ -38,13 +39,15 @@ class Replacement(Rules):
                 if case.overtaken:
                     case.why = frozenset({"widened"})
                     self._await_approval(case)
+                self._heed(case)
                 return
         case.status = "replacing"
         if case.overtaken:
             case.why = frozenset({"widened"})
             self._await_approval(case)
-            return
-        self._issue(case)
+        self._heed(case)
+        if case.status == "replacing":
+            self._issue(case)
 
     def _fails(self, case: Case, deed: str) -> bool:
         if deed in self.broken:
@@ -102,7 +105,7 @@ class Replacement(Rules):
             shown = self.pending.pop(case.name, None)
             case.activates = shown is None
             if shown is None:
-                case.status = "awaiting_target"
+                case.status, case.missed, case.seen = "awaiting_target", [], None
                 return
             if container.generation == case.generation or container.fingerprint != shown:
                 container.generation += 1
@@ -113,7 +116,7 @@ class Replacement(Rules):
             target = self.choice("target", case.name)
             if target is None:
                 must(not fit, f"{case.name} waits, and {fit} could take its replacement")
-                case.status = "awaiting_target"
+                case.status, case.missed, case.seen = "awaiting_target", [], None
                 return
             must(target in may, f"{target} takes the replacement of {case.name}, and only {may} may")
         for name, claimed in case.licences.items():
@@ -141,6 +144,47 @@ class Replacement(Rules):
                 self._issue(case)
             elif case.settled and not case.owes:
                 self._close(case, "retired")
+            else:
+                self._heed(case)
+
+    def _again(self, case: Case, ask_quota: bool) -> None:
+        """Policy decides again, now that more is known."""
+        why = self._limits(case, case.evidence)
+        beyond = case.beyond
+        if self._quotas(case):
+            if ask_quota:
+                beyond = self._reserve(case)
+            why |= {f"quota of rule {number}" for number in beyond}
+        undecided = case.status in UNDECIDED
+        if why and not undecided:
+            if why != case.why:
+                case.why = why
+                self._await_approval(case)
+        elif why:
+            if why != case.why or (ask_quota and self.choice("decided anew", case.name)):
+                case.first = None
+            case.why, case.beyond = why, beyond
+        elif undecided and ask_quota and not case.widened:
+            case.why, case.beyond = why, frozenset()
+            self._block(case)
+
+    def _suspect(self, case: Case, seen: datetime) -> None:
+        """It was in use before anything was issued: policy decides again."""
+        known = case.last_contact is not None and case.last_contact > case.occurred
+        case.last_contact = max(seen, case.last_contact or seen)
+        if not known or (case.widened and self.choice("decided anew", case.name)):
+            self._again(case, ask_quota=False)
+
+    def _heed(self, case: Case) -> None:
+        """What turned up while the case was stuck counts where it next stands still, and before it issues anything."""
+        if case.status in (*UNDECIDED, "waiting", "replacing") and case.target is None and case.seen is not None:
+            self._suspect(case, case.seen)
+        if case.status == "replacing":
+            return
+        for cause in case.missed:
+            if case.status == "watching":
+                self._resurface(case, cause)
+        case.missed, case.seen = [], None
 
     def _resurface(self, case: Case, cause: str) -> None:
         """What was lost is back: policy rules, or a person."""
