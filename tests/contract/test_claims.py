@@ -410,3 +410,28 @@ async def test_what_a_case_that_was_given_up_withdrew_is_withdrawn_anew_once_it_
     theft = await stock.claim(stock.loss("D-1", reason=Reason.STOLEN))
 
     assert theft != given_up
+
+
+@pytest.mark.parametrize("before", [False, True])
+async def test_who_reports_what_an_open_case_is_about_is_a_reporter_of_it_whatever_closed_case_was_about_the_same(
+    stock: Stock, before: bool
+) -> None:
+    policy = canonical(Policy(supervisors=("ann", "bob")))
+    await stock.backend.adopt_policy(stock.vendor, policy, NOW)
+    await stock.container("D-1", "L-1")
+    if before:
+        await stock.container("D-2")
+        old = await stock.lost("D-1")
+        assert isinstance(await stock.backend.issue(old), Issued)
+        over = CloseOrder(key=old.key, recovered=True, lift=False, outcome=Outcome.LOST_FOR_EVER)
+        await stock.backend.close(over)
+        await stock.licence("L-2", "D-1")
+    key = await stock.claim(stock.loss("D-1"))
+    joins = stock.loss("D-1").model_copy(update={"reporter": Reporter(role=Role.BACK_OFFICE, name="ann")})
+
+    joined = await stock.claim(joins)
+    confirmed = await stock.backend.confirm_decision(DecisionQuestion(key=key, number=9))
+
+    assert joined == key
+    assert confirmed.reporters == ("ann",)
+    assert [name for name, _ in await stock.messages(key)] == ["report", "report"]

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 
 from events.errors import Code
-from events.terms import Action, Cause, Decision, DecisionId, Mode, Outcome, Status, Undecided, Verdict
+from events.ports.licensing_backend import CaseKey, Reservation
+from events.terms import Action, Cause, Decision, DecisionId, Mode, Outcome, Reporter, Role, Status, Undecided, Verdict
 from tests.unit.facts import NOW, facts, instants, report
 from tests.unit.journey import (
     BESIDE,
@@ -40,6 +41,7 @@ from tests.unit.journey import (
 from workflows.case import CaseState
 from workflows.commands import Assessed, Blocked, Decide, LoseReplacement, Report
 from workflows.decider import decide
+from workflows.driver import reservation_for
 from workflows.limits import Limits
 from workflows.policy import Approval, Policy, Quota, Resurfaced, Rule
 
@@ -241,3 +243,38 @@ def test_a_contact_never_has_policy_ask_a_quota_that_a_supervisor_did_without(oc
     state, _ = after(*approved, proven, sighted(occurred=occurred, policy=policy))
 
     assert (state.status, state.decision) == (Status.WAITING, Decision.NEEDS_APPROVAL)
+
+
+def test_who_reported_what_joined_a_case_does_not_decide_it_be_the_case_told_of_the_report_or_not() -> None:
+    joined = Report(report=report(report="R-2", reporter=Reporter(role=Role.BACK_OFFICE, name="ann")))
+    told_of, _ = after(REPORTED, NEEDS_APPROVAL, joined, decision(Action.APPROVE))
+    untold = decision(Action.APPROVE).model_copy(update={"reporters": ("ann",)})
+    beyond, _ = after(REPORTED, NEEDS_APPROVAL, untold)
+    other, _ = after(REPORTED, NEEDS_APPROVAL, joined, decision(Action.APPROVE, by="bob"))
+
+    for state in (told_of, beyond):
+        assert (state.status, state.denial_of(DecisionId("D-1"))) == (Status.AWAITING_APPROVAL, Code.OWN_CASE)
+    assert other.status is Status.BLOCKING
+
+
+@pytest.mark.parametrize(
+    ("version", "asked", "approved"),
+    [(1, False, None), (2, True, Code.BEYOND_QUOTA)],
+    ids=["as running cases go on", "as cases are opened now"],
+)
+def test_a_quota_is_asked_also_where_a_limit_is_exceeded_from_the_second_version_of_the_rules_on(
+    version: int, asked: bool, approved: Code | None
+) -> None:
+    limits = Limits(evidence=("police_report",))
+    policy = Policy(rules=(Rule(mode=Mode.HYBRID, quota=Quota(recoveries=1, goodwill=("bob",)), limits=limits),))
+    opened = Report(report=report(rules_version=version))
+    key = CaseKey(vendor="acme", case="c-1", serial="3-1")
+    known = assessed(policy)
+
+    question = reservation_for(after(opened)[0], key, known.facts, policy)
+    used_up = known.model_copy(update={"reservation": Reservation(at=NOW, ordinal=None, limit=1) if question else None})
+    state, _ = after(opened, used_up, decision(Action.APPROVE, policy=policy))
+
+    assert (question is not None) is asked
+    assert state.denial_of(DecisionId("D-1")) == approved
+    assert (state.status is Status.BLOCKING) is (approved is None)
