@@ -7,6 +7,7 @@ takes each number once.
 
 import asyncio
 from collections import Counter
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -73,7 +74,7 @@ with recursive wanted as (
 update backend.messages m set due = now() + make_interval(secs => %(lease)s)
 from heads h join backend.cases c on (c.vendor, c.case_id) = (h.vendor, h.case_id)
 where (m.vendor, m.case_id, m.number) = (h.vendor, h.case_id, h.number)
-returning m.vendor, m.case_id, c.serial, m.number, m.content, m.tries"""
+returning m.vendor, m.case_id, c.serial, m.number, m.content, m.accepted, m.tries"""
 """Leases the first undelivered message of each case, as far as it is due. Where those that are due are of too few such
 cases, for many wait behind a first one that is not, all cases of that vendor are looked through, and of each no more
 than its first message: what one case has waiting costs nothing."""
@@ -86,7 +87,7 @@ with done as (
     update backend.messages set due = now() + make_interval(secs => %(lease)s)
     where vendor = %(vendor)s and case_id = %(case)s and number = %(last)s + 1 and delivered is null
 )
-select number, content from backend.messages
+select number, content, accepted from backend.messages
 where vendor = %(vendor)s and case_id = %(case)s and number > %(last)s and delivered is null
 order by number limit %(most)s"""
 
@@ -136,9 +137,9 @@ class Delivery:
         async with self._pool.connection() as connection:
             cursor = await connection.execute(LEASE, wanted | {"lease": LEASE_SECONDS})
             rows = await cursor.fetchall()
-        for vendor, case, serial, number, content, tries in rows:
+        for vendor, case, serial, number, content, accepted, tries in rows:
             key = CaseKey(vendor=VendorId(vendor), case=CaseId(case), serial=serial)
-            task = asyncio.create_task(self._deliver(key, number, content, tries))
+            task = asyncio.create_task(self._deliver(key, _message(number, content, accepted), tries))
             self._running[task] = key.vendor
             task.add_done_callback(self._forget)
         return len(rows)
@@ -149,9 +150,9 @@ class Delivery:
         if not task.cancelled() and (error := task.exception()):
             log.error("a delivery failed", error=f"{type(error).__name__}: {error}")
 
-    async def _deliver(self, key: CaseKey, number: int, content: Any, tries: int) -> None:
+    async def _deliver(self, key: CaseKey, first: Message, tries: int) -> None:
         """Bring a case its messages from this one on, for as long as that goes well."""
-        messages = [_message(number, content)]
+        messages = [first]
         while messages:
             try:
                 async with asyncio.timeout(LEASE_SECONDS / 2):
@@ -179,11 +180,11 @@ class Delivery:
             rows = await cursor.fetchall()
         following: list[Message] = []
         size = 0
-        for number, content in rows:
+        for number, content, accepted in rows:
             size += len(str(content))
             if following and size > TOGETHER_CHARACTERS:
                 break
-            following.append(_message(number, content))
+            following.append(_message(number, content, accepted))
         return following
 
     async def _put_off(self, key: CaseKey, number: int, tries: int, error: Exception) -> None:
@@ -200,5 +201,5 @@ class Delivery:
             await connection.execute(PUT_OFF, values)
 
 
-def _message(number: int, content: Any) -> Message:
-    return Message(number=number, content=CONTENT.validate_python(content))
+def _message(number: int, content: Any, accepted: datetime) -> Message:
+    return Message(number=number, content=CONTENT.validate_python(content), accepted=accepted)

@@ -116,9 +116,16 @@ def question_before(message: Message, state: CaseState, key: CaseKey, policy: Po
             return None
 
 
-def command_of(message: Message, answer: object, policy: Policy | None, at: Instant) -> Command | None:
+def accepted_at(message: Message, now: Instant) -> Instant:
+    """When a message was accepted, by the backend's clock. What a case states is counted from that: `now`, Temporal's,
+    may be another time when a workflow task is worked out anew. It stands in where an older release brought it."""
+    return message.accepted or now
+
+
+def command_of(message: Message, answer: object, policy: Policy | None, now: Instant) -> Command | None:
     """What a message becomes, once its question has this answer (None: there is no question, or no answer); `policy` is
     None where it is to be asked for. None where no door has accepted what it says."""
+    at = accepted_at(message, now)
     known = policy is not None
     policy = policy or Policy()
     match message.content:

@@ -32,6 +32,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.decider import decide
     from workflows.divergence import must_agree, must_be_as_carried, must_know_rules
     from workflows.driver import (
+        accepted_at,
         assessed,
         command_after,
         command_after_failure,
@@ -335,7 +336,8 @@ class LossCase:
             rests = type(next_step(state, self._key, self.policy)) is type(step)
             if not isinstance(message.content, Sighting) or not rests:
                 break
-            made = decide(state, Sighted(sighting=message.content, at=workflow.now(), policy=self.policy))
+            at = accepted_at(message, workflow.now())
+            made = decide(state, Sighted(sighting=message.content, at=at, policy=self.policy))
             state = cast(CaseState, fold_all(made, state))
             facts += made
             count += 1

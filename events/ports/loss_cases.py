@@ -145,11 +145,12 @@ class Message(Value):
     """Something said to a case: the backend accepted it as the `number`-th, in the transaction that made it true.
 
     The report that opened the case is its number 1. Messages may reach a case twice and out of order: it takes each
-    number once, in order.
+    number once, in order. `accepted` is the backend's time of that; what an older release brought has none.
     """
 
     number: Annotated[int, Field(ge=1)]
     content: Content
+    accepted: Instant | None = None
 
 
 class DecisionTaken(Value):

@@ -1,5 +1,6 @@
 """The driver of a case: what an answer of the backend, a failure and a message become."""
 
+from datetime import timedelta
 from inspect import isfunction
 from typing import Any, get_args
 
@@ -189,3 +190,15 @@ def test_an_assessment_is_dated_by_what_was_answered_last(
     assert command.at == (reservation.at if reservation else NOW)
     assert (command.facts, command.policy, command.reservation) == (known, POLICY, reservation)
     assert command.inline is (licences is None)
+
+
+def test_what_a_message_makes_of_a_case_is_counted_from_when_it_was_accepted() -> None:
+    accepted = NOW - timedelta(hours=1)
+    contents = [BROUGHT, SIGHTED, Overtaken(by=CaseId("case-2"))]
+    for content in contents:
+        brought, before = (Message(number=2, content=content, accepted=at) for at in (accepted, None))
+
+        assert [getattr(driver.command_of(one, None, POLICY, NOW), "at", None) for one in (brought, before)] == [
+            accepted,
+            NOW,
+        ]

@@ -1,24 +1,28 @@
 """What reaches a case by Temporal: only what a door has accepted decides, and no history grows without end."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Replayer
 
 from events.envelope import case_stream
 from events.errors import Code, RefusalError
 from events.ports.licensing_backend import CaseKey
-from events.ports.loss_cases import AcceptedDecision, DecisionOrder, Joined, Message
+from events.ports.loss_cases import AcceptedDecision, DecisionOrder, Joined, Message, Overtaken
 from events.sizes import LIST_PART
 from events.statements import LossStatement
-from events.terms import Action, Kind, LicenceId, Mode, Reason, Reporter, ReportId, Role, Scope, Status
+from events.terms import Action, CaseId, Kind, LicenceId, Mode, Reason, Reporter, ReportId, Role, Scope, Status
+from infra.converter import CONVERTER
+from infra.roles.worker import workflow_runner
 from tests.given import principal, supervisor
 from tests.workflow.harness import Bench, eventually
 from workflows.loss_case import HISTORY_LIMIT, LossCase
-from workflows.policy import Policy, Rule
+from workflows.policy import Approval, Policy, Rule
 
 pytestmark = pytest.mark.integration
 
@@ -182,3 +186,27 @@ async def test_a_case_goes_on_in_a_new_history_when_its_bytes_are_many_and_its_e
 
 async def _taken(bench: Bench, key: CaseKey) -> bool | None:
     return await bench.taken(key) or None
+
+
+class TestClocks:
+    @pytest.fixture
+    def policy(self) -> Policy:
+        return Policy(supervisors=("ann",), rules=(Rule(approval=Approval(due_hours=48, remind_hours=24)),))
+
+    async def test_what_a_case_states_does_not_depend_on_the_clock_of_temporal(self, bench: Bench) -> None:
+        """It may be another one when a workflow task is worked out anew."""
+        await bench.container("lost", licences=1)
+        key = await bench.report("R-1")
+        await bench.until(key, Status.AWAITING_TARGET)
+        await bench.post(key, [Overtaken(by=CaseId("case-2"))])
+        state = await bench.until(key, Status.AWAITING_APPROVAL)
+        assert state.due is not None
+
+        history = await bench.handle(key).fetch_history()
+        for event in history.events:
+            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED:
+                event.event_time.FromDatetime(event.event_time.ToDatetime() + timedelta(seconds=1.5))
+
+        await Replayer(
+            workflows=[LossCase], data_converter=CONVERTER, workflow_runner=workflow_runner()
+        ).replay_workflow(history)
