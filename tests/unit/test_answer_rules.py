@@ -17,10 +17,12 @@ from activities.licensing.answer_rules import (
     WITHDRAW,
     CaseGone,
     answer_again,
+    with_policy,
 )
 from events.errors import Code, RefusalError
-from events.ports.licensing_backend import Done, NoTargetFound, Withdrawal
-from tests.unit.facts import NOW
+from events.ports.licensing_backend import Assessment, Done, NoTargetFound, Withdrawal
+from events.sizes import SCOPE_PAGE
+from tests.unit.facts import NOW, facts, licence
 
 ORDERS = (RESERVE, BLOCK, ISSUE, WITHDRAW, KEEP, REINSTATE, CLOSE)
 NONE_FOUND = NoTargetFound(at=NOW, tickets=())
@@ -41,7 +43,10 @@ def test_an_order_that_the_case_has_gone_on_without_is_refused_for_good(kind: ob
     with pytest.raises(RefusalError) as refusal:
         answer_again(kind, 4, None, CaseGone(5, None))  # type: ignore[type-var, arg-type]
 
+    name = kind.name  # type: ignore[attr-defined]
     assert refusal.value.code is Code.TOO_LATE
+    assert str(refusal.value) == f"order 4 of the case, {name}, comes late; the case has gone on"
+    assert refusal.value.parameters == {"number": 4, "order": name}
     assert answer_again(kind, 5, None, CaseGone(5, None)) is None  # type: ignore[type-var, arg-type]
 
 
@@ -73,3 +78,15 @@ def test_an_order_from_before_they_were_numbered_asks_for_a_target_again() -> No
 
 def test_what_was_assessed_is_asked_at_any_time() -> None:
     assert answer_again(ASSESS, 0, None, CaseGone(7, NOW)) is None
+
+
+@pytest.mark.parametrize("licences", [0, 1, SCOPE_PAGE, SCOPE_PAGE + 1])
+def test_a_kept_assessment_comes_with_the_policy_the_first_page_of_the_licences_and_how_many_there_are(
+    licences: int,
+) -> None:
+    several = tuple(licence(number) for number in range(1, licences + 1))
+    kept = Assessment(at=NOW, facts=facts(*several), policy=None)
+
+    assert with_policy(kept, {"rules": []}) == Assessment(
+        at=NOW, facts=facts(*several[:SCOPE_PAGE]), policy={"rules": []}, licences=licences
+    )

@@ -227,6 +227,8 @@ def test_what_a_case_freed_of_a_report_is_claimed_once_and_only_by_a_report_that
     assert rest_of(loss(), container(), HERE, [*freed, *wider, *claims(C, ONE)], B, A, BLACKLISTED) == Rest(
         (), frozenset({B, C})
     )
+    others = [replace(one, case=C) for one in freed]
+    assert rest_of(loss(), container(), HERE, [*others, *wider], B, A, BLACKLISTED) == Rest((), frozenset({B}))
     known = [replace(one, freed=True, closed=True) for one in [*wider, *claims(B, ONE)]]
     assert rest_of(loss(), container(), HERE, [*freed, *known], B, A, BLACKLISTED) == Rest(())
     assert rest_of(loss(Reason.LOST, "L-2"), container(), HERE, [*freed, *wider], B, A, BLACKLISTED).claims == ()
@@ -253,6 +255,29 @@ def test_what_was_recovered_from_here_is_still_of_the_case_that_recovered_it() -
     assert whose(loss(Reason.LOST, "L-1", "L-9"), container(), {LicenceId("L-9"): 1}, done) == Opens(
         (("licence/L-9", 1),), beside=(A,)
     )
+
+
+def test_the_loss_of_an_emptied_container_is_of_the_case_that_recovered_the_latest_generation_and_reaches_the_others() -> (
+    None
+):
+    earlier, later = claims(A, ONE), claims(B, TWO)
+    over = claims(B, TWO, closed=True, outcome=Outcome.LOST_FOR_EVER)
+    freed = claims(A, ONE, freed=True, closed=True, outcome=Outcome.REJECTED)
+
+    assert whose(loss(), container(), {}, [*earlier, *later]) == Joins(B, also=(A,))
+    assert whose(loss(), container(), {}, [*earlier, *over]) == Joins(B, also=(A,))
+    assert whose(loss(), container(), {}, over) == Joins(B)
+    with pytest.raises(NotYetKnownError):
+        whose(loss(), container(), {}, freed)
+
+
+def test_what_was_recovered_from_a_container_that_holds_more_or_is_cloud_is_no_part_of_a_new_loss_of_it() -> None:
+    cloud, theft = container(Kind.CLOUD), loss(Reason.STOLEN, kind=Kind.CLOUD)
+
+    assert whose(loss(), container(), {LicenceId("L-9"): 1}, claims(A, ONE)) == Opens(
+        (BLOCKED, WHOLE, ("licence/L-9", 1))
+    )
+    assert whose(theft, cloud, {}, claims(A, ONE)) == Opens((ACCESS_BLOCKED, ACCESS))
 
 
 def test_what_is_not_here_and_never_was_is_waited_for() -> None:
@@ -306,7 +331,7 @@ def test_only_the_back_office_says_that_a_container_is_back_and_its_holder_that_
     for strange in (found["h-2"], back["h-2"]):
         with pytest.raises(NotYetKnownError):
             may_turn_up(container(), strange)
-    with pytest.raises(RefusalError, match="only a back-office system can say that a container is back") as refusal:
+    with pytest.raises(RefusalError, match="^only a back-office system can say that a container is back$") as refusal:
         may_turn_up(container(), back["h-1"])
     assert refusal.value.code is Code.INVALID_DATA
 
