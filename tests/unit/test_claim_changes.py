@@ -1,21 +1,43 @@
-"""What a report changes: who learns of it."""
+"""What a report changes: whose case it is, what that claims, and who learns of it."""
+
+from dataclasses import replace
+from hashlib import sha256
+from typing import Any
+from uuid import uuid5
 
 import pytest
 
-from activities.licensing.claim_changes import Change, Known, Said, claim
+from activities.licensing.claim_changes import (
+    CaseOpened,
+    Change,
+    ClaimsMade,
+    Known,
+    Reported,
+    ResetEnded,
+    Said,
+    Stated,
+    claim,
+    digest,
+    repeated,
+    statement_of,
+)
 from activities.licensing.claim_rules import Claimed
 from activities.licensing.containers import Container
-from activities.licensing.message_rules import Speaker
+from activities.licensing.message_rules import Speaker, addressed
 from events.case_facts import LossReported
-from events.ports.licensing_backend import CaseKey
-from events.ports.loss_cases import Joined
+from events.envelope import NAMESPACE
+from events.errors import Code, RefusalError
+from events.ports.licensing_backend import CaseKey, Claim
+from events.ports.loss_cases import REPORTS_LIMIT, Joined, Overtaken, ReplacementGone
 from events.principal import PrincipalRole
 from events.terms import (
     CaseId,
     HolderId,
     Kind,
     LicenceId,
+    Outcome,
     Reason,
+    Recovery,
     Reporter,
     ReportId,
     Role,
@@ -113,3 +135,113 @@ def test_a_case_that_was_told_of_a_report_is_not_told_again_when_the_report_beco
     _, changes = claim(known(*two, reports={B: [(ReportId("R-1"), ANN)]}), report("L-1", "L-2"), SPEAKER)
 
     assert said(changes) == [(A, "report", None)]
+
+
+def told(stated: LossReported, **more: object) -> Joined:
+    """A report as a case hears it."""
+    return Joined(report=stated.model_copy(update=more))
+
+
+def test_the_digest_of_a_report_is_that_of_earlier_releases_whatever_the_order_of_its_licences() -> None:
+    several = [statement_of(report(*names)) for names in (("L-2", "L-1"), ("L-1", "L-2", "L-2"))]
+    kept = sha256(b"S/dongle/lost/licences/L-1/L-2").hexdigest()
+
+    assert [digest(one) for one in several] == [kept, kept]
+    assert digest(statement_of(report())) == sha256(b"S/dongle/lost/container").hexdigest()
+
+
+def test_a_report_that_is_repeated_is_answered_with_its_case_and_one_that_says_something_else_is_refused() -> None:
+    first = Reported(digest(statement_of(report("L-1"))), key(A), NOW, closed=True)
+
+    answer = repeated(statement_of(report("L-1")), first)
+    with pytest.raises(RefusalError) as refusal:
+        repeated(statement_of(report("L-2")), first)
+
+    assert answer == Claim(key=key(A), received=NOW, closed=True, answer="repeated")
+    assert (refusal.value.code, refusal.value.parameters) == (Code.REPORT_ID_TAKEN, {"number": "R-1"})
+
+
+def test_a_report_that_joins_a_case_is_said_to_it_and_to_the_others_that_it_meets_in_the_order_of_their_names() -> None:
+    two = [*claims(B, "L-1"), *claims(A, "L-2")]
+    stated = report("L-1", "L-2")
+
+    answer, changes = claim(known(*two), stated.model_copy(update={"former": C, "rejected": C}), SPEAKER)
+
+    assert answer == Claim(key=key(B), received=NOW, answer="joined")
+    assert changes == [
+        Said(key(A), told(stated, beside=B), NOW, SPEAKER),
+        Said(key(B), told(stated, former=C, rejected=C), NOW, SPEAKER),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("posted", "closed"), [(REPORTS_LIMIT - 1, False), (REPORTS_LIMIT, False), (0, True), (REPORTS_LIMIT - 1, True)]
+)
+def test_a_case_that_is_over_or_has_all_reports_that_it_takes_is_answered_for(posted: int, closed: bool) -> None:
+    several = [(ReportId(f"R-{number}"), CRM) for number in range(2, posted + 2)]
+    stated = report("L-1")
+
+    answer, changes = claim(known(*claims(A, "L-1", closed=closed), reports={A: several}), stated, SPEAKER)
+
+    takes = posted < REPORTS_LIMIT and not closed
+    fact = addressed(key(A), told(stated), SPEAKER, NOW)
+    assert answer == Claim(key=key(A), received=NOW, closed=closed, answer="joined")
+    assert changes == [Said(key(A), told(stated), NOW, SPEAKER) if takes else Stated(key(A), fact, NOW)]
+
+
+def test_a_case_has_the_same_name_whenever_the_report_that_opens_it_is_made() -> None:
+    answers = [claim(known(), report("L-1", by=by), SPEAKER)[0] for by in (ANN, ANN, CRM)]
+
+    ann, crm = (CaseId(str(uuid5(NAMESPACE, f"acme/report/back_office/{name}/R-1"))) for name in ("ann", "crm"))
+    assert [one.key.case for one in answers] == [ann, ann, crm]
+
+
+def test_a_wider_report_opens_a_case_that_is_said_to_those_beside_it_and_to_the_one_that_issued_what_is_lost() -> None:
+    issuer, other = (CaseKey(vendor=VendorId("acme"), case=case, serial=Serial("T")) for case in (C, CaseId("d")))
+    beside = claims(A, "L-2")
+    now = replace(known(*beside), issued_by={("licence/L-1", 1): issuer, ("licence/L-1", 7): other})
+    stated = report()
+
+    answer, changes = claim(now, stated, SPEAKER)
+
+    new = answer.key
+    claimed = (("container/S", 1), ("licence/L-1", 1))
+    assert answer == Claim(key=new, received=NOW, answer="opened")
+    assert changes == [
+        CaseOpened(new, now.container, stated),
+        ClaimsMade(new, stated, claimed),
+        Said(new, told(stated, beside=A), NOW, SPEAKER),
+        Said(key(A), told(stated, beside=new.case), NOW, SPEAKER),
+        Said(key(A), Overtaken(by=new.case), NOW),
+        Said(issuer, ReplacementGone(to=new.case), NOW),
+    ]
+
+
+def test_a_new_case_is_said_after_which_one_it_comes_and_who_said_so_to_cases_in_the_order_of_their_names() -> None:
+    freed: dict[str, Any] = {"freed": True, "closed": True, "outcome": Outcome.REJECTED}
+    former = [replace(one, **freed) for one in claims(C, "L-1")]
+    stated = report()
+    two = [Claimed("licence/L-2", 1, B, NOW), Claimed("container/S", 1, A, NOW)]
+
+    answer, changes = claim(known(*former, *two), stated, SPEAKER)
+
+    new = answer.key
+    assert changes[2] == Said(new, told(stated, former=C, rejected=C, beside=A), NOW, SPEAKER)
+    assert [(one.key.case, one.content.type) for one in changes[3:] if isinstance(one, Said)] == [
+        *((A, "report"), (A, "overtaken")),
+        *((B, "report"), (B, "overtaken")),
+    ]
+
+
+def test_stolen_access_data_end_the_reset_that_they_take_over() -> None:
+    stated = report().model_copy(update={"kind": Kind.CLOUD, "reason": Reason.STOLEN})
+    container = Container(Serial("S"), Kind.CLOUD, HolderId("h-1"), 2, None, 1, None, 0)
+    reset = Claimed("access_data/S", 1, A, NOW, Recovery.RESET)
+
+    answer, changes = claim(replace(known(reset), container=container, policy=None), stated, SPEAKER)
+
+    assert changes[:3] == [
+        CaseOpened(answer.key, container, stated),
+        ResetEnded(key(A), NOW),
+        ClaimsMade(answer.key, stated, (("access_data/S", 1), ("blacklisting/access_data/S", 1))),
+    ]

@@ -257,9 +257,7 @@ def test_what_was_recovered_from_here_is_still_of_the_case_that_recovered_it() -
     )
 
 
-def test_the_loss_of_an_emptied_container_is_of_the_case_that_recovered_the_latest_generation_and_reaches_the_others() -> (
-    None
-):
+def test_the_loss_of_an_emptied_container_is_of_the_case_that_recovered_the_latest_generation() -> None:
     earlier, later = claims(A, ONE), claims(B, TWO)
     over = claims(B, TWO, closed=True, outcome=Outcome.LOST_FOR_EVER)
     freed = claims(A, ONE, freed=True, closed=True, outcome=Outcome.REJECTED)
@@ -331,7 +329,7 @@ def test_only_the_back_office_says_that_a_container_is_back_and_its_holder_that_
     for strange in (found["h-2"], back["h-2"]):
         with pytest.raises(NotYetKnownError):
             may_turn_up(container(), strange)
-    with pytest.raises(RefusalError, match="^only a back-office system can say that a container is back$") as refusal:
+    with pytest.raises(RefusalError, match=r"^only a back-office system can say that a container is back$") as refusal:
         may_turn_up(container(), back["h-1"])
     assert refusal.value.code is Code.INVALID_DATA
 
