@@ -1,6 +1,6 @@
 """The state of a loss case, where each fact takes it, and how facts fold. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import assert_never
 
 from events.case_facts import (
@@ -190,6 +190,43 @@ class CaseState(Value):
     def denial_of(self, decision: DecisionId) -> str | None:
         """The code that a decision was denied with, if it was brought and denied."""
         return dict(self.decisions).get(decision)
+
+
+def _approved(state: CaseState) -> bool:
+    """A case that needs an approval goes on only once a person has approved it. For one that turned up that is not
+    certain: then a person looks at the next report of the loss too."""
+    stands = state.stuck[0] if state.stuck else state.status
+    certain = stands not in (Status.REPORTED, *UNDECIDED, Status.RESURFACED, Status.REINSTATING, Status.CLOSED)
+    return state.decision is Decision.NEEDS_APPROVAL and certain
+
+
+def _found(state: CaseState) -> tuple[Sighting, ...]:
+    """What was found while the case was stuck, where an older release kept nothing else that it missed."""
+    return tuple(Sighting(statement=one, cause=Cause.FOUND, occurred=at) for one, at in filter(None, (state.found,)))
+
+
+def _unheard(state: CaseState) -> bool:
+    """Evidence may have been given while the case was stuck: policy decides on it, maybe once more than it must."""
+    stood = state.stuck[0] if state.stuck and state.rules_version >= 2 else None
+    return stood in UNDECIDED and bool(state.evidence)
+
+
+LATER_FIELDS: Mapping[str, Callable[[CaseState], object]] = {
+    "approved": _approved,
+    "found": lambda _: None,
+    "missed": _found,
+    "offered": lambda _: None,
+    "quotas": lambda _: (),
+    "unheard": _unheard,
+}
+"""The fields that are missing in some state which an older release carried into a new history: what each is there, by
+the others. Of a field that only comes by a fact which that release did not know the default is right."""
+
+
+def with_later_fields(carried: CaseState) -> CaseState:
+    """The state of a case that an older release carried into a new history, with what is kept of a case since."""
+    later = {name: of(carried) for name, of in LATER_FIELDS.items() if name not in carried.model_fields_set}
+    return carried.model_copy(update=later) if later else carried
 
 
 def fold(state: CaseState | None, fact: CaseFact) -> CaseState:

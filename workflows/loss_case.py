@@ -27,7 +27,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from events.sizes import SCOPE_PAGE
     from events.terms import Outcome, Status, Value
-    from workflows.case import CaseState, fold_all
+    from workflows.case import CaseState, fold_all, with_later_fields
     from workflows.commands import Assessed, Blocked, Command, Elapsed, Failed, PolicyKnown, Replaced, Report, Sighted
     from workflows.decider import decide
     from workflows.divergence import must_agree, must_be_as_carried, must_know_rules
@@ -106,7 +106,7 @@ class LossCase:
     def __init__(self, key: CaseKey, begun: LossReported | Snapshot) -> None:
         snapshot = begun if isinstance(begun, Snapshot) else None
         self._key = key
-        self._state: CaseState | None = snapshot.state if snapshot else None
+        self._state: CaseState | None = with_later_fields(snapshot.state) if snapshot else None
         self._recorded_state = self._state
         self._hash = snapshot.hash if snapshot else ""
         self._policy: Policy | None = snapshot.policy if snapshot else None
