@@ -35,6 +35,7 @@ class Code(StrEnum):
     REPORT_ID_TAKEN = "report_id_taken"
     DECISION_ID_TAKEN = "decision_id_taken"
     NO_CASE = "no_case"
+    ROLE_MISSING = "role_missing"
     NOT_A_SUPERVISOR = "not_a_supervisor"
     OWN_CASE = "own_case"
     NOTHING_TO_DECIDE = "nothing_to_decide"

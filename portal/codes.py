@@ -83,6 +83,7 @@ CODES: Final[Mapping[Code, CodeRow]] = {
     Code.NOT_SET_ASIDE: _no(404, "nothing of this name is set aside"),
     Code.VENDOR_EXISTS: _no(409, "the vendor is there already, with another policy"),
     # Who may
+    Code.ROLE_MISSING: _no(403, "no role of whoever asks may do that; `lostfound roles` lists what each may"),
     Code.NOT_A_SUPERVISOR: _no(403, "this person is no supervisor of the vendor"),
     Code.OWN_CASE: _no(403, "this person reported the loss or profits from it"),
     Code.SAME_SUPERVISOR: _no(403, "this person has approved already, and two must"),

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from events.errors import Code, RefusalError
+from events.principal import PrincipalRole
+from events.roles import MAY
+from events.roles import document as roles_page
 from events.terms import CaseId, LicenceId, Serial, Status
 from portal.cli import access_data, activation, dead_letter_commands, decisions, policies, reports, triage
 from portal.cli.answer_tables import licence_table, measure_table, print_case, print_container
@@ -58,6 +61,7 @@ def register(app: typer.Typer, opened: Opened) -> None:
     reports.register(app, opened)
     triage.register(app, opened)
     _codes(app)
+    _roles(app)
     _asyncapi(app)
 
 
@@ -238,6 +242,24 @@ def _codes(app: typer.Typer) -> None:
             table = Sheet("code", "meaning", "again", "exit code", "HTTP status")
             for code, row in CODES.items():
                 table.add_row(code, row.meaning, row.again, str(row.exit_code), str(row.http_status))
+            show(table)
+
+
+def _roles(app: typer.Typer) -> None:
+    @app.command("roles")
+    def show_roles(
+        as_json: AsJson = False,
+        markdown: Annotated[bool, typer.Option("--markdown", help="The page docs/roles.md.")] = False,
+    ) -> None:
+        """Show what each role may do."""
+        if as_json:
+            print_json([{"act": act.name.lower(), "may": act.value, "roles": roles} for act, roles in MAY.items()])
+        elif markdown:
+            typer.echo(roles_page(), nl=False)
+        else:
+            table = Sheet("may", *(role.value for role in PrincipalRole))
+            for act, roles in MAY.items():
+                table.add_row(act.value, *("yes" if role in roles else "" for role in PrincipalRole))
             show(table)
 
 
