@@ -30,6 +30,7 @@ class Act(StrEnum):
     AUDIT = "replay the history and have it checked"
     WRITE_POLICY = "adopt a policy"
     RUN_VENDOR = "add the vendor, and see to what its doors could not take"
+    RUN_INSTALLATION = "rebuild the views, and see to what the log did not take or cannot be read in it"
 
 
 MAY: Final[Mapping[Act, tuple[PrincipalRole, ...]]] = {
@@ -45,6 +46,7 @@ MAY: Final[Mapping[Act, tuple[PrincipalRole, ...]]] = {
     Act.AUDIT: (AUDITOR, ADMINISTRATOR),
     Act.WRITE_POLICY: (ADMINISTRATOR,),
     Act.RUN_VENDOR: (ADMINISTRATOR,),
+    Act.RUN_INSTALLATION: (ADMINISTRATOR,),
 }
 """Which roles may ask for it. A principal with several roles may do what any of them may."""
 
@@ -73,10 +75,15 @@ def document() -> str:
     lines = [
         "# What each role may do",
         "",
-        "Made from `events/roles.py`, by `lostfound roles --markdown`. A principal is who acts, as the door knows it: the",
-        "vendor, the person or system, its roles, the door, and on whose behalf. Whoever has several roles may do what",
-        "any of them may. Whether this person may do it to *this* container or case is for the domain's rules: a holder's",
-        "containers are their own, and nobody decides on a loss that they reported.",
+        "Made from `events/roles.py`, by `lostfound roles --markdown`. A principal is who acts, as the door knows it:",
+        "the vendor, the person or system, its roles, the door, and on whose behalf. Whoever has several roles may do",
+        "what any of them may. Whether this person may do it to *this* container or case is for the domain's rules: a",
+        "holder's containers are their own, and nobody decides on a loss that they reported.",
+        "",
+        "At the command line the person at the shell is taken at their word: `--role` and `--by` say who they are, and",
+        "where a command has none it acts in the role that it is made for. Whoever may write to a vendor's inbox is a",
+        "back-office system of it. Access data are set by whoever has the link, and a sign-in proves itself by its",
+        "password.",
         "",
         f"| may | {' | '.join(role.value.replace('_', ' ') for role in PrincipalRole)} |",
         f"|---|{'---|' * len(PrincipalRole)}",

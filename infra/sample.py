@@ -155,7 +155,7 @@ async def _decide(application: Application, sample: Sample, wave: int) -> dict[s
     for one in sample.decisions:
         if one["wave"] != wave:
             continue
-        async with application.views() as views:  # as they are now
+        async with application.views(_desk(sample.vendor)) as views:  # as they are now
             case = await views.case_of_report(sample.vendor, ReportId(one["report"]))
             known = await views.line(sample.vendor, case) if case else None
         if case is None or known is None:
@@ -177,7 +177,7 @@ async def _settled(application: Application, vendor: VendorId, must: Stands, wav
     deadline = time.monotonic() + SETTLE_SECONDS
     before: dict[str, int] | None = None
     while True:
-        async with application.views() as views:
+        async with application.views(_desk(vendor)) as views:
             stands = await views.stands_by_holder(vendor)
         totals = _totals(stands)
         if totals != before:
@@ -236,7 +236,7 @@ def _by_code(said: dict[str, tuple[str, str]]) -> Counter[str]:
 async def _first_replacement(application: Application, vendor: VendorId) -> float:
     """The seconds since the command was typed until the views had a replacement."""
     while True:
-        async with application.views() as views:
+        async with application.views(_desk(vendor)) as views:
             if await views.has_replacement(vendor):
                 return _since_start()
         await asyncio.sleep(0.05)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pydantic import JsonValue
 
@@ -25,6 +25,7 @@ from events.ports.licensing_backend import (
 )
 from events.ports.loss_cases import Cases, DecisionContent, DecisionDenied, DecisionOrder, DecisionTaken
 from events.principal import Principal
+from events.roles import Act, must_be_allowed
 from events.statements import (
     ContactStatement,
     ContainerStatement,
@@ -43,6 +44,17 @@ from workflows.policy import Policy, canonical
 
 WAIT_SECONDS = 5.0
 LOOK_SECONDS = 0.05
+ASKED_BY: Final[Mapping[type[Statement], Act]] = {
+    ContainerStatement: Act.STATE_INVENTORY,
+    LicenceStatement: Act.STATE_INVENTORY,
+    ContactStatement: Act.STATE_INVENTORY,
+    DeactivationStatement: Act.STATE_INVENTORY,
+    ReturnStatement: Act.STATE_INVENTORY,
+    LossStatement: Act.REPORT_LOSS,
+    FoundStatement: Act.DECLARE_FOUND,
+    EvidenceStatement: Act.GIVE_EVIDENCE,
+}
+"""What somebody asks for who makes this statement."""
 
 if TYPE_CHECKING:
     from portal.inbox.dead_letter_reader import DeadLetterReader
@@ -118,6 +130,7 @@ class Application:
     async def take(self, principal: Principal, stated: Statement, received: datetime) -> StreamPosition | None:
         """Do what a statement asks, and answer where that stands; `received` is the clock at the door. None for what is
         a message to a case: it stands where the case takes it."""
+        must_be_allowed(principal.roles, ASKED_BY[type(stated)])
         vendor, backend = principal.vendor, await self._parts.backend()
         match stated:
             case ContainerStatement():
@@ -140,6 +153,7 @@ class Application:
 
     async def report(self, principal: Principal, stated: LossStatement, received: datetime) -> Claim:
         """The case that a report opens or joins; of a repeated report the case it already belongs to."""
+        must_be_allowed(principal.roles, Act.REPORT_LOSS)
         backend = await self._parts.backend()
         return await backend.claim(principal, stated, received)
 
@@ -156,6 +170,7 @@ class Application:
 
     async def decide(self, principal: Principal, case: CaseId, content: DecisionContent) -> DecisionTaken:
         """Bring the principal's decision to a case of the vendor, and wait for what the case makes of it."""
+        must_be_allowed(principal.roles, Act.DECIDE)
         order = DecisionOrder.of(principal, content)
         cases, backend = await self._parts.cases(), await self._parts.backend()
         accepted = await backend.accept_decision(principal, case, content, datetime.now(UTC))
@@ -168,14 +183,17 @@ class Application:
 
     async def activation_code(self, principal: Principal, serial: Serial) -> ActivationCode:
         """The code for the cases of a container that wait for a machine."""
+        must_be_allowed(principal.roles, Act.FETCH_CODE)
         return await (await self._parts.backend()).activation_code(principal.vendor, serial)
 
     async def triage(self, principal: Principal, serial: Serial, shown: Mapping[str, str]) -> Triage:
         """What can be done on a machine that shows this fingerprint, before a loss is reported. Changes nothing."""
+        must_be_allowed(principal.roles, Act.TRY_MACHINE)
         return await (await self._parts.backend()).triage(principal, serial, shown)
 
     async def access_link(self, principal: Principal, serial: Serial) -> AccessLink:
         """The link by which the holder of a cloud container sets the access data that are owed."""
+        must_be_allowed(principal.roles, Act.FETCH_CODE)
         return await (await self._parts.backend()).access_link(principal.vendor, serial)
 
     async def set_access(self, vendor: VendorId, serial: Serial, token: str, password: str) -> None:
@@ -185,17 +203,19 @@ class Application:
     async def sign_in(
         self, vendor: VendorId, contact: ContactId, serial: Serial, password: str, origin: str | None = None
     ) -> SignInAnswer:
-        """Sign in to a cloud container from an origin, with its access data."""
+        """Sign in to a cloud container from an origin, with its access data; whoever has the password may."""
         backend = await self._parts.backend()
         return await backend.sign_in(vendor, contact, serial, password, datetime.now(UTC), origin)
 
     async def send(self, principal: Principal, key: str, event: Mapping[str, Any]) -> None:
-        """Put a CloudEvent into the vendor's inbox."""
+        """Put a CloudEvent into the vendor's inbox, which speaks for the back office."""
+        must_be_allowed(principal.roles, Act.STATE_INVENTORY)
         await self._parts.send(principal.vendor, key, event)
 
     async def add_vendor(self, principal: Principal, policy: Policy | None) -> bool:
         """Add the principal's vendor: its topics, signing key and first policy. False when it was there already;
         `RefusalError` when it was with another policy than this one."""
+        must_be_allowed(principal.roles, Act.RUN_VENDOR)
         vendor = principal.vendor
         if await self._parts.add_vendor(vendor, policy or Policy()):
             return True
@@ -208,6 +228,7 @@ class Application:
 
     async def adopt_policy(self, principal: Principal, policy: Policy) -> Adopted:
         """Have a policy decide from now on, and answer with its version; one that is in force already stays so."""
+        must_be_allowed(principal.roles, Act.WRITE_POLICY)
         backend = await self._parts.backend()
         return await backend.adopt_policy(principal.vendor, canonical(policy), datetime.now(UTC))
 
@@ -221,13 +242,15 @@ class Application:
         """The vendors' public keys, and what they signed."""
         return self._parts.keys
 
-    def views(self) -> "AbstractAsyncContextManager[Queries]":
-        """The views, as they are now."""
+    def views(self, principal: Principal) -> "AbstractAsyncContextManager[Queries]":
+        """The views, as they are now. Each query is told of which vendor: a door must name the principal's."""
+        must_be_allowed(principal.roles, Act.SEE_ALL)
         return self._parts.views()
 
-    def dead_letters(self, vendor: VendorId) -> "AbstractAsyncContextManager[DeadLetterReader]":
-        """A vendor's dead letters."""
-        return self._parts.dead_letters(vendor)
+    def dead_letters(self, principal: Principal) -> "AbstractAsyncContextManager[DeadLetterReader]":
+        """The dead letters of the principal's vendor."""
+        must_be_allowed(principal.roles, Act.RUN_VENDOR)
+        return self._parts.dead_letters(principal.vendor)
 
     async def knows(self, vendor: VendorId) -> bool:
         """Whether there is such a vendor."""

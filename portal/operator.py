@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Protocol
 from pydantic import ValidationError
 
 from events.backend_facts import RecordSetAside
+from events.envelope import INSTALLATION
 from events.errors import Code, RefusalError
 from events.log_errors import Damage, LogDamagedError, NewerReleaseError
 from events.ports.register import Register
 from events.principal import Principal
+from events.roles import Act, must_be_allowed
 from portal.misfits import invalid
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ class Operator:
 
     async def audit(self, principal: Principal, until: datetime | None, progress: "Progress") -> "Audit":
         """What the log alone shows; what only shows after `until` is left out."""
+        _must_operate(principal, Act.AUDIT)
         try:
             return await self._parts.audit(until, progress)
         except NewerReleaseError as newer:
@@ -71,6 +74,7 @@ class Operator:
     async def rebuild_views(self, principal: Principal, progress: "Progress") -> "RebuildReport":
         """Fold the whole log anew beside the views in use, compare them, and switch. What the log had lost of its end
         is not in the views any more, so the projectors go on."""
+        _must_operate(principal, Act.RUN_INSTALLATION)
         try:
             report = await self._parts.rebuild_views(progress)
         except LogDamagedError as damage:
@@ -85,6 +89,7 @@ class Operator:
 
     async def retry_outbox(self, principal: Principal, key: str | None) -> Sequence[str]:
         """Have facts tried again that the log did not take, of one key or of all; the keys that were set aside."""
+        _must_operate(principal, Act.RUN_INSTALLATION)
         register = self._parts.register
         keys = [
             entry.place.removeprefix(OUTBOX)
@@ -101,6 +106,7 @@ class Operator:
     ) -> RecordSetAside:
         """Set a record of the log aside that cannot be read or does not fit its stream, so that its partition goes on
         after it. This is itself recorded, for ever. A record that is sound is refused."""
+        _must_operate(principal, Act.RUN_INSTALLATION)
         if not why.strip():
             raise RefusalError(Code.INVALID_DATA, "why must say how the record came there, as far as known")
         record, damage = await self._parts.examine(position)
@@ -112,3 +118,15 @@ class Operator:
             raise invalid(error, RecordSetAside) from None
         await self._parts.set_record_aside(fact, at)
         return fact
+
+
+def _must_operate(principal: Principal, act: Act) -> None:
+    """Refuse whoever has no such role, or has it for one vendor only: what is asked for concerns all of them."""
+    must_be_allowed(principal.roles, act)
+    if principal.vendor != INSTALLATION:
+        raise RefusalError(
+            Code.ROLE_MISSING,
+            f"a role of vendor {principal.vendor} does not do to {act.value}; that needs one of the installation",
+            vendor=principal.vendor,
+            act=act.value,
+        )

@@ -7,6 +7,7 @@ from uuid import uuid4
 import typer
 
 from events.errors import Code, RefusalError
+from events.principal import PrincipalRole
 from events.terms import ContactId, Serial
 from portal.cli.terminal import AsJson, OfVendor, Opened, principal_of, print_json, refusals, run, vendor_named
 
@@ -19,7 +20,7 @@ def commands(opened: Opened) -> typer.Typer:
     def link(serial: str, vendor: OfVendor = None, as_json: AsJson = False) -> None:
         """Print the one-time link by which the holder sets the access data that are owed."""
         with refusals():
-            principal = principal_of(vendor_named(opened, vendor))
+            principal = principal_of(vendor_named(opened, vendor), PrincipalRole.BACK_OFFICE)
             found = run(opened, lambda application: application.access_link(principal, Serial(serial)))
             if as_json:
                 print_json(found)

@@ -2,6 +2,7 @@
 
 import typer
 
+from events.principal import PrincipalRole
 from events.terms import Serial
 from portal.cli.terminal import AsJson, OfVendor, Opened, principal_of, print_json, refusals, run, vendor_named
 
@@ -18,7 +19,7 @@ def commands(opened: Opened) -> typer.Typer:
     def code(serial: str, vendor: OfVendor = None, as_json: AsJson = False) -> None:
         """Print the one-time code by which a machine is activated for the case that waits for one."""
         with refusals():
-            principal = principal_of(vendor_named(opened, vendor))
+            principal = principal_of(vendor_named(opened, vendor), PrincipalRole.BACK_OFFICE)
             found = run(opened, lambda application: application.activation_code(principal, Serial(serial)))
             if as_json:
                 print_json(found)

@@ -13,6 +13,7 @@ from portal.cli.terminal import (
     OfVendor,
     Opened,
     minute,
+    principal_of,
     print_json,
     refusals,
     run,
@@ -38,10 +39,10 @@ def commands(opened: Opened) -> typer.Typer:
     app.add_typer(dead_letters, name="dead-letters")
 
     def of(vendor: str | None, question: "Callable[[DeadLetterReader], Awaitable[Answer]]") -> Answer:
-        named = vendor_named(opened, vendor)
+        principal = principal_of(vendor_named(opened, vendor))
 
         async def asked(application: "Application") -> Answer:
-            async with application.dead_letters(named) as found:
+            async with application.dead_letters(principal) as found:
                 return await question(found)
 
         return run(opened, asked)

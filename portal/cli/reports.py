@@ -153,7 +153,8 @@ def register(app: typer.Typer, opened: Opened) -> None:
             _valid(statement, data)
             event = cloudevent(statement, data, str(uuid4()), source="/command-line")
             if send:
-                run(opened, lambda application: application.send(principal_of(to), str(data["serial"]), event))
+                desk = principal_of(to, PrincipalRole.BACK_OFFICE)
+                run(opened, lambda application: application.send(desk, str(data["serial"]), event))
             print_json(event)
 
 

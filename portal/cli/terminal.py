@@ -120,10 +120,10 @@ def run(opened: Opened, question: "Callable[[Application], Awaitable[Answer]]") 
 
 
 def ask(opened: Opened, question: "Callable[[Queries], Awaitable[Answer]]") -> Answer:
-    """What the views answer."""
+    """What the views answer whoever types at this installation."""
 
     async def asked(application: "Application") -> Answer:
-        async with application.views() as views:
+        async with application.views(operator_of()) as views:
             return await question(views)
 
     return run(opened, asked)

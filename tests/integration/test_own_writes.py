@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
+from events.principal import PrincipalRole
 from events.statements import ContainerStatement
 from events.stream_position import StreamPosition
 from events.terms import Kind, Serial, VendorId
@@ -34,11 +35,12 @@ async def test_what_was_written_has_a_position_though_it_waits_in_the_outbox(
 ) -> None:
     await add_vendor(settings, vendor, Policy())
     who, now = principal(vendor), datetime.now(UTC)
+    admin = principal(vendor, "admin", PrincipalRole.ADMINISTRATOR)
     async with open_application(settings) as application:
         first = await application.take(who, ContainerStatement(serial=SERIAL, kind=Kind.DONGLE, holder="h-1"), now)
         other = await application.take(who, ContainerStatement(serial="3-2", kind=Kind.DONGLE, holder="h-1"), now)
-        before = await application.adopt_policy(who, Policy())
-        adopted = await application.adopt_policy(who, Policy(supervisors=("ann",)))
+        before = await application.adopt_policy(admin, Policy())
+        adopted = await application.adopt_policy(admin, Policy(supervisors=("ann",)))
 
     assert (first, other) == (StreamPosition("container/3-1", 1), StreamPosition("container/3-2", 1))
     assert adopted == (2, StreamPosition("vendor", before.position.sequence + 1))
@@ -48,6 +50,7 @@ async def test_a_door_waits_for_the_views_no_longer_than_it_says(
     settings: Settings, vendor: VendorId, views: "psycopg.Connection[tuple[object, ...]]"
 ) -> None:
     position = StreamPosition("container/3-1", 2)
+    admin = principal(vendor, "admin", PrincipalRole.ADMINISTRATOR)
     async with open_application(settings) as application:
         begun = time.monotonic()
         assert not await application.wait_for(vendor, position, seconds=0.3)
@@ -55,7 +58,7 @@ async def test_a_door_waits_for_the_views_no_longer_than_it_says(
         assert await application.wait_for(vendor, StreamPosition("container/3-1", 0), seconds=0)
 
         waiting = asyncio.create_task(application.wait_for(vendor, position, seconds=30))
-        async with application.views() as queries:
+        async with application.views(admin) as queries:
             cursor = await queries.connection.execute("select current_schema()")
             (schema_name,) = await cursor.fetchone()
         columns = "(vendor, stream, partition, sequence, hashes) values (%s, %s, 0, %s, %s)"

@@ -59,6 +59,22 @@ class Parts:
         self.recorded.append(fact)
 
 
+async def test_who_has_a_role_with_one_vendor_only_operates_nothing() -> None:
+    administrator = Principal(
+        vendor="acme", subject="ann", roles=(PrincipalRole.ADMINISTRATOR, PrincipalRole.AUDITOR), door="a test"
+    )
+
+    for asked in (
+        Operator(Parts()).audit(administrator, None, nothing),
+        Operator(Parts()).rebuild_views(administrator, nothing),
+        Operator(Parts()).retry_outbox(administrator, None),
+        Operator(Parts()).set_record_aside(administrator, PLACE, "a test", NOW),
+    ):
+        with pytest.raises(RefusalError, match="needs one of the installation") as refused:
+            await asked
+        assert refused.value.code == Code.ROLE_MISSING
+
+
 def nothing(done: int, of: int) -> None:
     """Nobody looks on."""
 

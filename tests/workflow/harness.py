@@ -34,7 +34,7 @@ from events.terms import Action, Kind, Reason, Reporter, Role, Scope, Status, Ve
 from infra.converter import CONVERTER
 from infra.settings import Settings
 from portal.application import Application
-from tests.given import principal
+from tests.given import principal, supervisor
 from tests.workflow.golden import HISTORIES, DatedFact, as_golden
 from tests.worlds import CODEC
 from workflows.case import CaseState
@@ -118,7 +118,7 @@ class Bench:
         assert state is not None
         fields = {"decision": decision, "action": action, "by": by, "why": "as I see it", "on": state.material}
         order = DecisionOrder.model_validate(fields | more)
-        return await self.application.decide(principal(self.vendor, order.by), key.case, order)
+        return await self.application.decide(supervisor(self.vendor, order.by), key.case, order)
 
     async def post(self, key: CaseKey, contents: Sequence[Content]) -> None:
         """Have the backend accept these messages to a case, in one transaction."""

@@ -19,7 +19,7 @@ from events.statements import (
     LossStatement,
 )
 from events.terms import Action, Kind, Mode, Reason, Reporter, Role, Serial, Status, VendorId, Verdict
-from tests.given import principal
+from tests.given import principal, supervisor
 from tests.workflow.harness import WATCH, Bench, eventually
 from workflows.case import CaseState
 from workflows.loss_case import LossCase
@@ -322,7 +322,7 @@ class TestManual:
         order = DecisionOrder(decision="D-1", action=Action.APPROVE, by="ann", on=1)
 
         with pytest.raises(RefusalError) as refused:
-            await bench.application.decide(principal(VendorId(f"{bench.vendor}-x"), order.by), key.case, order)
+            await bench.application.decide(supervisor(VendorId(f"{bench.vendor}-x"), order.by), key.case, order)
 
         assert refused.value.code is Code.UNKNOWN_CASE
 

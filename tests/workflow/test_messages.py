@@ -19,7 +19,7 @@ from events.statements import LossStatement
 from events.terms import Action, CaseId, Kind, LicenceId, Mode, Reason, Reporter, ReportId, Role, Scope, Status
 from infra.converter import CONVERTER
 from infra.roles.worker import workflow_runner
-from tests.given import principal, supervisor
+from tests.given import supervisor
 from tests.workflow.harness import Bench, eventually
 from workflows.loss_case import HISTORY_LIMIT, LossCase
 from workflows.policy import Approval, Policy, Rule
@@ -84,9 +84,9 @@ async def test_whoever_did_not_wait_for_the_decision_that_ended_a_case_is_told_l
         await bench.backend.accept_decision(supervisor(bench.vendor, order.by), key.case, order, datetime.now(UTC))
     assert await bench.handle(key).result() == "rejected"
 
-    again = await bench.application.decide(principal(bench.vendor, taken.by), key.case, taken)
+    again = await bench.application.decide(supervisor(bench.vendor, taken.by), key.case, taken)
     with pytest.raises(RefusalError) as refusal:
-        await bench.application.decide(principal(bench.vendor, late.by), key.case, late)
+        await bench.application.decide(supervisor(bench.vendor, late.by), key.case, late)
 
     assert (again.decision, again.status, again.on) == ("D-1", Status.CLOSED, state.material)
     assert refusal.value.code is Code.NOTHING_TO_DECIDE
@@ -99,7 +99,7 @@ async def test_a_decision_is_that_of_the_principal_at_the_door_whatever_comes_wi
     as_bob = DecisionOrder(decision="D-1", action=Action.REJECT, by="bob", on=state.material)
 
     with pytest.raises(RefusalError) as refusal:
-        await bench.application.decide(principal(bench.vendor, "eve"), key.case, as_bob)
+        await bench.application.decide(supervisor(bench.vendor, "eve"), key.case, as_bob)
 
     assert (refusal.value.code, refusal.value.parameters["by"]) == (Code.NOT_A_SUPERVISOR, "eve")
     denied = [one.fact for one in await bench.facts(case_stream(key.case)) if one.fact.name == "decision.denied"]
