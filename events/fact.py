@@ -7,7 +7,7 @@ from events.terms import Value
 PREFIX = "lostfound."
 FIRST_RELEASE: Final = "0.1.0"
 """The release that wrote the first records."""
-RELEASE: Final = "0.1.0"
+RELEASE: Final = "0.2.0"
 """This release."""
 
 

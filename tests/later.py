@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from events import upcasters
 from events.backend_facts import ContainerRegistered
 from events.catalogue import FACTS
 from events.codec import FactCodec
@@ -9,7 +10,7 @@ from events.fact import Fact
 from events.sizes import Label
 from events.upcasters import Data, Upcaster
 
-SECOND, THIRD = "0.2.0", "0.3.0"
+SECOND, THIRD = "0.3.0", "0.4.0"
 
 
 class LaterRegistered(ContainerRegistered):
@@ -38,10 +39,10 @@ def counted(data: Data) -> Data:
     return {**data, "words": len(data["site"].split())}
 
 
-UPCASTERS = {
+STEPS = {
     "lostfound.container.registered.v1": Upcaster("0.1.0", somewhere),
     "lostfound.container.registered.v2": Upcaster(SECOND, counted),
 }
 OTHERS = tuple(fact for fact in FACTS if fact is not ContainerRegistered)
-LATER = FactCodec((*OTHERS, LaterRegistered, CityFounded), UPCASTERS)
+LATER = FactCodec((*OTHERS, LaterRegistered, CityFounded), {**upcasters.UPCASTERS, **STEPS})
 """The codec of the third release."""

@@ -7,10 +7,11 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from events.catalogue import CATALOGUE
+from events.catalogue import FACTS
 from events.log_records import LogRecord
 from workflows.case import fold_all
 
+NEWEST = {fact.name: fact for fact in FACTS}
 Tables = dict[str, list[tuple[Any, ...]]]
 
 
@@ -82,7 +83,7 @@ def _at(text: str | None) -> datetime | None:
 
 
 def _of(events: Iterable[dict[str, Any]], name: str) -> Iterable[tuple[dict[str, Any], dict[str, Any]]]:
-    return ((event, event["data"]) for event in events if event["type"] == f"lostfound.{name}.v1")
+    return ((event, event["data"]) for event in events if _name(event) == name)
 
 
 def _grouped(
@@ -109,7 +110,7 @@ def _containers(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:
 
 
 def _name(event: dict[str, Any]) -> str:
-    return str(event["type"].removeprefix("lostfound.").removesuffix(".v1"))
+    return str(event["type"].removeprefix("lostfound.").rpartition(".v")[0])
 
 
 def _policy(told: Any) -> Any:
@@ -189,7 +190,7 @@ def _cases(events: list[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str,
 
 
 def _case(vendor: str, case: str, facts: list[dict[str, Any]]) -> tuple[Any, ...]:
-    state = fold_all([CATALOGUE[e["type"]].model_validate(e["data"]) for e in facts])  # type: ignore[misc]
+    state = fold_all([NEWEST[_name(e)].model_validate(e["data"]) for e in facts])  # type: ignore[misc]
     assert state is not None
     s = json.loads(state.model_dump_json())
     report, known = s["report"], s["facts"] or {}

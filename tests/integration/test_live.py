@@ -351,10 +351,10 @@ async def test_a_fact_of_a_later_release_stops_its_partition_until_that_release_
         assert await others_are_folded()
 
     assert entry.code == Code.NEWER_RELEASE
-    assert "install release 0.3.0 or a later one" in entry.sentence
+    assert "install release 0.4.0 or a later one" in entry.sentence
     for done in refused:
         assert done.returncode == 1
-        assert "install release 0.3.0 or a later one. [newer_release]" in " ".join(done.stderr.split())
+        assert "install release 0.4.0 or a later one. [newer_release]" in " ".join(done.stderr.split())
 
     ready = asyncio.Event()
     of_that_release = run_plain(log.bootstrap, log.dsn, LATER, ready.set, log.register, group=f"later-{driver}")

@@ -152,7 +152,9 @@ def test_the_example_of_a_changed_fact_reads_what_was_written_before() -> None:
         (example,) = re.findall(rf"<!-- {mark} -->\n +```python\n(.*?)```", CHANGING_A_FACT, re.DOTALL)
         exec(dedent(example), names)
     changed = names["ContainerRegistered"]
-    codec = FactCodec([*(fact for fact in FACTS if fact.name != changed.name), changed], names["UPCASTERS"])
+    codec = FactCodec(
+        [*(fact for fact in FACTS if fact.name != changed.name), changed], {**UPCASTERS, **names["UPCASTERS"]}
+    )
 
     read = codec.unseal(golden("lostfound.container.registered.v1")[-1].value)
 

@@ -73,7 +73,12 @@ def test_the_newest_version_is_written_as_its_golden_record_is(type_: str) -> No
     assert CODEC.seal(read.vendor, read.stream, record.key, head, read.recorded, read.fact).value == record.value
 
 
-@pytest.mark.parametrize("type_", sorted(set(TYPES) - set(UPCASTERS)))
+def newest(type_: str) -> bool:
+    """Whether the golden record of a type, and all before it in its stream, are in the newest versions."""
+    return all(json.loads(record.value)["type"] not in UPCASTERS for record in golden(type_))
+
+
+@pytest.mark.parametrize("type_", filter(newest, TYPES))
 def test_golden_records_of_the_newest_versions_give_the_rows_that_a_second_opinion_says(type_: str) -> None:
     log = golden(type_)
 

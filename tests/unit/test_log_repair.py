@@ -191,7 +191,7 @@ def test_a_fact_that_only_a_later_release_knows_stops_the_fold_and_is_no_damage(
     assert (stopped.place, stopped.vendor) == ("lostfound.log/0/2", "acme")
     assert str(stopped) == (
         "The record at partition 0, offset 2, stream acme/vendor is of type lostfound.city.founded.v1, which release"
-        f" {RELEASE} does not know. Nothing from there on is folded, and nothing is damaged: install release 0.3.0 or a"
+        f" {RELEASE} does not know. Nothing from there on is folded, and nothing is damaged: install release 0.4.0 or a"
         " later one."
     )
     assert str(pickle.loads(pickle.dumps(stopped))) == str(stopped)
@@ -241,7 +241,7 @@ def test_what_is_set_aside_after_a_fact_of_a_later_release_cannot_be_told() -> N
 
 
 def test_the_audit_stops_at_a_fact_of_a_later_release() -> None:
-    with pytest.raises(NewerReleaseError, match=r"install release 0\.3\.0 or a later one"):
+    with pytest.raises(NewerReleaseError, match=r"install release 0\.4\.0 or a later one"):
         audited(in_one_partition([of_a_later_release(ACME, Head())]))
 
 
