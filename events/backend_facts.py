@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, JsonValue, StringConstraints, model_validator
 
-from events.fact import Fact
+from events.fact import Fact, WiderFact
 from events.fingerprint import Fingerprint
 from events.lease import Lease
 from events.measure_subject import Subject
@@ -37,7 +37,7 @@ from events.terms import (
 )
 
 
-class RecordSetAside(Fact):
+class RecordSetAside(WiderFact):
     """An operator set a record of the log aside, which could not be folded: whoever folds the log goes on after it.
 
     It stands in the stream of the installation. `digest` is the SHA-256 (hex) of the record's value, `code` says what
@@ -258,7 +258,7 @@ class ContainerReinstated(Fact):
     case: CaseId
 
 
-class CaseAddressed(Fact):
+class CaseAddressed(WiderFact):
     """Something was said to a case that no longer answers itself: it is over, or `code` says why it was not taken.
 
     `statement` names what was said, such as `report/R-1` or `decision/D-1`, and `by` who said it.

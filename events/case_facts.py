@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from events.fact import Fact
+from events.fact import Fact, WiderFact
 from events.sizes import (
     CAUSE_CHARACTERS,
     CODE_CHARACTERS,
@@ -57,7 +57,7 @@ class CaseStreamFact(Fact):
     """A fact in the stream of a case."""
 
 
-class DecisionFact(CaseStreamFact):
+class DecisionFact(CaseStreamFact, WiderFact):
     """What a supervisor decided; the same number is the same decision."""
 
     decision: DecisionId
@@ -75,7 +75,7 @@ class TurnedUp(CaseStreamFact):
     ordinal: Count | None = None
 
 
-class LossReported(CaseStreamFact):
+class LossReported(CaseStreamFact, WiderFact):
     """A loss report opened or joined the case. `occurred` is the reporter's claim; `received` is the door's clock;
     `evidence` names what the reporter brought.
 
@@ -202,7 +202,7 @@ class ApprovalReminded(CaseStreamFact):
     name = "approval.reminded"
 
 
-class ApprovalOverdue(CaseStreamFact):
+class ApprovalOverdue(CaseStreamFact, WiderFact):
     """Nobody decided in time; what becomes of it is what policy says, and never an approval."""
 
     name = "approval.overdue"
@@ -227,7 +227,7 @@ class EvidenceAsked(DecisionFact):
     evidence: Names
 
 
-class EvidenceGiven(CaseStreamFact):
+class EvidenceGiven(CaseStreamFact, WiderFact):
     """Evidence was brought to the case; `statement` names what said so."""
 
     name = "evidence.given"
@@ -254,7 +254,7 @@ class ConditionMet(DecisionFact):
     name = "condition.met"
 
 
-class CaseCancelled(CaseStreamFact):
+class CaseCancelled(CaseStreamFact, WiderFact):
     """The loss is none, before anything was replaced: a supervisor's `decision`, or what the `statement` says."""
 
     name = "case.cancelled"
@@ -277,7 +277,7 @@ class CaseRejected(DecisionFact):
     name = "case.rejected"
 
 
-class DecisionDenied(CaseStreamFact):
+class DecisionDenied(CaseStreamFact, WiderFact):
     """Somebody tried to decide and may not, or there was nothing to decide; `code` is the refusal's."""
 
     name = "decision.denied"
@@ -365,7 +365,7 @@ class CaseResurfaced(TurnedUp):
     name = "case.resurfaced"
 
 
-class CaseRuled(CaseStreamFact):
+class CaseRuled(CaseStreamFact, WiderFact):
     """The verdict on the container that resurfaced: a supervisor's, or policy's own, which has no name and number.
 
     `reinstate`: the original is made good again once its replacement is withdrawn; else it is retired.

@@ -1,6 +1,8 @@
 """What every fact has: a name in the past tense, a version, and the CloudEvents type made of both."""
 
-from typing import ClassVar, Final
+from functools import cache
+from types import new_class
+from typing import ClassVar, Final, cast
 
 from events.terms import Value
 
@@ -32,6 +34,29 @@ class Fact(Value):
     def trigger(self) -> str:
         """What the transition table knows this fact by."""
         return self.name
+
+
+class WiderFact(Fact):
+    """A fact whose version 1 has the same data, but that a person's name in them is shorter, of fewer characters."""
+
+    version = 2
+    since = "0.2.0"
+
+    def in_version(self, version: int) -> Fact:
+        return _first_version(type(self)).model_construct(**dict(self)) if version == 1 else self
+
+
+@cache
+def _first_version(fact: type[Fact]) -> type[Fact]:
+    """The class of the first version of a fact which has the same data since; it is in no catalogue."""
+    return cast(
+        type[Fact],
+        new_class(
+            fact.__name__,
+            (fact,),
+            exec_body=lambda body: body.update({"version": 1, "since": FIRST_RELEASE, "__module__": fact.__module__}),
+        ),
+    )
 
 
 def type_of(name: str, version: int) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, WrapValidator
 
 from events.envelope import INSTALLATION
-from events.terms import NAME_PATTERN, PersonId, Value, VendorId
+from events.terms import PersonId, Value, VendorId
 
 DoorName = Annotated[str, StringConstraints(min_length=1, max_length=80)]
 
@@ -30,7 +30,7 @@ class Principal(Value):
     """
 
     vendor: Annotated[VendorId, WrapValidator(lambda value, valid: value if value == INSTALLATION else valid(value))]
-    subject: Annotated[PersonId, Field(pattern=NAME_PATTERN)]
+    subject: PersonId
     roles: Annotated[tuple[PrincipalRole, ...], Field(min_length=1)]
     door: DoorName
     on_behalf_of: PersonId | None = None

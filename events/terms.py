@@ -12,6 +12,8 @@ from events.errors import Code, RefusalError
 
 VENDOR_PATTERN = r"^[a-z][a-z0-9-]{0,30}[a-z0-9]$"
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:@+-]{0,79}$"
+PERSON_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:@+|/=~-]{0,254}$"
+"""A name of a vendor's own, or what an OIDC issuer calls somebody: the issuer's short name, a colon, and the `sub`."""
 is_name = re.compile(NAME_PATTERN).fullmatch
 """Whether a text is a name."""
 LINE_PATTERN = r"^[^\u0000-\u001f\u007f-\u009f]*$"
@@ -52,7 +54,7 @@ Ticket = NewType("Ticket", Annotated[str, StringConstraints(pattern=NAME_PATTERN
 ReportId = NewType("ReportId", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
 DecisionId = NewType("DecisionId", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
 ContactId = NewType("ContactId", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
-PersonId = NewType("PersonId", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
+PersonId = NewType("PersonId", Annotated[str, StringConstraints(pattern=PERSON_PATTERN)])
 EvidenceName = NewType("EvidenceName", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
 PotName = NewType("PotName", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
 CaseId = NewType("CaseId", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from events.errors import Code, RefusalError
-from events.terms import NAME_PATTERN, VENDOR_PATTERN
+from events.terms import NAME_PATTERN, PERSON_PATTERN, VENDOR_PATTERN
 
 Schema = dict[str, Any]
 Path = tuple[str | int, ...]
@@ -22,6 +22,7 @@ Named = Callable[[Path], str]
 
 NAMES: Final = {
     NAME_PATTERN: "a name of up to 80 letters, digits and ._:@+-, the first of them a letter or digit",
+    PERSON_PATTERN: "a name of up to 255 letters, digits and ._:@+|/=~-, the first of them a letter or digit",
     VENDOR_PATTERN: "a name of 2 to 32 small letters, digits and hyphens, the first of them a letter",
 }
 OF_MODELS: Final = ("value_error", "assertion_error")

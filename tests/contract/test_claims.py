@@ -47,6 +47,22 @@ async def test_the_licences_are_part_of_what_a_report_said(stock: Stock) -> None
     assert refusal.value.code is Code.REPORT_ID_TAKEN
 
 
+async def test_who_signed_in_at_an_issuer_reports_once_and_is_not_who_has_a_similar_name(stock: Stock) -> None:
+    await stock.container("D-1", "L-1")
+    statement = stock.loss("D-1")
+    people = ("corp:auth0|" + "5" * 244, "corp:a/b", "corp:a")
+    reports = [statement.model_copy(update={"reporter": Reporter(role=Role.BACK_OFFICE, name=name)}) for name in people]
+
+    first = await stock.backend.claim(principal(stock.vendor, people[0]), reports[0], NOW)
+    again = await stock.backend.claim(principal(stock.vendor, people[0]), reports[0], NOW)
+    others = [await stock.backend.claim(principal(stock.vendor, "crm"), one, NOW) for one in reports[1:]]
+
+    assert (first.answer, again.answer, again.key) == ("opened", "repeated", first.key)
+    assert [one.answer for one in others] == ["joined", "joined"]
+    joined = [one.report.reporter.name for one in await stock.contents(first.key) if isinstance(one, Joined)]
+    assert joined == [*people]
+
+
 async def test_a_licence_that_is_not_in_the_container_is_unknown_and_claims_nothing(stock: Stock) -> None:
     await stock.container("D-1", "L-1")
     await stock.container("D-2", "L-2")

@@ -47,7 +47,7 @@ def commands(group: Any = None, *words: str) -> Iterator[tuple[tuple[str, ...], 
 
 def arguments(command: Any, policy: Path) -> Iterator[str]:
     """A value for everything that a command must be given."""
-    values = {"verdict": "found", "file": str(policy), "type_": "loss.reported"}
+    values = {"verdict": "found", "file": str(policy), "type_": "loss.reported", "factor": "board=b-77"}
     for parameter in command.params:
         if parameter.required:
             if parameter.param_type_name == "option":

@@ -13,11 +13,11 @@ ROOMS = ("events", "workflows", "activities", "projections", "portal", "simulati
 FOLDS = ("workflows/case.py", "projections/folds.py", "audit/log_index.py", "audit/case_story.py")
 
 
-def named(fact: type[Fact]) -> list[type[Fact]]:
+def named(fact: type[Fact]) -> set[type[Fact]]:
     """The facts below this class that have a name of their own, without those that tests define."""
-    found = [one for child in fact.__subclasses__() for one in named(child)]
-    own = [fact] if "name" in vars(fact) and fact.__module__.startswith("events.") else []
-    return own + found
+    found = {one for child in fact.__subclasses__() for one in named(child)}
+    own = {fact} if "name" in vars(fact) and fact.__module__.startswith("events.") else set()
+    return own | found
 
 
 def test_every_fact_that_is_defined_is_in_the_catalogue_once() -> None:

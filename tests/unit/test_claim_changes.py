@@ -6,6 +6,8 @@ from typing import Any
 from uuid import uuid5
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from activities.licensing.claim_changes import (
     CaseOpened,
@@ -91,6 +93,22 @@ def said(changes: list[Change]) -> list[tuple[CaseId, str, CaseId | None]]:
 
 def key(case: CaseId) -> CaseKey:
     return CaseKey(vendor=VendorId("acme"), case=case, serial=Serial("S"))
+
+
+PARTS = st.lists(st.sampled_from(("a", "report", "case", "holder", "back_office", "R-1")), min_size=1, max_size=4)
+REPORTED = st.tuples(st.sampled_from(Role), PARTS.map("/".join), st.sampled_from(("a", "report", "R-1")))
+
+
+@given(REPORTED, REPORTED)
+def test_no_two_reports_open_a_case_of_the_same_name_whatever_people_are_called(
+    one: tuple[Role, str, str], other: tuple[Role, str, str]
+) -> None:
+    named = []
+    for role, name, number in (one, other):
+        reported = report(by=Reporter(role=role, name=name)).model_copy(update={"report": number})
+        named.append(claim(known(), reported, SPEAKER)[0].key.case)
+
+    assert (named[0] == named[1]) == (one == other)
 
 
 def test_a_report_reaches_every_open_case_that_it_meets_and_is_of_one_of_them() -> None:

@@ -10,6 +10,7 @@ from events.case_facts import (
     BackendFacts,
     CaseClosed,
     CaseDecided,
+    CaseRejected,
     LicenceInScope,
     ReplacingBegun,
     ScopeKnown,
@@ -101,6 +102,17 @@ def test_a_fact_is_compared_in_the_version_in_which_it_was_appended() -> None:
     assert difference(appended, 1, [(Second(hours=48), AT)]) is None
     assert difference(appended, 1, [(Second(hours=72), AT)]) == (1, "lostfound.watch.begun.v1", ("days",))
     assert difference(digest(1, [(Second(hours=48), AT)]), 1, [(Second(hours=48), AT)]) is None
+
+
+def test_what_was_appended_before_people_had_longer_names_is_compared_as_it_was() -> None:
+    rejected = CaseRejected(decision="D-1", by="ann", why="no")
+    older = rejected.in_version(1)
+
+    assert (older.type(), older.model_dump()) == ("lostfound.case.rejected.v1", rejected.model_dump())
+    assert difference(digest(1, [(older, AT)]), 1, [(rejected, AT)]) is None
+    other = rejected.model_copy(update={"by": "corp:auth0|5f"})
+    assert difference(digest(1, [(older, AT)]), 1, [(other, AT)]) == (1, "lostfound.case.rejected.v1", ("by",))
+    assert rejected.in_version(2) is rejected
 
 
 def test_only_a_version_of_the_same_type_is_one_of_a_fact_whatever_its_name() -> None:

@@ -14,7 +14,7 @@ from events.fact import Fact
 from events.sizes import Label
 from events.statements import STATEMENTS
 from events.terms import Outcome, Reason
-from events.upcasters import Data, Upcaster
+from events.upcasters import UPCASTERS, Data, Upcaster
 from infra.settings import Settings, valid
 from portal.cli.kinds import document
 from portal.policy_file.reader import Misfit, check
@@ -148,6 +148,7 @@ def test_every_fact_is_documented_with_its_version_its_release_and_its_meaning()
 
 def test_the_example_of_a_changed_fact_reads_what_was_written_before() -> None:
     names = {**vars(terms), **vars(fingerprint), "Fact": Fact, "Label": Label, "Data": Data, "Upcaster": Upcaster}
+    names["__name__"] = __name__
     for mark in ("fact", "upcaster"):
         (example,) = re.findall(rf"<!-- {mark} -->\n +```python\n(.*?)```", CHANGING_A_FACT, re.DOTALL)
         exec(dedent(example), names)

@@ -78,7 +78,7 @@ def newest(type_: str) -> bool:
     return all(json.loads(record.value)["type"] not in UPCASTERS for record in golden(type_))
 
 
-@pytest.mark.parametrize("type_", filter(newest, TYPES))
+@pytest.mark.parametrize("type_", list(filter(newest, TYPES)))
 def test_golden_records_of_the_newest_versions_give_the_rows_that_a_second_opinion_says(type_: str) -> None:
     log = golden(type_)
 

@@ -37,7 +37,7 @@ from events.sizes import (
     AtMost,
     in_parts,
 )
-from events.terms import NAME_PATTERN, Aim, CaseId, Mode, Scope, Serial, Ticket, Undecided, VendorId
+from events.terms import NAME_PATTERN, PERSON_PATTERN, Aim, CaseId, Mode, Scope, Serial, Ticket, Undecided, VendorId
 from tests.unit.facts import NOW, facts, licence, report
 from tests.worlds import CODEC
 from workflows.case import CaseState, fold_all
@@ -79,8 +79,8 @@ def bound(metadata: Iterable[Any]) -> int | None:
     return min((count for count in counts if count is not None), default=None)
 
 
-def is_named(metadata: Iterable[Any]) -> bool:
-    return any(isinstance(one, StringConstraints) and one.pattern == NAME_PATTERN for one in metadata)
+def has_pattern(metadata: Iterable[Any], pattern: str) -> bool:
+    return any(isinstance(one, StringConstraints) and one.pattern == pattern for one in metadata)
 
 
 def largest(hint: Any, metadata: tuple[Any, ...] = (), where: str = "") -> Any:
@@ -110,9 +110,11 @@ def largest(hint: Any, metadata: tuple[Any, ...] = (), where: str = "") -> Any:
         case other:
             raise AssertionError(f"{where} is a {other}")
     if hint is str:
-        if is_named(metadata):
+        if has_pattern(metadata, NAME_PATTERN):
             return LONGEST_NAME
-        if any(isinstance(one, StringConstraints) and one.pattern == LABEL_PATTERN for one in metadata):
+        if has_pattern(metadata, PERSON_PATTERN):
+            return "A" * 255
+        if has_pattern(metadata, LABEL_PATTERN):
             return "a" * 200
         count = bound(metadata)
         assert count is not None, f"{where} has no bound"

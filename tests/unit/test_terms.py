@@ -1,16 +1,54 @@
 """The words of the domain: names, numbers, instants and texts within their bounds."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from events.errors import Code, RefusalError
-from events.terms import GENERATION_LIMIT, TEXT_CHARACTERS, BoundedInstant, FreeText, Serial, VendorId, next_generation
+from events.terms import (
+    GENERATION_LIMIT,
+    NAME_PATTERN,
+    TEXT_CHARACTERS,
+    BoundedInstant,
+    FreeText,
+    PersonId,
+    Serial,
+    VendorId,
+    next_generation,
+)
 
 
 @pytest.mark.parametrize("bad", ["", " ", "a b", "é", "x" * 81, "-x", "a\n", "../x"])
 def test_a_serial_is_a_plain_name(bad: str) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(Serial).validate_python(bad)
+
+
+@pytest.mark.parametrize(
+    "person",
+    [
+        "acme:auth0|5f7c8ec7c33c6c004bbafe82",
+        "g:google-oauth2|103547991597142817347",
+        "azure:AAAAAAAAAAAAAAAAAAAAAIkzqFVrSaSaFHy782bbtaQ",
+        "corp:q83vEjRWeJCrze8SNFZ4kA==",
+        "corp:a/b~c.d_e-f+g",
+        "o:" + "s" * 253,
+    ],
+)
+def test_a_person_is_whoever_an_oidc_issuer_knows(person: str) -> None:
+    assert TypeAdapter(PersonId).validate_python(person) == person
+
+
+@given(st.from_regex(NAME_PATTERN, fullmatch=True))
+def test_a_person_who_was_known_before_is_known_as_before(name: str) -> None:
+    assert TypeAdapter(PersonId).validate_python(name) == name
+
+
+@pytest.mark.parametrize("bad", ["", "|a", "/a", "a b", "é", "a\n", "a\\b", "x" * 256])
+def test_a_person_has_no_other_characters_and_no_more_than_255(bad: str) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(PersonId).validate_python(bad)
 
 
 @pytest.mark.parametrize("bad", ["", "A", "a", "1a", "a_b", "a.b", "a-", "x" * 33])
