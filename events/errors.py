@@ -27,6 +27,7 @@ class Code(StrEnum):
     UNKNOWN_LICENCE = "unknown_licence"
     NO_FILE = "no_file"
     CONTAINER_FULL = "container_full"
+    HOLDER_IS_AN_ADDRESS = "holder_is_an_address"
     CONTRADICTS_INVENTORY = "contradicts_inventory"
     NO_LICENCE = "no_licence"
     BUSY = "busy"

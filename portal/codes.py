@@ -66,6 +66,7 @@ CODES: Final[Mapping[Code, CodeRow]] = {
     Code.POLICY_TOO_LARGE: _no(413, "the policy is longer than what is taken"),
     Code.KIND_MISMATCH: _no(409, "the container is of another kind"),
     Code.CONTAINER_FULL: _no(409, "the container holds as many licences as it can"),
+    Code.HOLDER_IS_AN_ADDRESS: _no(400, "a holder is called by an e-mail address; use the vendor's own pseudonym"),
     Code.CONTRADICTS_INVENTORY: _no(409, "it was stated before, and otherwise"),
     Code.REPORT_ID_TAKEN: _no(409, "its reporter used this number for another statement"),
     Code.DECISION_ID_TAKEN: _no(409, "this number is another decision's on this case"),

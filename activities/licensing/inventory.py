@@ -7,7 +7,7 @@ from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
 from activities.licensing.containers import Licence, must_have_room
-from activities.licensing.inventory_rules import fields_of, must_agree, unknown_vendor
+from activities.licensing.inventory_rules import fields_of, must_agree, must_be_pseudonym, unknown_vendor
 from activities.licensing.issuance import status_indices
 from activities.licensing.lease_rules import first_notice
 from activities.licensing.outbox import position, state
@@ -36,6 +36,7 @@ async def register_container(
     if not added:
         must_agree(await _first_of_container(tx, vendor, statement.serial), statement)
         return await position(tx, vendor, statement.serial)
+    must_be_pseudonym(statement)
     if fingerprint:
         await tx.execute(
             "insert into backend.activations values (%s, %s, 1, %s, null, %s)",

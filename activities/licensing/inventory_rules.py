@@ -22,6 +22,18 @@ def must_agree(first: Mapping[str, object], again: ContainerStatement | LicenceS
         )
 
 
+def must_be_pseudonym(statement: ContainerStatement) -> None:
+    """Refuse a holder who is new here and is called by an e-mail address: facts are kept for ever, and the address of a
+    person is none that must be. It is not in the answer either."""
+    if "@" in statement.holder:
+        raise RefusalError(
+            Code.HOLDER_IS_AN_ADDRESS,
+            f"the holder of container {statement.serial} is called by an address; state the vendor's own pseudonym,"
+            " such as a customer number, which has no @ in it",
+            serial=statement.serial,
+        )
+
+
 def fields_of(statement: ContainerStatement | LicenceStatement) -> dict[str, object]:
     """What a statement says, field by field."""
     return {name: getattr(statement, name) for name in type(statement).model_fields}

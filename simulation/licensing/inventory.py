@@ -5,7 +5,7 @@ from datetime import datetime
 from pydantic import JsonValue
 
 from activities.licensing.containers import Container, Licence, must_have_room
-from activities.licensing.inventory_rules import fields_of, must_agree, unknown_vendor
+from activities.licensing.inventory_rules import fields_of, must_agree, must_be_pseudonym, unknown_vendor
 from activities.licensing.judgement import Activation
 from activities.licensing.lease_rules import first_notice
 from activities.licensing.vendor_rules import adopted, issuer_of, must_fit, says_the_same
@@ -50,6 +50,8 @@ class Inventory(Targets):
         first."""
         if not self.policies:
             raise unknown_vendor(self.vendor)
+        if statement.serial not in self.containers:
+            must_be_pseudonym(statement)
         must_agree(fields_of(self.first_statements.setdefault(statement.serial, statement)), statement)
         if statement.serial not in self.containers:
             fingerprint = statement.fingerprint

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from events.backend_facts import LicenceIssued, LicenceSuperseded, MeasureOrdered
+from events.backend_facts import ContainerRegistered, LicenceIssued, LicenceSuperseded, MeasureOrdered
 from events.envelope import Recorded
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.ports.licensing_backend import (
@@ -76,6 +76,17 @@ async def blocked(backend: LicensingBackend, vendor: VendorId, report: str = "R-
 async def vendor_facts(stock: Stock) -> list[Recorded]:
     """The vendor's facts, in their order."""
     return [one for one in await stock.observer.recorded(0) if one.vendor == stock.vendor]
+
+
+async def test_no_container_is_taken_in_whose_holder_is_called_by_an_address(stock: Stock) -> None:
+    addressed = ContainerStatement(serial="D-1", kind=Kind.DONGLE, holder="ann@example.com")
+
+    with pytest.raises(RefusalError) as refusal:
+        await stock.backend.register_container(stock.vendor, addressed, NOW)
+    assert refusal.value.code is Code.HOLDER_IS_AN_ADDRESS
+
+    await stock.container("D-1")
+    assert [fact.holder for fact in await stock.facts(ContainerRegistered)] == ["h-1"]
 
 
 async def test_the_same_report_five_times_at_once_is_one_case(backend: LicensingBackend, vendor: VendorId) -> None:

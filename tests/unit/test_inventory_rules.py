@@ -2,7 +2,7 @@
 
 import pytest
 
-from activities.licensing.inventory_rules import fields_of, must_agree, unknown_vendor
+from activities.licensing.inventory_rules import fields_of, must_agree, must_be_pseudonym, unknown_vendor
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.statements import ContainerStatement, LicenceStatement
 from events.terms import Kind, VendorId
@@ -36,6 +36,14 @@ def test_a_statement_that_says_something_else_is_refused_with_the_fields_that_di
     assert str(refusal.value).startswith(f"{what} was stated before with another ")
     assert refusal.value.parameters["what"] == what
     assert set(str(refusal.value.parameters["fields"]).split(", ")) == set(fields.split(", "))
+
+
+def test_a_holder_who_is_called_by_an_address_is_refused_without_repeating_it() -> None:
+    must_be_pseudonym(CONTAINER)
+    with pytest.raises(RefusalError, match="the vendor's own pseudonym") as refusal:
+        must_be_pseudonym(CONTAINER.model_copy(update={"holder": "ann@example.com"}))
+    assert (refusal.value.code, refusal.value.parameters) == (Code.HOLDER_IS_AN_ADDRESS, {"serial": "3-1"})
+    assert "ann" not in str(refusal.value)
 
 
 def test_a_vendor_that_is_unknown_may_be_added() -> None:
