@@ -7,9 +7,6 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import structlog
-from aiokafka.errors import KafkaError
-from psycopg import InterfaceError, InternalError, OperationalError
-from psycopg_pool import PoolTimeout
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -17,6 +14,7 @@ from events.codec import FactCodec
 from events.digest import Dated, as_in, digest
 from events.envelope import Head, case_stream, record_key
 from events.errors import Code, RefusalError
+from events.failures import is_unforeseen
 from events.log import LogWriter
 from events.ports import case_activities
 from events.ports.case_activities import Appended, AppendOrder, SweepOrder, Swept
@@ -30,15 +28,15 @@ from events.ports.licensing_backend import (
     LicensingBackend,
     signature_of,
 )
+from events.ports.loss_cases import DecisionQuestion
 from events.ports.register import Register, SetAside
 from workflows.policy import UnreadablePolicyError, read_policy
 
 Answer = TypeVar("Answer")
 BEAT_SECONDS = 4.0
 UNFORESEEN_TRIES = 8
-"""Attempts at an activity that fails as nobody foresaw: about ten seconds."""
-AWAY = (OperationalError, InterfaceError, InternalError, PoolTimeout, KafkaError, OSError, TimeoutError)
-"""What is raised while PostgreSQL or Kafka is away, or others are in the way."""
+"""Attempts at an activity that fail as nobody foresaw: about ten seconds. Not among them are those while a service is
+away, or others are in the way."""
 
 log = structlog.get_logger()
 
@@ -70,7 +68,7 @@ class CaseActivities(case_activities.CaseActivities):
 
     async def _ask(self, name: str, order: Any) -> Any:
         asked: Awaitable[Any] = getattr(self._backend, name)(order)
-        if isinstance(order, CloseOrder):
+        if isinstance(order, CloseOrder | DecisionQuestion):  # an error of ours denies no decision: the case waits
             return await self._surely(order.key, asked)
         return _as_case_learns(await _attempt(asked))
 
@@ -85,23 +83,30 @@ class CaseActivities(case_activities.CaseActivities):
     async def _surely(self, key: CaseKey, done: Awaitable[Answer]) -> Answer:
         """Do what a case cannot go on without, not even to say that it is stuck: it is tried without end, and stands in
         the register from some tries on until it works."""
-        place, attempt = f"case/{key.vendor}/{key.case}", activity.info().attempt
+        place = f"case/{key.vendor}/{key.case}"
         try:
             async with _heartbeats():
                 answer = await done
-        except AWAY:
-            raise
         except Exception as error:
-            if attempt == UNFORESEEN_TRIES and self._register is not None:
-                what = activity.info().activity_type
-                log.exception("a case cannot go on", case=key.case, activity=what)
-                code = error.code if isinstance(error, RefusalError) else Code.INTERNAL_ERROR
-                sentence = f"{what} fails ({type(error).__name__}); it is tried again, and the worker's log says more"
-                await self._register.add(SetAside(key.vendor, place, code, sentence, datetime.now(UTC)))
+            if is_unforeseen(error) and _count_unforeseen() >= UNFORESEEN_TRIES:
+                await self._enter(key, place, error)
             raise
-        if attempt > UNFORESEEN_TRIES and self._register is not None:
+        if activity.info().attempt > UNFORESEEN_TRIES and self._register is not None:
             await self._register.remove(place)
         return answer
+
+    async def _enter(self, key: CaseKey, place: str, error: Exception) -> None:
+        """Enter a case that cannot go on in the register; where that fails, the next try does it."""
+        what = activity.info().activity_type
+        log.error("a case cannot go on", case=key.case, activity=what, exc_info=error)
+        if self._register is None:
+            return
+        code = error.code if isinstance(error, RefusalError) else Code.INTERNAL_ERROR
+        sentence = f"{what} fails ({type(error).__name__}); it is tried again, and the worker's log says more"
+        try:
+            await self._register.add(SetAside(key.vendor, place, code, sentence, datetime.now(UTC)))
+        except Exception as unreached:
+            log.warning("a case is not in the register yet", case=key.case, error=str(unreached).strip())
 
     async def _append(self, order: AppendOrder) -> Appended:
         key = order.key
@@ -143,27 +148,44 @@ def _as_case_learns(answer: Any) -> Any:
 async def _attempt(done: Awaitable[Answer]) -> Answer:
     """Do it under heartbeats. A refusal is final. While a service is away Temporal tries again without end; what nobody
     foresaw is final after some tries, for it may well be the same every time."""
-    async with _heartbeats():
-        try:
+    try:
+        async with _heartbeats():
             return await done
-        except RefusalError as refusal:
-            raise ApplicationError(refusal.sentence, type=refusal.code, non_retryable=True) from refusal
-        except (*AWAY, ApplicationError):
+    except RefusalError as refusal:
+        raise ApplicationError(refusal.sentence, type=refusal.code, non_retryable=True) from refusal
+    except ApplicationError:
+        raise
+    except Exception as error:
+        if not is_unforeseen(error) or _count_unforeseen() < UNFORESEEN_TRIES:
             raise
-        except Exception as error:
-            if activity.info().attempt < UNFORESEEN_TRIES:
-                raise
-            log.exception("an activity fails for good", activity=activity.info().activity_type)
-            sentence = f"{type(error).__name__} in {activity.info().activity_type}; the worker's log says more"
-            raise ApplicationError(sentence, type=Code.INTERNAL_ERROR, non_retryable=True) from error
+        log.exception("an activity fails for good", activity=activity.info().activity_type)
+        sentence = f"{type(error).__name__} in {activity.info().activity_type}; the worker's log says more"
+        raise ApplicationError(sentence, type=Code.INTERNAL_ERROR, non_retryable=True) from error
+
+
+def _unforeseen() -> int:
+    """How many attempts at this activity failed as nobody foresaw. Each heartbeat says it, and Temporal keeps what the
+    last one said for the next attempt, whichever worker makes it."""
+    details = activity.info().heartbeat_details
+    return int(details[0]) if details else 0
+
+
+def _count_unforeseen() -> int:
+    """Count this attempt among those; how many there are now. A local activity has one attempt only."""
+    count = _unforeseen() + 1
+    if not activity.info().is_local:
+        activity.heartbeat(count)
+    return count
 
 
 @asynccontextmanager
 async def _heartbeats() -> AsyncIterator[None]:
+    count = _unforeseen()
+
     async def beat() -> None:
         while True:
             await asyncio.sleep(BEAT_SECONDS)
-            activity.heartbeat()
+            activity.heartbeat(count)
 
     beating = asyncio.create_task(beat())
     try:

@@ -11,10 +11,11 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from psycopg import AsyncConnection, OperationalError
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
 
 from activities.licensing.messages import CONTENT
+from events.failures import is_unforeseen
 from events.ports.loss_cases import CaseOverError, Cases, Joined, Message
 from events.terms import CaseId, CaseKey, VendorId
 
@@ -113,7 +114,9 @@ class Delivery:
                     found = await self._lease() if len(self._running) < AT_ONCE else 0
                     if not found:
                         await self._until_one_ends(POLL_SECONDS)
-                except (OperationalError, PoolTimeout) as error:
+                except Exception as error:
+                    if is_unforeseen(error):
+                        raise
                     log.warning("delivery waits for PostgreSQL", error=str(error))
                     await asyncio.sleep(RETRY_SECONDS)
         finally:

@@ -17,22 +17,12 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 import structlog
-from aiokafka.errors import (
-    InvalidProducerEpoch,
-    InvalidProducerIdMapping,
-    KafkaConnectionError,
-    KafkaError,
-    KafkaTimeoutError,
-    OutOfOrderSequenceNumber,
-    ProducerClosed,
-    ProducerFenced,
-    TopicAuthorizationFailedError,
-)
-from psycopg import AsyncConnection, OperationalError
+from psycopg import AsyncConnection, Error
 
 from activities import register
 from events.envelope import Head, Sealed
 from events.errors import RefusalError
+from events.failures import is_unforeseen
 from events.log import LogReader, LogWriter
 from events.ports.register import SetAside
 from events.postgres_sessions import open_session
@@ -68,18 +58,6 @@ OPTIONS = (
     "-c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=5s"
     " -c synchronous_commit=off"  # what a crash of PostgreSQL forgets is relayed again
 )
-
-AWAY = (
-    KafkaConnectionError,
-    KafkaTimeoutError,
-    ProducerClosed,
-    ProducerFenced,
-    OutOfOrderSequenceNumber,
-    InvalidProducerEpoch,
-    InvalidProducerIdMapping,
-    TopicAuthorizationFailedError,
-)
-"""Errors that concern the connection, the producer or the whole log; as those that Kafka calls retriable."""
 
 TAKE = """
 insert into backend.relay values (true, %(holder)s, pg_backend_pid(), clock_timestamp() + %(seconds)s * interval '1 s')
@@ -127,7 +105,7 @@ class Relay:
         self._loaded: dict[int, _Row] = {}
         self._sent: list[int] = []
         self._room = asyncio.Event()
-        self._failure: KafkaError | None = None
+        self._failure: Exception | None = None
         self._tries: dict[int, int] = {}
         self._refused: dict[bytes, _Refused] = {}
         self._aside: dict[bytes, float] = {}
@@ -138,7 +116,9 @@ class Relay:
         while True:
             try:
                 await self._session()
-            except (OperationalError, KafkaError) as error:
+            except Exception as error:
+                if is_unforeseen(error):
+                    raise
                 log.warning("the relay waits for PostgreSQL or Kafka", error=str(error).strip())
                 await asyncio.sleep(RETRY_SECONDS)
 
@@ -156,7 +136,7 @@ class Relay:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
-                with suppress(OperationalError):
+                with suppress(Error):
                     await self._mark(connection)
                     await connection.execute("delete from backend.relay where holder = %s", (self._holder,))
                 self._forget()
@@ -237,12 +217,10 @@ class Relay:
             try:
                 if rows:
                     await self._writer.append(*(row.fact for row in rows))
-            except KafkaError as error:
-                if _is_away(error):
+            except Exception as error:
+                if not is_unforeseen(error):
                     self._failure = error
                     return
-                await self._one_by_one(queue, len(batch))
-            except Exception:
                 await self._one_by_one(queue, len(batch))
             else:
                 self._sent += [row.number for row in rows]
@@ -265,7 +243,7 @@ class Relay:
                 except RefusalError as refusal:
                     self._refused[row.fact.key] = _Refused(refusal.code, refusal.sentence)
                 except Exception as error:
-                    if isinstance(error, KafkaError) and _is_away(error):
+                    if not is_unforeseen(error):
                         self._failure = error
                         return
                     tries = self._tries[row.number] = self._tries.get(row.number, 0) + 1
@@ -376,10 +354,6 @@ def _next_batch(queue: deque[_Row]) -> list[_Row]:
             break
         batch.append(row)
     return batch
-
-
-def _is_away(error: KafkaError) -> bool:
-    return bool(error.retriable) or isinstance(error, AWAY)
 
 
 def _name(key: bytes) -> str:

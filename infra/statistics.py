@@ -8,8 +8,9 @@ import asyncio
 from typing import Any
 
 import structlog
-from psycopg import AsyncConnection, OperationalError, errors, sql
+from psycopg import AsyncConnection, errors, sql
 
+from events.failures import is_unforeseen
 from events.postgres_sessions import open_session
 
 log = structlog.get_logger()
@@ -50,6 +51,8 @@ async def keep_statistics(dsn: str) -> None:
                 while True:
                     await analyse_grown(connection)
                     await asyncio.sleep(LOOK_SECONDS)
-        except OperationalError as error:
+        except Exception as error:
+            if is_unforeseen(error):
+                raise
             log.warning("statistics wait for PostgreSQL", error=str(error).strip())
             await asyncio.sleep(LOOK_SECONDS)

@@ -1,13 +1,12 @@
-"""What an exception at a door means: wait for a service, try again a bounded number of times, or an error of ours."""
+"""How a door asks PostgreSQL: one that is away is waited for without end, whoever is in the way a bounded time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from enum import Enum, auto
 from typing import TypeVar
 
 import structlog
-from psycopg import Error, InterfaceError, OperationalError
-from psycopg.errors import PipelineAborted
+
+from events.failures import Failure, failure_of
 
 log = structlog.get_logger()
 
@@ -17,39 +16,6 @@ FIRST_WAIT_SECONDS = 0.1
 WAIT_SECONDS_LIMIT = 5.0
 PASSING_TRIES = 8
 """Of a call that is made by itself: some 20 seconds."""
-
-PASSING_STATES = frozenset({"40001", "40P01", "55P03", "57014", "25P03", "25P04", "53200"})
-"""Serialization failure, deadlock, lock not available, statement, idle and transaction timeout, out of memory."""
-AWAY_STATES = frozenset({"57P01", "57P02", "57P03", "57P05", "53100", "53300", "53400"})
-"""Shutting down, crashed, starting, idle session ended, disk full, too many connections, a limit of its settings."""
-CONNECTION_CLASS = "08"
-
-
-class Failure(Enum):
-    """What to do about it."""
-
-    AWAY = auto()
-    """A service itself is away: wait for it, without end."""
-    PASSING = auto()
-    """Somebody else was in the way: try again later, a bounded number of times."""
-    UNFORESEEN = auto()
-    """Nobody foresaw it: a few tries, and then it is an error."""
-
-
-def failure_of(error: Exception) -> Failure:
-    """What an exception means that is no refusal."""
-    if isinstance(error, TimeoutError):
-        return Failure.PASSING
-    if isinstance(error, PipelineAborted) or not isinstance(error, Error):
-        return Failure.UNFORESEEN
-    state = error.sqlstate
-    if state in PASSING_STATES:
-        return Failure.PASSING
-    if state in AWAY_STATES or (state or "").startswith(CONNECTION_CLASS):
-        return Failure.AWAY
-    if state is None and isinstance(error, OperationalError | InterfaceError):
-        return Failure.AWAY
-    return Failure.UNFORESEEN
 
 
 async def steadily(call: Callable[[], Awaitable[Answer]], place: str) -> Answer:

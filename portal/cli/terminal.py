@@ -97,12 +97,13 @@ def _unanswered(error: Exception) -> str | None:
     imports."""
     from aiokafka.errors import KafkaError
     from psycopg import OperationalError
+    from psycopg.errors import ReadOnlySqlTransaction
 
     from projections.read.queries import NoViewsError
 
     temporal = sys.modules.get("temporalio.service")  # whatever asks it has loaded it
     services = {
-        "PostgreSQL": (OperationalError, NoViewsError),
+        "PostgreSQL": (OperationalError, ReadOnlySqlTransaction, NoViewsError),
         "Kafka": (KafkaError,),
         "Temporal": (TimeoutError, *((temporal.RPCError,) if temporal else ())),
     }

@@ -19,6 +19,7 @@ from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from events.errors import Code, NotYetKnownError, RefusalError
+from events.failures import Failure, failure_of, may_be_caused
 from events.kafka_clients import new_consumer
 from events.ports.parking_place import InboxRecord, Parked, Parking
 from events.principal import Principal, PrincipalRole
@@ -26,7 +27,7 @@ from events.statements import Statement
 from events.terms import PersonId, Serial, VendorId
 from events.topics import INBOXES
 from portal.application import Application
-from portal.failures import Failure, failure_of, short, steadily
+from portal.failures import short, steadily
 from portal.inbox.batches import Unreadable, read_unstoppably
 from portal.inbox.cloudevent_reader import read_statement
 from portal.inbox.dead_letters import DeadLetter, DeadLetters
@@ -57,7 +58,7 @@ LEASE_SECONDS = 30.0
 UNFORESEEN_TRIES = 3
 UNFORESEEN_WAIT_SECONDS = 0.2
 LOST_TRIES = 20
-"""How often a record may lose its connection while PostgreSQL answers others."""
+"""How often a record may lose its connection, or fail on a disk, while PostgreSQL answers others."""
 LOST_WAIT_SECONDS_LIMIT = 5.0
 LANE_RETRY_SECONDS = 1.0
 
@@ -243,7 +244,7 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _attempt(self, record: InboxRecord, statement: Statement) -> RefusalError | None:
         """Why a statement cannot be taken, or None once it is. `NotYetKnownError`: it may be taken later."""
-        unforeseen = lost = 0
+        unforeseen = waited = lost = 0
         while True:
             try:
                 await self._application.take(_principal(record), statement, record.received)
@@ -259,8 +260,9 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
                     Code.BUSY, "others worked on the same container for as long as this record waited; retry it"
                 )
             if failure is Failure.AWAY:
-                lost += 1
-                await asyncio.sleep(min(UNFORESEEN_WAIT_SECONDS * lost, LOST_WAIT_SECONDS_LIMIT))
+                waited += 1
+                lost += may_be_caused(caught)
+                await asyncio.sleep(min(UNFORESEEN_WAIT_SECONDS * waited, LOST_WAIT_SECONDS_LIMIT))
                 await steadily(lambda: self._parking.waiting(record.vendor, [Serial("-")]), record.place)
             else:
                 unforeseen += 1

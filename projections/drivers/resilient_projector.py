@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 import structlog
 from aiokafka.errors import KafkaError
-from psycopg import AsyncConnection, OperationalError
+from psycopg import AsyncConnection, Error
 
 from events.codec import FactCodec
+from events.failures import is_unforeseen
 from events.log import LogReader
 from events.log_errors import Damage, LogDamagedError, LogStoppedError, NewerReleaseError, PositionGapError
 from events.log_records import Position, RecordId, before
@@ -78,7 +79,7 @@ class SteadyProjector:
     async def fold(self, batch: Batch) -> int:
         """Fold a batch, and before it what lies between the position and the batch; returns the position after it.
 
-        Waits for a PostgreSQL that is away, bounded, then raises `psycopg.OperationalError`. Of a partition that is
+        Waits for a PostgreSQL that is away, bounded, then raises what it raised. Of a partition that is
         stopped nothing is folded; it is read again when it goes on.
         """
         if (damage := self._stopped.get(batch.partition)) is not None:
@@ -108,7 +109,9 @@ class SteadyProjector:
             for partition, damage in list(self._stopped.items()):
                 try:
                     await self._look(partition, damage)
-                except (OperationalError, KafkaError) as error:
+                except Exception as error:
+                    if is_unforeseen(error):
+                        raise
                     log.warning(
                         "a stopped partition cannot be looked at", partition=partition, error=str(error).strip()
                     )
@@ -126,7 +129,7 @@ class SteadyProjector:
         log.critical(str(damage), code=damage.code)
         self._stopped[partition] = damage
         self._entered.discard(partition)
-        with suppress(OperationalError):  # then it is entered at the next look
+        with suppress(Error):  # then it is entered at the next look
             await self._enter(damage)
 
     async def stop_where_shorter(self, positions: Mapping[int, int], ends: Mapping[int, int]) -> None:
@@ -191,16 +194,18 @@ class SteadyProjector:
         except LogStoppedError as damage:
             if await self._is_set_aside(damage.record_id):
                 after = await self._fold(batch)
-                with suppress(OperationalError):
+                with suppress(Error):
                     await self._register.remove(damage.place)
                 return after
             if sound := before(damage.position.offset, batch.records):
                 await self._fold(Batch(batch.partition, batch.start, sound))
             await self.stop(damage)
             return damage.position.offset
-        except (OperationalError, PositionGapError):
+        except PositionGapError:
             raise
         except Exception as error:
+            if not is_unforeseen(error):
+                raise
             return await self._one_by_one(batch, error)
 
     async def _one_by_one(self, batch: Batch, error: Exception) -> int:
@@ -237,8 +242,8 @@ class SteadyProjector:
             try:
                 async with self._busy:
                     return await operation(await self._connected())
-            except OperationalError as error:
-                if time.monotonic() > deadline:
+            except Exception as error:
+                if is_unforeseen(error) or time.monotonic() > deadline:
                     raise
                 log.warning("the projector waits for PostgreSQL", error=str(error).strip())
                 await self.close()

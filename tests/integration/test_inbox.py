@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from psycopg import AsyncConnection
-from psycopg.errors import DeadlockDetected, LockNotAvailable
+from psycopg.errors import DeadlockDetected, LockNotAvailable, ReadOnlySqlTransaction
 
 from activities.register import PostgresRegister
 from events.errors import Code
@@ -29,6 +29,7 @@ from infra.settings import Settings
 from infra.topic_provisioning import make_topics
 from infra.wiring import add_vendor, open_backend, open_parking
 from portal.application import Application
+from portal.inbox import consumer
 from portal.inbox.batches import INFLATED_BYTES_LIMIT
 from portal.inbox.consumer import AT_ONCE, PARKED_LIMIT, UNFORESEEN_TRIES, Inbox
 from portal.inbox.dead_letters import DeadLetters
@@ -238,6 +239,23 @@ async def test_what_nobody_foresaw_gets_a_few_tries_and_then_the_dead_letters_an
     assert json.loads(record["value"])["data"]["serial"] == "3-2"
     assert aside == {f"{inbox(vendor)}/0/1": "internal_error"}
     assert doors.tries[vendor, "3-2"] == UNFORESEEN_TRIES
+
+
+async def test_a_database_that_is_being_switched_over_is_waited_for_however_long_it_takes(
+    settings: Settings, vendor: VendorId, other: VendorId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer, "LOST_WAIT_SECONDS_LIMIT", 0.01)
+    left = [ReadOnlySqlTransaction("cannot execute INSERT in a read-only transaction")] * (2 * consumer.LOST_TRIES)
+
+    def trouble(whose: VendorId, statement: Statement) -> None:
+        if whose == vendor and left:
+            raise left.pop()
+
+    async with running(settings, trouble=trouble) as doors:
+        state(BackOffice(settings.bootstrap, vendor), "3-1")
+        await until(lambda: len(doors.of(vendor)) == 1)
+
+    assert await entries(settings, vendor, 0) == {}
 
 
 async def test_what_is_in_the_way_for_a_while_is_tried_again_and_its_serial_keeps_its_order(

@@ -1,16 +1,28 @@
-"""A new activity of a case touches four files: the protocol, the backend in SQL, that in memory, and the step."""
+"""A new activity of a case touches four files: the protocol, the backend in SQL, that in memory, and the step. Attempts
+while a service is away are not counted among those that fail."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from inspect import iscoroutinefunction
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
+from psycopg import OperationalError
+from psycopg.errors import ReadOnlySqlTransaction
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
 
-from activities.case_activities import CaseActivities
+from activities import case_activities
+from activities.case_activities import UNFORESEEN_TRIES, CaseActivities
 from activities.licensing.backend import EmbeddedBackend
+from events.errors import Code
 from events.ports.licensing_backend import CASE_ORDERS, CaseOrders, signature_of
+from events.ports.register import SetAside
+from events.terms import CaseKey
 from simulation.memory_backend import MemoryBackend
 from workflows.steps import Request
 
@@ -74,3 +86,99 @@ def test_each_backend_answers_what_a_case_asks(backend: type, name: str) -> None
 
 def test_every_step_that_asks_names_what_the_backend_is_asked() -> None:
     assert {step.activity for step in Request.__args__} <= set(CASE_ORDERS)
+
+
+KEY = CaseKey(vendor="acme", case="c-1", serial="3-1")
+
+
+class Entered:
+    """A register that is away as often as said."""
+
+    def __init__(self, away: int = 0) -> None:
+        self.away = away
+        self.places: set[str] = set()
+        self.entered = 0
+
+    async def add(self, entry: SetAside, most: int | None = None) -> None:
+        if self.away:
+            self.away -= 1
+            raise OperationalError("away")
+        self.places.add(entry.place)
+        self.entered += 1
+
+    async def remove(self, *places: str) -> None:
+        self.places -= {*places}
+
+
+class Attempts:
+    """The attempts at an activity, one after the other, as Temporal makes them."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.beats: tuple[Any, ...] = ()
+
+    async def one(self, call: Callable[[Awaitable[None]], Awaitable[None]], error: Exception | None = None) -> None:
+        """The next attempt, which meets this error."""
+        self.number += 1
+        env = ActivityEnvironment()
+        env.info = replace(env.info, attempt=self.number, heartbeat_details=self.beats)
+        env.on_heartbeat = self._beaten
+
+        async def activity() -> None:
+            await call(_meets(error))
+
+        await env.run(activity)
+
+    def _beaten(self, *details: Any) -> None:
+        self.beats = details
+
+
+async def _meets(error: Exception | None) -> None:
+    if error is not None:
+        raise error
+
+
+def surely(register: Entered) -> Callable[[Awaitable[None]], Awaitable[None]]:
+    activities = CaseActivities(None, None, None, register)  # type: ignore[arg-type]
+    return lambda done: activities._surely(KEY, done)
+
+
+@pytest.mark.parametrize("away", [0, 1, UNFORESEEN_TRIES, 3 * UNFORESEEN_TRIES])
+async def test_what_fails_for_good_once_a_service_is_back_stands_in_the_register_until_it_works(away: int) -> None:
+    register, attempts = Entered(away=1), Attempts()
+    call = surely(register)
+    for _ in range(away):
+        with pytest.raises(KafkaConnectionError):
+            await attempts.one(call, KafkaConnectionError())
+    for _ in range(UNFORESEEN_TRIES):
+        assert not register.places
+        with pytest.raises(AssertionError):
+            await attempts.one(call, AssertionError("never taken"))
+    assert not register.places  # the register was away
+    with pytest.raises(AssertionError):
+        await attempts.one(call, AssertionError("never taken"))
+    assert register.places == {"case/acme/c-1"}
+
+    await attempts.one(call)
+
+    assert not register.places
+
+
+@pytest.mark.parametrize(
+    "away", [OperationalError("away"), ReadOnlySqlTransaction(), TimeoutError(), ConnectionError()]
+)
+async def test_only_what_nobody_foresaw_makes_an_activity_fail_for_good(away: Exception) -> None:
+    attempts = Attempts()
+    for _ in range(2 * UNFORESEEN_TRIES):
+        with pytest.raises(type(away)):
+            await attempts.one(case_activities._attempt, away)
+    for _ in range(UNFORESEEN_TRIES - 1):
+        with pytest.raises(KeyError):
+            await attempts.one(case_activities._attempt, KeyError("nobody foresaw this"))
+        with pytest.raises(type(away)):
+            await attempts.one(case_activities._attempt, away)
+
+    with pytest.raises(ApplicationError) as final:
+        await attempts.one(case_activities._attempt, KeyError("nobody foresaw this"))
+
+    assert (final.value.type, final.value.non_retryable) == (Code.INTERNAL_ERROR, True)

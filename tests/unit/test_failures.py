@@ -3,10 +3,12 @@
 import asyncio
 
 import pytest
+from aiokafka.errors import KafkaConnectionError, NotLeaderForPartitionError, UnknownError
 from psycopg import InterfaceError, OperationalError, errors
 from psycopg_pool import PoolTimeout
 
-from portal.failures import PASSING_TRIES, Failure, failure_of, steadily
+from events.failures import Failure, failure_of, may_be_caused
+from portal.failures import PASSING_TRIES, steadily
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +30,12 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
         (errors.CannotConnectNow(), Failure.AWAY),
         (errors.TooManyConnections(), Failure.AWAY),
         (errors.DiskFull(), Failure.AWAY),
+        (errors.ReadOnlySqlTransaction(), Failure.AWAY),
+        (errors.IoError(), Failure.AWAY),
+        (errors.DatabaseDropped(), Failure.AWAY),
+        (ConnectionRefusedError(), Failure.AWAY),
+        (KafkaConnectionError(), Failure.AWAY),
+        (NotLeaderForPartitionError(), Failure.AWAY),
         (errors.DeadlockDetected(), Failure.PASSING),
         (errors.SerializationFailure(), Failure.PASSING),
         (errors.LockNotAvailable(), Failure.PASSING),
@@ -37,12 +45,33 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
         (errors.UniqueViolation(), Failure.UNFORESEEN),
         (errors.UndefinedTable(), Failure.UNFORESEEN),
         (errors.PipelineAborted(), Failure.UNFORESEEN),
+        (errors.InFailedSqlTransaction(), Failure.UNFORESEEN),
+        (errors.StatementTooComplex(), Failure.UNFORESEEN),
+        (UnknownError(), Failure.UNFORESEEN),
         (KeyError("L-9"), Failure.UNFORESEEN),
         (OverflowError(), Failure.UNFORESEEN),
     ],
 )
 def test_only_a_service_that_is_away_is_waited_for_without_end(error: Exception, failure: Failure) -> None:
     assert failure_of(error) is failure
+
+
+@pytest.mark.parametrize(
+    ("error", "caused"),
+    [
+        (OperationalError("the connection is lost"), True),
+        (errors.CrashShutdown(), True),
+        (errors.AdminShutdown(), True),
+        (errors.IoError(), True),
+        (errors.ReadOnlySqlTransaction(), False),
+        (errors.DiskFull(), False),
+        (errors.TooManyConnections(), False),
+        (errors.CannotConnectNow(), False),
+    ],
+)
+def test_what_postgresql_is_away_for_by_itself_is_no_fault_of_what_it_was_asked(error: Exception, caused: bool) -> None:
+    assert failure_of(error) is Failure.AWAY
+    assert may_be_caused(error) is caused
 
 
 class Call:

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from psycopg import AsyncConnection
 from psycopg.errors import NumericValueOutOfRange
+from temporalio.testing import WorkflowEnvironment
 
 from activities import case_activities
 from activities.case_activities import CaseActivities
 from activities.register import PostgresRegister
 from events.envelope import case_stream
-from events.errors import Code, RefusalError
+from events.errors import Code
 from events.ports.case_activities import Appended, AppendOrder
 from events.ports.loss_cases import Evidence
 from events.ports.register import SetAside
@@ -34,7 +35,7 @@ class FailingActivities(CaseActivities):
 
     async def _ask(self, name: str, order: Any) -> Any:
         asked = self._fails(name, getattr(self._backend, name)(order))
-        if name == "close":
+        if name in ("close", "confirm_decision"):
             return await self._surely(order.key, asked)
         return await case_activities._attempt(asked)
 
@@ -91,21 +92,43 @@ async def test_a_case_that_cannot_be_assessed_is_given_up(bench: Bench) -> None:
     assert (await bench.report("R-2")).case != key.case
 
 
-async def test_a_decision_of_which_nobody_can_say_who_may_make_it_is_denied_and_recorded(bench: Bench) -> None:
+async def test_a_decision_of_which_nobody_can_say_yet_who_may_make_it_waits_and_is_not_denied(bench: Bench) -> None:
+    register = PostgresRegister(bench.settings.dsn)
     await bench.container("lost", licences=1)
     key = await bench.report("R-1")
     await bench.until(key, Status.AWAITING_APPROVAL)
     BROKEN.add("confirm_decision")
 
-    with pytest.raises(RefusalError) as denied:
-        await bench.decide(key, Action.APPROVE)
+    async def entered() -> SetAside | None:
+        place = f"case/{key.vendor}/{key.case}"
+        return next((entry for entry in await register.entries(1000) if entry.place == place), None)
 
-    assert denied.value.code is Code.NOT_A_SUPERVISOR
+    deciding = asyncio.create_task(bench.decide(key, Action.APPROVE))
+    assert "confirm_decision" in (await eventually(entered)).sentence
     BROKEN.clear()
-    await bench.decide(key, Action.APPROVE, decision="D-2")
+
+    assert (await deciding).decision == "D-1"
     await bench.until(key, Status.AWAITING_TARGET)
+    assert await entered() is None
     names = [recorded.fact.name for recorded in await bench.facts(case_stream(key.case))]
-    assert (names.count("decision.denied"), names.count("case.approved")) == (1, 1)
+    assert (names.count("decision.denied"), names.count("case.approved")) == (0, 1)
+
+
+class TestOnAServerThatDoesNotSkipTime:
+    @pytest.fixture
+    def env(self, development: WorkflowEnvironment) -> WorkflowEnvironment:
+        return development
+
+    async def test_attempts_that_fail_as_nobody_foresaw_are_counted_from_one_to_the_next(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(case_activities, "UNFORESEEN_TRIES", 4)
+        await bench.container("lost", licences=1)
+        BROKEN.add("assess")
+
+        key = await bench.report("R-1")
+
+        await bench.until(key, Status.STUCK)
 
 
 async def test_evidence_for_which_no_quota_can_be_asked_leaves_the_case_with_its_supervisor(bench: Bench) -> None:
