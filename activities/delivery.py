@@ -8,12 +8,13 @@ takes each number once.
 import asyncio
 from collections import Counter
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
+from activities import case_watch
 from activities.licensing.messages import CONTENT
 from events.failures import is_unforeseen
 from events.ports.loss_cases import CaseOverError, Cases, Joined, Message
@@ -142,7 +143,7 @@ class Delivery:
             rows = await cursor.fetchall()
         for vendor, case, serial, number, content, accepted, tries in rows:
             key = CaseKey(vendor=VendorId(vendor), case=CaseId(case), serial=serial)
-            task = asyncio.create_task(self._deliver(key, _message(number, content, accepted), tries))
+            task = asyncio.create_task(self._deliver(key, _Row(number, content, accepted), tries))
             self._running[task] = key.vendor
             task.add_done_callback(self._forget)
         return len(rows)
@@ -153,19 +154,27 @@ class Delivery:
         if not task.cancelled() and (error := task.exception()):
             log.error("a delivery failed", error=f"{type(error).__name__}: {error}")
 
-    async def _deliver(self, key: CaseKey, first: Message, tries: int) -> None:
+    async def _deliver(self, key: CaseKey, first: "_Row", tries: int) -> None:
         """Bring a case its messages from this one on, for as long as that goes well."""
-        messages = [first]
-        while messages:
+        rows = [first]
+        while rows:
             try:
                 async with asyncio.timeout(LEASE_SECONDS / 2):
-                    await self._bring(key, messages)
-            except CaseOverError:
-                pass  # what it did not take the backend answers when it knows the case as closed
+                    await self._bring(key, [_message(row) for row in rows])
+            except CaseOverError as error:
+                if await self._is_open(key):
+                    await self._put_off(key, rows[0].number, tries, error)
+                    return
+                # Else the backend has answered what the case did not take, when it was closed.
             except Exception as error:  # of this case alone, whatever it is: it waits, and is brought again
-                await self._put_off(key, messages[0].number, tries, error)
+                await self._put_off(key, rows[0].number, tries, error)
                 return
-            messages, tries = await self._following(key, messages), 0
+            rows, tries = await self._following(key, rows), 0
+
+    async def _is_open(self, key: CaseKey) -> bool:
+        """Whether a case that Temporal does not run is open all the same. Then it is entered in the register."""
+        async with self._pool.connection() as connection:
+            return await case_watch.enter(connection, key)
 
     async def _bring(self, key: CaseKey, messages: list[Message]) -> None:
         if messages[0].number > 1:
@@ -175,19 +184,19 @@ class Delivery:
             assert isinstance(first.content, Joined), "the first message is the report that opened the case"
             await self._cases.start(key, first.content.report)
 
-    async def _following(self, key: CaseKey, brought: list[Message]) -> list[Message]:
+    async def _following(self, key: CaseKey, brought: "list[_Row]") -> "list[_Row]":
         """Keep that messages were brought; those after them, of which the first is leased."""
         values = {"vendor": key.vendor, "case": key.case, "first": brought[0].number, "last": brought[-1].number}
         async with self._pool.connection() as connection:
             cursor = await connection.execute(DELIVERED, values | {"lease": LEASE_SECONDS, "most": TOGETHER})
             rows = await cursor.fetchall()
-        following: list[Message] = []
+        following: list[_Row] = []
         size = 0
-        for number, content, accepted in rows:
-            size += len(str(content))
+        for row in map(_Row._make, rows):
+            size += len(str(row.content))
             if following and size > TOGETHER_CHARACTERS:
                 break
-            following.append(_message(number, content, accepted))
+            following.append(row)
         return following
 
     async def _put_off(self, key: CaseKey, number: int, tries: int, error: Exception) -> None:
@@ -204,5 +213,14 @@ class Delivery:
             await connection.execute(PUT_OFF, values)
 
 
-def _message(number: int, content: Any, accepted: datetime) -> Message:
-    return Message(number=number, content=CONTENT.validate_python(content), accepted=accepted)
+class _Row(NamedTuple):
+    """A message as it is kept."""
+
+    number: int
+    content: Any
+    accepted: datetime
+
+
+def _message(row: _Row) -> Message:
+    """A message as it is brought. Raises `ValidationError` for one that only a later release knows."""
+    return Message(number=row.number, content=CONTENT.validate_python(row.content), accepted=row.accepted)

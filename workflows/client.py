@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
-from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.common import Priority, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
@@ -51,7 +51,7 @@ class CaseClient:
             return
 
     async def send(self, key: CaseKey, messages: Sequence[Message]) -> None:
-        """Bring messages to their case. Raises `CaseOverError` where it has ended, and `RPCError`."""
+        """Bring messages to their case. Raises `CaseOverError` where it does not run, and `RPCError`."""
         try:
             await self._handle(key).signal(LossCase.receive, list(messages), rpc_timeout=RPC_TIMEOUT)
         except RPCError as error:
@@ -106,15 +106,23 @@ class CaseClient:
             sequence=ended.sequence,
         )
 
+    async def is_running(self, key: CaseKey) -> bool:
+        """Whether a workflow of the case runs. Raises `RPCError`."""
+        return await self._status(key) is WorkflowExecutionStatus.RUNNING
+
     async def _is_over(self, key: CaseKey) -> bool:
-        """Whether the case's last history has ended, and no new one has begun."""
+        """Whether the case has come to its end. One whose workflow was ended in Temporal is open: what is said to it
+        waits."""
+        return await self._status(key) is WorkflowExecutionStatus.COMPLETED
+
+    async def _status(self, key: CaseKey) -> WorkflowExecutionStatus | None:
+        """How the case's last history stands; None where Temporal has none."""
         try:
-            description = await self._handle(key).describe(rpc_timeout=RPC_TIMEOUT)
+            return (await self._handle(key).describe(rpc_timeout=RPC_TIMEOUT)).status
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
-                return False
+                return None
             raise
-        return description.close_time is not None
 
     def _handle(self, key: CaseKey) -> WorkflowHandle[LossCase, Outcome]:
         return self._client.get_workflow_handle(key.case)

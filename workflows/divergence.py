@@ -6,12 +6,14 @@ done on such facts: the workflow task fails, again and again, until a release th
 
 from collections.abc import Sequence
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from events import rules
 from events.digest import Dated, Digest, difference, value_difference
+from events.ports.loss_cases import Message
 from events.terms import CaseId
 
+MESSAGES = TypeAdapter(tuple[Message, ...])
 WHAT_TO_DO = "no rule may change under a running case (docs/changing-a-rule.md): run a release that agrees with the log"
 
 
@@ -27,6 +29,18 @@ def must_know_rules(case: CaseId, version: int) -> None:
             f"case {case} is under version {version} of the rules, and this release knows {rules.RULES_VERSION}: run a"
             " worker of the newer release"
         )
+
+
+def must_read(case: CaseId, messages: Sequence[object]) -> tuple[Message, ...]:
+    """The messages to a case. Raises `DivergenceError` for what only a later release knows: a newer worker goes on."""
+    try:
+        return MESSAGES.validate_python(messages)
+    except ValidationError as error:
+        places = {".".join(map(str, one["loc"])) for one in error.errors(include_input=False, include_url=False)}
+        raise DivergenceError(
+            f"case {case} was sent a message that this release cannot read ({', '.join(sorted(places))}): run a worker"
+            " of the release that sent it"
+        ) from error
 
 
 def must_agree(case: CaseId, sequence: int, facts: Sequence[Dated], appended: Digest | None) -> None:

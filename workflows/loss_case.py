@@ -30,7 +30,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.case import CaseState, fold_all, with_later_fields
     from workflows.commands import Assessed, Blocked, Command, Elapsed, Failed, PolicyKnown, Replaced, Report, Sighted
     from workflows.decider import decide
-    from workflows.divergence import must_agree, must_be_as_carried, must_know_rules
+    from workflows.divergence import must_agree, must_be_as_carried, must_know_rules, must_read
     from workflows.driver import (
         accepted_at,
         assessed,
@@ -149,9 +149,10 @@ class LossCase:
         return self.state.outcome
 
     @workflow.signal
-    def receive(self, messages: list[Message]) -> None:
-        """Messages to the case arrive."""
-        for message in messages:
+    def receive(self, messages: list[Any]) -> None:
+        """Messages to the case arrive, as plain JSON: a signal that cannot be read into a type is dropped by the SDK,
+        and that would be what a later release says. Here the workflow task fails, until a worker can read it."""
+        for message in must_read(self._key.case, messages):
             self._pending.add(message)
 
     @workflow.update

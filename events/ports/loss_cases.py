@@ -205,7 +205,8 @@ class ConfirmedDecision(Value):
 
 
 class CaseOverError(Exception):
-    """The case has ended, or was never begun, and takes no message."""
+    """Temporal runs no workflow of the case, which takes no message: the case is over, or its workflow was ended there
+    or lost. The backend knows which."""
 
 
 class Cases(Protocol):
@@ -216,6 +217,9 @@ class Cases(Protocol):
 
     async def send(self, key: CaseKey, messages: Sequence[Message]) -> None:
         """Bring messages to their case. Raises `CaseOverError`."""
+
+    async def is_running(self, key: CaseKey) -> bool:
+        """Whether a workflow of the case runs."""
 
     async def answer(self, accepted: AcceptedDecision, order: DecisionOrder) -> DecisionTaken | DecisionDenied:
         """Wait, bounded, for what a case makes of an accepted decision."""

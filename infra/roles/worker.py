@@ -9,6 +9,7 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.case_activities import CaseActivities
+from activities.case_watch import CaseWatch
 from activities.delivery import Delivery
 from activities.register import PostgresRegister
 from activities.relay import Relay
@@ -37,6 +38,7 @@ async def run(settings: Settings, ready: Ready) -> None:
         async with cases, open_pool(settings, DELIVERY_CONNECTIONS) as pool, asyncio.TaskGroup() as tasks:
             tasks.create_task(Relay(settings.dsn, writer, LogReader(settings.bootstrap)).run())
             tasks.create_task(Delivery(pool, CaseClient(client, settings.task_queue)).run())
+            tasks.create_task(CaseWatch(pool, CaseClient(client, settings.task_queue)).run())
             tasks.create_task(keep_statistics(settings.dsn))
             ready()
 

@@ -49,6 +49,9 @@ class Known:
             raise ValueError("this one takes nothing")
         self.brought += [(key, message.number) for message in messages]
 
+    async def is_running(self, key: CaseKey) -> bool:
+        return key.case not in self.refuses
+
     async def answer(self, accepted: AcceptedDecision, order: DecisionOrder) -> DecisionTaken | DecisionDenied:
         raise AssertionError("nobody asks")
 

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 import pytest
 from psycopg import AsyncConnection
 
+from activities.case_watch import NOT_RUNNING
 from activities.delivery import AT_ONCE_OF_A_VENDOR, LEASE, WINDOW
 from activities.licensing.message_rules import sighting
 from activities.licensing.messages import post
+from activities.register import PostgresRegister
 from events.ports.loss_cases import CaseOverError, Message
+from events.ports.register import SetAside
 from events.terms import CaseKey
 from tests.integration.conversation import Known, brought, delivering
 from tests.integration.stock import NOW, Stock
@@ -128,13 +131,15 @@ async def test_what_a_dead_or_frozen_delivery_had_leased_is_brought_by_another_o
         await eventually(lambda: brought(whole, key, 1))
 
 
-async def test_a_message_to_a_case_that_is_over_is_not_brought_again(stock: Stock) -> None:
+async def test_a_message_to_a_case_that_is_closed_meanwhile_is_not_brought_again(stock: Stock) -> None:
     await stock.container("D-1", "L-1")
     key = await stock.claim(stock.loss("D-1"))
 
     class Over(Known):
         async def send(self, key: CaseKey, messages: Sequence[Message]) -> None:
             self.tried.append(key)
+            async with await AsyncConnection.connect(stock.settings.dsn) as connection:
+                await connection.execute("update backend.cases set closed = now() where case_id = %s", (key.case,))
             raise CaseOverError(key.case)
 
     cases = Over()
@@ -149,3 +154,76 @@ async def test_a_message_to_a_case_that_is_over_is_not_brought_again(stock: Stoc
 
         await eventually(undelivered)
     assert cases.tried == [key]
+    assert await _entry(stock, key) is None
+
+
+async def test_a_message_to_an_open_case_that_does_not_run_waits_until_it_runs_again_and_the_case_is_named(
+    stock: Stock,
+) -> None:
+    await stock.container("D-1", "L-1")
+    key = await stock.claim(stock.loss("D-1"))
+
+    class Ended(Known):
+        ended = False
+
+        async def send(self, key: CaseKey, messages: Sequence[Message]) -> None:
+            if self.ended:
+                raise CaseOverError(key.case)
+            await super().send(key, messages)
+
+    cases = Ended()
+    async with delivering(stock, cases):
+        await eventually(lambda: brought(cases, key, 1))
+        cases.ended = True
+        await _say(stock, key, "C-1")
+        await _say(stock, key, "C-2")
+        entry = await eventually(lambda: _entry(stock, key))
+        assert cases.numbers(key) == [1]
+        cases.ended = False
+        await eventually(lambda: brought(cases, key, 3))
+
+    assert cases.numbers(key) == [1, 2, 3]
+    assert (entry.vendor, entry.code) == (stock.vendor, NOT_RUNNING)
+    assert f"--workflow-id {key.case}" in entry.sentence
+
+
+async def test_a_message_that_only_a_later_release_knows_waits_and_holds_up_no_other_case(stock: Stock) -> None:
+    for serial in ("D-1", "D-2"):
+        await stock.container(serial, f"L-{serial}")
+    behind, free = [await stock.claim(stock.loss(serial)) for serial in ("D-1", "D-2")]
+    cases = Known()
+    async with delivering(stock, cases):
+        await eventually(lambda: brought(cases, behind, 1))
+        await _say(stock, behind, "C-1", "moved")
+        await _say(stock, behind, "C-2")
+        await eventually(lambda: _tries(stock, behind, 2))
+        await _say(stock, free, "C-1")
+        await eventually(lambda: brought(cases, free, 2))
+        assert cases.numbers(behind) == [1]
+        async with await AsyncConnection.connect(stock.settings.dsn) as connection:  # now it knows it
+            await connection.execute(RENAME, ("sighting", behind.case, 2))
+        await eventually(lambda: brought(cases, behind, 3))
+
+    assert cases.numbers(behind) == [1, 2, 3]
+
+
+RENAME = """
+update backend.messages set content = jsonb_set(content, '{type}', to_jsonb(%s::text))
+where (case_id, number) = (%s, %s)"""
+
+
+async def _say(stock: Stock, key: CaseKey, contact: str, type_: str = "sighting") -> None:
+    async with await AsyncConnection.connect(stock.settings.dsn) as connection:
+        number = await post(connection, key, sighting(contact, NOW), NOW)
+        await connection.execute(RENAME, (type_, key.case, number))
+
+
+async def _tries(stock: Stock, key: CaseKey, count: int) -> bool | None:
+    async with await AsyncConnection.connect(stock.settings.dsn) as connection:
+        query = "select from backend.messages where case_id = %s and tries >= %s"
+        return await (await connection.execute(query, (key.case, count))).fetchone() is not None or None
+
+
+async def _entry(stock: Stock, key: CaseKey) -> SetAside | None:
+    entries = await PostgresRegister(stock.settings.dsn).entries(1000)
+    return next((entry for entry in entries if entry.place == f"workflow/{key.vendor}/{key.case}"), None)

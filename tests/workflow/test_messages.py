@@ -1,19 +1,29 @@
 """What reaches a case by Temporal: only what a door has accepted decides, and no history grows without end."""
 
 import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
 
 import pytest
+from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer
 
+from activities.case_watch import NOT_RUNNING
+from activities.register import PostgresRegister
 from events.envelope import case_stream
 from events.errors import Code, RefusalError
 from events.ports.licensing_backend import CaseKey
 from events.ports.loss_cases import AcceptedDecision, DecisionOrder, Joined, Message, Overtaken
+from events.ports.register import SetAside
 from events.sizes import LIST_PART
 from events.statements import LossStatement
 from events.terms import Action, CaseId, Kind, LicenceId, Mode, Reason, Reporter, ReportId, Role, Scope, Status
@@ -104,6 +114,73 @@ async def test_a_decision_is_that_of_the_principal_at_the_door_whatever_comes_wi
     assert (refusal.value.code, refusal.value.parameters["by"]) == (Code.NOT_A_SUPERVISOR, "eve")
     denied = [one.fact for one in await bench.facts(case_stream(key.case)) if one.fact.name == "decision.denied"]
     assert [fact.by for fact in denied] == ["eve"]
+
+
+async def test_what_is_said_to_a_case_whose_workflow_was_ended_reaches_it_once_temporal_has_it_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workflows.client.ANSWER_SECONDS", 2.0)
+    key = await waiting(bench)
+    handle, register = bench.handle(key), PostgresRegister(bench.settings.dsn)
+    await handle.terminate("by an operator, in error")
+
+    async def entry() -> SetAside | None:
+        entries = await register.entries(1000)
+        return next((one for one in entries if one.place == f"workflow/{key.vendor}/{key.case}"), None)
+
+    with pytest.raises(TimeoutError):  # it is kept, and not denied
+        await bench.decide(key, Action.REJECT)
+    assert (await eventually(entry)).code == NOT_RUNNING
+
+    ended = await handle.describe()
+    completed = [
+        event.event_id
+        async for event in handle.fetch_history_events()
+        if event.event_type is EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+    ]
+    await bench.env.client.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace=bench.env.client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=key.case, run_id=ended.run_id),
+            reason="it was ended in error",
+            workflow_task_finish_event_id=completed[-1],
+            request_id=str(uuid4()),
+        )
+    )
+
+    assert await handle.result() == "rejected"
+    names = [fact.fact.name for fact in await bench.facts(case_stream(key.case))]
+    assert "case.rejected" in names
+    assert "decision.denied" not in names
+
+
+async def test_a_message_of_a_later_release_fails_the_workflow_task_until_a_newer_worker_comes(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = await waiting(bench)
+    handle = bench.handle(key)
+
+    await handle.signal(LossCase.receive, [{"number": 2, "content": {"type": "moved"}}])
+
+    async def failed() -> str | None:
+        async for event in handle.fetch_history_events():
+            if event.event_type is EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
+                return event.workflow_task_failed_event_attributes.failure.message
+        return None
+
+    assert "run a worker of the release that sent it" in await eventually(failed)
+
+    def later(_: str, messages: Sequence[Any]) -> list[Message]:
+        return [Message.model_validate(one | {"content": {"type": "settled"}}) for one in messages]
+
+    monkeypatch.setattr("workflows.loss_case.must_read", later)
+
+    async def taken() -> bool | None:
+        with suppress(RPCError):  # while its tasks fail
+            return bool(await handle.query(LossCase.messages_taken) == 2) or None
+        return None
+
+    await eventually(taken)
 
 
 async def test_a_case_that_only_gets_decisions_goes_on_in_new_histories_and_answers_each(
