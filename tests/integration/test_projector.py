@@ -13,6 +13,7 @@ from events.backend_facts import ActivationReturned, CaseAddressed, ContainerAct
 from events.envelope import Head, Sealed, container_stream, record_key
 from events.log_errors import Damage, LogDamagedError, NewerReleaseError, PositionGapError
 from events.log_records import LogRecord, Position
+from events.postgres_sessions import open_session
 from events.terms import CaseId, HolderId, Kind, LicenceId, Reason, Serial, VendorId
 from projections.digests import digest
 from projections.drivers import resilient_projector
@@ -136,6 +137,29 @@ async def test_a_projector_that_thaws_after_its_transaction_was_ended_begins_it_
         assert await projector._outlasting_outages(operation) == "done"
     finally:
         await projector.close()
+
+
+async def test_a_projector_waits_for_a_database_that_is_being_switched_over_and_stops_no_partition(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await log.write(written())
+    records = await log.read()
+    read_only = ["-c default_transaction_read_only=on"] * 2
+
+    async def opened(dsn: str, options: str) -> AsyncConnection[Any]:
+        return await open_session(dsn, f"{options} {read_only.pop() if read_only else ''}")
+
+    monkeypatch.setattr(resilient_projector, "open_session", opened)
+    projector = SteadyProjector(log.bootstrap, log.dsn, CODEC, log.register)
+    try:
+        for batch in batches_of(records):
+            await projector.fold(batch)
+        assert not projector.stopped
+    finally:
+        await projector.close()
+
+    assert not read_only
+    assert await log.rows() == expected(records)
 
 
 async def _is_gone(log: Log, session: int) -> None:
