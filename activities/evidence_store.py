@@ -34,10 +34,12 @@ def describe(content: bytes) -> EvidenceFile:
     except puremagic.PureError:
         found = ""
     if found not in MEDIA_TYPES:
+        taken = ", ".join(sorted(MEDIA_TYPES))
         raise RefusalError(
             Code.FILE_TYPE,
-            f"the file is {found or 'of no known type'}; evidence is one of {', '.join(sorted(MEDIA_TYPES))}",
-            media_type=found or "unknown",
+            f"the file is {found or 'of no known type'}; evidence is one of {taken}",
+            found=found,
+            taken=taken,
         )
     return EvidenceFile(sha256=sha256(content).hexdigest(), media_type=MediaType(found), size=len(content))
 

@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from events.evidence import FILES, EvidenceFile
 from events.fact import Fact, WiderFact
 from events.sizes import (
     CAUSE_CHARACTERS,
@@ -228,12 +229,13 @@ class EvidenceAsked(DecisionFact):
 
 
 class EvidenceGiven(CaseStreamFact, WiderFact):
-    """Evidence was brought to the case; `statement` names what said so."""
+    """Evidence was brought to the case; `statement` names what said so, `files` are those that go with it."""
 
     name = "evidence.given"
     statement: Label
     by: PersonId
     evidence: Names
+    files: Annotated[tuple[EvidenceFile, ...], AtMost(FILES)] = ()
 
 
 class CaseApproved(DecisionFact):

@@ -11,7 +11,7 @@ FILE_BYTES: Final = 10 * 1024 * 1024
 """The longest file that is taken as evidence."""
 FILES: Final = 20
 """So many files go with one piece of evidence."""
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$", max_length=64)]
 """The SHA-256 of a file's bytes, in hex."""
 
 

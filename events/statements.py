@@ -10,6 +10,7 @@ from pydantic import Field, JsonValue, SecretStr, model_validator
 
 from events import rules
 from events.case_facts import LossReported
+from events.evidence import FILES, Sha256
 from events.fingerprint import BoundedFingerprint
 from events.lease import Lease
 from events.loss_table import Loss
@@ -232,7 +233,11 @@ class ReturnStatement(Statement):
 
 
 class EvidenceStatement(Statement):
-    """Evidence for a loss that was reported in `report`. `statement` is the reporter's own number for this."""
+    """Evidence for a loss that was reported in `report`. `statement` is the reporter's own number for this.
+
+    `files` are the hashes of files that were sent before; `report_by` is who reported the loss, where that is somebody
+    else and several have a report of that number.
+    """
 
     name = "evidence.given"
     rank = 3
@@ -250,6 +255,8 @@ class EvidenceStatement(Statement):
     reporter: Reporter
     evidence: Annotated[tuple[EvidenceName, ...], Field(min_length=1, max_length=20)]
     occurred: BoundedInstant
+    files: Annotated[tuple[Sha256, ...], Field(max_length=FILES)] = ()
+    report_by: Reporter | None = None
 
 
 STATEMENTS: dict[str, type[Statement]] = {

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from events.errors import Code, RefusalError
 from events.kafka_clients import new_producer
+from events.ports.evidence_files import EvidenceFiles
 from events.ports.loss_cases import Cases
 from events.postgres_sessions import open_session
 from events.terms import VendorId
@@ -78,6 +79,13 @@ class LocalParts:
             if self._cases is None:
                 self._cases = CaseClient(await open_temporal(self._settings), self._settings.task_queue)
         return self._cases
+
+    @property
+    def files(self) -> EvidenceFiles:
+        """The store of evidence files."""
+        from activities.evidence_store import EvidenceStore
+
+        return EvidenceStore(self._settings.evidence)
 
     def views(self) -> AbstractAsyncContextManager[Queries]:
         """The views."""

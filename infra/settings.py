@@ -38,6 +38,7 @@ OF_KUBERNETES = re.compile(
 )
 """What Kubernetes puts into the environment for a service whose name begins as our variables do."""
 HOST_PATTERN = r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?"
+BUCKET_PATTERN = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]{1,100}){0,5}"
 WORD_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 
@@ -126,6 +127,12 @@ def _url(url: str) -> str:
     return url
 
 
+def _bucket(url: str | None) -> str | None:
+    if url is not None and not re.fullmatch(BUCKET_PATTERN, url):
+        raise ValueError("this names no bucket")
+    return url
+
+
 def _port(default: int, of: str) -> Any:
     return Field(default, ge=PORTS[0], le=PORTS[-1], description=f"Port of the embedded {of}.")
 
@@ -181,6 +188,10 @@ class Settings(BaseSettings):
     postgres_dsn: Annotated[
         str | None, AfterValidator(_dsn), Valid("a libpq URI, such as `postgresql://USER@HOST:5432/DATABASE`")
     ] = Field(None, description="Your own PostgreSQL; unset: embedded.")
+
+    evidence_url: Annotated[str | None, AfterValidator(_bucket), Valid("`s3://BUCKET`, or `s3://BUCKET/PREFIX`")] = (
+        Field(None, description="Your own S3-compatible store for evidence files; unset: a folder in the data folder.")
+    )
 
     log_partitions: Annotated[int, Valid("a number from 1 to 512")] = Field(
         6, ge=1, le=512, description="Partitions of `lostfound.log`, set when it is created."
@@ -275,6 +286,11 @@ class Settings(BaseSettings):
     def temporal(self) -> str:
         """The Temporal frontend that clients connect to."""
         return self.temporal_address or self.at(self.temporal_port)
+
+    @property
+    def evidence(self) -> Path | str:
+        """Where evidence files are kept: a folder, or the URL of a bucket."""
+        return self.evidence_url or self.data_dir / "evidence"
 
     @property
     def dsn(self) -> str:

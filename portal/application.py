@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from pydantic import JsonValue
 
 from events.errors import Code, RefusalError
+from events.evidence import EvidenceFile, Sha256
+from events.ports.evidence_files import EvidenceFiles
 from events.ports.licensing_backend import (
     AccessLink,
     ActivationCode,
@@ -98,6 +100,10 @@ class Parts(Protocol):
     async def cases(self) -> Cases:
         """The way to the running cases."""
 
+    @property
+    def files(self) -> EvidenceFiles:
+        """The evidence files."""
+
     def views(self) -> "AbstractAsyncContextManager[Queries]":
         """The views, as they are now."""
 
@@ -144,7 +150,8 @@ class Application:
             case DeactivationStatement():
                 return (await backend.return_activation(vendor, stated, received)).position
             case EvidenceStatement():
-                await backend.give_evidence(principal, stated, received)
+                files = [await self._parts.files.known(vendor, name) for name in dict.fromkeys(stated.files)]
+                await backend.give_evidence(principal, stated, received, files)
             case LossStatement():
                 return (await self.report(principal, stated, received)).position
             case _:
@@ -185,6 +192,16 @@ class Application:
         """The code for the cases of a container that wait for a machine."""
         must_be_allowed(principal.roles, Act.FETCH_CODE)
         return await (await self._parts.backend()).activation_code(principal.vendor, serial)
+
+    async def keep_file(self, principal: Principal, content: bytes) -> EvidenceFile:
+        """Keep a file that evidence is to name. Kept again, it is the same; without evidence it is nobody's."""
+        must_be_allowed(principal.roles, Act.GIVE_EVIDENCE)
+        return await self._parts.files.put(principal.vendor, content)
+
+    async def file(self, principal: Principal, name: Sha256) -> bytes:
+        """The bytes of an evidence file, as they were sent."""
+        must_be_allowed(principal.roles, Act.SEE_ALL)
+        return await self._parts.files.get(principal.vendor, name)
 
     async def triage(self, principal: Principal, serial: Serial, shown: Mapping[str, str]) -> Triage:
         """What can be done on a machine that shows this fingerprint, before a loss is reported. Changes nothing."""

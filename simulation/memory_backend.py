@@ -1,7 +1,7 @@
 """The licensing backend in memory, of all vendors: the protocol over one `VendorBackend` each."""
 
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from activities.licensing.containers import Container, Licence
 from events.codec import FactCodec
 from events.envelope import Head, Recorded, backend_stream, record_key
+from events.evidence import EvidenceFile
 from events.fact import Fact
 from events.ports.licensing_backend import (
     CASE_ORDERS,
@@ -179,8 +180,14 @@ class MemoryBackend(LicensingBackend):
     ) -> list[CaseKey]:
         return self.vendor(principal.vendor).turn_up(principal, stated, received)
 
-    async def give_evidence(self, principal: Principal, stated: EvidenceStatement, received: datetime) -> CaseKey:
-        return self.vendor(principal.vendor).give_evidence(principal, stated, received)
+    async def give_evidence(
+        self,
+        principal: Principal,
+        statement: EvidenceStatement,
+        received: datetime,
+        files: Sequence[EvidenceFile] = (),
+    ) -> CaseKey:
+        return self.vendor(principal.vendor).give_evidence(principal, statement, received, files)
 
     async def accept_decision(
         self, principal: Principal, case: CaseId, content: DecisionContent, at: datetime

@@ -16,6 +16,7 @@ class Given:
 
     opened_backend: Any
     opened_cases: Any = None
+    files: Any = None
 
     async def backend(self) -> Any:
         return self.opened_backend

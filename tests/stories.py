@@ -28,6 +28,7 @@ from events.backend_facts import (
 )
 from events.case_facts import BackendFacts, LicenceInScope, QuotaAnswer
 from events.envelope import INSTALLATION
+from events.evidence import EvidenceFile, MediaType
 from events.measure_subject import Subject
 from events.ports.licensing_backend import Reservation
 from events.ports.loss_cases import Evidence
@@ -219,7 +220,8 @@ def ponder(world: World, vendor: VendorId, number: int, steps: int = STEPS) -> N
     """Two supervisors approve, too late and on a condition, after evidence was asked for and given."""
     serial, spare, name = Serial(f"10-{number}"), Serial(f"11-{number}"), f"L-e{number}"
     life = Life(world, vendor, CaseId(f"e-{number}"), serial, HolderId(f"h-e{number}"), EYES)
-    given = Evidence(statement="evidence/1", by="crm", evidence=("photo",))
+    photo = EvidenceFile(sha256="5f" * 32, media_type=MediaType.JPEG, size=181_204)
+    given = Evidence(statement="evidence/1", by="crm", evidence=("photo",), files=(photo,))
 
     def elapsed(hours: int) -> Elapsed:
         return Elapsed(at=world.at + timedelta(hours=hours), policy=POLICY)

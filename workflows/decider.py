@@ -265,7 +265,7 @@ def _brought(state: CaseState, command: Bring) -> list[CaseFact]:
     given = command.evidence
     if state.status is Status.CLOSED:
         return []
-    told = EvidenceGiven(statement=given.statement, by=given.by, evidence=given.evidence)
+    told = EvidenceGiven(statement=given.statement, by=given.by, evidence=given.evidence, files=given.files)
     if state.status not in UNDECIDED or state.facts is None:
         return [told]
     heard = _Heard(given.evidence, command.reservation)

@@ -63,8 +63,8 @@ def tokens(message: Message) -> int:
     match message.content:
         case Joined(report=report):
             return 15 + len(report.licences) + len(report.evidence)
-        case Evidence(evidence=evidence):
-            return 8 + len(evidence)
+        case Evidence(evidence=evidence, files=files):
+            return 8 + len(evidence) + 2 * len(files)
         case DecisionOrder():
             return 150
         case _:

@@ -33,6 +33,7 @@ from activities.licensing.records import lock_container, lock_holder
 from activities.licensing.sign_in import candidates, recognise, sign_in
 from activities.licensing.signing import SigningKeys
 from activities.licensing.vendors import add, adopt, in_force
+from events.evidence import EvidenceFile
 from events.ports.licensing_backend import (
     AccessLink,
     ActivationCode,
@@ -193,10 +194,16 @@ class EmbeddedBackend(LicensingBackend):
         async with self._transaction() as tx:
             return await claims.turn_up(tx, principal, stated, received)
 
-    async def give_evidence(self, principal: Principal, stated: EvidenceStatement, received: datetime) -> CaseKey:
+    async def give_evidence(
+        self,
+        principal: Principal,
+        statement: EvidenceStatement,
+        received: datetime,
+        files: Sequence[EvidenceFile] = (),
+    ) -> CaseKey:
         """Bring evidence to the case of a report."""
         async with self._transaction() as tx:
-            return await claims.give_evidence(tx, principal, stated, received)
+            return await claims.give_evidence(tx, principal, statement, received, files)
 
     async def accept_decision(
         self, principal: Principal, case: CaseId, content: DecisionContent, at: datetime

@@ -1,7 +1,7 @@
 """Claims: what is known of a container is loaded, and what a report changes is written; in the caller's transaction,
 under the container's lock. `activities.licensing.claim_changes` says what that is."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, assert_never, cast
@@ -35,15 +35,24 @@ from activities.licensing.claim_rules import (
     recovery_of,
 )
 from activities.licensing.containers import Container
-from activities.licensing.message_rules import Speaker, addressed, no_case_of, no_report, number_taken
+from activities.licensing.message_rules import (
+    Speaker,
+    addressed,
+    evidence,
+    evidence_said,
+    no_case_of,
+    no_report,
+    number_taken,
+)
 from activities.licensing.messages import kept_speaker, open_cases, post
 from activities.licensing.outbox import state
 from activities.licensing.records import changed, columns, lock_container
 from activities.licensing.vendors import in_force
 from events.case_facts import LossReported
 from events.errors import Code, RefusalError
+from events.evidence import EvidenceFile
 from events.ports.licensing_backend import CaseKey, Claim, CloseOrder, Issued
-from events.ports.loss_cases import Evidence, Overtaken, Sighting
+from events.ports.loss_cases import Overtaken, Sighting
 from events.principal import Principal
 from events.statements import EvidenceStatement, FoundStatement, LossStatement, ReturnStatement
 from events.terms import Aim, CaseId, Cause, HolderId, LicenceId, Outcome, ProductId, Reporter, Serial, VendorId
@@ -249,14 +258,17 @@ async def turn_up(
 
 
 async def give_evidence(
-    tx: AsyncConnection[Any], principal: Principal, stated: EvidenceStatement, received: datetime
+    tx: AsyncConnection[Any],
+    principal: Principal,
+    statement: EvidenceStatement,
+    received: datetime,
+    files: Sequence[EvidenceFile],
 ) -> CaseKey:
     """Bring evidence to the case of a report, the first time that this number brings it."""
-    vendor, reporter = principal.vendor, stated.reporter
-    key, further = await _cases_of_report(tx, vendor, stated)
-    content = Evidence(statement=f"evidence/{stated.statement}", by=reporter.name, evidence=stated.evidence)
-    said = f"{stated.report}/{stated.serial}/{'/'.join(sorted(stated.evidence))}"
-    if await _first_said(tx, vendor, reporter, content.statement, said, received):
+    vendor, reporter = principal.vendor, statement.reporter
+    key, further = await _cases_of_report(tx, vendor, statement)
+    content = evidence(statement, files)
+    if await _first_said(tx, vendor, reporter, content.statement, evidence_said(statement), received):
         speaker = Speaker.of(principal, reporter)
         for one in sorted([key, *further], key=lambda key: key.case):
             if await post(tx, one, content, received, speaker) is None:
@@ -287,26 +299,30 @@ async def _first_said(
 
 
 async def _cases_of_report(
-    tx: AsyncConnection[Any], vendor: VendorId, stated: EvidenceStatement
+    tx: AsyncConnection[Any], vendor: VendorId, statement: EvidenceStatement
 ) -> tuple[CaseKey, list[CaseKey]]:
-    """The case that a report about this container belongs to: the reporter's own report of this number, or else
-    somebody's; and the further cases that this report opened."""
-    must_be_rightful(await lock_container(tx, vendor, stated.serial), stated.reporter)
+    """The case that a report about this container belongs to: the report of this number by whom the statement names, or
+    else the reporter's own, or else somebody's; and the further cases that this report opened."""
+    must_be_rightful(await lock_container(tx, vendor, statement.serial), statement.reporter)
+    author = statement.report_by or statement.reporter
     cursor = await tx.execute(
         "select c.case_id, array(select m.case_id from backend.cases f join backend.messages m"
         " on (m.vendor, m.case_id, m.number) = (f.vendor, f.case_id, 1)"
         " where f.vendor = c.vendor and f.serial = c.serial and f.case_id <> c.case_id"
         " and m.content -> 'report' ->> 'report' = r.report and m.role = r.role and m.said_by = r.said_by)"
         " from backend.reports r join backend.cases c on (c.vendor, c.case_id) = (r.vendor, r.case_id)"
-        " where r.vendor = %s and r.report = %s and c.serial = %s"
+        " where r.vendor = %s and r.report = %s and c.serial = %s and (not %s or (r.role, r.said_by) = (%s, %s))"
         " order by (r.role, r.said_by) = (%s, %s) desc, r.received desc, c.case_id desc limit 1",
-        (vendor, stated.report, stated.serial, stated.reporter.role, stated.reporter.name),
+        (
+            *(vendor, statement.report, statement.serial, statement.report_by is not None, author.role, author.name),
+            *(author.role, author.name),
+        ),
     )
     row = await cursor.fetchone()
     if row is None:
-        raise no_report(stated)
+        raise no_report(statement)
     case, further = row
-    key = CaseKey(vendor=vendor, case=case, serial=stated.serial)
+    key = CaseKey(vendor=vendor, case=case, serial=statement.serial)
     return key, [key.model_copy(update={"case": one}) for one in further]
 
 

@@ -1,12 +1,13 @@
 """Messages to cases: their senders and names, and the answers for those that a case did not take: pure functions."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from events.backend_facts import CaseAddressed
 from events.errors import Code, NotYetKnownError, RefusalError
+from events.evidence import EvidenceFile
 from events.ports.loss_cases import (
     ConfirmedDecision,
     Content,
@@ -115,6 +116,28 @@ def no_case_of(serial: Serial) -> NotYetKnownError:
     """The answer for what turned up and no case has ever looked for."""
     sentence = f"no case looks for container {serial}; report its loss first"
     return NotYetKnownError(Code.NO_CASE, sentence, serial=serial)
+
+
+def evidence(statement: EvidenceStatement, files: Sequence[EvidenceFile]) -> Evidence:
+    """What a statement of evidence says to a case."""
+    return Evidence(
+        statement=f"evidence/{statement.statement}",
+        by=statement.reporter.name,
+        evidence=statement.evidence,
+        files=tuple(files),
+    )
+
+
+def evidence_said(statement: EvidenceStatement) -> str:
+    """Two statements of evidence with one number say the same when these are equal."""
+    author = statement.report_by
+    return "/".join(
+        (
+            *(statement.report, statement.serial, *sorted(statement.evidence)),
+            *(f"file {name}" for name in sorted(set(statement.files))),
+            *((f"report by {author.role} {author.name}",) if author else ()),
+        )
+    )
 
 
 def no_report(stated: EvidenceStatement) -> NotYetKnownError:

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from events.adoption import Between
 from events.case_facts import BackendFacts, LicenceInScope, QuotaAnswer
+from events.evidence import EvidenceFile
 from events.measure_subject import Subject
 from events.ports.loss_cases import AcceptedDecision, ConfirmedDecision, DecisionContent, DecisionQuestion
 from events.principal import Principal
@@ -493,8 +494,15 @@ class LicensingBackend(CaseOrders, Protocol):
         """A lost container was found, or came back to the vendor: a message to every open case of it, the first time
         that this number says so. The cases that were addressed."""
 
-    async def give_evidence(self, principal: Principal, stated: EvidenceStatement, received: datetime) -> CaseKey:
-        """Evidence for a report: a message to its case, the first time that this number brings it."""
+    async def give_evidence(
+        self,
+        principal: Principal,
+        statement: EvidenceStatement,
+        received: datetime,
+        files: Sequence[EvidenceFile] = (),
+    ) -> CaseKey:
+        """Evidence for a report, with the files that it names: a message to its case, the first time that this number
+        brings it."""
 
     async def accept_decision(
         self, principal: Principal, case: CaseId, content: DecisionContent, at: datetime

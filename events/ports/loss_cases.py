@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from events.case_facts import LossReported
 from events.errors import Code
+from events.evidence import EvidenceFile
 from events.principal import Principal
 from events.stream_position import StreamPosition
 from events.terms import (
@@ -55,6 +56,7 @@ class Evidence(Value):
     statement: str
     by: PersonId
     evidence: tuple[EvidenceName, ...]
+    files: tuple[EvidenceFile, ...] = ()
 
 
 class Offer(Value):

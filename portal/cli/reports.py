@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ from events.ports.licensing_backend import Claim
 from events.principal import PrincipalRole
 from events.statements import PREFIX, STATEMENTS, EvidenceStatement, LossStatement, Statement
 from events.terms import CaseId, Kind, Reason, ReportId, Role, Scope, VendorId
+from portal.cli.evidence_files import in_words, kept_files
 from portal.cli.terminal import (
     AsJson,
     OfVendor,
@@ -108,32 +110,44 @@ def register(app: typer.Typer, opened: Opened) -> None:
         statement: Annotated[
             str | None, typer.Option(help="A number of your own: the same number is the same statement.")
         ] = None,
+        report_by: Annotated[str | None, typer.Option(help="Who made the report, where that is somebody else.")] = None,
+        report_role: Annotated[Role, typer.Option(help="In which role that was.")] = Role.BACK_OFFICE,
+        file: Annotated[
+            list[Path] | None, typer.Option("--file", help="A file that shows it: PDF or picture, at most 10 MiB.")
+        ] = None,
         vendor: OfVendor = None,
         as_json: AsJson = False,
     ) -> None:
         """Give evidence for a loss that was reported."""
         with refusals():
             named = vendor_named(opened, vendor)
-            case = ask(opened, lambda views: _case_of(views, named, ReportId(report), role, by))
+            author = (report_role, report_by) if report_by else (role, by)
+            case = ask(opened, lambda views: _case_of(views, named, ReportId(report), *author))
             if case is None:
                 raise RefusalError(
                     Code.NO_CASE, f"no case of report {report} is known; report the loss first", report=report
                 )
+            principal = principal_of(named, PrincipalRole(role), by)
+            files = kept_files(opened, principal, file or ())
             said = {
                 "statement": statement or f"cli-{uuid4()}",
                 "report": report,
                 "serial": case.serial,
                 "reporter": {"role": role, "name": by},
                 "evidence": evidence,
+                "files": [one.sha256 for one in files],
+                "report_by": {"role": report_role, "name": report_by} if report_by else None,
                 "occurred": datetime.now(UTC).isoformat(),
             }
             given = _valid(EvidenceStatement, said, TYPED)
-            principal = principal_of(named, PrincipalRole(role), by)
             run(opened, lambda application: application.take(principal, given, datetime.now(UTC)))
             if as_json:
-                print_json({"statement": said["statement"], "report": report, "case": case.case_id})
+                answer = {"statement": said["statement"], "report": report, "case": case.case_id}
+                print_json({**answer, "files": [one.model_dump(mode="json") for one in files]})
                 return
             typer.echo(f"Statement {said['statement']} brings {', '.join(evidence)} to case {case.case_id}.")
+            for one in files:
+                typer.echo(in_words(one))
 
     @app.command("trigger")
     def trigger(
@@ -178,8 +192,8 @@ def case_of(report: str, known: Sequence[ReportOf], role: Role, by: str) -> Case
     if not own and len({(one.role, one.name) for one in known}) > 1:
         raise RefusalError(
             Code.NO_CASE,
-            f"several reporters have a report {report}, and none of them is {by} ({role}); say with --by and --role"
-            " whose it is",
+            f"several reporters have a report {report}, and none of them is {by} ({role}); say with --report-by"
+            " and --report-role whose it is",
             report=report,
             by=by,
             role=role,

@@ -17,7 +17,16 @@ from events.principal import PrincipalRole
 from events.roles import MAY
 from events.roles import document as roles_page
 from events.terms import CaseId, LicenceId, Serial, Status
-from portal.cli import access_data, activation, dead_letter_commands, decisions, policies, reports, triage
+from portal.cli import (
+    access_data,
+    activation,
+    dead_letter_commands,
+    decisions,
+    evidence_files,
+    policies,
+    reports,
+    triage,
+)
 from portal.cli.answer_tables import licence_table, measure_table, print_case, print_container
 from portal.cli.sheet import Sheet
 from portal.cli.terminal import (
@@ -55,6 +64,7 @@ def register(app: typer.Typer, opened: Opened) -> None:
         ("policy", policies.commands(opened)),
         ("access", access_data.commands(opened)),
         ("activation", activation.commands(opened)),
+        ("file", evidence_files.commands(opened)),
         ("inbox", dead_letter_commands.commands(opened)),
     ):
         app.add_typer(commands, name=name)

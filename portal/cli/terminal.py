@@ -186,6 +186,16 @@ def text_of(path: Path, limit: int = -1) -> str:
     raise RefusalError(Code.UNREADABLE_FILE, f"{path} cannot be read: {why}", path=str(path), misfit=why)
 
 
+def bytes_of(path: Path, limit: int) -> bytes:
+    """The bytes of a file; one more than the limit of a longer one."""
+    try:
+        with path.open("rb") as file:
+            return file.read(limit + 1)
+    except OSError as error:
+        told = UNREADABLE.get(type(error), (error.strerror or type(error).__name__).lower())
+    raise RefusalError(Code.UNREADABLE_FILE, f"{path} cannot be read: {told}", path=str(path), misfit=told)
+
+
 def json_of(path: Path) -> dict[str, Any]:
     """The JSON object in a file."""
     try:

@@ -1,5 +1,6 @@
 """What is said to a case, in memory: finds, evidence and decisions."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from activities.licensing import claim_rules
@@ -7,12 +8,15 @@ from activities.licensing.message_rules import (
     Speaker,
     confirmed_decision,
     decider,
+    evidence,
+    evidence_said,
     no_case_of,
     no_report,
     number_taken,
     unknown_case,
 )
 from events.errors import Code
+from events.evidence import EvidenceFile
 from events.ports.licensing_backend import CaseKey
 from events.ports.loss_cases import (
     AcceptedDecision,
@@ -20,7 +24,6 @@ from events.ports.loss_cases import (
     DecisionContent,
     DecisionOrder,
     DecisionQuestion,
-    Evidence,
     Joined,
     Sighting,
 )
@@ -54,23 +57,24 @@ class Messages(Tables):
         self._address(last.key, content, speaker, received)
         return []
 
-    def give_evidence(self, principal: Principal, statement: EvidenceStatement, received: datetime) -> CaseKey:
+    def give_evidence(
+        self, principal: Principal, statement: EvidenceStatement, received: datetime, files: Sequence[EvidenceFile]
+    ) -> CaseKey:
         """Bring evidence to the case of a report."""
-        reporter = statement.reporter
+        reporter, author = statement.reporter, statement.report_by or statement.reporter
         self.rightful(statement.serial, reporter)
         fitting = [
-            (who == reporter, at, case, who)
+            (who == author, at, case, who)
             for (report, who), (_, case, at) in self.reports.items()
             if report == statement.report and self.cases[case].key.serial == statement.serial
+            if who == author or statement.report_by is None
         ]
         if not fitting:
             raise no_report(statement)
         _, _, name, who = max(fitting, key=lambda one: one[:3])
         key = self.cases[name].key
-        content = Evidence(statement=f"evidence/{statement.statement}", by=reporter.name, evidence=statement.evidence)
-        if self._first_said(
-            reporter, content.statement, f"{statement.report}/{statement.serial}/{'/'.join(sorted(statement.evidence))}"
-        ):
+        content = evidence(statement, files)
+        if self._first_said(reporter, content.statement, evidence_said(statement)):
             speaker = Speaker.of(principal, reporter)
             for one in sorted([key, *self._further(key, statement.report, who)], key=lambda key: key.case):
                 if not self._post(one, content, speaker):

@@ -6,6 +6,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from events.case_facts import BackendFacts, LicenceInScope, LossReported, QuotaAnswer, ScopeKnown
+from events.evidence import FILE_BYTES, EvidenceFile, MediaType
 from events.fact import Fact
 from events.lease import Lease
 from events.measure_subject import Subject
@@ -89,6 +90,15 @@ def fact_of(kind: type[Fact]) -> st.SearchStrategy[Fact]:
             max_size=3,
         ).map(tuple),
         "evidence": st.lists(names, max_size=3).map(tuple),
+        "files": st.lists(
+            st.builds(
+                EvidenceFile,
+                sha256=st.from_regex(r"\A[0-9a-f]{64}\Z"),
+                media_type=st.sampled_from(MediaType),
+                size=st.integers(1, FILE_BYTES),
+            ),
+            max_size=2,
+        ).map(tuple),
         "escalated_to": st.lists(names, max_size=3).map(tuple),
         "cases": st.lists(names, max_size=3).map(tuple),
         "subjects": st.lists(names, max_size=3).map(tuple),

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from events.case_facts import CaseFact, QuotaAnswer
+from events.evidence import EvidenceFile, MediaType
 from events.ports.licensing_backend import Reservation
 from events.ports.loss_cases import DecisionOrder, Evidence, Sighting
 from events.terms import (
@@ -166,8 +167,12 @@ def divided(used_up: tuple[bool, bool]) -> Assessed:
 PROVEN = Policy(rules=(Rule(mode=Mode.HYBRID, limits=Limits(evidence=("police_report",))),))
 
 
+PHOTO = EvidenceFile(sha256="5f" * 32, media_type=MediaType.JPEG, size=181_204)
+
+
 def evidence(*names: str, statement: str = "evidence/1", policy: Policy = PROVEN) -> Bring:
-    return Bring(evidence=Evidence(statement=statement, by="h-1", evidence=names), at=NOW, policy=policy)
+    given = Evidence(statement=statement, by="h-1", evidence=names, files=(PHOTO,))
+    return Bring(evidence=given, at=NOW, policy=policy)
 
 
 CONDITIONAL = decision(Action.APPROVE, condition="the police report", condition_days=14)

@@ -33,6 +33,8 @@ ACTS = {
     "activation_code": Act.FETCH_CODE,
     "access_link": Act.FETCH_CODE,
     "triage": Act.TRY_MACHINE,
+    "keep_file": Act.GIVE_EVIDENCE,
+    "file": Act.SEE_ALL,
     "send": Act.STATE_INVENTORY,
     "add_vendor": Act.RUN_VENDOR,
     "adopt_policy": Act.WRITE_POLICY,

@@ -26,6 +26,7 @@ from tests.unit.journey import (
     NEEDS_APPROVAL,
     NO_TARGET,
     OFFERED,
+    PHOTO,
     POLICY,
     QUOTA,
     REINSTATE,
@@ -109,7 +110,14 @@ SEEN = {"statement": "contact/1", "cause": "sighting", "occurred": NOW, "ordinal
         ),
         (
             (REPORTED, NEEDS_APPROVAL, evidence("photo", policy=MANUAL)),
-            {"evidence.given": {"statement": "evidence/1", "by": "h-1", "evidence": ("photo",)}},
+            {
+                "evidence.given": {
+                    "statement": "evidence/1",
+                    "by": "h-1",
+                    "evidence": ("photo",),
+                    "files": (PHOTO.model_dump(),),
+                }
+            },
         ),
         ((REPORTED, assessed(WAITS), Blocked(at=NOW, policy=WAITS)), {"waiting.begun": {"until": NOW + 24 * HOUR}}),
         ((REPORTED, assessed(), BLOCKED), {"replacing.begun": {}}),

@@ -25,6 +25,7 @@ from workflows.contradictions import Contradicts
 
 DOCS = Path(__file__).parents[2] / "docs"
 ELSEWHERE = {
+    Code.FILE_TYPE,
     Code.VENDOR_EXISTS,
     Code.UNKNOWN_CASE,
     Code.UNKNOWN_DEAD_LETTER,

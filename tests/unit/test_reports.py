@@ -19,6 +19,6 @@ def test_the_speakers_own_report_is_meant_or_else_the_only_one() -> None:
 
 
 def test_a_number_that_several_others_used_is_refused() -> None:
-    with pytest.raises(RefusalError, match="say with --by and --role whose it is") as refused:
+    with pytest.raises(RefusalError, match="say with --report-by and --report-role whose it is") as refused:
         case_of("R-4", [CRMS, HOLDERS], Role.BACK_OFFICE, "erp")
     assert refused.value.code is Code.NO_CASE

@@ -40,6 +40,7 @@ BAD = {
     "temporal_address": ("temporal", "temporal:x", "http://temporal:7233", "one:1,two:2", "[x]:1", "u:secret@h:1"),
     "temporal_namespace": ("a b", "../x", "n" * 101, "-"),
     "task_queue": ("a/b", "\n"),
+    "evidence_url": ("bucket", "s3://", "s3://B", "https://bucket", "s3://bucket/a b", "s3://key:secret@bucket"),
     "postgres_dsn": (
         "xx",
         "host=secret",
