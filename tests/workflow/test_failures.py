@@ -17,12 +17,12 @@ from events.errors import Code
 from events.ports.case_activities import Appended, AppendOrder
 from events.ports.loss_cases import Evidence
 from events.ports.register import SetAside
-from events.statements import LicenceStatement
-from events.terms import GENERATION_LIMIT, Action, Mode, Status
+from events.statements import FoundStatement, LicenceStatement
+from events.terms import GENERATION_LIMIT, Action, Mode, Outcome, Reporter, Role, Status, Verdict
 from tests.workflow.harness import Bench, eventually
 from workflows.case import CaseState
 from workflows.limits import Limits
-from workflows.policy import Policy, Quota, Rule
+from workflows.policy import Policy, Quota, Resurfaced, Rule
 
 pytestmark = pytest.mark.integration
 
@@ -202,3 +202,44 @@ async def test_what_a_case_cannot_go_on_without_is_tried_without_end_and_stands_
     await deciding
     assert await bench.handle(key).result() == "rejected"
     assert await entered() is None
+
+
+class TestNewHistories:
+    @pytest.fixture
+    def env(self, development: WorkflowEnvironment) -> WorkflowEnvironment:
+        """The server that skips time loses signals that come while a case goes on in a new history."""
+        return development
+
+    @pytest.fixture
+    def policy(self) -> Policy:
+        rule = Rule(mode=Mode.MANUAL, watch_days=365, resurfaced=Resurfaced(found=Verdict.FOUND))
+        return Policy(supervisors=("ann", "bob"), rules=(rule,))
+
+    async def test_a_case_that_goes_on_in_a_new_history_while_it_is_stuck_is_resumed_under_its_policy(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name, licences in (("lost", 1), ("spare", 0)):
+            await bench.container(name, licences)
+        key = await bench.report("R-1")
+        await bench.until(key, Status.AWAITING_APPROVAL)
+        await bench.decide(key, Action.APPROVE, condition="a police report", condition_days=30)
+        await bench.until(key, Status.WATCHING)
+        BROKEN.add("issue")
+        await bench.decide(key, Action.MEET, decision="D-2")
+        await bench.until(key, Status.STUCK)
+        first = (await bench.handle(key).describe()).run_id
+        monkeypatch.setattr("workflows.loss_case.HISTORY_LIMIT", 10)
+        crm = Reporter(role=Role.BACK_OFFICE, name="crm")
+        await bench.take(FoundStatement(report="F-1", serial="lost", reporter=crm, occurred=datetime.now(UTC)))
+
+        async def in_another() -> bool | None:
+            return (await bench.handle(key).describe()).run_id != first or None
+
+        await eventually(in_another)
+        monkeypatch.undo()
+        BROKEN.clear()
+        await bench.until(key, Status.STUCK)
+        await bench.decide(key, Action.RESUME, decision="D-3")
+
+        async with asyncio.timeout(30):
+            assert await bench.handle(key).result() == Outcome.FOUND  # as policy rules on what is found
