@@ -1,6 +1,9 @@
 """What is missing from the record, and what another vendor has, are named."""
 
-from audit.invariants import check
+from datetime import timedelta
+
+from audit.invariants import check, judge
+from audit.log_index import Ledger
 from events.backend_facts import ContactRefused, PolicyAdopted
 from events.envelope import Head, container_stream, record_key
 from events.terms import VendorId
@@ -57,3 +60,20 @@ def test_9_what_is_another_vendors_or_nobodys_is_named() -> None:
         (9, "nobody", "vendor nobody has no container 3-1"),
         (9, "zeta", "vendor zeta has no case c-1"),
     ]
+
+
+def test_9_a_case_that_has_said_nothing_yet_is_named_after_a_day_and_one_of_another_vendor_at_once() -> None:
+    """Blocking and issuing may be in the log before the report: the worker that is to append it may be down."""
+    world = replaced().world
+    facts = [CODEC.unseal(record.value) for stream in world.streams.values() for record in stream]
+    silent, foreign = Ledger(), Ledger()
+    for fact in facts:
+        if not fact.stream.startswith("case/"):
+            silent.take(fact)
+        foreign.take(fact._replace(vendor=ZETA) if fact.stream.startswith("case/") else fact)
+    until = max(fact.recorded for fact in facts)
+
+    def named(ledger: Ledger, later: timedelta = timedelta()) -> bool:
+        return "vendor acme has no case c-1" in {one.sentence for one in judge(ledger, until + later)}
+
+    assert (named(silent), named(silent, timedelta(days=1)), named(foreign)) == (False, True, True)
