@@ -95,6 +95,12 @@ class LogDamagedError(LogStoppedError):
                 return "Bring it back from a backup, or have the views as the log is now by `lostfound views rebuild`."
             case Damage.CANNOT_FOLD:
                 return "It is tried again; see the log of the projector."
+            case Damage.STREAM_MOVED:
+                return (
+                    "See that all who write have the same LOSTFOUND_LOG_PARTITIONS; type `lostfound log set-aside"
+                    f" {self.position.partition} {self.position.offset} --why TEXT --by NAME`; where that names another"
+                    " record, set that one aside, and have the views made anew by `lostfound views rebuild`."
+                )
             case _:
                 return (
                     "See where it comes from; when it is none of ours, type `lostfound log set-aside"

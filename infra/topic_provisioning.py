@@ -117,20 +117,23 @@ async def compare(settings: Settings) -> list[Misfit]:
 
 
 def refuse_moved(streams: Iterable[tuple[str, str, int]], wanted: int, found: int) -> None:
-    """Raise `Problem` where these streams of containers (vendor, stream, partition) do not stand where a log of
-    `wanted` partitions has them: facts would go on in other partitions than they began. Pure."""
+    """Raise `Problem` where these streams of containers (vendor, stream, partition) stand where a log of another number
+    of partitions has them, and not one of `wanted`: facts would go on in other partitions than they began. Single ones
+    that strayed do not count. Pure."""
     known = [
         (f"{vendor}/{stream.removeprefix('container/')}".encode(), partition) for vendor, stream, partition in streams
     ]
 
-    def fits(count: int) -> bool:
-        return all(partition_of(key, count) == partition for key, partition in known)
+    def fitting(count: int) -> int:
+        return sum(partition_of(key, count) == partition for key, partition in known)
 
-    if not fits(wanted):
-        right = next((count for count in range(1, found + 1) if fits(count)), None)
-        remedy = f"set LOSTFOUND_LOG_PARTITIONS={right}" if right else "bring the log back from a backup"
-        sentence = f"LOSTFOUND_LOG_PARTITIONS is {wanted}, but {LOG} was not written in so many partitions"
-        raise Problem("topic-misfit", f"{sentence}: {remedy}.")
+    right = max(range(1, found + 1), key=fitting, default=wanted)
+    if fitting(right) > fitting(wanted):
+        raise Problem(
+            "topic-misfit",
+            f"LOSTFOUND_LOG_PARTITIONS is {wanted}, but {LOG} was written in {right} partitions:"
+            f" set LOSTFOUND_LOG_PARTITIONS={right}.",
+        )
 
 
 def log_topic(settings: Settings) -> TopicSpec:

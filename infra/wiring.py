@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -36,7 +36,7 @@ from infra.facts import fact_codec
 from infra.problem import Problem
 from infra.settings import Settings
 from infra.topic_provisioning import log_partitions, log_topic, make_topics, refuse_moved
-from projections.read.queries import open_queries
+from projections.read.queries import NoViewsError, open_queries
 from projections.view_schemas import prepare_views
 from workflows.lease_sweep import LeaseSweep
 from workflows.policy import Policy, canonical
@@ -62,17 +62,21 @@ async def prepare(settings: Settings, say: Callable[[str], None]) -> None:
         asyncio.to_thread(migrate, settings.dsn),
         prepare_views(settings.dsn),
     )
-    await _refuse_moved(settings)
+    await refuse_moved_log(settings)
     say(f"vendor {settings.vendor}")
     await add_vendor(settings, VendorId(settings.vendor), Policy(), say)
 
 
-async def _refuse_moved(settings: Settings) -> None:
-    async with open_queries(settings.dsn) as queries:
-        cursor = await queries.connection.execute(
-            "select vendor, stream, partition from streams where stream like 'container/%' limit 100"
-        )
-        streams = await cursor.fetchall()
+async def refuse_moved_log(settings: Settings) -> None:
+    """Raise `Problem` where the views know that the log was written in another number of partitions than these settings
+    have."""
+    streams = []
+    with suppress(NoViewsError):
+        async with open_queries(settings.dsn) as queries:
+            cursor = await queries.connection.execute(
+                "select vendor, stream, partition from streams where stream like 'container/%' limit 100"
+            )
+            streams = await cursor.fetchall()
     if streams:
         refuse_moved(streams, settings.log_partitions, await log_partitions(settings))
 

@@ -140,8 +140,12 @@ def fold_all(rows: Rows, facts: Iterable[tuple[Position, Recorded]], aside: Asid
     """Take facts of the log into the rows; one that cannot be folded is left out where it is set aside.
 
     One that can be is folded all the same, so that whoever folds gets the same rows, whenever it was set aside.
+    What was set aside because its stream stands in another partition is left out: whether it can be folded depends on
+    which one is read first.
     """
     for position, fact in facts:
+        if aside and aside.get(RecordId(position, fact.hash.hex())) == Damage.STREAM_MOVED:
+            continue
         try:
             fold_fact(rows, position, fact)
         except LogDamagedError:

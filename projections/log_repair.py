@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from events.codec import FactCodec
+from events.envelope import Recorded
 from events.errors import Code, RefusalError
 from events.log import LogReader
 from events.log_errors import Damage, LogDamagedError, LogStoppedError, NewerReleaseError
@@ -38,9 +39,9 @@ def damage_of(codec: FactCodec, records: Iterable[LogRecord], aside: Aside) -> L
 async def examine(reader: LogReader, codec: FactCodec, position: Position) -> tuple[LogRecord, LogDamagedError]:
     """The record at a position, and what is wrong with it.
 
-    Reads the partition up to there, unless the record is wrong by itself. Raises `RefusalError` where there is no
-    record, where it is sound or set aside already, where only a later release knows it, and where damage before it must
-    be seen to first; and `KafkaError`.
+    Reads the partition up to there, unless the record is wrong by itself, and the others, where its stream may stand
+    too. Raises `RefusalError` where there is no record, where it is sound or set aside already, where only a later
+    release knows it, and where other damage must be seen to first; and `KafkaError`.
     """
     record = await _record_at(reader, position)
     try:
@@ -51,7 +52,7 @@ async def examine(reader: LogReader, codec: FactCodec, position: Position) -> tu
         where = f"partition {position.partition}, offset {position.offset}"
         raise RefusalError(
             Code.LOG_DAMAGED,
-            f"a record before {where} must be seen to first. {damage}",
+            f"before {where} another record must be seen to. {damage}",
             partition=position.partition,
             offset=position.offset,
             misfit=str(damage),
@@ -76,6 +77,7 @@ async def _examine(reader: LogReader, codec: FactCodec, record: LogRecord) -> Lo
     damage = damage_of(codec, [record], {})
     if damage is None or damage.code not in BY_ITSELF:
         damage = damage_of(codec, await _related(reader, codec, record), ahead.aside)
+        damage = damage or await _strayed(reader, codec, record, ahead.aside)
     if isinstance(damage, LogDamagedError):
         return damage
     if damage is not None:
@@ -105,6 +107,36 @@ async def _related(reader: LogReader, codec: FactCodec, record: LogRecord) -> li
     async for batch in batches(reader, {}, {partition: offset + 1}):
         found += [one for one in batch.records if one.key == record.key or subject in (one.value or b"")]
     return found
+
+
+async def _strayed(reader: LogReader, codec: FactCodec, record: LogRecord, aside: Aside) -> LogDamagedError | None:
+    """Where the stream of this record began in several partitions: the first record in the wrong one. The right one is
+    where most of its facts stand; where that is not told, the record strays, and not the other."""
+    fact, own = read(codec, record), record.position.partition
+    found: dict[int, dict[int, LogRecord]] = {}
+    async for batch in reader.batches():
+        for one in batch:
+            if one.key == record.key and (same := _in_stream(codec, one, fact, aside)):
+                found.setdefault(one.position.partition, {}).setdefault(same.sequence, one)
+    begun = {partition: facts for partition, facts in found.items() if 1 in facts}
+    if len(begun) < 2 or own not in begun:
+        return None
+    right = max(begun, key=lambda partition: (len(begun[partition]), partition != own))
+    wrong = own if own != right else min(partition for partition in begun if partition != right)
+    (position, digest), where = begun[wrong][1].id, f"{fact.vendor}/{fact.stream}"
+    return LogDamagedError(
+        Damage.STREAM_MOVED, position, where, f"the stream stands in partition {right}, where it began too", digest
+    )
+
+
+def _in_stream(codec: FactCodec, record: LogRecord, like: Recorded, aside: Aside) -> Recorded | None:
+    """The fact in a record, where it is of the same stream and not set aside."""
+    try:
+        fact = read(codec, record)
+    except LogStoppedError:
+        return None
+    same = (fact.vendor, fact.stream) == (like.vendor, like.stream)
+    return fact if same and record.id not in aside else None
 
 
 def _stream(codec: FactCodec, record: LogRecord) -> str:

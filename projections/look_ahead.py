@@ -59,9 +59,11 @@ class SetAsideRecords:
 class LookAhead:
     """Reads the log, from where it has read to before, to its end."""
 
-    def __init__(self, reader: LogReader, codec: FactCodec) -> None:
+    def __init__(self, reader: LogReader, codec: FactCodec, known: Aside | None = None) -> None:
+        """`known`: what somebody has read already."""
         self._reader = reader
         self._records = SetAsideRecords(codec)
+        self._records.aside.update(known or {})
         self._read: dict[int, int] = {}
         self._newer: NewerReleaseError | None = None
 

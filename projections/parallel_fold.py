@@ -16,7 +16,7 @@ from psycopg import AsyncConnection
 from events.codec import FactCodec
 from events.log import LogReader
 from events.log_errors import LogStoppedError
-from events.log_records import LogRecord, before
+from events.log_records import Aside, LogRecord, before
 from events.postgres_sessions import open_session
 from projections.look_ahead import LookAhead
 from projections.projector import Batch, fold_batch
@@ -34,7 +34,8 @@ Advanced = Callable[[int, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Partitions that one process folds into the schema, from the offsets `starts` up to, and without, `ends`."""
+    """Partitions that one process folds into the schema, from the offsets `starts` up to, and without, `ends`. That
+    `aside` is set aside is known from the start."""
 
     bootstrap: str
     dsn: str
@@ -42,6 +43,7 @@ class Share:
     schema: str
     starts: dict[int, int] = field(default_factory=dict)
     ends: dict[int, int] = field(default_factory=dict)
+    aside: Aside = field(default_factory=dict)
 
 
 class Folding:
@@ -55,12 +57,13 @@ class Folding:
         schema: str,
         progress: Callable[[int], None],
         share_records: int,
+        aside: Aside,
     ) -> None:
         """`progress` is called with the number of records folded so far; for every further `share_records` to fold a
-        process is started."""
+        process is started; `aside` is known to be set aside."""
         self.schema, self.records = schema, 0
         self._bootstrap, self._dsn, self._codec, self._progress = bootstrap, dsn, codec, progress
-        self._share_records = share_records
+        self._share_records, self._aside = share_records, dict(aside)
         self._done: dict[int, int] = {}
 
     async def up_to(self, ends: Offsets) -> None:
@@ -74,6 +77,7 @@ class Folding:
                 *(self._bootstrap, self._dsn, self._codec, self.schema),
                 starts={partition: self._done.get(partition, 0) for partition in partitions},
                 ends={partition: ends[partition] for partition in partitions},
+                aside=self._aside,
             )
             for partitions in shared_out(left, processes)
         )
@@ -103,7 +107,7 @@ async def fold(share: Share, progress: Advanced) -> None:
     """Fold a share here. Raises `LogStoppedError`, and `psycopg.Error` or `KafkaError` when a service is away."""
     with _no_collections():
         reader = LogReader(share.bootstrap)
-        ahead = LookAhead(reader, share.codec)
+        ahead = LookAhead(reader, share.codec, share.aside)
         async with (
             await connect(share.dsn) as connection,
             aclosing(batches(reader, share.starts, share.ends)) as read,

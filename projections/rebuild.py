@@ -7,11 +7,15 @@ from typing import Any
 
 import structlog
 from psycopg import AsyncConnection
+from psycopg.errors import UniqueViolation
 
 from events.codec import FactCodec
 from events.log import LogReader
+from events.log_errors import Damage, LogDamagedError
+from events.log_records import Aside
 from events.postgres_sessions import open_session
 from projections.digests import digests
+from projections.look_ahead import LookAhead
 from projections.parallel_fold import SHARE_RECORDS, Folding, connect
 from projections.rebuild_report import RebuildReport, TableReport
 from projections.tables import TABLES, VERSION, Table
@@ -49,7 +53,17 @@ async def rebuild(
     """
     await prepare_views(dsn)
     async with _alone(dsn) as connection:
-        return await _rebuild(bootstrap, dsn, codec, connection, progress, share_records)
+        try:
+            return await _rebuild(bootstrap, dsn, codec, connection, progress, share_records, {})
+        except (LogDamagedError, UniqueViolation) as error:
+            # A stream began in two partitions: two processes made its rows, or the wrong one was read first.
+            if isinstance(error, LogDamagedError) and error.code is not Damage.STREAM_MOVED:
+                raise
+            ahead = LookAhead(LogReader(bootstrap), codec)
+            await ahead.read_on()
+            if Damage.STREAM_MOVED not in ahead.aside.values():
+                raise
+        return await _rebuild(bootstrap, dsn, codec, connection, progress, share_records, ahead.aside)
 
 
 async def _rebuild(
@@ -59,6 +73,7 @@ async def _rebuild(
     connection: AsyncConnection[Any],
     progress: Progress,
     share_records: int,
+    aside: Aside,
 ) -> RebuildReport:
     ends = await LogReader(bootstrap).ends()
     total = sum(ends.values())
@@ -69,7 +84,7 @@ async def _rebuild(
         schema = await make_schema(connection)
     start = await _positions(connection, live)
     folding = Folding(
-        bootstrap, dsn, codec, schema, lambda records: progress(records, max(total, records)), share_records
+        bootstrap, dsn, codec, schema, lambda records: progress(records, max(total, records)), share_records, aside
     )
     await folding.up_to({partition: min(start.get(partition, 0), end) for partition, end in ends.items()})
     compared_at, tables = await _compare(dsn, connection, folding, live)

@@ -18,7 +18,7 @@ from infra.facts import fact_codec
 from infra.roles import Ready
 from infra.settings import Settings
 from infra.statistics import keep_statistics
-from infra.wiring import open_backend, open_pool, open_temporal, schedule_lease_sweep
+from infra.wiring import open_backend, open_pool, open_temporal, refuse_moved_log, schedule_lease_sweep
 from workflows.client import CaseClient
 from workflows.lease_sweep import LeaseSweep
 from workflows.loss_case import LossCase
@@ -33,6 +33,7 @@ async def run(settings: Settings, ready: Ready) -> None:
     client = await open_temporal(settings)
     await schedule_lease_sweep(client, settings)
     async with open_backend(settings) as backend, LogWriter(settings.bootstrap, settings.log_partitions) as writer:
+        await refuse_moved_log(settings)  # once PostgreSQL and Kafka are there
         case_activities = CaseActivities(backend, writer, fact_codec(), PostgresRegister(settings.dsn))
         cases = case_worker(client, settings.task_queue, case_activities)
         async with cases, open_pool(settings, DELIVERY_CONNECTIONS) as pool, asyncio.TaskGroup() as tasks:

@@ -63,6 +63,7 @@ class SteadyProjector:
         self._tried: dict[int, float] = {}
         self._newer: NewerReleaseError | None = None
         self._leftover = True
+        self._looked_ahead = False
         self._connection: AsyncConnection[Any] | None = None
         self._busy = asyncio.Lock()
 
@@ -84,6 +85,9 @@ class SteadyProjector:
         """
         if (damage := self._stopped.get(batch.partition)) is not None:
             return damage.position.offset
+        if batch.start == 0 and not self._looked_ahead:  # new views: what strays must not be folded first
+            self._looked_ahead = True
+            await self._look_ahead()
         try:
             return await self._fold(batch)
         except PositionGapError as gap:
@@ -224,16 +228,19 @@ class SteadyProjector:
         return after
 
     async def _is_set_aside(self, record: RecordId) -> bool:
+        if record not in self._ahead.aside:
+            await self._look_ahead()
+        return record in self._ahead.aside
+
+    async def _look_ahead(self) -> None:
         try:
-            return await self._ahead.has(record)
+            await self._ahead.read_on()
         except KafkaError as error:
             log.warning("the log cannot be looked through for what is set aside", error=str(error))
-            return False
         except NewerReleaseError as newer:
             if newer is not self._newer:
                 log.critical(f"What is set aside cannot be told. {newer}", code=newer.code)
                 self._newer = newer
-            return False
 
     async def _outlasting_outages(self, operation: Callable[[AsyncConnection[Any]], Awaitable[Answer]]) -> Answer:
         deadline = time.monotonic() + self._outage_seconds

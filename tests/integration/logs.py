@@ -47,17 +47,22 @@ class Log:
     _asking: AsyncConnection[Any] | None = None
 
     async def write(
-        self, records: Iterable[Sealed], pause_seconds: float = 0.0, hurry: asyncio.Event | None = None
+        self,
+        records: Iterable[Sealed],
+        pause_seconds: float = 0.0,
+        hurry: asyncio.Event | None = None,
+        partition: int | None = None,
     ) -> None:
-        """Append records in this order, `pause_seconds` after every hundredth, or until told to hurry."""
+        """Append records in this order, `pause_seconds` after every hundredth, or until told to hurry; each in the
+        partition of its key, or all in this one."""
         hurry = hurry or asyncio.Event()
         producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap, acks="all", enable_idempotence=True)
         await producer.start()
         try:
             waiting = []
             for number, record in enumerate(records, 1):
-                partition = partition_of(record.key, PARTITIONS)
-                waiting.append(await producer.send(LOG, record.value, record.key, partition))
+                where = partition_of(record.key, PARTITIONS) if partition is None else partition
+                waiting.append(await producer.send(LOG, record.value, record.key, where))
                 if pause_seconds and number % 100 == 0:
                     with suppress(TimeoutError):
                         await asyncio.wait_for(hurry.wait(), pause_seconds)

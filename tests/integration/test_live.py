@@ -16,7 +16,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from events.backend_facts import PolicyAdopted
-from events.envelope import Head, Sealed, container_stream, digest, record_key
+from events.envelope import INSTALLATION, Head, Sealed, container_stream, digest, record_key
 from events.errors import Code
 from events.log import LogReader
 from events.log_errors import Damage, StalledError
@@ -264,6 +264,58 @@ async def test_a_record_that_is_not_ours_stops_its_partition_alone_until_an_oper
 async def nothing(log: Log) -> bool:
     """Whether nothing is set aside."""
     return not await log.register.entries()
+
+
+@pytest.mark.parametrize("first", ["the right one", "the wrong one"])
+async def test_a_record_that_strayed_into_another_partition_is_set_aside_whichever_was_folded_first(
+    log: Log, shared: Services, first: str
+) -> None:
+    records = written(20)
+    begins = next(one for one in records if CODEC.unseal(one.value).stream.startswith("case/"))
+    right = partition_of(begins.key, PARTITIONS)
+    wrong = (right + 1) % PARTITIONS
+    why = ("--why", "a test", "--by", "ann")
+    async with projectors(log, "plain") as (projector,):
+        await projector.ready()
+        if first == "the wrong one":
+            await log.write([begins], partition=wrong)
+            await log.folded(projector)
+        await log.write(records)
+        if first == "the right one":
+            await log.folded(projector)
+            await log.write([begins], partition=wrong)
+        (entry,) = await stopped(log)
+        (strayed,) = [
+            one.position
+            for one in await log.read()
+            if one[1:] == (begins.key, begins.value) and one.position.partition == wrong
+        ]
+        (begun,) = [one.position for one in await log.read() if one.value == begins.value and one.position != strayed]
+        named = begun if first == "the wrong one" else strayed
+        assert (entry.place, entry.code) == (f"{LOG}/{named.partition}/{named.offset}", Damage.STREAM_MOVED)
+
+        refused = await asyncio.to_thread(typed, shared, "log", "set-aside", *map(str, begun), *why)
+        done = await asyncio.to_thread(typed, shared, "log", "set-aside", *map(str, strayed), *why)
+        assert "[log_damaged]" in refused.stderr
+        assert f"lostfound log set-aside {strayed.partition} {strayed.offset}" in " ".join(refused.stderr.split())
+        assert done.returncode == 0, done.stderr
+        async with relay_here(shared.settings):
+            if first == "the wrong one":
+                await until(lambda: knows_what_is_set_aside(log))
+                rebuilt = await asyncio.to_thread(typed, shared, "views", "rebuild")
+                assert rebuilt.returncode in (0, 1), rebuilt.stderr
+            await until(lambda: nothing(log), projector)
+        await log.folded(projector)
+
+    sound = [record for record in await log.read() if record.position != strayed]
+    assert await log.rows() == expected(sound)
+    assert (await rebuild(log.bootstrap, log.dsn, CODEC, share_records=100)).equal
+    assert await log.rows() == expected(sound)
+
+
+async def knows_what_is_set_aside(log: Log) -> bool:
+    """Whether the log says that something is set aside."""
+    return any(record.key == record_key(INSTALLATION, None) for record in await log.read())
 
 
 async def test_a_sound_record_is_not_set_aside_nor_one_before_which_another_must_be(log: Log, shared: Services) -> None:

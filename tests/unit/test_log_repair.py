@@ -1,8 +1,10 @@
 """What may be set aside: a record that cannot be read or does not fit its stream, and never a sound one."""
 
 import pickle
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import permutations
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,14 +14,14 @@ from audit.audit import Reading, by_record
 from audit.invariants import judge
 from events.backend_facts import ContainerRegistered, RecordSetAside
 from events.envelope import INSTALLATION, Head, Sealed, record_key
-from events.errors import Code
+from events.errors import Code, RefusalError
 from events.fact import RELEASE
 from events.log_errors import Damage, LogDamagedError, NewerReleaseError
 from events.log_records import Aside, LogRecord, Position
 from events.terms import Kind, PersonId, VendorId
 from projections.batch_rows import Rows
 from projections.folds import fold_all, read_all
-from projections.log_repair import damage_of
+from projections.log_repair import damage_of, examine
 from projections.look_ahead import SetAsideRecords
 from projections.tables import FOLDED
 from tests.later import LATER, CityFounded
@@ -342,3 +344,80 @@ def test_damage_names_the_very_record_by_its_digest(foreign: Callable[[Sealed], 
     assert damage is not None
     assert damage.record_id == log[-1].id
     assert pickle.loads(pickle.dumps(damage)).record_id == log[-1].id
+
+
+class Log:
+    """The log, as `LogReader` reads it."""
+
+    def __init__(self, *partitions: list[LogRecord]) -> None:
+        self.partitions = partitions
+
+    async def ends(self) -> dict[int, int]:
+        return {number: len(records) for number, records in enumerate(self.partitions)}
+
+    async def batches(self, starts: Mapping[int, int] | None = None) -> AsyncIterator[Sequence[LogRecord]]:
+        for number, records in enumerate(self.partitions):
+            if found := records[(starts or {}).get(number, 0) :]:
+                yield found
+
+
+def strayed(count: int = 1) -> tuple[list[LogRecord], list[LogRecord]]:
+    """A case in partition 0, and its first facts in partition 1 too, as a worker with other settings wrote them."""
+    world = World()
+    world.add_vendor(ACME)
+    world.lose(ACME, 1)
+    case = next(records for (_, stream), records in world.streams.items() if stream.startswith("case/"))
+    there = [LogRecord(Position(1, offset), one.key, one.value) for offset, one in enumerate(case[:count])]
+    return in_one_partition(case), there
+
+
+async def examined(position: Position, *partitions: list[LogRecord]) -> LogDamagedError:
+    reader: Any = Log(*partitions)
+    _, damage = await examine(reader, CODEC, position)
+    return damage
+
+
+async def test_a_record_of_a_stream_that_moved_may_be_set_aside_as_its_damage_says() -> None:
+    here, there = strayed()
+    rows = Rows()
+    fold_all(rows, read_all(CODEC, here, {}), {})
+    with pytest.raises(LogDamagedError, match="lostfound log set-aside 1 0") as stopped:
+        fold_all(rows, read_all(CODEC, there, {}), {})
+
+    damage = await examined(Position(1, 0), here, there)
+
+    assert stopped.value.code is damage.code is Damage.STREAM_MOVED
+    assert damage.record_id == stopped.value.record_id == there[0].id
+
+
+async def test_the_record_that_strayed_must_be_set_aside_and_not_the_one_in_the_right_place() -> None:
+    here, there = strayed(count=3)
+
+    for position in (Position(0, 0), Position(0, 2), Position(1, 1)):
+        with pytest.raises(RefusalError, match="lostfound log set-aside 1 0") as refused:
+            await examined(position, here, there)
+        assert refused.value.code is Code.LOG_DAMAGED
+
+
+async def test_a_stream_that_is_set_aside_elsewhere_is_sound_where_it_stands() -> None:
+    here, there = strayed()
+    told = in_one_partition([*aside(there[0], code=Damage.STREAM_MOVED)])
+    there += [LogRecord(Position(1, 1), told[0].key, told[0].value)]
+
+    for position in (Position(0, 0), Position(1, 0)):
+        with pytest.raises(RefusalError) as refused:
+            await examined(position, here, there)
+        assert refused.value.code is Code.NOT_DAMAGED
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_with_what_strayed_set_aside_every_order_of_the_partitions_gives_the_same_rows(count: int) -> None:
+    here, there = strayed(count)
+    known_aside = {there[0].id: Damage.STREAM_MOVED, **known(*there[1:], code=Damage.SEQUENCE_JUMPS)}
+    for order in permutations((here, there)):
+        rows = Rows()
+        for partition in order:
+            fold_all(rows, read_all(CODEC, partition, known_aside), known_aside)
+        rows.finish()
+
+        assert plain({table: rows.fresh[table].values() for table in FOLDED}) == expected(here)

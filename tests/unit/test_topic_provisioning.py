@@ -50,5 +50,14 @@ def test_a_setting_by_which_streams_would_move_is_refused_with_the_right_one() -
     with pytest.raises(Problem) as caught:
         refuse_moved(streams, 9, 9)
 
-    assert f"LOSTFOUND_LOG_PARTITIONS is 9, but {LOG}" in caught.value.sentence
+    assert f"LOSTFOUND_LOG_PARTITIONS is 9, but {LOG} was written in 6 partitions" in caught.value.sentence
     assert "set LOSTFOUND_LOG_PARTITIONS=6" in caught.value.sentence
+
+
+def test_a_stream_that_strayed_keeps_no_process_from_its_start() -> None:
+    streams = [("acme", f"container/3-{n}", partition_of(f"acme/3-{n}".encode(), 6)) for n in range(50)]
+    strayed = ("acme", "container/3-99", (partition_of(b"acme/3-99", 6) + 1) % 6)
+
+    refuse_moved([*streams, strayed], 6, 9)
+    with pytest.raises(Problem, match="set LOSTFOUND_LOG_PARTITIONS=6"):
+        refuse_moved([*streams, strayed], 5, 9)
