@@ -202,17 +202,24 @@ def test_a_late_report_of_what_the_case_recovered_stays_its_and_of_what_is_gone_
 def test_a_wider_report_of_another_case_has_a_further_case_for_what_is_freed_of_it() -> None:
     wider = loss("R-2", former=C, rejected=C, beside=OVER)
     held = claims(B, BLOCKED, WHOLE, TWO)
+    proof = Evidence(statement="evidence/E-1", by="crm", evidence=("photo",))
 
-    changes = answer_all(
-        known(*freed(ONE), *held), ORDER, [made(wider, B), left(SIGHTED), left(Joined(report=wider))], CLOSED
-    )
+    all_ = [made(wider, B), left(SIGHTED), left(proof), left(Joined(report=wider))]
+    changes = answer_all(known(*freed(ONE), *held), ORDER, all_, CLOSED)
 
     case = further("R-2", f"case/{OVER}/report")
     assert changes == [
         *opened(wider, case, ONE, by=ANN, former=OVER, rejected=OVER, beside=B),
         stated(SIGHTED),
         Said(case, SIGHTED, CLOSED, CRM),
+        stated(proof),
     ]
+
+
+def test_what_the_case_of_a_report_claimed_and_freed_itself_is_not_claimed_for_it_again() -> None:
+    own = claims(B, ONE, freed=True, closed=True, outcome=Outcome.REJECTED)
+
+    assert answer_all(known(*freed(ONE), *own), ORDER, [made(loss("R-2", "L-1"), B, closed=True)], CLOSED) == []
 
 
 @pytest.mark.parametrize("closed", [False, True])
