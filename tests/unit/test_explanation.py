@@ -1,6 +1,7 @@
 """`policy explain` says what the product would decide, for it decides by the same functions."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from events import rules
+from events.case_facts import BackendFacts, LicenceInScope, LossReported
 from events.loss_table import LOSSES
-from events.terms import Decision, Kind, Reason, Role
+from events.ports.licensing_backend import MeasureToOrder
+from events.terms import ActivationBy, Decision, Kind, Measure, Reason, Recovery, Reporter, Role, Scope
 from portal.cli.explanations import explanation_lines
 from portal.cli.policies import commands
 from tests.unit.facts import NOW
 from tests.unit.test_limits import policies, products
-from workflows.explanation import Supposed, explain
-from workflows.policy import Policy
+from workflows.explanation import Chosen, Explanation, Supposed, explain
+from workflows.policy import Approval, Limits, Policy, Quota, Resurfaced, Rule
 
 POLICY = """
 supervisors: [ann, bob, carol]
@@ -189,3 +193,148 @@ def test_any_policy_can_be_explained_and_what_exceeds_a_limit_is_never_automatic
     assert {found.rule} <= {chosen.rule for chosen in found.chosen}
     if any(limit.exceeded for limit in found.limits):
         assert found.decision is not Decision.AUTOMATIC
+
+
+@pytest.mark.parametrize(("role", "name"), [(Role.HOLDER, "holder"), (Role.BACK_OFFICE, "back-office")])
+def test_what_is_supposed_is_a_report_of_today_and_what_the_backend_would_know_of_it(role: Role, name: str) -> None:
+    supposed = Supposed(
+        kind=Kind.ACT,
+        reason=Reason.SAME_HARDWARE,
+        products=("cad", "plm"),
+        value_cents=700,
+        age_days=5,
+        exposure_days=0,
+        reporter_role=role,
+        evidence=("photo",),
+        contact_after_loss=True,
+        flagged=True,
+        losses=2,
+    )
+
+    assert supposed.report(NOW) == LossReported(
+        report="supposed",
+        serial="container",
+        kind=Kind.ACT,
+        reason=Reason.SAME_HARDWARE,
+        scope=Scope.CONTAINER,
+        reporter=Reporter(role=role, name=name),
+        door="supposed",
+        occurred=NOW - timedelta(hours=1),
+        received=NOW,
+        evidence=("photo",),
+        rules_version=rules.RULES_VERSION,
+    )
+    licence = LicenceInScope(
+        licence="licence-0",
+        generation=1,
+        product="cad",
+        ticket="ticket",
+        value_cents=700,
+        expires=NOW,
+        first_issued=NOW - timedelta(days=5),
+    )
+    other = {"licence": "licence-1", "product": "plm", "value_cents": 0}
+    assert supposed.facts(NOW) == BackendFacts(
+        serial="container",
+        kind=Kind.ACT,
+        holder="holder",
+        last_contact=NOW,
+        flagged=True,
+        licences=(licence, licence.model_copy(update=other)),
+        losses=(NOW - timedelta(seconds=1),) * 2,
+    )
+
+
+def test_without_more_nothing_is_supposed_of_the_holder_and_a_licence_that_no_rule_names_runs_for_ever() -> None:
+    facts = Supposed(kind=Kind.DONGLE, reason=Reason.LOST).facts(NOW)
+
+    (licence,) = facts.licences
+    assert (facts.last_contact, facts.flagged, facts.losses) == (None, False, ())
+    assert (licence.product, licence.value_cents) == ("a-product-that-no-rule-names", 0)
+    assert (licence.expires, licence.first_issued) == (None, None)
+
+
+def test_what_is_decided_and_done_is_that_of_the_strictest_rule_with_the_quotas_of_all() -> None:
+    strict = Rule(
+        products=("cad",),
+        mode="hybrid",
+        quota=Quota(recoveries=1, goodwill=("ann",)),
+        limits=Limits(value_above_cents=600),
+        approval=Approval(due_hours=4),
+        four_eyes_above_cents=600,
+        wait_hours=3,
+        measures=("deactivation",),
+        watch_days=9,
+        resurfaced=Resurfaced(returned="damaged"),
+    )
+    mild = Rule(mode="hybrid", quota=Quota(recoveries=3, term_days=30, pot="mild"))
+    policy = Policy(supervisors=("ann", "bob"), rules=(mild, strict))
+    supposed = Supposed(kind=Kind.ACT, reason=Reason.SAME_HARDWARE, products=("plm", "cad"), value_cents=700, used=1)
+
+    found = explain(policy, supposed, NOW)
+
+    kept, exceeded = [one for one in found.limits if not one.exceeded], [one for one in found.limits if one.exceeded]
+    used = "1 of 1 recoveries in 365 days are used for this holder, by the rule for cad"
+    assert found == Explanation(
+        decision=Decision.NEEDS_APPROVAL,
+        reasons=(exceeded[0].sentence, used),
+        rule=2,
+        chosen=(
+            Chosen(product="plm", rule=1, why="it names nothing and holds for all"),
+            Chosen(product="cad", rule=2, why="it names products; it is more specific than rule 1"),
+        ),
+        limits=found.limits,
+        quotas=(
+            "1 in 365 days for each holder, counted in the pot same_hardware; 1 used, 0 left",
+            "3 in 30 days for each holder, counted in the pot mild; 1 used, 2 left",
+        ),
+        measures=(MeasureToOrder(measure=Measure.DEACTIVATION),),
+        recovery=Recovery.REISSUE,
+        activation=ActivationBy.ANY,
+        wait_hours=3,
+        stop_gap_days=None,
+        watch_days=9,
+        may_approve=("ann",),
+        four_eyes=True,
+        approval=Approval(due_hours=4),
+        resurfaced=Resurfaced(returned="damaged"),
+    )
+    assert (len(exceeded), len(kept)) == (1, len(found.limits) - 1)
+
+
+def test_a_decision_of_policy_needs_nobody_and_a_stop_gap_has_its_days() -> None:
+    rule = Rule(four_eyes_above_cents=0, approval=Approval(due_hours=4), stop_gap_days=8)
+    supposed = Supposed(kind=Kind.DONGLE, reason=Reason.DAMAGED)
+
+    found = explain(Policy(supervisors=("ann",), rules=(rule,)), supposed, NOW)
+
+    assert found.decision is Decision.AUTOMATIC
+    assert (found.may_approve, found.four_eyes, found.approval, found.quotas) == ((), False, None, ())
+    assert (found.stop_gap_days, found.watch_days, found.activation) == (8, 8, None)
+
+
+def test_a_quota_counts_as_used_up_only_where_it_is_and_leaves_nothing_below_none() -> None:
+    two = [Rule(products=(name,), mode="hybrid", quota=Quota(recoveries=many)) for name, many in (("a", 1), ("b", 4))]
+    supposed = Supposed(kind=Kind.DONGLE, reason=Reason.LOST, products=("a", "b"), used=3)
+    policy = Policy(supervisors=("ann",), rules=two)
+
+    found = explain(policy, supposed, NOW)
+    none = explain(policy, supposed.model_copy(update={"used": 0}), NOW)
+
+    assert found.reasons == ("1 of 1 recoveries in 365 days are used for this holder, by the rule for a",)
+    assert [one.rpartition("; ")[2] for one in found.quotas] == ["1 used, 0 left", "3 used, 1 left"]
+    assert none.reasons == ("policy version 1 replaces a lost dongle at once: recovery 1 of 1, 1 of 4",)
+
+
+def test_a_rule_is_chosen_before_those_that_name_as_much_and_that_name_less() -> None:
+    given = [Rule(kinds=("dongle",)), Rule(kinds=("dongle",)), Rule(reasons=("lost",)), Rule(kinds=("dongle", "act"))]
+    supposed = Supposed(kind=Kind.DONGLE, reason=Reason.LOST)
+    act = supposed.model_copy(update={"kind": Kind.ACT, "reason": Reason.SAME_HARDWARE})
+    cloud = supposed.model_copy(update={"kind": Kind.CLOUD, "reason": Reason.STOLEN})
+
+    several, one, none = (explain(Policy(rules=given), of, NOW).chosen for of in (supposed, act, cloud))
+
+    why = "it names kinds; it stands before rules 2, 4, which names as much; it is more specific than rule 3"
+    assert several == (Chosen(product=None, rule=1, why=why),)
+    assert one == (Chosen(product=None, rule=4, why="it names kinds"),)
+    assert none == (Chosen(product=None, rule=None, why="no rule holds, so a supervisor decides"),)
