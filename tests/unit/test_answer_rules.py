@@ -17,10 +17,11 @@ from activities.licensing.answer_rules import (
     WITHDRAW,
     CaseGone,
     answer_again,
+    kind_of,
     with_policy,
 )
 from events.errors import Code, RefusalError
-from events.ports.licensing_backend import Assessment, Done, NoTargetFound, Withdrawal
+from events.ports.licensing_backend import Assessment, CaseOrders, Done, Issued, NoTargetFound, Withdrawal
 from events.sizes import SCOPE_PAGE
 from tests.unit.facts import NOW, facts, licence
 
@@ -28,6 +29,16 @@ ORDERS = (RESERVE, BLOCK, ISSUE, WITHDRAW, KEEP, REINSTATE, CLOSE)
 NONE_FOUND = NoTargetFound(at=NOW, tickets=())
 OPEN = Withdrawal(at=NOW, confirmed=False)
 GONE = Withdrawal(at=NOW, confirmed=True)
+
+
+def test_a_kept_answer_is_read_as_what_the_method_of_that_name_answers() -> None:
+    issue, withdraw = kind_of(CaseOrders.issue), kind_of(CaseOrders.withdraw)
+    issued = Issued(at=NOW, target="3-2", licences=())
+
+    assert (issue.name, withdraw.name) == ("issue", "withdraw")
+    assert withdraw.read(OPEN.model_dump_json()) == OPEN
+    assert [issue.read(one.model_dump_json()) for one in (issued, NONE_FOUND)] == [issued, NONE_FOUND]
+    assert [one.name for one in ORDERS] == ["reserve", "block", "issue", "withdraw", "keep", "reinstate", "close"]
 
 
 @given(number=st.integers(1, 9), latest=st.integers(0, 9), closed=st.sampled_from([None, NOW]))
