@@ -6,10 +6,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.case_facts import CaseClosed, CaseFact, LossReported, TargetOffered, WatchBegun
+from events.case_facts import (
+    CaseClosed,
+    CaseDecided,
+    CaseFact,
+    CaseRuled,
+    CaseSighted,
+    CaseStuck,
+    DecisionDenied,
+    EvidenceGiven,
+    LossReported,
+    TargetOffered,
+    WatchBegun,
+)
 from events.errors import Code
+from events.ports.loss_cases import Sighting
+from events.rules import RULES_VERSION
 from events.terms import (
     Action,
+    Cause,
     Decision,
     DecisionId,
     Mode,
@@ -537,3 +552,99 @@ def test_a_damaged_original_that_comes_back_before_its_stop_gap_goes_to_a_person
 
     assert after(*found, RETURNED)[0].status is Status.REPLACING
     assert after(*found, OVERTAKEN, RETURNED)[0].status is Status.AWAITING_APPROVAL
+
+
+def test_of_what_turns_up_while_it_is_stuck_a_case_keeps_the_last_of_each_cause_and_of_contacts_the_latest() -> None:
+    def missed(*facts: CaseSighted) -> list[str]:
+        state = fold_all(facts, stuck)
+        assert state is not None
+        return [one.statement for one in state.missed]
+
+    def turned_up(name: str, cause: Cause, minutes: int = 0) -> CaseSighted:
+        return CaseSighted(statement=name, cause=cause, occurred=NOW + timedelta(minutes=minutes))
+
+    stuck, _ = after(Report(report=report(rules_version=RULES_VERSION)), ASSESSED, BLOCKED, REPLACED, FAILED)
+    first, early, same = (turned_up(name, Cause.SIGHTING, at) for name, at in (("c/1", 2), ("c/2", 1), ("c/3", 2)))
+    later = turned_up("c/4", Cause.SIGHTING, 3)
+    found, again = turned_up("f/1", Cause.FOUND, 2), turned_up("f/2", Cause.FOUND, 1)
+    returned = turned_up("r/1", Cause.RETURNED)
+
+    assert missed(first, early, same) == ["c/1"]
+    assert missed(first, later) == ["c/4"]
+    assert missed(found, again) == ["f/2"]
+    assert missed(first, found, returned, again) == ["c/1", "f/2", "r/1"]
+    state = fold_all([first], stuck)
+    assert state is not None
+    assert state.missed == (Sighting(statement="c/1", cause=Cause.SIGHTING, occurred=first.occurred),)
+
+
+def test_once_policy_has_decided_no_earlier_approval_counts_and_its_facts_have_the_licences() -> None:
+    reported, _ = after(REPORTED)
+    several = (licence(1), licence(2))
+    earlier = {"scope": several, "first_approval": "ann", "overtaken": True, "approved": True}
+    decided = CaseDecided(decision=Decision.AUTOMATIC, reasons=(), policy_version=7, facts=facts())
+
+    state = fold(reported.model_copy(update=earlier), decided)
+
+    assert (state.scope, state.first_approval, state.overtaken, state.approved) == ((), None, False, False)
+    assert state.licences == several
+
+
+@pytest.mark.parametrize(("journey", "kept"), [((NO_TARGET, FAILED), "3-2"), ((NO_TARGET,), None)])
+def test_an_offer_is_kept_while_a_case_is_stuck_and_only_then(journey: tuple[Command, ...], kept: str | None) -> None:
+    state, _ = after(REPORTED, ASSESSED, BLOCKED, *journey)
+
+    offered = fold(state, TargetOffered(serial="3-2"))
+
+    assert offered.offered == kept
+
+
+def test_what_a_case_missed_is_over_once_it_goes_on_from_where_it_waits() -> None:
+    waiting, _ = after(REPORTED, ASSESSED, BLOCKED, NO_TARGET)
+    sighting = Sighting(statement="c/1", cause=Cause.SIGHTING, occurred=NOW)
+    missed = waiting.model_copy(update={"missed": (sighting,), "offered": "3-3", "unheard": True})
+    denied = DecisionDenied(decision="D-9", by="eve", action=Action.RESUME, code=Code.NOT_A_SUPERVISOR)
+
+    def kept(state: CaseState, fact: CaseFact) -> tuple[object, ...]:
+        found = fold(state, fact)
+        return found.missed, found.offered, found.unheard
+
+    for fact in (denied, CaseStuck(code="busy", cause="it failed")):
+        assert kept(missed, fact) == ((sighting,), "3-3", True)
+    assert kept(missed, TargetOffered(serial="3-2")) == ((), None, False)
+    assert kept(waiting, TargetOffered(serial="3-2")) == ((), None, False)
+
+
+@pytest.mark.parametrize(
+    ("version", "journey", "unheard"),
+    [
+        (2, (NEEDS_APPROVAL, FAILED), True),
+        (1, (NEEDS_APPROVAL, FAILED), False),
+        (2, (NEEDS_APPROVAL,), False),
+        (2, (ASSESSED, BLOCKED, FAILED), False),
+    ],
+)
+def test_evidence_is_unheard_that_is_given_while_a_case_is_stuck_waiting_for_an_approval(
+    version: int, journey: tuple[Command, ...], unheard: bool
+) -> None:
+    state, _ = after(Report(report=report(rules_version=version)), *journey)
+
+    given = fold(state, EvidenceGiven(evidence=("photo",), by="ann", statement="evidence/E-1"))
+
+    assert (given.unheard, given.evidence) == (unheard, ("photo",))
+
+
+def test_a_verdict_ends_the_wait_for_other_cases() -> None:
+    state, _ = after(REPORTED, ASSESSED, BLOCKED, REPLACED, SIGHTED)
+    waits = state.model_copy(update={"release_until": NOW})
+
+    ruled = fold(waits, CaseRuled(verdict=Verdict.FRAUD, why=""))
+
+    assert (ruled.verdict, ruled.release_until) == (Verdict.FRAUD, None)
+
+
+def test_a_case_that_cannot_end_so_names_the_end_and_where_it_stands() -> None:
+    state, _ = after(REPORTED)
+
+    with pytest.raises(UnexpectedFactError, match="as lost_for_ever in reported"):
+        fold(state, CaseClosed(outcome=Outcome.LOST_FOR_EVER))
