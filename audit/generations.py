@@ -1,9 +1,24 @@
-"""Invariant 1: one generation of a licence is effective."""
+"""Invariant 1: one generation of a licence is effective, and none whose contract has ended."""
 
 from collections.abc import Iterator
 
 from audit.breach import Breach, breach
 from audit.log_index import Ledger
+
+
+def nothing_after_the_end(ledger: Ledger) -> Iterator[Breach]:
+    """1: of a licence whose contract has ended nothing is issued, superseded or renewed any more. Its end is stated in
+    the stream of the container that holds it then, so that the order there is the true one."""
+    for (vendor, licence), (end, last) in ledger.ended.items():
+        about, sentence = f"licence {licence}", f"after its contract had ended at generation {last}"
+        for generation, issues in ledger.issued.get((vendor, licence), {}).items():
+            if generation > last:
+                yield breach(1, issues[0].place, about, f"generation {generation} was issued {sentence}")
+        for again in ledger.superseded.get((vendor, licence), {}).get(last, ()):
+            yield breach(1, again.place, about, f"generation {last} was superseded {sentence}")
+        renewed = ledger.renewed.get((vendor, licence, last))
+        if renewed and renewed.stream == end.stream and renewed.sequence > end.sequence:
+            yield breach(1, renewed, about, f"generation {last} was renewed {sentence}")
 
 
 def effective(ledger: Ledger) -> Iterator[Breach]:

@@ -11,7 +11,7 @@ from datetime import datetime
 from audit.blocking import blocked_first, measures_end
 from audit.breach import Breach
 from audit.case_story import CaseStory
-from audit.generations import effective
+from audit.generations import effective, nothing_after_the_end
 from audit.log_index import Ledger
 from audit.losses import one_case, to_the_holder
 from audit.record import nothing_deleted, own_vendor
@@ -33,6 +33,7 @@ def judge(ledger: Ledger, until: datetime | None = None) -> list[Breach]:
     found = [breach for story in stories.values() for breach in story.breaches]
     for judgement in (
         effective(ledger),
+        nothing_after_the_end(ledger),
         blocked_first(ledger, stories),
         one_case(ledger, stories),
         to_the_holder(ledger, stories),

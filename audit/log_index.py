@@ -25,6 +25,7 @@ from events.backend_facts import (
     ContainerReinstated,
     HolderFlagged,
     LeaseFact,
+    LicenceEnded,
     LicenceIssued,
     LicenceRenewed,
     LicenceSuperseded,
@@ -104,6 +105,10 @@ class Ledger:
     holders: dict[tuple[VendorId, Serial], HolderId] = field(default_factory=dict)
     issued: dict[LicenceName, dict[int, list[Issue]]] = field(default_factory=lambda: defaultdict(dict))
     superseded: dict[LicenceName, dict[int, list[Issue]]] = field(default_factory=lambda: defaultdict(dict))
+    ended: dict[LicenceName, tuple[Place, Generation]] = field(default_factory=dict)
+    """Where it is first said that the contract of a licence has ended, and of which generation."""
+    renewed: dict[tuple[VendorId, LicenceId, Generation], Place] = field(default_factory=dict)
+    """Where a generation was last renewed."""
     offers: list[Offer] = field(default_factory=list)
     lapsed: set[tuple[VendorId, Serial, Generation, CaseId]] = field(default_factory=set)
     """The access data that nobody set for the case that they were offered for, by the end of that case."""
@@ -116,7 +121,7 @@ class Ledger:
     named_cases: dict[CaseName, Place] = field(default_factory=dict)
     """Where the backend first names each case."""
     named_licences: dict[tuple[VendorId, LicenceId, int], Place] = field(default_factory=dict)
-    """Where a generation is first said to have been renewed, superseded or to run out."""
+    """Where a generation is first said to have been renewed, superseded, to have ended or to run out."""
 
     def take(self, recorded: Recorded) -> None:
         """Collect a fact; a copy changes nothing."""
@@ -182,7 +187,12 @@ class Ledger:
                 end = Issue(place, fact.serial, fact.case)
                 self.superseded[vendor, fact.licence].setdefault(fact.generation, []).append(end)
                 self.named_licences.setdefault((vendor, fact.licence, fact.generation), place)
+            case LicenceEnded():
+                self.ended.setdefault((vendor, fact.licence), (place, fact.generation))
+                self.named_licences.setdefault((vendor, fact.licence, fact.generation), place)
             case LicenceRenewed() | LeaseFact():
+                if isinstance(fact, LicenceRenewed):
+                    self.renewed[vendor, fact.licence, fact.generation] = place
                 self.named_licences.setdefault((vendor, fact.licence, fact.generation), place)
             case AccessOffered():
                 if fact.case:

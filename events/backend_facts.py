@@ -128,6 +128,16 @@ class LicenceSuperseded(LicenceFact):
     case: CaseId
 
 
+class LicenceEnded(LicenceFact):
+    """The contract of a licence is over since `ended`, as its vendor says in this revision: this generation is no
+    longer effective, and none follows."""
+
+    name = "licence.ended"
+    since = "0.2.0"
+    revision: Count
+    ended: Instant
+
+
 class LicenceRenewed(LicenceFact):
     """A container checked in and got this generation's next file (a compact JWS), which runs to `expires`."""
 
@@ -352,6 +362,7 @@ BackendFact = (
     | ContainerRegistered
     | LicenceIssued
     | LicenceSuperseded
+    | LicenceEnded
     | LicenceRenewed
     | LeaseDueSoon
     | LeaseOverdue

@@ -29,6 +29,7 @@ from events.terms import (
     Reason,
     Reporter,
     ReportId,
+    Revision,
     Scope,
     Serial,
     Ticket,
@@ -259,6 +260,31 @@ class EvidenceStatement(Statement):
     report_by: Reporter | None = None
 
 
+class InventoryChange(Statement):
+    """What became of a container or a licence. The vendor counts the `revision`s of each, upwards for each type: an
+    older one than is known changes nothing, so that they may come in any order and any number of times."""
+
+    revision: Revision
+
+    @property
+    def thing(self) -> str:
+        """What it is about, such as `licence/L-1`."""
+        raise NotImplementedError
+
+
+class LicenceEndStatement(InventoryChange):
+    """The contract of a licence is over since `ended`: it is neither renewed nor replaced any more."""
+
+    name = "licence.ended"
+    example: ClassVar[dict[str, JsonValue]] = {"licence": "L-1", "revision": 1, "ended": "2026-12-31T23:00:00Z"}
+    licence: LicenceId
+    ended: BoundedInstant
+
+    @property
+    def thing(self) -> str:
+        return f"licence/{self.licence}"
+
+
 STATEMENTS: dict[str, type[Statement]] = {
     s.type(): s
     for s in (
@@ -270,5 +296,6 @@ STATEMENTS: dict[str, type[Statement]] = {
         FoundStatement,
         ReturnStatement,
         EvidenceStatement,
+        LicenceEndStatement,
     )
 }

@@ -70,6 +70,8 @@ Generation = Annotated[int, Field(ge=1, lt=2**63)]
 GENERATION_LIMIT = 1_000_000_000
 """The last generation that a licence, container or access data may have: half of what a column of PostgreSQL holds."""
 BoundedGeneration = Annotated[int, Field(ge=1, le=GENERATION_LIMIT)]
+Revision = Annotated[int, Field(ge=1, le=GENERATION_LIMIT)]
+"""The number of a statement among those that its vendor makes of one thing, upwards."""
 
 
 def next_generation(generation: int) -> int:

@@ -34,6 +34,8 @@ from events.statements import (
     DeactivationStatement,
     EvidenceStatement,
     FoundStatement,
+    InventoryChange,
+    LicenceEndStatement,
     LicenceStatement,
     LossStatement,
     ReturnStatement,
@@ -49,6 +51,7 @@ LOOK_SECONDS = 0.05
 ASKED_BY: Final[Mapping[type[Statement], Act]] = {
     ContainerStatement: Act.STATE_INVENTORY,
     LicenceStatement: Act.STATE_INVENTORY,
+    LicenceEndStatement: Act.STATE_INVENTORY,
     ContactStatement: Act.STATE_INVENTORY,
     DeactivationStatement: Act.STATE_INVENTORY,
     ReturnStatement: Act.STATE_INVENTORY,
@@ -143,6 +146,8 @@ class Application:
                 return await backend.register_container(vendor, stated, received)
             case LicenceStatement():
                 return await backend.register_licence(vendor, stated, received)
+            case InventoryChange():
+                return await backend.change_inventory(vendor, stated, received)
             case ContactStatement():
                 return (await backend.contact(vendor, stated, received)).position
             case FoundStatement() | ReturnStatement():

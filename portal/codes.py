@@ -83,6 +83,8 @@ CODES: Final[Mapping[Code, CodeRow]] = {
     Code.UNKNOWN_POSITION: _no(404, "no record stands at this place of the log"),
     Code.ANOTHER_RECORD: _no(409, "another record stands at this place now"),
     Code.NO_LICENCE: _later(404, "the lost container holds no licence, yet"),
+    Code.LICENCE_ENDED: _no(409, "the contracts of all licences that this is about have ended"),
+    Code.LIES_AHEAD: _later(409, "it says of a later time that it has come"),
     Code.NO_CASE: _later(404, "no case looks for this, yet"),
     Code.NOT_SET_ASIDE: _no(404, "nothing of this name is set aside"),
     Code.VENDOR_EXISTS: _no(409, "the vendor is there already, with another policy"),
@@ -115,6 +117,7 @@ CODES: Final[Mapping[Code, CodeRow]] = {
     Code.MACHINE_STOLEN: _no(403, "the machine is one that an open case calls stolen"),
     Code.SUPERSEDED: _no(403, "there is a newer generation"),
     Code.BLOCKED: _no(403, "it is blocked"),
+    Code.ENDED: _no(403, "the contract of the licence has ended"),
     # Files and policies
     Code.BAD_SIGNATURE: _no(422, "no key of the vendor signed the file as it is"),
     Code.EXPIRED: _no(422, "the file has run out"),

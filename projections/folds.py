@@ -21,6 +21,7 @@ from events.backend_facts import (
     LeaseDueSoon,
     LeaseLapsed,
     LeaseOverdue,
+    LicenceEnded,
     LicenceIssued,
     LicenceRenewed,
     LicenceSuperseded,
@@ -159,7 +160,14 @@ def needs(fact: Recorded) -> Iterable[tuple[Table[Any], Key]]:
     match fact.fact:
         case CaseStreamFact():
             yield CASES, (vendor, case_of(fact.stream))
-        case LicenceSuperseded() | LicenceRenewed() | LeaseDueSoon() | LeaseOverdue() | LeaseLapsed() as one:
+        case (
+            LicenceSuperseded()
+            | LicenceEnded()
+            | LicenceRenewed()
+            | LeaseDueSoon()
+            | LeaseOverdue()
+            | LeaseLapsed() as one
+        ):
             yield LICENCES, (vendor, one.licence, one.generation, one.serial)
         case MeasureFact() as one:
             yield MEASURES, (vendor, one.serial, one.case, one.measure, str(one.subject))
@@ -209,6 +217,8 @@ def _fold(rows: Rows, recorded: Recorded, fact: AnyFact, fresh: bool) -> None:
             rows.put(CONTAINERS, new, fresh)
         case LicenceSuperseded():
             rows.put(LICENCES, _licence(rows, vendor, fact)._replace(superseded_by=fact.case), fresh)
+        case LicenceEnded():
+            rows.put(LICENCES, _licence(rows, vendor, fact)._replace(ended=fact.ended), fresh)
         case MeasureOrdered() | MeasureDelivered() | MeasureConfirmed() | MeasureUnconfirmable() | MeasureLifted():
             _fold_measure(rows, recorded, fact, fresh)
         case ContainerContacted():
@@ -328,7 +338,7 @@ def _licence_row(recorded: Recorded, fact: LicenceIssued) -> LicenceRow:
     return LicenceRow(
         *(recorded.vendor, fact.licence, fact.generation, fact.serial, fact.holder, fact.product, fact.ticket),
         *(fact.value_cents, _json(recorded.data["lease"]), fact.issued, fact.expires, fact.case, fact.file),
-        *(None, fact.stop_gap, fact.borrowed_until, None),
+        *(None, fact.stop_gap, fact.borrowed_until, None, None),
     )
 
 
@@ -346,7 +356,9 @@ def _activation(rows: Rows, vendor: VendorId, fact: ContainerActivated | Activat
     return rows.get(ACTIVATIONS, key) or ActivationRow(*key, None, None, None, None)
 
 
-def _licence(rows: Rows, vendor: VendorId, fact: LicenceSuperseded | LicenceRenewed | Lease) -> LicenceRow:
+def _licence(
+    rows: Rows, vendor: VendorId, fact: LicenceSuperseded | LicenceEnded | LicenceRenewed | Lease
+) -> LicenceRow:
     return _found(rows.get(LICENCES, (vendor, fact.licence, fact.generation, fact.serial)), fact)
 
 

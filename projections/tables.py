@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Generic, NamedTuple, NewType, TypeVar, get_args, get_type_hints
 
-VERSION = 8
+VERSION = 9
 """The version of the views: raised whenever the same log would give other tables or rows."""
 
 Json = NewType("Json", str)
@@ -55,7 +55,8 @@ class LicenceRow(NamedTuple):
     """A generation of a licence, from the stream of the container that it was issued into.
 
     The serial is in the key, so two containers that claimed one generation would be two rows and not a race. `issued`,
-    `expires` and `file` are the latest file's; `lease` says how it is to be renewed, `lease_stage` how it runs out.
+    `expires` and `file` are the latest file's; `lease` says how it is to be renewed, `lease_stage` how it runs out. Its
+    contract `ended` then, if it has.
     """
 
     vendor: str
@@ -75,6 +76,7 @@ class LicenceRow(NamedTuple):
     stop_gap: bool
     borrowed_until: datetime | None
     lease_stage: str | None
+    ended: datetime | None
 
 
 class MeasureRow(NamedTuple):

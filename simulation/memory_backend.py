@@ -34,6 +34,7 @@ from events.statements import (
     DeactivationStatement,
     EvidenceStatement,
     FoundStatement,
+    InventoryChange,
     LicenceStatement,
     LossStatement,
     ReturnStatement,
@@ -132,6 +133,9 @@ class MemoryBackend(LicensingBackend):
     async def register_licence(self, vendor: VendorId, stated: LicenceStatement, at: datetime) -> StreamPosition:
         self.vendor(vendor).issue_own(stated, at)
         return self._position(vendor, stated.serial)
+
+    async def change_inventory(self, vendor: VendorId, stated: InventoryChange, at: datetime) -> StreamPosition:
+        return self._position(vendor, self.vendor(vendor).change(stated, at, self._clock()))
 
     async def claim(self, principal: Principal, stated: LossStatement, received: datetime) -> Claim:
         return self.vendor(principal.vendor).claim(principal, stated, received)

@@ -20,6 +20,8 @@ from events.statements import (
     DeactivationStatement,
     EvidenceStatement,
     FoundStatement,
+    InventoryChange,
+    LicenceEndStatement,
     LicenceStatement,
     LossStatement,
     ReturnStatement,
@@ -100,6 +102,13 @@ class World:
             issued=issued or self.now,
         )
         self._say(lambda: self.stage.backend.register_licence(self.vendor, statement, self.now))
+
+    def end_licence(self, licence: str, revision: int, ended: datetime) -> None:
+        """The contract of a licence is over. Raises RefusalError."""
+        self._change(LicenceEndStatement(licence=licence, revision=revision, ended=ended))
+
+    def _change(self, statement: InventoryChange) -> None:
+        self._say(lambda: self.stage.backend.change_inventory(self.vendor, statement, self.now))
 
     def report(
         self,

@@ -13,6 +13,7 @@ from events.backend_facts import (
     LeaseDueSoon,
     LeaseLapsed,
     LeaseOverdue,
+    LicenceEnded,
     LicenceIssued,
     LicenceRenewed,
     LicenceSuperseded,
@@ -414,7 +415,24 @@ def divide(world: World, vendor: VendorId, number: int, steps: int = STEPS) -> N
     )
 
 
-STORIES: tuple[Story, ...] = (activate, open_access, mend, reject, ponder, spend, find, lose_twice, divide)
+def change(world: World, vendor: VendorId, number: int, steps: int = STEPS) -> None:
+    """The contracts of licences end, of one in a revision that says another time."""
+    serial, one, two = Serial(f"23-{number}"), f"L-end{number}", f"L-over{number}"
+    life = Life(world, vendor, CaseId(f"e-{number}"), serial, HolderId(f"h-e{number}"))
+
+    def ends(name: str, revision: int) -> LicenceEnded:
+        return LicenceEnded(licence=name, generation=1, serial=serial, revision=revision, ended=world.at)
+
+    told(
+        steps,
+        lambda: (life.registers(serial), life.backend(serial, life.licence(one, 1, serial))),
+        lambda: life.backend(serial, life.licence(two, 1, serial)),
+        lambda: life.backend(serial, ends(one, 1)),
+        lambda: life.backend(serial, ends(one, 3), ends(two, 1)),
+    )
+
+
+STORIES: tuple[Story, ...] = (activate, open_access, mend, reject, ponder, spend, find, lose_twice, divide, change)
 """Together with `World.lose` they hold every fact of the catalogue."""
 
 

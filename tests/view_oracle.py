@@ -120,6 +120,7 @@ def _policy(told: Any) -> Any:
 
 def _licences(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:
     superseded = {(e["vendor"], d["licence"], d["generation"]): d["case"] for e, d in _of(events, "licence.superseded")}
+    ended = {(e["vendor"], d["licence"], d["generation"]): d["ended"] for e, d in _of(events, "licence.ended")}
     later = _grouped(
         (one for one in events if _name(one).startswith(("licence.renewed", "lease."))),
         lambda one: (one["vendor"], one["data"]["licence"], one["data"]["generation"]),
@@ -134,7 +135,16 @@ def _licences(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:
                 stage = _name(one).removeprefix("lease.")
         plain = [d[name] for name in ("serial", "holder", "product", "ticket", "value_cents", "lease")]
         file = (_at(last["issued"]), _at(last["expires"]), d["case"], last["file"])
-        yield *key, *plain, *file, superseded.get(key), d["stop_gap"], _at(d["borrowed_until"]), stage
+        yield (
+            *key,
+            *plain,
+            *file,
+            superseded.get(key),
+            d["stop_gap"],
+            _at(d["borrowed_until"]),
+            stage,
+            _at(ended.get(key)),
+        )
 
 
 def _measures(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:

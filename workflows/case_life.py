@@ -82,7 +82,7 @@ STAGES: dict[Status, Stage] = {
     Status.REPLACING: Stage(
         does="has the replacement issued",
         cancel=Cancel.TOO_LATE,
-        outcomes=(Outcome.RESTORED, Outcome.RETURNED, Outcome.CANCELLED),
+        outcomes=(Outcome.RESTORED, Outcome.RETURNED, Outcome.LAPSED, Outcome.CANCELLED),
     ),
     Status.AWAITING_TARGET: Stage(
         waits=(Wait("{target}", Party.HOLDER, "lapses"),),

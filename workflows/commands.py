@@ -44,6 +44,10 @@ class Offered(Value):
     serial: Serial
 
 
+class NothingLeft(Value):
+    """The contracts of all licences that were to be replaced have ended."""
+
+
 class Replaced(Value):
     """The backend issued the replacement into `target`."""
 
@@ -146,6 +150,7 @@ Command = (
     | Blocked
     | NoTarget
     | Offered
+    | NothingLeft
     | Replaced
     | Decide
     | Sighted

@@ -76,6 +76,7 @@ from workflows.commands import (
     Held,
     LoseReplacement,
     NoTarget,
+    NothingLeft,
     Offered,
     Overtaken,
     PolicyKnown,
@@ -134,6 +135,8 @@ def _made(state: CaseState, command: Command) -> list[CaseFact]:
             return [TargetAwaited(tickets=some, until=ends, part=part, parts=of) for part, of, some in several]
         case Offered(serial=serial):
             return [TargetOffered(serial=serial)] if _takes_offers(state) else []
+        case NothingLeft():
+            return [CaseClosed(outcome=Outcome.LAPSED)]
         case Replaced():
             return _replaced(state, command)
         case Settled():

@@ -76,6 +76,8 @@ def command_after(request: Request, answer: object, policy: Policy) -> Command |
             return commands.Replaced(target=target, at=at, policy=policy)
         case Issue(), NoTargetFound(overtaken=True):
             return None  # the message that says so is on its way
+        case Issue(), NoTargetFound(ended=True):
+            return commands.NothingLeft()
         case Issue(), NoTargetFound(at=at, tickets=tickets):
             return commands.NoTarget(at=at, tickets=tickets)
         case Withdraw(), Withdrawal(confirmed=confirmed):

@@ -229,10 +229,10 @@ class SignInJudgement:
 def judge_sign_in(attempt: SignIn, known: SignInKnown) -> SignInJudgement:
     """What becomes of a sign-in. A number that served other access data before proves nothing: it is a guess."""
     before, guesses = known.before, known.guesses.bounded(known.now)
-    if before is not None and before.refused:
+    if before is not None and _keeps_out(before):
         return SignInJudgement(known.guesses, SignInAnswer(session=None, code=before.code, cases=before.cases))
     if before is not None and attempt.generation and known.opened == attempt.generation:
-        return SignInJudgement(known.guesses, SignInAnswer(session=known.session, files=before.files))
+        return SignInJudgement(known.guesses, SignInAnswer(session=known.session, code=before.code, files=before.files))
     if not attempt.compared or not guesses.may_guess(attempt.origin, known.now):
         return _no_contact(Code.LOCKED_OUT, before, guesses)
     if before is not None and (known.blocked_by or known.superseded_by is not None):
@@ -252,9 +252,15 @@ def _no_contact(code: Code, before: ContactAnswer | None, guesses: Guesses) -> S
 
 def signed_in(answer: ContactAnswer, session: str) -> SignInAnswer:
     """What a sign-in is answered that was judged as a contact."""
-    if answer.refused:
+    if _keeps_out(answer):
         return SignInAnswer(session=None, code=answer.code, cases=answer.cases)
-    return SignInAnswer(session=session, files=answer.files)
+    return SignInAnswer(session=session, code=answer.code, files=answer.files)
+
+
+def _keeps_out(answer: ContactAnswer) -> bool:
+    """Whether a contact that was refused so gets no session: the end of a licence's contract keeps nobody from the
+    others."""
+    return answer.refused and answer.code != Code.ENDED
 
 
 def refused_sign_in(attempt: SignIn, code: Code) -> tuple[ContactAnswer, ContactRefused]:

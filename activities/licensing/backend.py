@@ -6,7 +6,7 @@ in this order: holder, container of the loss, target, vendor.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 from pydantic import JsonValue
 
-from activities.licensing import access_data, claims, inventory, messages, reinstatement
+from activities.licensing import access_data, claims, inventory, inventory_changes, messages, reinstatement
 from activities.licensing.access_rules import SignIn
 from activities.licensing.activation_code import activation_code
 from activities.licensing.answer_rules import ASSESS, BLOCK, CLOSE, ISSUE, KEEP, REINSTATE, RESERVE, WITHDRAW
@@ -69,12 +69,17 @@ from events.statements import (
     DeactivationStatement,
     EvidenceStatement,
     FoundStatement,
+    InventoryChange,
+    LicenceEndStatement,
     LicenceStatement,
     LossStatement,
     ReturnStatement,
 )
 from events.stream_position import StreamPosition
 from events.terms import Aim, CaseId, ContactId, Serial, VendorId
+
+LOOKS = 10
+"""How often it is looked where a licence is that moves each time before its container is locked."""
 
 
 class EmbeddedBackend(LicensingBackend):
@@ -111,6 +116,18 @@ class EmbeddedBackend(LicensingBackend):
         """Take a licence of the vendor's own issue into the inventory; a second statement must agree with the first."""
         async with self._transaction() as tx:
             return await inventory.register_licence(tx, vendor, stated, at)
+
+    async def change_inventory(self, vendor: VendorId, stated: InventoryChange, at: datetime) -> StreamPosition:
+        """Take in what became of a container or a licence."""
+        for _ in range(LOOKS):
+            with suppress(inventory_changes.MovedMeanwhileError):
+                async with self._transaction() as tx:
+                    match stated:
+                        case LicenceEndStatement():
+                            return await inventory_changes.end_licence(tx, vendor, stated, at, self._clock())
+                        case _:
+                            raise AssertionError(f"nothing becomes of {stated.thing} by {stated.name}")
+        raise inventory_changes.MovedMeanwhileError(f"{stated.thing} was somewhere else each time")
 
     async def claim(self, principal: Principal, stated: LossStatement, received: datetime) -> Claim:
         """One loss is one case: claim the report's id, and every generation in its scope."""

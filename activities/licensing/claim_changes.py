@@ -2,7 +2,7 @@
 what is said to which cases, in this order. Pure: both backends load what is `Known`, and write the changes."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
 from uuid import uuid5
@@ -127,7 +127,8 @@ class Made:
 @dataclass(frozen=True, slots=True)
 class Known:
     """What is known of a container under its lock. `claimed`: all that its cases claim or claimed; `reports`: those
-    that were posted to each of its open cases; `issued_by`: the open case that issued a licence's generation in it."""
+    that were posted to each of its open cases; `issued_by`: the open case that issued a licence's generation in it.
+    The contracts of the licences in `ended` are over; the others are in `licences`."""
 
     vendor: VendorId
     container: Container
@@ -137,6 +138,7 @@ class Known:
     claimed: tuple[Claimed, ...]
     reports: Mapping[CaseId, Sequence[ReportName]]
     issued_by: Mapping[Claimable, CaseKey]
+    ended: Mapping[LicenceId, int] = field(default_factory=dict)
 
     def key(self, case: CaseId) -> CaseKey:
         """A case of the container."""
@@ -148,7 +150,7 @@ class Known:
 
     def whose(self, stated: LossStatement) -> Joins | Opens:
         """Whose case a report is."""
-        return whose(stated, self.container, self.licences, self.claimed, self.measures(stated))
+        return whose(stated, self.container, self.licences, self.claimed, self.measures(stated), self.ended)
 
     def is_open(self, case: CaseId) -> bool:
         """Whether a case that claims, or claimed, something here is open."""

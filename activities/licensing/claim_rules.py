@@ -39,6 +39,8 @@ Claimable = tuple[str, int]
 FIRMEST_FIRST = (Measure.BLACKLISTING, Measure.DEACTIVATION, Measure.WITHDRAWAL)
 """The measures in the order in which a report is of the case that claims the blocking."""
 
+NONE_ENDED: Mapping[LicenceId, int] = {}
+
 FREED_BY = (Outcome.REFUSED, Outcome.REJECTED, Outcome.CANCELLED, Outcome.GIVEN_UP, Outcome.LAPSED)
 """The ends of a case that recovered nothing: a new report of the same opens a case that names it."""
 
@@ -119,18 +121,27 @@ def whose(
     here: Mapping[LicenceId, int],
     claimed: Sequence[Claimed],
     measures: Collection[Measure],
+    ended: Mapping[LicenceId, int] = NONE_ENDED,
 ) -> Joins | Opens:
     """Whose case a report is. `here` are the licences in the container and their generations, `claimed` all that cases
-    of this container claim or claimed, `measures` what the vendor's rule for the loss orders. Raises `NotYetKnownError`
-    where nothing that it names is, or was, here."""
-    wanted = _wanted(stated, container, here, measures)
+    of this container claim or claimed, `measures` what the vendor's rule for the loss orders. The contracts of those in
+    `ended` are over: they are here too, and nothing of them is claimed that no case claims. Raises `NotYetKnownError`
+    where nothing that it names is, or was, here, and `RefusalError` where nothing else than ended licences is."""
+    wanted = _wanted(stated, container, {name: {**here, **ended}[name] for name in sorted({*here, *ended})}, measures)
     standing = {(one.subject, one.generation): one for one in claimed if not one.freed}
     holders = {thing: found for thing in wanted if (found := _holders(thing, container, standing))}
     met = [one for found in holders.values() for one in found]
-    recovered = _recovered(stated, container, here, claimed)
-    left = tuple(thing for thing in wanted if thing not in holders)
+    recovered = _recovered(stated, container, here, claimed, ended)
+    left = tuple(thing for thing in wanted if thing not in holders and _licence_in(thing[0]) not in ended)
     beside = tuple(dict.fromkeys(one.case for one in (*met, *recovered)))
     open_ = tuple(dict.fromkeys(one.case for one in (*met, *recovered) if not one.closed))
+    if ended and not met and not recovered and _finds_only_ended(stated, container, here):
+        raise RefusalError(
+            Code.LICENCE_ENDED,
+            f"the contracts of all licences that the report of {stated.serial} is about have ended; there is nothing to"
+            " replace, and no case is opened",
+            serial=stated.serial,
+        )
     if not left:
         first, *also = open_ or beside
         return Joins(first, tuple(also) if open_ else ())
@@ -268,12 +279,30 @@ def _holders(thing: Claimable, container: Container, standing: Mapping[Claimable
     return [standing[one] for one in blocking if one in standing]
 
 
+def _licence_in(subject: str) -> LicenceId | None:
+    """The licence of which this is the loss or the blocking, if it is one's."""
+    aim, _, name = _blocking(subject)[1].partition("/")
+    return LicenceId(name) if aim == Aim.LICENCE else None
+
+
+def _finds_only_ended(stated: LossStatement, container: Container, here: Mapping[LicenceId, int]) -> bool:
+    """Whether of what a report is about nothing else is here than licences whose contracts have ended. The access data
+    of a cloud container go on whatever ends."""
+    if stated.scope is Scope.LICENCES:
+        return not set(stated.licences) & set(here)
+    return not here and container.kind is not Kind.CLOUD
+
+
 def _recovered(
-    stated: LossStatement, container: Container, here: Mapping[LicenceId, int], claimed: Iterable[Claimed]
+    stated: LossStatement,
+    container: Container,
+    here: Mapping[LicenceId, int],
+    claimed: Iterable[Claimed],
+    ended: Mapping[LicenceId, int],
 ) -> list[Claimed]:
     """Claims on what was recovered from here: on licences that the report names and that are gone, or on all of them
     where nothing else is here. The latest generation first."""
-    gone = {f"{Aim.LICENCE}/{name}" for name in stated.licences if name not in here}
+    gone = {f"{Aim.LICENCE}/{name}" for name in stated.licences if name not in here and name not in ended}
     whole = stated.scope is Scope.CONTAINER and not here and container.kind is not Kind.CLOUD
     licences = [one for one in claimed if not one.freed and one.subject.startswith(f"{Aim.LICENCE}/")]
     found = sorted(

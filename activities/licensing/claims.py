@@ -55,7 +55,7 @@ from events.ports.licensing_backend import CaseKey, Claim, CloseOrder, Issued
 from events.ports.loss_cases import Overtaken, Sighting
 from events.principal import Principal
 from events.statements import EvidenceStatement, FoundStatement, LossStatement, ReturnStatement
-from events.terms import Aim, CaseId, Cause, HolderId, LicenceId, Outcome, ProductId, Reporter, Serial, VendorId
+from events.terms import Aim, CaseId, Cause, HolderId, Kind, LicenceId, Outcome, ProductId, Reporter, Serial, VendorId
 
 
 async def claim(tx: AsyncConnection[Any], principal: Principal, stated: LossStatement, received: datetime) -> Claim:
@@ -84,23 +84,25 @@ async def known_of(tx: AsyncConnection[Any], vendor: VendorId, container: Contai
     """What is known of a container that is locked."""
     here = await (
         await tx.execute(
-            "select licence, generation, product from backend.licences where vendor = %s and serial = %s"
-            " order by licence",
+            "select licence, generation, product, ended is not null from backend.licences"
+            " where vendor = %s and serial = %s order by licence",
             (vendor, container.serial),
         )
     ).fetchall()
+    stays = container.kind is Kind.CLOUD  # policy then asks of all that is in it
     _, policy = await in_force(tx, vendor)
     claimed = await _claimed(tx, vendor, container)
     open_ = list({one.case for one in claimed if not one.closed})
     return Known(
         vendor,
         container,
-        licences={LicenceId(name): generation for name, generation, _ in here},
-        products={LicenceId(name): ProductId(product) for name, _, product in here},
+        licences={LicenceId(name): generation for name, generation, _, over in here if not over},
+        products={LicenceId(name): ProductId(product) for name, _, product, over in here if not over or stays},
         policy=policy,
         claimed=tuple(claimed),
         reports=await _reports(tx, vendor, open_) if open_ else {},
         issued_by=await _issued_by(tx, vendor, container.serial),
+        ended={LicenceId(name): generation for name, generation, _, over in here if over},
     )
 
 

@@ -337,7 +337,7 @@ async def _look(
 
 
 def _licence(row: dict[str, Any]) -> Licence:
-    times = ("issued", "first_issued", "expires", "borrowed_until", "ends")
+    times = ("issued", "first_issued", "expires", "borrowed_until", "ends", "ended")
     return Licence(**{**row, **{name: datetime.fromisoformat(row[name]) for name in times if row[name]}})
 
 

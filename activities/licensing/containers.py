@@ -35,8 +35,8 @@ class Licence:
     """A licence as the inventory has it: its current generation, where that is, and until when its file runs.
 
     `first_issued` is when its first generation that is known here was issued, `issued` the current one. `ends` is the
-    end of a stop-gap, which no renewal goes beyond. `status_index` is this generation's place in the
-    vendor's status list, once it has one.
+    end of a stop-gap, which no renewal goes beyond; `ended` is when its contract ended, if it is over. `status_index`
+    is this generation's place in the vendor's status list, once it has one.
     """
 
     licence: LicenceId
@@ -53,6 +53,7 @@ class Licence:
     status_index: int | None
     lease_stage: str | None
     first_issued: datetime
+    ended: datetime | None = None
 
     @property
     def terms(self) -> Lease:
@@ -94,11 +95,12 @@ class Licence:
 
 @dataclass(frozen=True, slots=True)
 class LostLicence:
-    """A licence that a case claims, at the generation that it claims."""
+    """A licence that a case claims, at the generation that it claims; `ended`: its contract is over by now."""
 
     licence: LicenceId
     generation: int
     ticket: Ticket
+    ended: bool = False
 
 
 def has_room(container: Container, licences: int) -> bool:

@@ -1,10 +1,16 @@
-"""What a repeated statement of the inventory must agree with: pure functions."""
+"""What a repeated statement of the inventory must agree with, and what later ones make of containers and licences: pure
+functions."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
 
+from activities.licensing.containers import Licence, LostLicence
+from activities.licensing.replacement import left_of
+from events.backend_facts import LicenceEnded
 from events.errors import Code, NotYetKnownError, RefusalError
-from events.statements import ContainerStatement, LicenceStatement
-from events.terms import VendorId
+from events.statements import ContainerStatement, InventoryChange, LicenceEndStatement, LicenceStatement
+from events.terms import LicenceId, VendorId
 
 
 def must_agree(first: Mapping[str, object], again: ContainerStatement | LicenceStatement) -> None:
@@ -42,3 +48,54 @@ def fields_of(statement: ContainerStatement | LicenceStatement) -> dict[str, obj
 def unknown_vendor(vendor: VendorId) -> NotYetKnownError:
     """The answer for a vendor that was not taken in."""
     return NotYetKnownError(Code.UNKNOWN_VENDOR, f"vendor {vendor} is unknown here", vendor=vendor)
+
+
+def is_news(latest: InventoryChange | None, stated: InventoryChange) -> bool:
+    """Whether a statement is of a later revision than the `latest` of its thing and type. One that comes late, and the
+    latest again, change nothing; `RefusalError` where that says something else than it said before."""
+    if latest is None or stated.revision > latest.revision:
+        return True
+    if stated.revision == latest.revision and stated != latest:
+        differing = ", ".join(
+            name for name in type(stated).model_fields if getattr(stated, name) != getattr(latest, name)
+        )
+        raise RefusalError(
+            Code.CONTRADICTS_INVENTORY,
+            f"revision {stated.revision} of {stated.name} of {stated.thing} was stated before with another {differing};"
+            " give what is new a higher revision",
+            what=stated.thing,
+            fields=differing,
+            revision=stated.revision,
+            name=stated.name,
+        )
+    return False
+
+
+def unknown_licence(licence: LicenceId) -> NotYetKnownError:
+    """The answer for a licence that nobody has stated yet."""
+    return NotYetKnownError(Code.UNKNOWN_LICENCE, f"no licence {licence} is known here", licences=licence)
+
+
+def ended(licence: Licence, stated: LicenceEndStatement, now: datetime) -> tuple[Licence, LicenceEnded]:
+    """A licence whose contract is over, and the fact that it is. `NotYetKnownError` for an end that is still to come:
+    until then the licence is good."""
+    if stated.ended > now:
+        raise NotYetKnownError(
+            Code.LIES_AHEAD,
+            f"licence {stated.licence} ends at {stated.ended:%Y-%m-%d %H:%M} UTC, which is still to come; say so then",
+            licence=stated.licence,
+            ended=f"{stated.ended:%Y-%m-%d %H:%M}",
+        )
+    fact = LicenceEnded(
+        licence=licence.licence,
+        generation=licence.generation,
+        serial=licence.serial,
+        revision=stated.revision,
+        ended=stated.ended,
+    )
+    return replace(licence, ended=stated.ended), fact
+
+
+def waits_in_vain(lost: Iterable[LostLicence]) -> bool:
+    """Whether a case that waits for something to take these licences has none left to issue."""
+    return not left_of(lost)

@@ -22,8 +22,10 @@ from activities.licensing.replacement import (
     CONTAINERS,
     Succession,
     Wanted,
+    all_ended,
     answer_for,
     end_of,
+    left_of,
     may_issue,
     may_take,
     must_be_nobodys,
@@ -87,7 +89,9 @@ async def issue(
     if order.target is Target.SAME_CONTAINER:
         return await renew(tx, order, lost, at)
     stop_gap = await issued(tx, key, False) if order.full else None
-    licences = await lost_licences(tx, key)
+    licences = left_of(await lost_licences(tx, key))
+    if not licences:
+        return all_ended(at)
     if stop_gap:
         target: Container | None = await _same_target(tx, order, stop_gap)
     elif order.target is Target.ACTIVATION:

@@ -112,6 +112,10 @@ class Judgement:
     confirmed: tuple[Standing, ...] = ()
 
 
+RANKS = {str(Code.BLOCKED): 0, str(Code.ENDED): 2}
+"""Of several codes the answer has the first by this: first that it is blocked, and last what is no sighting."""
+
+
 @dataclass
 class _Refusals:
     """The subjects that are refused."""
@@ -139,7 +143,7 @@ class _Refusals:
         if not refusals:
             return None
         cases = tuple(dict.fromkeys(case for refusal in refusals for case in refusal.cases))
-        first = min(refusals, key=lambda refusal: refusal.code != Code.BLOCKED)
+        first = min(refusals, key=lambda refusal: RANKS.get(refusal.code, 1))
         return Refused(first.code, cases)
 
 
@@ -342,7 +346,8 @@ def _judge_presented(known: Known, presented: Iterable[Presented], refusals: _Re
 
 
 def _judge_held(known: Known, refusals: _Refusals) -> list[Licence]:
-    """Refuse what the container holds and is blocked; the licences that may go on."""
+    """Refuse what the container holds and is blocked, or of which the contract has ended, which is no sighting; the
+    licences that may go on."""
     served = []
     for licence in known.licences.values():
         name = Subject(Aim.LICENCE, licence.licence, licence.generation)
@@ -350,6 +355,8 @@ def _judge_held(known: Known, refusals: _Refusals) -> list[Licence]:
             continue
         if refusals.blockers(name):
             refusals.refuse(name)
+        elif licence.ended:
+            refusals.refuse(name, code=Code.ENDED)
         else:
             served.append(licence)
     return served

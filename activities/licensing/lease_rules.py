@@ -90,7 +90,12 @@ def subjects_of(container: Container, licences: Iterable[Licence]) -> list[Subje
 
 
 def put_off(container: Container, licences: Iterable[Licence], blocked: Collection[Subject]) -> set[LicenceId]:
-    """The licences of which no lease is looked at: what is given back or blocked."""
+    """The licences of which no lease is looked at, for the backend would not renew them: what is given back or blocked,
+    or what has ended."""
     whole = Subject.way_in(container.kind, container.serial, container.generation)
     gone = container.returned >= container.generation or whole in blocked
-    return {one.licence for one in licences if gone or Subject(Aim.LICENCE, one.licence, one.generation) in blocked}
+    return {
+        one.licence
+        for one in licences
+        if gone or one.ended or Subject(Aim.LICENCE, one.licence, one.generation) in blocked
+    }

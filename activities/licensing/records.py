@@ -16,7 +16,7 @@ CONTAINER_COLUMNS = "serial, kind, holder, licences, last_contact, generation, f
 CONTAINER = f"select {CONTAINER_COLUMNS} from backend.containers"
 LICENCE_COLUMNS = (
     "licence, generation, serial, product, ticket, value_cents, lease, issued, expires, borrowed_until, ends,"
-    " status_index, lease_stage, first_issued"
+    " status_index, lease_stage, first_issued, ended"
 )
 LICENCE_SUBJECT = f"{Aim.LICENCE}/"
 LICENCE = f"select {LICENCE_COLUMNS} from backend.licences"
@@ -48,9 +48,10 @@ async def lost_licences(tx: AsyncConnection[Any], key: CaseKey) -> list[LostLice
     found = await every(
         tx,
         LostLicence,
-        "select l.licence, k.generation, l.ticket from backend.claims k cross join lateral ("
-        "select licence, ticket from backend.licences where vendor = k.vendor and licence = substr(k.subject, %s)"
-        " limit 1) l where k.vendor = %s and k.case_id = %s and starts_with(k.subject, %s)",
+        "select l.licence, k.generation, l.ticket, l.ended is not null as ended from backend.claims k"
+        " cross join lateral (select licence, ticket, ended from backend.licences"
+        " where vendor = k.vendor and licence = substr(k.subject, %s) limit 1) l"
+        " where k.vendor = %s and k.case_id = %s and starts_with(k.subject, %s)",
         *(len(LICENCE_SUBJECT) + 1, key.vendor, key.case, LICENCE_SUBJECT),
     )
     return sorted(found, key=lambda item: item.licence)

@@ -20,6 +20,7 @@ from activities.licensing.replacement import (
     as_claimed,
     is_reinstated,
     is_withdrawn,
+    left_of,
     may_release,
     must_be_nobodys,
     must_be_withdrawable,
@@ -225,7 +226,7 @@ async def reinstate(
     claimed = await claimed_generation(tx, key)
     how = reinstatement(
         *(original, claimed, last, await _measures(tx, key)),
-        *(await _others(tx, key, original, moved=last is not None), len(lost)),
+        *(await _others(tx, key, original, moved=last is not None), len(left_of(lost))),
         lost_to=await claimed_by(tx, key, last) if last else None,
         blocked=await _stands(tx, key, [Subject(Aim.CONTAINER, key.serial, original.generation)]),
         locked=last is None and await _stands(tx, key, as_claimed(lost)),
@@ -237,7 +238,7 @@ async def reinstate(
         back = Issued(at=at, target=original.serial, licences=licences)
     else:
         again = IssueOrder(key=key, measures=(), full=True)
-        back = await supersede(tx, again, lost, last, original, at, signer, reinstated=True)
+        back = await supersede(tx, again, left_of(lost), last, original, at, signer, reinstated=True)
     await offer(tx, key.vendor, original.holder, [original.serial, *([last.target] if last else [])], at)
     return back
 

@@ -75,6 +75,16 @@ def may_issue(
     return None
 
 
+def left_of(lost: Iterable[LostLicence]) -> list[LostLicence]:
+    """Of the licences that a case claims those that are still to be issued: no contract of them has ended."""
+    return [one for one in lost if not one.ended]
+
+
+def all_ended(at: datetime) -> NoTargetFound:
+    """The answer where nothing is left to issue."""
+    return NoTargetFound(at=at, tickets=(), ended=True)
+
+
 def no_target(lost: Iterable[LostLicence], at: datetime) -> NoTargetFound:
     """The answer where nothing can take the replacement yet: these tickets are owed."""
     return NoTargetFound(at=at, tickets=tuple(dict.fromkeys(item.ticket for item in lost)))
@@ -259,9 +269,10 @@ def reinstatement(
     blocked: bool,
     locked: bool,
 ) -> Reinstatement:
-    """How the licences of a case return to the original, of which the case `claimed` a generation. `last` was issued
-    for the case, whose `measures` are given; `others` are the cases in the way, and `lost_to` is one that lost what was
-    issued. `blocked`: a measure stands on the original; `locked`: one stands on a licence that is still in it. What was
+    """How the licences of a case return to the original, of which the case `claimed` a generation. So many `licences`
+    are to return: the contracts of the others have ended, and they stay where they are. `last` was issued for the case,
+    whose `measures` are given; `others` are the cases in the way, and `lost_to` is one that lost what was issued.
+    `blocked`: a measure stands on the original; `locked`: one stands on a licence that is still in it. What was
     confirmed stays so, which takes a new generation; so does an original that was bound to another machine meanwhile.
     Raises `RefusalError`."""
     if original.kind is Kind.CLOUD:
@@ -276,6 +287,12 @@ def reinstatement(
         )
     must_be_nobodys(lost_to)
     must_be_free(original.serial, others, begun=True)
+    if last is not None and not licences:
+        raise RefusalError(
+            Code.LICENCE_ENDED,
+            f"the contracts of all licences that {original.serial} would hold again have ended; retire the original",
+            serial=original.serial,
+        )
     if last is not None and last.target != original.serial:
         must_have_room(original, licences)
     return Reinstatement(

@@ -58,6 +58,8 @@ def triage(known: Known, shown: Mapping[str, str], match: Match) -> Triage:
     if code == Code.FINGERPRINT_MISMATCH and known.awaiting:
         waiting = tuple(one.case.case for one in known.awaiting)
         return Triage.model_validate({"advice": Advice.SETTLE, "code": code, "cases": waiting, **factors})
+    if code == Code.ENDED:
+        return Triage.model_validate({"advice": Advice.RENEW, "code": code, **factors})
     reason = Reason.SAME_HARDWARE if matches(match, bound, dict(shown)) else Reason.HARDWARE_REPLACED
     assert code in (Code.FINGERPRINT_MISMATCH, Code.SUPERSEDED, RETURNED), code
     return Triage.model_validate({"advice": Advice.REPORT, "reason": reason, "code": code, "cases": cases, **factors})

@@ -21,6 +21,7 @@ from events.statements import (
     DeactivationStatement,
     EvidenceStatement,
     FoundStatement,
+    InventoryChange,
     LicenceStatement,
     LossStatement,
     ReturnStatement,
@@ -230,6 +231,8 @@ class Advice(StrEnum):
     """Report a loss: the machine is not the one that the container is bound to, or not any more."""
     SETTLE = "settle"
     """Nothing new: a case is open that must come to its end first."""
+    RENEW = "renew"
+    """Nothing is lost: the contract of what does not run has ended."""
 
 
 class Triage(Value):
@@ -355,12 +358,13 @@ class Issued(Value):
 class NoTargetFound(Value):
     """Nothing can take the replacement yet: no container of the holder, no activation, no access data that the holder
     has set; a message offers one. `overtaken`: nothing may be issued before the case has taken the message that another
-    case is about a wider loss."""
+    case is about a wider loss. `ended`: nothing is left to issue, for the contracts of all licences have ended."""
 
     issued: Literal[False] = False
     at: Instant
     tickets: tuple[Ticket, ...]
     overtaken: bool = False
+    ended: bool = False
 
 
 class Withdrawal(Value):
@@ -448,6 +452,9 @@ class LicensingBackend(CaseOrders, Protocol):
 
     async def register_licence(self, vendor: VendorId, stated: LicenceStatement, at: datetime) -> StreamPosition:
         """Take a licence of the vendor's own issue into the inventory, and answer where that stands."""
+
+    async def change_inventory(self, vendor: VendorId, stated: InventoryChange, at: datetime) -> StreamPosition:
+        """Take in what became of a container or a licence, and answer where that stands."""
 
     async def claim(self, principal: Principal, stated: LossStatement, received: datetime) -> Claim:
         """Claim a report's id and every licence generation in its scope, in one transaction."""

@@ -61,7 +61,8 @@ class Evidence(Value):
 
 class Offer(Value):
     """A container may take what a case is to issue into it: registered, activated, its access data were set, or a case
-    that stood in the way of its un-loss no longer does."""
+    that stood in the way of its un-loss no longer does. Or, of the lost container itself: nothing is left to issue, so
+    that the case need not wait."""
 
     type: Literal["offer"] = "offer"
     serial: Serial

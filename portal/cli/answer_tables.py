@@ -13,7 +13,13 @@ from workflows.exposure import Exposure
 def licence_table(licences: Sequence[LicenceView]) -> Sheet:
     table = Sheet("licence", "generation", "effective", "container", "product", "issued", "runs until")
     for one in licences:
-        cells = (one.licence, str(one.generation), "yes" if one.effective else "no", one.serial, one.product)
+        cells = (
+            one.licence,
+            str(one.generation),
+            "yes" if one.effective else "ended" if one.ended else "no",
+            one.serial,
+            one.product,
+        )
         table.add_row(*cells, day(one.issued), day(one.expires) or "for ever")
     return table
 

@@ -51,7 +51,8 @@ OUTCOMES = {
     Outcome.GIVEN_UP: "it was stuck and a supervisor gave it up; its measures are lifted",
     Outcome.RESTORED: "the holder set new access data",
     Outcome.RETURNED: "the damaged container came back, and the full replacement was issued",
-    Outcome.LAPSED: "what was owed never came: the damaged container, a condition met, or access data set",
+    Outcome.LAPSED: "what was owed never came: the damaged container, a condition met, or access data set; or no"
+    " contract was left whose licence could be replaced",
     Outcome.LOST_FOR_EVER: "the watch ended and the original never turned up",
     Outcome.RETIRED: "every measure is confirmed: nothing of what was lost can run any more",
     Outcome.FOUND: "the original turned up: found",

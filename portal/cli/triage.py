@@ -65,6 +65,11 @@ def in_words(serial: str, found: Triage) -> str:
             )
         case Advice.SETTLE:
             advice = f"Report nothing more: {SETTLE[found.code or ''].format(**known)}."
+        case Advice.RENEW:
+            advice = (
+                f"Report nothing: the contract of a licence in {serial} has ended, and has to be renewed. What else is"
+                " in it can be activated on this machine."
+            )
     return f"{advice}\n{_factors(found)}" if found.same or found.changed else advice
 
 

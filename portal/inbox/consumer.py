@@ -24,7 +24,7 @@ from events.kafka_clients import new_consumer
 from events.ports.parking_place import InboxRecord, Parked, Parking
 from events.principal import Principal, PrincipalRole
 from events.statements import Statement
-from events.terms import PersonId, Serial, VendorId
+from events.terms import PersonId, Serial, VendorId, is_name
 from events.topics import INBOXES
 from portal.application import Application
 from portal.failures import short, steadily
@@ -91,7 +91,7 @@ class Read:
     @property
     def serial(self) -> Serial | None:
         """The container that it is about; records of one are handled in their order."""
-        return None if isinstance(self.statement, DeadLetter) else Serial(getattr(self.statement, "serial"))  # noqa: B009
+        return None if isinstance(self.statement, DeadLetter) else _container_of(self.record, self.statement)
 
 
 class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -220,7 +220,7 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _one(self, record: InboxRecord, statement: Statement, waiting: dict[Serial, int]) -> None:
         """Take a statement, or park it: because it must wait itself, or because something before it does."""
-        serial = Serial(getattr(statement, "serial"))  # noqa: B009
+        serial = _container_of(record, statement)
         lowest = waiting.get(serial)
         if lowest is None or statement.rank < lowest:
             refusal = await self._attempt(record, statement)
@@ -325,6 +325,15 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._dead_letters.write(DeadLetter.of(record, refusal))
         await steadily(lambda: self._parking.remove(parked.number), record.place)
         return True
+
+
+def _container_of(record: InboxRecord, statement: Statement) -> Serial:
+    """The container that a statement is about. One of a licence does not say where that is: the record's key does."""
+    named = getattr(statement, "serial", None)
+    if named is None:
+        key = (record.key or b"").decode(errors="replace")
+        named = key if is_name(key) else getattr(statement, "licence")  # noqa: B009
+    return Serial(named)
 
 
 REST_AFTER = frozenset({Code.UNREADABLE, Code.INFLATES_TOO_FAR})

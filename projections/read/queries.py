@@ -66,8 +66,9 @@ CURRENT_ACCESS = f"""(
 which count from their offer on. Those of a reset count once they are set."""
 LICENCE = f"""
     select licence, generation, serial, holder, product, ticket, value_cents, issued, expires, case_id, superseded_by,
-        file, stop_gap, borrowed_until, lease_stage,
-        superseded_by is null and generation = max(generation) over (partition by licence) and not exists (
+        file, stop_gap, borrowed_until, lease_stage, ended,
+        superseded_by is null and ended is null
+        and generation = max(generation) over (partition by licence) and not exists (
             select from measures where measures.vendor = licences.vendor and measures.serial = licences.serial
             and {sql_in_effect("%(at)s")} and subject in (
                 '{Aim.LICENCE}/' || licences.licence || '/' || licences.generation,

@@ -31,7 +31,8 @@ class VendorView(View):
 
 
 class LicenceView(View):
-    """A generation of a licence. `effective`: the backend would activate or renew it, as far as the views know."""
+    """A generation of a licence. `effective`: the backend would activate or renew it, as far as the views know; not
+    after its contract has `ended`."""
 
     licence: str
     generation: int
@@ -49,6 +50,7 @@ class LicenceView(View):
     stop_gap: bool
     borrowed_until: datetime | None
     lease_stage: str | None
+    ended: datetime | None
 
 
 class ReportOf(View):

@@ -26,7 +26,7 @@ from events.ports.licensing_backend import CaseKey, Claim
 from events.ports.loss_cases import Joined, Overtaken
 from events.principal import Principal
 from events.statements import LossStatement
-from events.terms import Serial
+from events.terms import Kind, Serial
 from simulation.licensing.access_data import AccessData
 from simulation.licensing.records import Case, Claimed
 
@@ -56,12 +56,13 @@ class Claims(AccessData):
         return Known(
             self.vendor,
             container,
-            licences={one.licence: one.generation for one in held},
-            products={one.licence: one.product for one in held},
+            licences={one.licence: one.generation for one in held if not one.ended},
+            products={one.licence: one.product for one in held if not one.ended or container.kind is Kind.CLOUD},
             policy=self.policies[-1],
             claimed=tuple(self._all_claimed(container.serial)),
             reports={one.key.case: one.reports for one in open_},
             issued_by={thing: one.key for one in open_ for thing in self._issued_for(one)},
+            ended={one.licence: one.generation for one in held if one.ended},
         )
 
     def _write(self, changes: Iterable[Change]) -> None:

@@ -5,13 +5,24 @@ from datetime import datetime
 from pydantic import JsonValue
 
 from activities.licensing.containers import Container, Licence, must_have_room
-from activities.licensing.inventory_rules import fields_of, must_agree, must_be_pseudonym, unknown_vendor
+from activities.licensing.inventory_rules import (
+    ended,
+    fields_of,
+    is_news,
+    must_agree,
+    must_be_pseudonym,
+    unknown_licence,
+    unknown_vendor,
+    waits_in_vain,
+)
 from activities.licensing.judgement import Activation
 from activities.licensing.lease_rules import first_notice
 from activities.licensing.vendor_rules import adopted, issuer_of, must_fit, says_the_same
 from events.backend_facts import ContainerRegistered, VendorAdded
 from events.errors import Code, RefusalError
-from events.statements import ContainerStatement, LicenceStatement
+from events.ports.loss_cases import Offer
+from events.statements import ContainerStatement, InventoryChange, LicenceEndStatement, LicenceStatement
+from events.terms import LicenceId, Serial
 from simulation.licensing.targets import Targets
 
 
@@ -92,3 +103,34 @@ class Inventory(Targets):
         self.lease_next[statement.licence] = first_notice(statement.lease, statement.issued, expires)
         self._count(statement.serial)
         self._state(statement.serial, at, [self.licences[statement.licence].issued_fact(container.holder)])
+
+    def change(self, stated: InventoryChange, at: datetime, now: datetime) -> Serial:
+        """Take in what became of a container or a licence; the container in whose stream that stands."""
+        match stated:
+            case LicenceEndStatement():
+                return self._end_licence(stated, at, now)
+            case _:
+                raise AssertionError(f"nothing becomes of {stated.thing} by {stated.name}")
+
+    def _end_licence(self, stated: LicenceEndStatement, at: datetime, now: datetime) -> Serial:
+        licence = self._licence(stated.licence)
+        if not self._is_news(stated):
+            return licence.serial
+        over, fact = ended(licence, stated, now)
+        self.latest[stated.thing, stated.name] = stated
+        self.licences[licence.licence], self.lease_next[licence.licence] = over, None
+        self._state(licence.serial, at, [fact])
+        for name, case in sorted(self.cases.items()):
+            lost = self._lost(case.key)
+            named = any((one.licence, one.generation) == (licence.licence, licence.generation) for one in lost)
+            if case.awaits and named and not case.closed and waits_in_vain(lost):
+                self._post(self.cases[name].key, Offer(serial=licence.serial))
+        return licence.serial
+
+    def _licence(self, name: LicenceId) -> Licence:
+        if name not in self.licences:
+            raise unknown_licence(name)
+        return self.licences[name]
+
+    def _is_news(self, stated: InventoryChange) -> bool:
+        return is_news(self.latest.get((stated.thing, stated.name)), stated)

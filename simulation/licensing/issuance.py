@@ -8,8 +8,10 @@ from activities.licensing.containers import Container
 from activities.licensing.lease_rules import first_notice
 from activities.licensing.replacement import (
     CONTAINERS,
+    all_ended,
     answer_for,
     end_of,
+    left_of,
     may_issue,
     no_target,
     stated_of,
@@ -33,13 +35,15 @@ class Issuance(Targets, AccessData):
         refused = may_issue(order, case.overtaken, standing, at)
         if refused is not None:
             return refused
-        lost = self._lost(key)
+        lost = left_of(self._lost(key))
         if order.target is Target.SAME_CONTAINER:
             renewed = self._renew_access(order, at)
             if isinstance(renewed, NoTargetFound):
                 case.awaits = Target.SAME_CONTAINER
                 return renewed
             issued: Issued | None = renewed
+        elif not lost:
+            return all_ended(at)
         else:
             target = self._target(order, len(lost), at)
             issued = self._issue(order, target, at) if target else None
@@ -74,7 +78,7 @@ class Issuance(Targets, AccessData):
     ) -> Issued:
         """The next generation of all licences of a case, or of none."""
         source = last.target if last else key.serial
-        several = successions(self._lost(key), last, self.licences, source, target.serial, at, ends)
+        several = successions(left_of(self._lost(key)), last, self.licences, source, target.serial, at, ends)
         for one in several:
             licence = one.licence
             self.licences[licence.licence] = licence

@@ -5,8 +5,7 @@ from datetime import datetime
 
 from activities.licensing.lease_rules import put_off, swept
 from events.fact import Fact
-from events.measure_subject import Subject
-from events.terms import Aim, LicenceId
+from events.terms import LicenceId
 from simulation.licensing.records import Tables
 
 
@@ -36,11 +35,5 @@ class Leases(Tables):
     def effective(self, licence: LicenceId, at: datetime) -> list[int]:
         """The generations of a licence that would be renewed now."""
         known = self.licences[licence]
-        container = self.containers[known.serial]
-        aims = {
-            Subject(Aim.LICENCE, licence, known.generation),
-            Subject.way_in(container.kind, known.serial, container.generation),
-        }
-        blocked = any(one.subject in aims for one in self._in_effect(at))
-        given_back = container.returned >= container.generation
-        return [] if blocked or given_back else [known.generation]
+        blocked = {one.subject for one in self._in_effect(at)}
+        return [] if put_off(self.containers[known.serial], [known], blocked) else [known.generation]

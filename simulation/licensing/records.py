@@ -24,7 +24,7 @@ from events.measure_life import blocks, in_effect, step
 from events.measure_subject import Subject
 from events.ports.licensing_backend import CaseKey, ContactAnswer, Issued, ReceiptAnswer
 from events.ports.loss_cases import Content, DecisionOrder, Joined
-from events.statements import ContainerStatement, LicenceStatement
+from events.statements import ContainerStatement, InventoryChange, LicenceStatement
 from events.terms import (
     ActivationBy,
     Aim,
@@ -135,6 +135,8 @@ class Tables:
         """When a lease comes to something that is stated; None where it never does, or was put off."""
         self.first_statements: dict[str, ContainerStatement | LicenceStatement] = {}
         """What was first stated of each container and licence."""
+        self.latest: dict[tuple[str, str], InventoryChange] = {}
+        """The latest statement of each type of what became of a container or licence."""
         self.cases: dict[CaseId, Case] = {}
         self.claims: list[Claimed] = []
         self.reports: dict[tuple[str, Reporter], tuple[str, CaseId, datetime]] = {}
@@ -188,7 +190,10 @@ class Tables:
         aim = f"{Aim.LICENCE}/"
         claims = (one for one in self.claims if one.case == key.case and one.subject.startswith(aim))
         names = sorted((LicenceId(one.subject.removeprefix(aim)), one.generation) for one in claims)
-        return [LostLicence(name, generation, self.licences[name].ticket) for name, generation in names]
+        return [
+            LostLicence(name, generation, self.licences[name].ticket, self.licences[name].ended is not None)
+            for name, generation in names
+        ]
 
     def _of(self, case: CaseId) -> list[Ordered]:
         return [one for one in self.measures.values() if one.standing.case_id == case]

@@ -7,6 +7,7 @@ from activities.licensing.release import Other, Release, must_be_free, taken_alo
 from activities.licensing.replacement import (
     as_claimed,
     is_withdrawn,
+    left_of,
     may_release,
     must_be_nobodys,
     must_be_withdrawable,
@@ -108,7 +109,7 @@ class Reinstatement(Issuance):
         stands = {one.standing.subject for one in self.measures.values() if blocks(one.standing.state)}
         how = reinstatement(
             *(container, case.generation, last, self._measures_of(key)),
-            *(self._others(key, container, moved=last is not None), len(lost)),
+            *(self._others(key, container, moved=last is not None), len(left_of(lost))),
             lost_to=self._claimed_by(key, last) if last else None,
             blocked=Subject(Aim.CONTAINER, key.serial, container.generation) in stands,
             locked=bool(stands & set(as_claimed(lost))),

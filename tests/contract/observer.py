@@ -68,7 +68,8 @@ class DatabaseObserver:
         containers = {one.serial: one for one in await self.containers(vendor)}
         return {
             one.licence: []
-            if containers[one.serial].returned >= containers[one.serial].generation
+            if one.ended
+            or containers[one.serial].returned >= containers[one.serial].generation
             or blocked
             & {
                 Subject(Aim.LICENCE, one.licence, one.generation),

@@ -44,6 +44,7 @@ class Auditor:
         self.reserved: dict[str, list[Any]] = {}
         self.tells: set[str] = set()
         self.closed: dict[str, str] = {}
+        self.ended: set[str] = set()
 
     def of(self, case: str) -> list[Recorded]:
         """The facts of a case, in their order."""
@@ -90,6 +91,7 @@ class Auditor:
         self.holders[fact.serial] = fact.holder
 
     def _licence_issued(self, _: str, fact: Any) -> None:
+        must(fact.licence not in self.ended, f"{fact.licence} is issued, and its contract is over")
         effective = self.effective[fact.licence]
         effective.add(fact.generation)
         must(len(effective) == 1, f"{fact.licence} is effective at generations {effective} at once")
@@ -108,6 +110,13 @@ class Auditor:
         )  # type: ignore[attr-defined]
         reinstates = self.granted.get(fact.case) == "reinstate"
         must(reinstates or fact.case not in self.tells, f"{fact.case} is issued though its replacement is lost")
+
+    def _licence_ended(self, _: str, fact: Any) -> None:
+        must(self.effective[fact.licence] == {fact.generation}, f"{fact.licence} ends at {fact.generation}")
+        self.ended.add(fact.licence)
+
+    def _licence_renewed(self, _: str, fact: Any) -> None:
+        must(fact.licence not in self.ended, f"{fact.licence} is renewed, and its contract is over")
 
     def _licence_superseded(self, _: str, fact: Any) -> None:
         claim = (fact.licence, fact.generation)
@@ -292,7 +301,7 @@ class Auditor:
         current = {
             f"licence/{name}/{number}"
             for (name, old), by in self.superseded.items()
-            if by == case and (number := old + 1) == self.generation[name]
+            if by == case and (number := old + 1) == self.generation[name] and name not in self.ended
         }
         for subject in current:
             state = self.measures.get((case, "withdrawal", subject))

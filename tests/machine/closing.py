@@ -92,6 +92,9 @@ class Closing(Reports, Decisions, Contacts):
                     case.closing = False
                     answer, allowed = self.oracle.answers(*about)
                     must(len(opened) == (answer == "opened"), f"{about} after {action} of {case.name} opens {opened}")
+                    if answer == "refused":  # all that it says has ended: the case that is over has it
+                        must(allowed == {"licence_ended"}, f"{about} after {action} of {case.name}: {allowed}")
+                        allowed = {case.name}
                     of = next(iter(opened), None) or next(iter(allowed))
                     self.say(lambda: self.oracle.report(of, *about, loss["occurred"], loss["evidence"]))
                 else:

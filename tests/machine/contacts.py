@@ -134,6 +134,8 @@ class Contacts(Play):
             if not activates and judged is not None and self.kinds[serial] == "act":
                 stolen = self.oracle.calls_stolen(serial, judged)
                 must(stolen <= named, f"{number} is of a stolen machine and no sighting for {stolen - named}")
+            over = {name for name in answer.files if self.oracle.licences[name].ended}
+            must(not over, f"{number} gets files of {over}, whose contracts are over")
             good = not any(self.oracle.is_blocked(self.oracle.named(name), self.oracle.now) for name in answer.files)
             must(good, f"{number} gets files of what is blocked")
             whole = self.oracle.is_blocked(f"container/{serial}/{generation}", self.oracle.now)

@@ -168,7 +168,7 @@ class Play(RuleBasedStateMachine):
                 f"{aim}/{licence.serial}/{container.generation}", self.oracle.now
             ) | self.oracle.is_blocked(f"licence/{licence.name}/{licence.generation}", self.oracle.now)
             given_back = container.returned >= container.generation
-            due = [] if blocked or given_back else [licence.generation]
+            due = [] if blocked or given_back or licence.ended else [licence.generation]
             must(effective == due, f"{licence.name} is effective at {effective}, must be at {due}")
             must(
                 self.auditor.effective[licence.name] == {licence.generation},

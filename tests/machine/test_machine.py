@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.machine.closing import Closing
 from tests.machine.faults import Faults
+from tests.machine.inventory import Inventory
 
 SOAK = os.environ.get("LOSTFOUND_SOAK") == "1"
 RUNS = 10_000
@@ -15,7 +16,7 @@ SOAK_PARTS = 20
 """What was tried is remembered until a test ends: all runs in one took five gigabytes."""
 
 
-class LossMachine(Closing, Faults):
+class LossMachine(Closing, Faults, Inventory):
     """Says things to the product and to the oracle, and compares."""
 
 

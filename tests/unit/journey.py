@@ -30,6 +30,7 @@ from workflows.commands import (
     Failed,
     Held,
     NoTarget,
+    NothingLeft,
     Offered,
     Overtaken,
     Replaced,
@@ -107,6 +108,7 @@ BLOCKED = Blocked(at=NOW, policy=POLICY)
 REPLACED = replaced()
 NO_TARGET = NoTarget(at=NOW, tickets=("T-1",))
 OFFERED = Offered(serial="3-2")
+NOTHING_LEFT = NothingLeft()
 NEEDS_APPROVAL = assessed(MANUAL)
 ELAPSED = Elapsed(at=LATER, policy=POLICY)
 SIGHTED = sighted()

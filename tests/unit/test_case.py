@@ -51,6 +51,7 @@ from tests.unit.journey import (
     LATER,
     NEEDS_APPROVAL,
     NO_TARGET,
+    NOTHING_LEFT,
     OFFERED,
     OVERTAKEN,
     POLICY,
@@ -104,6 +105,14 @@ def test_the_end_of_the_watch_closes_the_case_as_lost_for_ever() -> None:
     state, _ = after(REPORTED, ASSESSED, BLOCKED, REPLACED, ELAPSED)
 
     assert (state.status, state.outcome) == (Status.CLOSED, Outcome.LOST_FOR_EVER)
+
+
+def test_where_no_contract_is_left_the_case_lapses_and_nothing_was_recovered_but_a_stop_gap() -> None:
+    state, _ = after(REPORTED, ASSESSED, BLOCKED, NOTHING_LEFT)
+    bridged, _ = after(DAMAGED, ASSESSED, BLOCKED, REPLACED, RETURNED, NOTHING_LEFT)
+
+    assert (state.status, state.outcome, state.recovered) == (Status.CLOSED, Outcome.LAPSED, False)
+    assert (bridged.outcome, bridged.recovered) == (Outcome.LAPSED, True)
 
 
 def test_without_an_empty_container_the_case_waits_and_an_offer_resumes_it() -> None:
@@ -370,6 +379,7 @@ def test_every_transition_and_every_end_of_the_tables_is_taken_by_some_journey()
         (REPORTED, assessed(quiet), Blocked(at=NOW, policy=quiet), NO_TARGET, late),
         (REPORTED, Assessed(at=NOW, facts=facts(), policy=POLICY, reservation=None)),
         (REPORTED, ASSESSED, BLOCKED, NO_TARGET, OFFERED, REPLACED, ELAPSED),
+        (REPORTED, ASSESSED, BLOCKED, NO_TARGET, OFFERED, NOTHING_LEFT),
         (REPORTED, ASSESSED, BLOCKED, NO_TARGET, FOUND, RULED),
         (REPORTED, ASSESSED, BLOCKED, NoTarget(at=NOW, tickets=tuple(f"T-{number}" for number in range(201)))),
         (DAMAGED, ASSESSED, BLOCKED, REPLACED, RETURNED, REPLACED),

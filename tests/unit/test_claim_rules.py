@@ -384,3 +384,38 @@ def test_what_a_holder_gets_is_what_the_table_says_and_unknown_without_a_reason(
 def test_what_is_claimed_to_be_blocked_is_told_from_what_is_claimed_to_be_recovered() -> None:
     assert all(is_blocking(name) for name, _ in (BLOCKED, ACCESS_BLOCKED))
     assert not any(is_blocking(name) for name, _ in (WHOLE, ONE, ACCESS))
+
+
+ENDED = {LicenceId("L-1"): 1}
+LEFT = {LicenceId("L-2"): 3}
+
+
+def test_nothing_is_claimed_of_what_has_ended() -> None:
+    whole = claim_rules.whose(loss(), container(), LEFT, [], BLACKLISTED, ENDED)
+    named = claim_rules.whose(loss(Reason.LOST, "L-1", "L-2"), container(), LEFT, [], BLACKLISTED, ENDED)
+
+    assert whole == Opens((BLOCKED, WHOLE, TWO))
+    assert named == Opens((("blacklisting/licence/L-2", 3), TWO))
+
+
+@pytest.mark.parametrize(
+    ("stated", "here"), [(loss(), {}), (loss(Reason.LOST, "L-1"), {}), (loss(Reason.LOST, "L-1"), LEFT)]
+)
+def test_a_report_of_nothing_but_what_has_ended_is_refused(stated: LossStatement, here: dict[LicenceId, int]) -> None:
+    with pytest.raises(RefusalError) as refusal:
+        claim_rules.whose(stated, container(), here, [], BLACKLISTED, ENDED)
+
+    assert (refusal.value.code, refusal.value.parameters) == (Code.LICENCE_ENDED, {"serial": "S"})
+
+
+def test_a_report_of_what_has_ended_joins_the_case_that_claimed_it_before() -> None:
+    claimed = [Claimed(*thing, A, NOW) for thing in (BLOCKED, WHOLE, ONE)]
+
+    assert claim_rules.whose(loss(), container(), {}, claimed, BLACKLISTED, ENDED) == Joins(A)
+    assert claim_rules.whose(loss(Reason.LOST, "L-1"), container(), {}, claimed, BLACKLISTED, ENDED) == Joins(A)
+
+
+def test_the_access_data_of_a_cloud_container_are_claimed_whatever_has_ended() -> None:
+    found = claim_rules.whose(loss(Reason.STOLEN, kind=Kind.CLOUD), container(Kind.CLOUD), {}, [], BLACKLISTED, ENDED)
+
+    assert found == Opens((ACCESS_BLOCKED, ACCESS))

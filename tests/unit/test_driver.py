@@ -52,7 +52,17 @@ from tests.unit.journey import (
     decision,
 )
 from workflows import commands, driver
-from workflows.commands import Command, Decide, Failed, Held, LoseReplacement, Reinstated, Sighted, Withdrawn
+from workflows.commands import (
+    Command,
+    Decide,
+    Failed,
+    Held,
+    LoseReplacement,
+    NothingLeft,
+    Reinstated,
+    Sighted,
+    Withdrawn,
+)
 from workflows.limits import Limits
 from workflows.policy import Policy, Quota, Rule, canonical
 from workflows.steps import Assess, Block, Confirm, Issue, Keep, Reinstate, Request, Reserve, Rest, Withdraw
@@ -80,6 +90,7 @@ def test_every_request_is_an_activity_and_a_call_of_the_backend(request_: Any) -
         (BLOCK, Done(at=NOW), BLOCKED),
         (ISSUE, ISSUED, REPLACED),
         (ISSUE, NoTargetFound(at=NOW, tickets=("T-1",)), NO_TARGET),
+        (ISSUE, NoTargetFound(at=NOW, tickets=(), ended=True), NothingLeft()),
         (ISSUE, UNREAL, None),
         (WITHDRAW, Withdrawal(at=NOW, confirmed=True), Withdrawn()),
         (WITHDRAW, Withdrawal(at=NOW, confirmed=False), None),

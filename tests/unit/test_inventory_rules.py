@@ -1,11 +1,21 @@
-"""What a repeated statement of the inventory must agree with."""
+"""What a repeated statement of the inventory must agree with, and which revision counts."""
+
+from datetime import timedelta
 
 import pytest
 
-from activities.licensing.inventory_rules import fields_of, must_agree, must_be_pseudonym, unknown_vendor
+from activities.licensing.inventory_rules import (
+    ended,
+    fields_of,
+    is_news,
+    must_agree,
+    must_be_pseudonym,
+    unknown_vendor,
+)
 from events.errors import Code, NotYetKnownError, RefusalError
-from events.statements import ContainerStatement, LicenceStatement
+from events.statements import ContainerStatement, LicenceEndStatement, LicenceStatement
 from events.terms import Kind, VendorId
+from tests.unit.contacts import licence
 from tests.unit.facts import NOW
 
 CONTAINER = ContainerStatement(serial="3-1", kind=Kind.DONGLE, holder="h-1")
@@ -52,3 +62,36 @@ def test_a_vendor_that_is_unknown_may_be_added() -> None:
     assert isinstance(refusal, NotYetKnownError)
     assert str(refusal) == "vendor acme is unknown here"
     assert (refusal.code, refusal.parameters) == (Code.UNKNOWN_VENDOR, {"vendor": "acme"})
+
+
+END = LicenceEndStatement(licence="L-1", revision=3, ended=NOW)
+
+
+@pytest.mark.parametrize(("revision", "news"), [(2, False), (3, False), (4, True)])
+def test_only_a_later_revision_is_news(revision: int, news: bool) -> None:
+    said = END.model_copy(update={"revision": revision})
+
+    assert is_news(END, said) is news
+    assert is_news(None, said)
+
+
+def test_a_revision_that_says_something_else_than_before_is_refused_with_what_differs() -> None:
+    with pytest.raises(RefusalError) as refusal:
+        is_news(END, END.model_copy(update={"ended": NOW - timedelta(days=1)}))
+
+    assert refusal.value.code is Code.CONTRADICTS_INVENTORY
+    assert refusal.value.parameters == {
+        "what": "licence/L-1",
+        "fields": "ended",
+        "revision": 3,
+        "name": "licence.ended",
+    }
+
+
+def test_a_contract_ends_no_later_than_now() -> None:
+    over, fact = ended(licence("3-1", 2), END, NOW)
+
+    assert (over.ended, fact.generation, fact.serial, fact.revision) == (NOW, 2, "3-1", 3)
+    with pytest.raises(NotYetKnownError) as refusal:
+        ended(licence("3-1", 2), END, NOW - timedelta(seconds=1))
+    assert refusal.value.code is Code.LIES_AHEAD

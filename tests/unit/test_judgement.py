@@ -54,6 +54,10 @@ from tests.unit.contacts import (
     licence,
 )
 
+L2_BLACKLISTED = Standing(
+    CASE.case, Measure.BLACKLISTING, Subject(Aim.LICENCE, "L-2", 1), CASE.serial, MeasureState.ORDERED, 1
+)
+
 
 def contact_of(serial: str) -> Judgement:
     """A container shows the first generation of a licence that was lost from 3-1, and says that it is removed."""
@@ -75,6 +79,27 @@ def test_another_container_is_refused_and_told_but_confirms_nothing_for_the_lost
     assert judgement.refused is not None
     assert judgement.announced == (WITHDRAWN, BLACKLISTED)
     assert (judgement.delivered, judgement.confirmed) == ((), ())
+
+
+def test_a_licence_whose_contract_has_ended_is_refused_and_what_else_is_held_goes_on() -> None:
+    here = known(licence("3-1", 1, ended=NOW), licence("3-1", 1, "L-2"))
+
+    judgement = judge(here, contact())
+
+    assert judgement.refused == Refused(Code.ENDED)
+    assert [one.licence for one in judgement.served] == ["L-2"]
+
+
+def test_of_several_codes_the_one_that_blocks_counts_first_and_the_end_of_a_contract_last() -> None:
+    elsewhere = licence("3-2", 2, "L-3")
+    ended = licence("3-1", 1, ended=NOW)
+
+    superseded = judge(known(ended, elsewhere), contact(("L-3", 1)))
+    blocked = judge(known(ended, licence("3-1", 1, "L-2"), measures=(L2_BLACKLISTED,)), contact())
+
+    assert superseded.refused is not None
+    assert blocked.refused is not None
+    assert (superseded.refused.code, blocked.refused.code) == (Code.SUPERSEDED, Code.BLOCKED)
 
 
 # Check-ins.

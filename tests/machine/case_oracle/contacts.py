@@ -80,7 +80,7 @@ class Contacts(Replacement):
                 cases |= blockers | ({self.superseded[name, number]} if (name, number) in self.superseded else set())
         for licence in self.licences.values():
             blockers = self.is_blocked(f"licence/{licence.name}/{licence.generation}", self.now)
-            if licence.serial == serial and blockers:
+            if licence.serial == serial and (blockers or licence.ended):
                 refused = True
                 cases |= blockers
         return refused, cases, generation

@@ -75,6 +75,8 @@ class Licence:
     made_by: str | None = None
     made_at: int = 1
     """The case that this generation is of, and the generation of its container when it came to be."""
+    ended: bool = False
+    """Whether its contract is over."""
 
 
 @dataclass

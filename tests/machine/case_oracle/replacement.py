@@ -93,11 +93,15 @@ class Replacement(Rules):
             case.target = case.serial if case.row.recovery == "rotation" else None
             self._replaced(case)
             return
+        if not self.to_replace(case):
+            self._close(case, "lapsed")
+            return
         if full:
             target = case.target
             assert target is not None
             blocked = self.is_blocked(f"container/{target}/{self.containers[target].generation}", None)
-            moved = any(self.licences[name].generation != number for name, number in case.issued.items())
+            left = self.to_replace(case)
+            moved = any(self.licences[name].generation != at for name, at in case.issued.items() if name in left)
             if case.replacement_lost or blocked or moved:
                 case.stuck_in, case.status = case.status, "stuck"
                 return
@@ -119,7 +123,7 @@ class Replacement(Rules):
                 case.status, case.missed, case.seen = "awaiting_target", [], None
                 return
             must(target in may, f"{target} takes the replacement of {case.name}, and only {may} may")
-        for name, claimed in case.licences.items():
+        for name, claimed in self.to_replace(case).items():
             licence = self.licences[name]
             before = case.issued.get(name, claimed)
             must(licence.generation == before, f"{name} is superseded twice: {licence.generation} is not {before}")
@@ -129,6 +133,15 @@ class Replacement(Rules):
             case.issued[name] = before + 1
         case.target, case.recovered = target, True
         self._replaced(case, full)
+
+    def end(self, name: str) -> None:
+        """The contract of a licence is over. A case that waits for something to take licences of which none is left to
+        replace waits no longer."""
+        self.licences[name].ended = True
+        for case in self.cases.values():
+            waits = case.status == "awaiting_target" and case.kind != "cloud" and name in case.licences
+            if waits and not self.to_replace(case):
+                self._issue(case)
 
     def _replaced(self, case: Case, full: bool = False) -> None:
         rule = self.rule(case)

@@ -32,10 +32,12 @@ class Reports(Assessment):
         if meets.unknown:
             return "refused", {"unknown_licence"}
         if not meets.lost and not meets.barred:
-            return "joined", meets.cases | meets.gone
-        empty = kind != "cloud" and not any(one.serial == serial for one in self.licences.values())
+            found = meets.cases | meets.gone
+            return ("joined", found) if found else ("refused", {"licence_ended"})
+        here = [one for one in self.licences.values() if one.serial == serial]
+        empty = kind != "cloud" and all(one.ended for one in here)
         if empty and not meets.cases:
-            return ("joined", meets.gone) if meets.gone else ("refused", {"no_licence"})
+            return ("joined", meets.gone) if meets.gone else ("refused", {"licence_ended" if here else "no_licence"})
         return "opened", meets.cases | meets.gone
 
     def case_of(self, report: str, serial: str, by: tuple[str, str]) -> "Case":
@@ -70,7 +72,8 @@ class Reports(Assessment):
         losers = {claim: {case.name for case in cases if case.holds(claim)} for claim in lost}
         barring = {bar: {one.name for one in cases if one.spares(bar, whole)} for bar in barred}
         missing = set(names) - set(here) if scope == "licences" else set()
-        emptied = scope == "container" and not here and container.kind != "cloud"
+        over = {name for name in here if self.licences[name].ended}
+        emptied = scope == "container" and here.keys() <= over and container.kind != "cloud"
         gone = {
             case.name
             for case in cases
@@ -84,8 +87,8 @@ class Reports(Assessment):
             if self.cases[name].row.recovery == "reset" and (self.cases[name].closing or not self.cases[name].outcome)
         }
         return Meets(
-            lost=frozenset(claim for claim, of in losers.items() if not of),
-            barred=frozenset(claim for claim, of in barring.items() if not of),
+            lost=frozenset(claim for claim, of in losers.items() if not of and claim[0] not in over),
+            barred=frozenset(bar for bar, of in barring.items() if not of and bar[1][0] not in over),
             cases=met,
             gone=gone,
             former=max(found, key=lambda case: (case.received, case.name)).name if found else None,

@@ -44,6 +44,11 @@ class Known:
         """A licence of the vendor's own issue."""
         self.licences.setdefault(name, Licence(name, serial, product, value))
 
+    def to_replace(self, case: Case) -> dict[str, int]:
+        """The licences that a case is to replace still, at the generations that it lost: of the others the contract is
+        over."""
+        return {name: number for name, number in case.licences.items() if not self.licences[name].ended}
+
     def named(self, licence: str) -> str:
         """A licence's current generation, as measures aim at it."""
         return f"licence/{licence}/{self.licences[licence].generation}"

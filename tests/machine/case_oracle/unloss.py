@@ -70,7 +70,7 @@ class Unloss(Replacement):
             claim for other in self.cases.values() if other is not case and not other.freed for claim in other.lost
         }
         now = {name: case.issued.get(name, number) for name, number in case.licences.items()}
-        moved = any(self.licences[name].generation != number for name, number in now.items())
+        moved = any(self.licences[name].generation != now[name] for name in self.to_replace(case))
         case.undoing = True
         untouched = case.target is None and any(not other.undoing for other in self._in_the_way(case))
         if untouched or moved or claimed & set(now.items()) or case.replacement_lost:
@@ -86,13 +86,17 @@ class Unloss(Replacement):
             case.release_until = case.release_until or self.now + timedelta(days=7)
             return
         replaced = case.target is not None
+        left = self.to_replace(case)
+        if replaced and not left:  # there is nothing to put back
+            case.stuck_in, case.status = "reinstating", "stuck"
+            return
         if self.is_blocked(here, None) or (replaced and container.generation != case.generation):
             container.generation += 1
             if machine := container.machines.get(case.generation):
                 container.fingerprint = container.machines[container.generation] = machine
         locked = any(self.is_blocked(f"licence/{name}/{number}", None) for name, number in now.items())
         if replaced or locked:  # a confirmed measure is not undone: the original is the next generation
-            for name, number in now.items():
+            for name, number in ((name, now[name]) for name in left):
                 self.superseded[name, number] = case.name
                 self.licences[name].generation, self.licences[name].serial = number + 1, case.serial
                 self.licences[name].made_by, self.licences[name].made_at = case.name, container.generation
