@@ -220,6 +220,9 @@ def test_a_case_that_believes_something_else_fails_and_says_where() -> None:
         DivergenceError, match=r"case c-1 .* fact 6 \(lostfound\.watch\.begun\.v1\) differs in sequence"
     ):
         must_agree("c-1", 4, FACTS[:2], appended)
+    other = DECIDED.model_copy(update={"reasons": (), "policy_version": 2})
+    with pytest.raises(DivergenceError, match=r"fact 4 .* differs in policy_version, reasons; no rule may change"):
+        must_agree("c-1", 4, [(other, AT), *FACTS[1:]], appended)
 
 
 def test_a_state_that_is_not_read_as_it_was_carried_fails_and_says_where() -> None:
@@ -232,3 +235,6 @@ def test_a_state_that_is_not_read_as_it_was_carried_fails_and_says_where() -> No
     assert carried.facts[0][0] == "BackendFacts"
     with pytest.raises(DivergenceError, match=r"case c-1 .* after fact 9 differs in holder"):
         must_be_as_carried("c-1", 9, read, carried)
+    other = read.model_copy(update={"serial": "3-2"})
+    with pytest.raises(DivergenceError, match=r"differs in holder, serial; no rule may change"):
+        must_be_as_carried("c-1", 9, other, carried)

@@ -39,3 +39,10 @@ def test_a_blacklisting_that_a_container_met_settles_nothing() -> None:
 
     assert not is_settled([met], [met], ISSUED)
     assert not is_settled([], [], ISSUED)
+
+
+def test_a_measure_is_the_same_in_the_words_of_the_driver() -> None:
+    plain = Standing(CaseId("c"), "withdrawal", "container/D-1/1", Serial("D-1"), "ordered")  # type: ignore[arg-type]
+
+    assert plain == standing(LOST, MeasureState.ORDERED)
+    assert plain.about() == {"case": "c", "measure": Measure.WITHDRAWAL, "subject": LOST, "serial": "D-1"}

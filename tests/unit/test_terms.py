@@ -1,5 +1,7 @@
 """The words of the domain: names, numbers, instants and texts within their bounds."""
 
+from datetime import UTC
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,10 +77,18 @@ def test_an_instant_that_comes_in_is_of_the_years_1970_to_9000_in_utc(edge: str)
         TypeAdapter(BoundedInstant).validate_json(f'"{edge}"')
 
 
+def test_an_instant_that_is_outside_the_calendar_is_refused_with_what_is_taken() -> None:
+    with pytest.raises(ValidationError) as refused:
+        TypeAdapter(BoundedInstant).validate_json('"1969-12-31T23:59:59Z"')
+
+    assert "Value error, must be an instant of the years 1970 to 9000, in UTC [" in str(refused.value)
+
+
 def test_an_instant_that_comes_in_is_kept_in_utc() -> None:
     taken = TypeAdapter(BoundedInstant).validate_json('"2026-11-20T18:00:00+02:00"')
 
     assert taken.isoformat() == "2026-11-20T16:00:00+00:00"
+    assert taken.tzinfo is UTC
 
 
 def test_no_generation_follows_the_last() -> None:
@@ -87,6 +97,7 @@ def test_no_generation_follows_the_last() -> None:
         next_generation(GENERATION_LIMIT)
     assert refusal.value.code is Code.GENERATION_EXHAUSTED
     assert "1000000000" in refusal.value.sentence
+    assert refusal.value.parameters == {"generation": GENERATION_LIMIT, "most": GENERATION_LIMIT}
 
 
 @pytest.mark.parametrize("control", ["\x00", "\x1b", "\x7f", "\x9b"])

@@ -1,14 +1,19 @@
 """What can be done on a machine before a loss is reported."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from activities.licensing.judgement import Activation, Awaiting, judge
-from activities.licensing.triage import match_of, triage
-from events.errors import Code, RefusalError
+from activities.licensing.triage import asking, match_of, must_be_theirs, triage
+from events.errors import Code, NotYetKnownError, RefusalError
 from events.ports.licensing_backend import Advice
-from events.terms import ActivationBy, Kind, Match, Reason
+from events.principal import PrincipalRole
+from events.statements import ContactStatement
+from events.terms import FIRST_INSTANT, ActivationBy, Contact, ContactId, Kind, Match, Reason, Serial, VendorId
+from tests.given import principal
 from tests.unit.contacts import BLOCKED, CASE, MACHINE, activation, known, licence
 
 ACT = {"kind": Kind.ACT, "fingerprint": MACHINE}
@@ -80,6 +85,8 @@ def test_only_a_container_that_is_bound_to_a_machine_can_be_tried(kind: Kind) ->
     with pytest.raises(RefusalError) as refused:
         triage(known(licence("3-1", 1), kind=kind), MACHINE, Match.MOST)
     assert refused.value.code == Code.KIND_MISMATCH
+    assert str(refused.value) == f"container 3-1 is of kind {kind}; only one of kind act is bound to a machine"
+    assert refused.value.parameters == {"serial": "3-1", "kind": kind}
 
 
 MACHINES = st.dictionaries(st.sampled_from(["board", "disk", "nic"]), st.sampled_from(["1", "2"]), min_size=1)
@@ -101,3 +108,60 @@ def test_the_match_is_that_of_the_rule_for_the_products_in_the_container() -> No
     here = known(licence("3-1", 1), licence("3-2", 1, "L-2", product="other"), **ACT)
     assert match_of({"rules": rules}, here) is Match.TWO
     assert match_of({"rules": [{"mode": "unheard of"}]}, here) is Match.ALL
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"measures": (BLOCKED,)},
+        {"stolen": ((CASE, 1),)},
+        {"awaiting": (Awaiting(CASE, 1, activation=ActivationBy.CODE),)},
+        {"awaiting": (Awaiting(CASE, 1, Match.ALL),)},
+        {},
+    ],
+)
+def test_whatever_is_advised_the_factors_are_named_that_are_the_same_and_that_are_not(more: dict[str, Any]) -> None:
+    found = triage(known(licence("3-1", 1), **more, **ACT), ONE_LEFT | {"more": "m1"}, Match.ANY)
+
+    assert (found.same, found.changed) == (("board",), ("disk", "nic"))
+
+
+def test_a_machine_of_a_container_that_knows_none_has_no_factor_in_common_with_it() -> None:
+    found = triage(known(licence("3-1", 1), kind=Kind.ACT), MACHINE, Match.MOST)
+
+    assert (found.same, found.changed) == ((), ())
+
+
+def test_what_is_asked_is_an_activation_that_has_no_number_and_no_time_of_its_own() -> None:
+    asked = asking(Serial("3-1"), MACHINE)
+
+    assert asked == ContactStatement(
+        contact=ContactId("triage"),
+        serial=Serial("3-1"),
+        occurred=FIRST_INSTANT,
+        how=Contact.ACTIVATION,
+        fingerprint=MACHINE,
+    )
+
+
+@pytest.mark.parametrize(
+    ("subject", "role", "theirs"),
+    [
+        ("h-1", PrincipalRole.HOLDER, True),
+        ("h-2", PrincipalRole.HOLDER, False),
+        ("h-1", PrincipalRole.SUPERVISOR, False),
+        ("crm", PrincipalRole.BACK_OFFICE, True),
+    ],
+)
+def test_a_container_is_known_to_its_holder_and_to_the_back_office_and_to_nobody_else(
+    subject: str, role: PrincipalRole, theirs: bool
+) -> None:
+    container = known(licence("3-1", 1), **ACT).container
+    asker = principal(VendorId("acme"), subject, role)
+    assert container.holder == "h-1"
+
+    if theirs:
+        must_be_theirs(container, asker)
+    else:
+        with pytest.raises(NotYetKnownError, match="no container 3-1 is known here"):
+            must_be_theirs(container, asker)
