@@ -203,7 +203,7 @@ def test_what_is_supposed_is_a_report_of_today_and_what_the_backend_would_know_o
         products=("cad", "plm"),
         value_cents=700,
         age_days=5,
-        exposure_days=0,
+        exposure_days=3,
         reporter_role=role,
         evidence=("photo",),
         contact_after_loss=True,
@@ -230,7 +230,7 @@ def test_what_is_supposed_is_a_report_of_today_and_what_the_backend_would_know_o
         product="cad",
         ticket="ticket",
         value_cents=700,
-        expires=NOW,
+        expires=NOW + timedelta(days=3),
         first_issued=NOW - timedelta(days=5),
     )
     other = {"licence": "licence-1", "product": "plm", "value_cents": 0}
@@ -333,8 +333,14 @@ def test_a_rule_is_chosen_before_those_that_name_as_much_and_that_name_less() ->
     cloud = supposed.model_copy(update={"kind": Kind.CLOUD, "reason": Reason.STOLEN})
 
     several, one, none = (explain(Policy(rules=given), of, NOW).chosen for of in (supposed, act, cloud))
+    named = [Rule(products=("cad",)), Rule(products=("plm",)), Rule()]
+    cad = supposed.model_copy(update={"products": ("cad",)})
 
     why = "it names kinds; it stands before rules 2, 4, which names as much; it is more specific than rule 3"
     assert several == (Chosen(product=None, rule=1, why=why),)
     assert one == (Chosen(product=None, rule=4, why="it names kinds"),)
     assert none == (Chosen(product=None, rule=None, why="no rule holds, so a supervisor decides"),)
+    why = "it names products; it is more specific than rule 3"
+    assert explain(Policy(rules=named), cad, NOW).chosen == (Chosen(product="cad", rule=1, why=why),)
+    why = "no rule holds, so a supervisor decides"
+    assert explain(Policy(rules=named[1:2]), cad, NOW).chosen == (Chosen(product="cad", rule=None, why=why),)

@@ -36,6 +36,7 @@ from events.sizes import (
     SEALED_BYTES,
     AtMost,
     in_parts,
+    policy_bytes,
 )
 from events.terms import NAME_PATTERN, PERSON_PATTERN, Aim, CaseId, Mode, Scope, Serial, Ticket, Undecided, VendorId
 from tests.unit.facts import NOW, facts, licence, report
@@ -269,3 +270,7 @@ def test_parts_hold_everything_once_in_its_order() -> None:
         parts = list(in_parts(range(count), 4))
         assert [item for _, _, some in parts for item in some] == list(range(count))
         assert [part for part, _, _ in parts] == list(range(1, parts[0][1] + 1))
+
+
+def test_a_policy_is_as_long_as_its_json_in_bytes_without_its_version() -> None:
+    assert policy_bytes({"policy_version": 12, "name": "é", "rules": []}) == len('{"name":"é","rules":[]}'.encode())

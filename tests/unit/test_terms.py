@@ -1,6 +1,7 @@
 """The words of the domain: names, numbers, instants and texts within their bounds."""
 
 from datetime import UTC
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,7 @@ from events.terms import (
     Serial,
     VendorId,
     next_generation,
+    storable,
 )
 
 
@@ -112,3 +114,32 @@ def test_what_a_person_writes_has_several_lines_and_no_control_characters(contro
 def test_what_a_person_writes_is_bounded() -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(FreeText).validate_python("x" * (TEXT_CHARACTERS + 1))
+
+
+@pytest.mark.parametrize(
+    ("bad", "sentence"),
+    [
+        ("a\0b", "has a NUL in it, which PostgreSQL cannot hold"),
+        (float("nan"), "has a number in it that is none"),
+        (float("inf"), "has a number in it that is none"),
+    ],
+    ids=["NUL", "no number", "no end"],
+)
+@pytest.mark.parametrize("within", ["it", "a list", "a value", "a deep value"])
+def test_what_postgresql_cannot_hold_is_refused_wherever_it_stands(bad: Any, sentence: str, within: str) -> None:
+    value = {"it": bad, "a list": [1, bad], "a value": {"a": 1, "b": bad}, "a deep value": [{"a": [{"b": [bad]}]}]}
+
+    with pytest.raises(ValueError, match=f"^{sentence}$"):
+        storable(value[within])
+
+
+def test_a_name_or_a_text_that_postgresql_cannot_hold_is_refused() -> None:
+    with pytest.raises(ValueError, match="NUL"):
+        storable({"a": {"b\0": 1}})
+    with pytest.raises(UnicodeEncodeError):
+        storable(["\ud800"])
+
+
+@pytest.mark.parametrize("value", ["", "XX", "é 東京", 1, 1.5, True, None, [], {}, {"a": [1, {"b": None}]}])
+def test_what_postgresql_can_hold_is_taken_as_it_is(value: Any) -> None:
+    assert storable(value) is value
