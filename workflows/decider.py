@@ -94,6 +94,10 @@ ENROLMENT = {1: timedelta(days=14)}
 
 WIDER = "a wider loss of this container was reported"
 
+INLINE = 360
+"""So many licences a decision of the first rules version lists itself where a person goes on being waited for; with more
+it would not fit into a record."""
+
 RELEASE = timedelta(days=7)
 """How long an un-loss waits for other cases to lift their measures on the original."""
 
@@ -260,7 +264,9 @@ def _again(state: CaseState, facts: BackendFacts, at: Instant, policy: Policy, h
         return []
     if state.status in UNDECIDED and decided.decision is Decision.NEEDS_APPROVAL:
         told = {"due": state.due, "remind": state.remind, "four_eyes": state.four_eyes}
-        return [*_asked(state, reservation), decided.model_copy(update=told)]
+        again = decided.model_copy(update=told)
+        inline = state.rules_version < 2 and len(facts.licences) <= INLINE
+        return [*_asked(state, reservation), again if inline else _without_licences(again)]
     return [*_asked(state, reservation), _without_licences(_with_deadlines(decided, at, policy, report))]
 
 

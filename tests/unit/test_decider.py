@@ -7,7 +7,9 @@ import pytest
 from events.case_facts import CaseCancelled, CaseDecided, DecisionDenied, WatchBegun
 from events.errors import Code
 from events.ports.licensing_backend import Reservation
-from events.terms import Action, Decision, Mode, Status
+from events.sizes import SEALED_BYTES
+from events.terms import Action, Decision, Kind, Mode, Reason, Reporter, Role, Status
+from simulation.world import World
 from tests.unit.facts import NOW, facts
 from tests.unit.journey import (
     ASSESSED,
@@ -36,6 +38,8 @@ from workflows.policy import Policy, Rule
 
 RESUME = decision(Action.RESUME)
 NOTHING_LEFT = Assessed(at=NOW, facts=facts(), policy=POLICY, reservation=None)
+
+CRM = Reporter(role=Role.BACK_OFFICE, name="crm")
 
 
 def test_a_case_that_was_overtaken_is_decided_anew_with_the_recovery_that_it_has_and_with_its_own_deadlines() -> None:
@@ -89,3 +93,22 @@ def test_who_reported_the_loss_too_decides_nothing_though_the_case_has_not_taken
     _, written = after(REPORTED, NEEDS_APPROVAL, order)
 
     assert written[-1] == DecisionDenied(decision="D-1", action=Action.APPROVE, by="ann", code=Code.OWN_CASE)
+
+
+def test_a_case_of_many_licences_states_a_decision_that_fits_when_more_is_known() -> None:
+    limits = Limits(evidence=("police_report",), value_above_cents=0)
+    world = World(Policy(supervisors=("ann",), rules=(Rule(mode=Mode.HYBRID, limits=limits),)))
+    world.register("D-1", Kind.DONGLE, "h-1")
+    for number in range(900):
+        world.licence(f"L-{number:04}-{'x' * 40}", "D-1", value_cents=100)
+    case = world.report("R-1", "D-1", Kind.DONGLE, Reason.STOLEN, CRM)
+    assert world.cases[case].status is Status.AWAITING_APPROVAL
+    before = len(world.facts)
+    world.advance(timedelta(days=1))
+
+    world.evidence("E-1", "R-1", "D-1", CRM, ("police_report",))
+
+    stated = [one.fact for one in world.facts[before:]]
+    assert any(isinstance(fact, CaseDecided) for fact in stated)
+    assert max(len(fact.model_dump_json()) for fact in stated) < SEALED_BYTES
+    assert len(world.cases[case].licences) == 900
