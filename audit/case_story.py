@@ -241,7 +241,9 @@ class CaseStory:
         four_eyes = state.four_eyes
         if policy and state.facts:
             four_eyes = four_eyes or policy.needs_four_eyes(loss_of(state.report), state.facts)
-        if four_eyes and state.first_approval in (None, fact.by):
+        first = state.first_approval
+        void = state.rules_version >= 2 and first in state.reporters
+        if four_eyes and (void or first in (None, fact.by)):
             yield breach(5, place, self.about, f"{fact.by} alone approved what two supervisors must")
         if fact.goodwill and not self.may_grant_goodwill(state, fact.by):
             yield breach(5, place, self.about, f"{fact.by} granted goodwill, which policy does not let them")

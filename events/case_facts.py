@@ -216,9 +216,11 @@ class ApprovalOverdue(CaseStreamFact, WiderFact):
 
 
 class ApprovalGiven(DecisionFact):
-    """The first of two supervisors approved; another one must as well."""
+    """The first of two supervisors approved, maybe on a `condition`; another one must as well."""
 
     name = "approval.given"
+    condition: Annotated[str, AtMost(500), Storable] | None = None
+    condition_days: Count | None = None
 
 
 class EvidenceAsked(DecisionFact):

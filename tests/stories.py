@@ -235,7 +235,7 @@ def ponder(world: World, vendor: VendorId, number: int, steps: int = STEPS) -> N
         lambda: life.decides("D-1", Action.ASK, by="bob", evidence=("photo",)),
         lambda: (
             life.command(Bring(evidence=given, at=world.at, policy=POLICY)),
-            life.decides("D-2", Action.APPROVE, by="bob"),
+            life.decides("D-2", Action.APPROVE, by="bob", condition="the invoice", condition_days=7),
         ),
         lambda: (
             life.decides("D-3", Action.APPROVE, by="eve", condition="the police report", condition_days=14),

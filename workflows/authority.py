@@ -40,7 +40,7 @@ def _apart_from_escalation(
         return Code.OWN_CASE
     if action is not Action.APPROVE:
         return None
-    if person == state.first_approval:
+    if person == state.standing_approval:
         return Code.SAME_SUPERVISOR
     return Code.NO_GOODWILL if state.beyond_quota and not may_grant_goodwill(state, person, policy) else None
 

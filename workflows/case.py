@@ -103,6 +103,8 @@ class CaseState(Value):
     asked: tuple[EvidenceName, ...] = ()
     evidence: tuple[EvidenceName, ...] = ()
     first_approval: PersonId | None = None
+    first_condition: str | None = None
+    first_condition_days: int | None = None
     decided_by: PersonId | None = None
     approved: bool = False
     """Whether a person has approved it since policy last decided."""
@@ -187,6 +189,12 @@ class CaseState(Value):
         """Whether the quotas were asked and one of them had none left."""
         return self.limit is not None and self.ordinal is None
 
+    @property
+    def standing_approval(self) -> PersonId | None:
+        """Who gave the first of two approvals; it is void once they have reported the loss."""
+        void = self.rules_version >= 2 and self.first_approval in self.reporters
+        return None if void else self.first_approval
+
     def denial_of(self, decision: DecisionId) -> str | None:
         """The code that a decision was denied with, if it was brought and denied."""
         return dict(self.decisions).get(decision)
@@ -213,6 +221,8 @@ def _unheard(state: CaseState) -> bool:
 
 LATER_FIELDS: Mapping[str, Callable[[CaseState], object]] = {
     "approved": _approved,
+    "first_condition": lambda _: None,
+    "first_condition_days": lambda _: None,
     "found": lambda _: None,
     "missed": _found,
     "offered": lambda _: None,
@@ -281,7 +291,8 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
             told = ("decision", "reasons", "policy_version", "ordinal", "limit", "four_eyes", "remind", "due")
             learnt = {name: getattr(fact, name) for name in told}
             unheard = {"scope": (), "first_approval": None, "overtaken": False, "approved": False}
-            return {**learnt, "facts": _facts(state, fact), **unheard}
+            unconditional = {"first_condition": None, "first_condition_days": None}
+            return {**learnt, "facts": _facts(state, fact), **unheard, **unconditional}
         case ScopeKnown():
             return {"scope": (*state.scope, *fact.licences)}
         case QuotasAsked():
@@ -323,7 +334,8 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
             stood = state.stuck[0] if state.stuck and state.rules_version >= 2 else None
             return {**evidence, "unheard": True} if stood in UNDECIDED else evidence
         case ApprovalGiven():
-            return {**_taken(state, fact), "first_approval": fact.by}
+            asked = {"first_condition": fact.condition, "first_condition_days": fact.condition_days}
+            return {**_taken(state, fact), "first_approval": fact.by, **asked}
         case ConditionMet():
             return {**_taken(state, fact), "condition": None}
         case CaseRejected() | CaseGivenUp():

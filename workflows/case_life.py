@@ -50,7 +50,7 @@ VERDICTS = (Outcome.FOUND, Outcome.DAMAGED, Outcome.USED_AFTER_LOSS, Outcome.CLO
 """The ends that a verdict makes."""
 
 APPROVALS = (
-    Wait("a second approval", Action.APPROVE, "due", when="first_approval"),
+    Wait("a second approval", Action.APPROVE, "due", when="standing_approval"),
     Wait("an approval", Action.APPROVE, "due"),
 )
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import assert_never, cast
+from typing import Any, assert_never, cast
 
 from events.case_facts import (
     ApprovalGiven,
@@ -95,8 +95,8 @@ ENROLMENT = {1: timedelta(days=14)}
 WIDER = "a wider loss of this container was reported"
 
 INLINE = 360
-"""So many licences a decision of the first rules version lists itself where a person goes on being waited for; with more
-it would not fit into a record."""
+"""So many licences a decision of the first rules version lists itself where a person goes on being waited for; with
+more it would not fit into a record."""
 
 RELEASE = timedelta(days=7)
 """How long an un-loss waits for other cases to lift their measures on the original."""
@@ -423,10 +423,11 @@ def _decided(state: CaseState, command: Decide) -> list[CaseFact]:
         return [DecisionDenied(decision=order.decision, action=order.action, by=order.by, code=denial)]
     named = {"decision": order.decision, "by": order.by, "why": order.why}
     match order.action:
-        case Action.APPROVE if state.four_eyes and state.first_approval is None:
-            return [ApprovalGiven.model_validate(named)]
+        case Action.APPROVE if state.four_eyes and _knowing(state, command).standing_approval is None:
+            kept = state.rules_version >= 2
+            return [ApprovalGiven.model_validate({**named, **(_condition(state, order) if kept else {})})]
         case Action.APPROVE:
-            depends = {"condition": order.condition, "condition_days": order.condition_days}
+            depends = _condition(state, order)
             return [CaseApproved.model_validate({**named, "goodwill": order.goodwill, **depends})]
         case Action.REJECT:
             return [CaseRejected.model_validate(named), CaseClosed(outcome=Outcome.REJECTED)]
@@ -507,11 +508,22 @@ def _takes_offers(state: CaseState) -> bool:
     return state.status is Status.AWAITING_TARGET
 
 
+def _condition(state: CaseState, order: DecisionOrder) -> dict[str, Any]:
+    """The condition of an approval: the supervisor's own or, of two, that of the first."""
+    if order.condition is None and state.standing_approval is not None:
+        return {"condition": state.first_condition, "condition_days": state.first_condition_days}
+    return {"condition": order.condition, "condition_days": order.condition_days}
+
+
+def _knowing(state: CaseState, command: Decide) -> CaseState:
+    """The case, with those who have reported its loss by what the backend knows."""
+    return state.model_copy(update={"reporters": (*state.reporters, *command.reporters)})
+
+
 def _denial(state: CaseState, command: Decide) -> Code | None:
     """Why a decision may not be taken; None where it may."""
     order = command.order
-    known = state.model_copy(update={"reporters": (*state.reporters, *command.reporters)})
-    personal = why_not(known, order.action, order.by, command.supervisors, command.policy)
+    personal = why_not(_knowing(state, command), order.action, order.by, command.supervisors, command.policy)
     if personal in (Code.NOT_A_SUPERVISOR, Code.OWN_CASE):
         return personal
     if order.action is Action.CANCEL and (state.status in TOO_LATE or _is_bridged(state)):

@@ -207,7 +207,7 @@ def to_decide(state: CaseState, history: list[FactView]) -> dict[str, Any]:
         "asked": [name for name in state.asked if name not in (*state.report.evidence, *state.evidence)],
         "evidence": list(dict.fromkeys((*state.report.evidence, *state.evidence))),
         "four_eyes": state.four_eyes,
-        "first_approval": state.first_approval,
+        "first_approval": state.standing_approval,
         "escalated_to": list(state.escalated_to),
         "goodwill": granted[-1] if granted else None,
         "condition": state.condition,

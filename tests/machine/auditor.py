@@ -272,7 +272,8 @@ class Auditor:
         self._allowed(case, fact.by)
         decided = self.decided[case]
         if decided.four_eyes:
-            must(self.first.get(case) not in (None, fact.by), f"{case} is approved by one person alone")
+            first = self.first.get(case)
+            must(first not in (None, fact.by, *self.reporters[case]), f"{case} is approved by one person alone")
         if decided.limit is not None and case not in self.reserved:
             must(fact.goodwill and fact.why, f"{case} is beyond the quota, and nobody took that on")
         else:

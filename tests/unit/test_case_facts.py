@@ -69,6 +69,7 @@ from workflows.policy import Approval, Policy, Quota, Resurfaced, Rule, decide_r
 
 WHOLE = {"part": 1, "parts": 1}
 NAMED: dict[str, Any] = {"decision": "D-1", "by": "ann", "why": "as I see it"}
+UNCONDITIONAL = {"condition": None, "condition_days": None}
 BACK = Policy(rules=(Rule(resurfaced=Resurfaced(found=Verdict.FOUND)),))
 SEEN = {"statement": "contact/1", "cause": "sighting", "occurred": NOW, "ordinal": None}
 
@@ -76,7 +77,10 @@ SEEN = {"statement": "contact/1", "cause": "sighting", "occurred": NOW, "ordinal
 @pytest.mark.parametrize(
     ("journey", "stated"),
     [
-        ((REPORTED, DEAR, decision(Action.APPROVE)), {"approval.given": NAMED}),
+        (
+            (REPORTED, DEAR, decision(Action.APPROVE)),
+            {"approval.given": {**NAMED, "condition": None, "condition_days": None}},
+        ),
         (
             (REPORTED, DEAR, decision(Action.APPROVE, "D-0", by="bob"), decision(Action.APPROVE, goodwill=True)),
             {"case.approved": {**NAMED, "goodwill": True, "condition": None, "condition_days": None}},

@@ -110,6 +110,33 @@ def test_above_a_value_two_different_supervisors_approve() -> None:
     assert both.status is Status.BLOCKING
 
 
+SECOND = Report(report=report(rules_version=2))
+
+
+def test_the_first_of_two_approvals_is_void_once_that_person_has_reported_the_loss() -> None:
+    first = (SECOND, DEAR, decision(Action.APPROVE))
+    ann = Report(report=report(report="R-2", reporter=Reporter(role=Role.BACK_OFFICE, name="ann")))
+    by_bob, by_cy = (decision(Action.APPROVE, name=f"D-{by}", by=by) for by in ("bob", "cy"))
+    taken, _ = after(*first, ann, by_bob)
+    on_its_way, _ = after(*first, by_bob.model_copy(update={"reporters": ("ann",)}))
+    both, _ = after(*first, ann, by_bob, by_cy)
+
+    waits = (Status.AWAITING_APPROVAL, "bob")
+    assert [(one.status, one.standing_approval) for one in (taken, on_its_way)] == [waits, waits]
+    assert both.status is Status.BLOCKING
+
+
+def test_a_condition_of_the_first_of_two_approvals_holds_unless_the_second_names_another() -> None:
+    conditional = decision(Action.APPROVE, condition="the police report", condition_days=10)
+    plain, _ = after(SECOND, DEAR, conditional, decision(Action.APPROVE, name="D-2", by="bob"))
+    other = decision(Action.APPROVE, name="D-2", by="bob", condition="the invoice", condition_days=3)
+    another, _ = after(SECOND, DEAR, conditional, other)
+    anew, _ = after(SECOND, DEAR, decision(Action.APPROVE), other)
+
+    assert (plain.condition, plain.condition_days) == ("the police report", 10)
+    assert [(one.condition, one.condition_days) for one in (another, anew)] == [("the invoice", 3)] * 2
+
+
 def test_who_does_not_decide_in_time_is_reminded_and_then_the_case_is_escalated_to_those_named() -> None:
     asked = (REPORTED, assessed(ESCALATING), elapsed(24, ESCALATING), elapsed(48, ESCALATING))
     escalated, written = after(*asked)

@@ -75,12 +75,13 @@ class Decisions(Unloss):
         """A decision that was taken."""
         case.decisions[decision] = True
         match action:
-            case "approve" if case.four_eyes and case.first is None:
+            case "approve" if case.four_eyes and (case.first is None or case.first in case.reporters):
                 case.first = by
+                case.first_condition = (bool(more.get("condition")), more.get("condition_days"))
             case "approve":
                 case.approved, case.overtaken = True, False
-                case.condition = bool(more.get("condition"))
-                case.condition_days = more.get("condition_days")
+                own = (bool(more.get("condition")), more.get("condition_days"))
+                case.condition, case.condition_days = case.first_condition if case.first and not own[0] else own
                 self._block(case)
             case "reject":
                 self._close(case, "rejected")

@@ -127,6 +127,7 @@ class Case:
     """The numbers of the rules whose quotas are used up."""
     four_eyes: bool = False
     first: str | None = None
+    first_condition: tuple[bool, int | None] = (False, None)
     due: datetime | None = None
     escalated_to: tuple[str, ...] = ()
     condition_days: int | None = None
