@@ -25,6 +25,7 @@ from events.backend_facts import (
     ContainerReinstated,
     HolderFlagged,
     LeaseFact,
+    LicenceChanged,
     LicenceEnded,
     LicenceIssued,
     LicenceRenewed,
@@ -121,7 +122,7 @@ class Ledger:
     named_cases: dict[CaseName, Place] = field(default_factory=dict)
     """Where the backend first names each case."""
     named_licences: dict[tuple[VendorId, LicenceId, int], Place] = field(default_factory=dict)
-    """Where a generation is first said to have been renewed, superseded, to have ended or to run out."""
+    """Where a generation is first said to have been renewed, changed, superseded, to have ended or to run out."""
 
     def take(self, recorded: Recorded) -> None:
         """Collect a fact; a copy changes nothing."""
@@ -190,7 +191,7 @@ class Ledger:
             case LicenceEnded():
                 self.ended.setdefault((vendor, fact.licence), (place, fact.generation))
                 self.named_licences.setdefault((vendor, fact.licence, fact.generation), place)
-            case LicenceRenewed() | LeaseFact():
+            case LicenceRenewed() | LicenceChanged() | LeaseFact():
                 if isinstance(fact, LicenceRenewed):
                     self.renewed[vendor, fact.licence, fact.generation] = place
                 self.named_licences.setdefault((vendor, fact.licence, fact.generation), place)

@@ -128,6 +128,19 @@ class LicenceSuperseded(LicenceFact):
     case: CaseId
 
 
+class LicenceChanged(LicenceFact):
+    """A licence has these terms from now on, as its vendor says in this revision; the file that is out runs on to its
+    end."""
+
+    name = "licence.changed"
+    since = "0.2.0"
+    revision: Count
+    product: ProductId
+    value_cents: Whole
+    lease: Lease
+    borrowed_until: Instant | None
+
+
 class LicenceEnded(LicenceFact):
     """The contract of a licence is over since `ended`, as its vendor says in this revision: this generation is no
     longer effective, and none follows."""
@@ -362,6 +375,7 @@ BackendFact = (
     | ContainerRegistered
     | LicenceIssued
     | LicenceSuperseded
+    | LicenceChanged
     | LicenceEnded
     | LicenceRenewed
     | LeaseDueSoon

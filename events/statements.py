@@ -272,6 +272,29 @@ class InventoryChange(Statement):
         raise NotImplementedError
 
 
+class LicenceChangeStatement(InventoryChange):
+    """A licence has these terms from now on, all of them as they then are: its next file has them, and so has what
+    replaces it."""
+
+    name = "licence.changed"
+    example: ClassVar[dict[str, JsonValue]] = {
+        "licence": "L-1",
+        "revision": 1,
+        "product": "cad",
+        "value_cents": 300_000,
+        "lease": {"check_in": {"unit": "week", "count": 1}, "grace_days": 3},
+    }
+    licence: LicenceId
+    product: ProductId
+    value_cents: Annotated[int, Field(ge=0, le=10**12)] = 0
+    lease: Lease = Lease()
+    borrowed_until: BoundedInstant | None = None
+
+    @property
+    def thing(self) -> str:
+        return f"licence/{self.licence}"
+
+
 class LicenceEndStatement(InventoryChange):
     """The contract of a licence is over since `ended`: it is neither renewed nor replaced any more."""
 
@@ -296,6 +319,7 @@ STATEMENTS: dict[str, type[Statement]] = {
         FoundStatement,
         ReturnStatement,
         EvidenceStatement,
+        LicenceChangeStatement,
         LicenceEndStatement,
     )
 }

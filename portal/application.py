@@ -35,6 +35,7 @@ from events.statements import (
     EvidenceStatement,
     FoundStatement,
     InventoryChange,
+    LicenceChangeStatement,
     LicenceEndStatement,
     LicenceStatement,
     LossStatement,
@@ -51,6 +52,7 @@ LOOK_SECONDS = 0.05
 ASKED_BY: Final[Mapping[type[Statement], Act]] = {
     ContainerStatement: Act.STATE_INVENTORY,
     LicenceStatement: Act.STATE_INVENTORY,
+    LicenceChangeStatement: Act.STATE_INVENTORY,
     LicenceEndStatement: Act.STATE_INVENTORY,
     ContactStatement: Act.STATE_INVENTORY,
     DeactivationStatement: Act.STATE_INVENTORY,

@@ -21,6 +21,7 @@ from events.backend_facts import (
     LeaseDueSoon,
     LeaseLapsed,
     LeaseOverdue,
+    LicenceChanged,
     LicenceEnded,
     LicenceIssued,
     LicenceRenewed,
@@ -162,6 +163,7 @@ def needs(fact: Recorded) -> Iterable[tuple[Table[Any], Key]]:
             yield CASES, (vendor, case_of(fact.stream))
         case (
             LicenceSuperseded()
+            | LicenceChanged()
             | LicenceEnded()
             | LicenceRenewed()
             | LeaseDueSoon()
@@ -217,6 +219,14 @@ def _fold(rows: Rows, recorded: Recorded, fact: AnyFact, fresh: bool) -> None:
             rows.put(CONTAINERS, new, fresh)
         case LicenceSuperseded():
             rows.put(LICENCES, _licence(rows, vendor, fact)._replace(superseded_by=fact.case), fresh)
+        case LicenceChanged():
+            changed = _licence(rows, vendor, fact)._replace(
+                product=fact.product,
+                value_cents=fact.value_cents,
+                lease=_json(recorded.data["lease"]),
+                borrowed_until=fact.borrowed_until,
+            )
+            rows.put(LICENCES, changed, fresh)
         case LicenceEnded():
             rows.put(LICENCES, _licence(rows, vendor, fact)._replace(ended=fact.ended), fresh)
         case MeasureOrdered() | MeasureDelivered() | MeasureConfirmed() | MeasureUnconfirmable() | MeasureLifted():
@@ -357,7 +367,7 @@ def _activation(rows: Rows, vendor: VendorId, fact: ContainerActivated | Activat
 
 
 def _licence(
-    rows: Rows, vendor: VendorId, fact: LicenceSuperseded | LicenceEnded | LicenceRenewed | Lease
+    rows: Rows, vendor: VendorId, fact: LicenceSuperseded | LicenceChanged | LicenceEnded | LicenceRenewed | Lease
 ) -> LicenceRow:
     return _found(rows.get(LICENCES, (vendor, fact.licence, fact.generation, fact.serial)), fact)
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Generic, NamedTuple, NewType, TypeVar, get_args, get_type_hints
 
-VERSION = 9
+VERSION = 10
 """The version of the views: raised whenever the same log would give other tables or rows."""
 
 Json = NewType("Json", str)

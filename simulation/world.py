@@ -21,6 +21,7 @@ from events.statements import (
     EvidenceStatement,
     FoundStatement,
     InventoryChange,
+    LicenceChangeStatement,
     LicenceEndStatement,
     LicenceStatement,
     LossStatement,
@@ -102,6 +103,10 @@ class World:
             issued=issued or self.now,
         )
         self._say(lambda: self.stage.backend.register_licence(self.vendor, statement, self.now))
+
+    def change_licence(self, **said: Any) -> None:
+        """A licence has other terms. Raises RefusalError."""
+        self._change(LicenceChangeStatement.model_validate(said))
 
     def end_licence(self, licence: str, revision: int, ended: datetime) -> None:
         """The contract of a licence is over. Raises RefusalError."""

@@ -13,6 +13,7 @@ from events.backend_facts import (
     LeaseDueSoon,
     LeaseLapsed,
     LeaseOverdue,
+    LicenceChanged,
     LicenceEnded,
     LicenceIssued,
     LicenceRenewed,
@@ -30,6 +31,7 @@ from events.backend_facts import (
 from events.case_facts import BackendFacts, LicenceInScope, QuotaAnswer
 from events.envelope import INSTALLATION
 from events.evidence import EvidenceFile, MediaType
+from events.lease import Interval, Lease, Unit
 from events.measure_subject import Subject
 from events.ports.licensing_backend import Reservation
 from events.ports.loss_cases import Evidence
@@ -416,7 +418,7 @@ def divide(world: World, vendor: VendorId, number: int, steps: int = STEPS) -> N
 
 
 def change(world: World, vendor: VendorId, number: int, steps: int = STEPS) -> None:
-    """The contracts of licences end, of one in a revision that says another time."""
+    """The terms of a licence change, and then contracts end, of one in a revision that says another time."""
     serial, one, two = Serial(f"23-{number}"), f"L-end{number}", f"L-over{number}"
     life = Life(world, vendor, CaseId(f"e-{number}"), serial, HolderId(f"h-e{number}"))
 
@@ -427,6 +429,19 @@ def change(world: World, vendor: VendorId, number: int, steps: int = STEPS) -> N
         steps,
         lambda: (life.registers(serial), life.backend(serial, life.licence(one, 1, serial))),
         lambda: life.backend(serial, life.licence(two, 1, serial)),
+        lambda: life.backend(
+            serial,
+            LicenceChanged(
+                licence=one,
+                generation=1,
+                serial=serial,
+                revision=2,
+                product=QUOTA,
+                value_cents=7,
+                lease=Lease(check_in=Interval(unit=Unit.WEEK), grace_days=3),
+                borrowed_until=world.at,
+            ),
+        ),
         lambda: life.backend(serial, ends(one, 1)),
         lambda: life.backend(serial, ends(one, 3), ends(two, 1)),
     )

@@ -120,6 +120,7 @@ def _policy(told: Any) -> Any:
 
 def _licences(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:
     superseded = {(e["vendor"], d["licence"], d["generation"]): d["case"] for e, d in _of(events, "licence.superseded")}
+    changed = {(e["vendor"], d["licence"], d["generation"]): d for e, d in _of(events, "licence.changed")}
     ended = {(e["vendor"], d["licence"], d["generation"]): d["ended"] for e, d in _of(events, "licence.ended")}
     later = _grouped(
         (one for one in events if _name(one).startswith(("licence.renewed", "lease."))),
@@ -133,7 +134,8 @@ def _licences(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:
                 last, stage = one["data"], None
             else:
                 stage = _name(one).removeprefix("lease.")
-        plain = [d[name] for name in ("serial", "holder", "product", "ticket", "value_cents", "lease")]
+        terms = d | changed.get(key, {})
+        plain = [terms[name] for name in ("serial", "holder", "product", "ticket", "value_cents", "lease")]
         file = (_at(last["issued"]), _at(last["expires"]), d["case"], last["file"])
         yield (
             *key,
@@ -141,7 +143,7 @@ def _licences(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:
             *file,
             superseded.get(key),
             d["stop_gap"],
-            _at(d["borrowed_until"]),
+            _at(terms["borrowed_until"]),
             stage,
             _at(ended.get(key)),
         )

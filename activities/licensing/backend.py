@@ -70,6 +70,7 @@ from events.statements import (
     EvidenceStatement,
     FoundStatement,
     InventoryChange,
+    LicenceChangeStatement,
     LicenceEndStatement,
     LicenceStatement,
     LossStatement,
@@ -123,6 +124,8 @@ class EmbeddedBackend(LicensingBackend):
             with suppress(inventory_changes.MovedMeanwhileError):
                 async with self._transaction() as tx:
                     match stated:
+                        case LicenceChangeStatement():
+                            return await inventory_changes.change_licence(tx, vendor, stated, at)
                         case LicenceEndStatement():
                             return await inventory_changes.end_licence(tx, vendor, stated, at, self._clock())
                         case _:

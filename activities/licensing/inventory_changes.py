@@ -7,19 +7,35 @@ from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
 from activities.licensing.containers import Container, Licence
-from activities.licensing.inventory_rules import ended, is_news, unknown_licence, waits_in_vain
+from activities.licensing.inventory_rules import changed, ended, is_news, unknown_licence, waits_in_vain
 from activities.licensing.messages import post_to_each
 from activities.licensing.outbox import position, state
 from activities.licensing.records import LICENCE, lock_container, lost_licences, one
 from events.ports.licensing_backend import CaseKey
 from events.ports.loss_cases import Offer
-from events.statements import InventoryChange, LicenceEndStatement
+from events.statements import InventoryChange, LicenceChangeStatement, LicenceEndStatement
 from events.stream_position import StreamPosition
 from events.terms import Aim, LicenceId, Serial, VendorId
 
 
 class MovedMeanwhileError(Exception):
     """A licence left the container between the look at where it is and the lock on that: look again."""
+
+
+async def change_licence(
+    tx: AsyncConnection[Any], vendor: VendorId, stated: LicenceChangeStatement, at: datetime
+) -> StreamPosition:
+    """Take in the terms that a licence has from now on, and answer where that stands."""
+    licence = (await _locked(tx, vendor, stated.licence))[1]
+    if await _is_news(tx, vendor, stated):
+        other, fact = changed(licence, stated)
+        await tx.execute(
+            "update backend.licences set product = %s, value_cents = %s, lease = %s, borrowed_until = %s"
+            " where vendor = %s and licence = %s",
+            (other.product, other.value_cents, Jsonb(other.lease), other.borrowed_until, vendor, other.licence),
+        )
+        await state(tx, vendor, licence.serial, at, [fact])
+    return await position(tx, vendor, licence.serial)
 
 
 async def end_licence(
@@ -30,10 +46,10 @@ async def end_licence(
     licence = (await _locked(tx, vendor, stated.licence))[1]
     if not await _is_news(tx, vendor, stated):
         return await position(tx, vendor, licence.serial)
-    changed, fact = ended(licence, stated, now)
+    over, fact = ended(licence, stated, now)
     await tx.execute(
         "update backend.licences set ended = %s, lease_next = null where vendor = %s and licence = %s",
-        (changed.ended, vendor, licence.licence),
+        (over.ended, vendor, licence.licence),
     )
     await state(tx, vendor, licence.serial, at, [fact])
     waiting = [key for key in await _waiting(tx, vendor, licence) if waits_in_vain(await lost_licences(tx, key))]

@@ -7,9 +7,15 @@ from datetime import datetime
 
 from activities.licensing.containers import Licence, LostLicence
 from activities.licensing.replacement import left_of
-from events.backend_facts import LicenceEnded
+from events.backend_facts import LicenceChanged, LicenceEnded
 from events.errors import Code, NotYetKnownError, RefusalError
-from events.statements import ContainerStatement, InventoryChange, LicenceEndStatement, LicenceStatement
+from events.statements import (
+    ContainerStatement,
+    InventoryChange,
+    LicenceChangeStatement,
+    LicenceEndStatement,
+    LicenceStatement,
+)
 from events.terms import LicenceId, VendorId
 
 
@@ -74,6 +80,28 @@ def is_news(latest: InventoryChange | None, stated: InventoryChange) -> bool:
 def unknown_licence(licence: LicenceId) -> NotYetKnownError:
     """The answer for a licence that nobody has stated yet."""
     return NotYetKnownError(Code.UNKNOWN_LICENCE, f"no licence {licence} is known here", licences=licence)
+
+
+def changed(licence: Licence, stated: LicenceChangeStatement) -> tuple[Licence, LicenceChanged]:
+    """A licence with other terms, and the fact that it has them. The file that is out stays as it is."""
+    fact = LicenceChanged(
+        licence=licence.licence,
+        generation=licence.generation,
+        serial=licence.serial,
+        revision=stated.revision,
+        product=stated.product,
+        value_cents=stated.value_cents,
+        lease=stated.lease,
+        borrowed_until=stated.borrowed_until,
+    )
+    other = replace(
+        licence,
+        product=stated.product,
+        value_cents=stated.value_cents,
+        lease=stated.lease.model_dump(mode="json"),
+        borrowed_until=stated.borrowed_until,
+    )
+    return other, fact
 
 
 def ended(licence: Licence, stated: LicenceEndStatement, now: datetime) -> tuple[Licence, LicenceEnded]:

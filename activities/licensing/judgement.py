@@ -440,11 +440,13 @@ def number_taken(contact: ContactId, serial: Serial) -> RefusalError:
 
 
 def renewed_at(licence: Licence, received: datetime) -> Licence | None:
-    """A licence with its next file's times, or None where no check-in is asked for, or its stop-gap is over."""
+    """A licence with its next file's times, or None where no check-in is asked for, or its stop-gap is over. Where none
+    is asked for any more, its next file is the last one."""
     lease = licence.terms
     issued = max(received, licence.issued)
     expires = expiry(lease, issued, licence.ends)
-    if lease.check_in is None or expires is None or expires <= issued:
+    runs_on = lease.check_in is None and licence.expires in (None, expires)
+    if runs_on or (expires is not None and expires <= issued):
         return None
     return replace(licence, issued=issued, expires=expires)
 

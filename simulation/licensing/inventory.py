@@ -6,6 +6,7 @@ from pydantic import JsonValue
 
 from activities.licensing.containers import Container, Licence, must_have_room
 from activities.licensing.inventory_rules import (
+    changed,
     ended,
     fields_of,
     is_news,
@@ -21,7 +22,13 @@ from activities.licensing.vendor_rules import adopted, issuer_of, must_fit, says
 from events.backend_facts import ContainerRegistered, VendorAdded
 from events.errors import Code, RefusalError
 from events.ports.loss_cases import Offer
-from events.statements import ContainerStatement, InventoryChange, LicenceEndStatement, LicenceStatement
+from events.statements import (
+    ContainerStatement,
+    InventoryChange,
+    LicenceChangeStatement,
+    LicenceEndStatement,
+    LicenceStatement,
+)
 from events.terms import LicenceId, Serial
 from simulation.licensing.targets import Targets
 
@@ -107,10 +114,20 @@ class Inventory(Targets):
     def change(self, stated: InventoryChange, at: datetime, now: datetime) -> Serial:
         """Take in what became of a container or a licence; the container in whose stream that stands."""
         match stated:
+            case LicenceChangeStatement():
+                return self._change_licence(stated, at)
             case LicenceEndStatement():
                 return self._end_licence(stated, at, now)
             case _:
                 raise AssertionError(f"nothing becomes of {stated.thing} by {stated.name}")
+
+    def _change_licence(self, stated: LicenceChangeStatement, at: datetime) -> Serial:
+        licence = self._licence(stated.licence)
+        if self._is_news(stated):
+            self.latest[stated.thing, stated.name] = stated
+            self.licences[licence.licence], fact = changed(licence, stated)
+            self._state(licence.serial, at, [fact])
+        return licence.serial
 
     def _end_licence(self, stated: LicenceEndStatement, at: datetime, now: datetime) -> Serial:
         licence = self._licence(stated.licence)

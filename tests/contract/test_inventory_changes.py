@@ -5,8 +5,17 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from events.backend_facts import ContactRefused, LeaseFact, LicenceEnded, LicenceIssued, LicenceRenewed, RecoveryFreed
+from events.backend_facts import (
+    ContactRefused,
+    LeaseFact,
+    LicenceChanged,
+    LicenceEnded,
+    LicenceIssued,
+    LicenceRenewed,
+    RecoveryFreed,
+)
 from events.errors import Code, NotYetKnownError, RefusalError
+from events.lease import Interval, Lease, Unit
 from events.ports.licensing_backend import (
     Advice,
     CaseKey,
@@ -18,7 +27,7 @@ from events.ports.licensing_backend import (
     ReserveOrder,
 )
 from events.ports.loss_cases import Offer
-from events.statements import LicenceEndStatement
+from events.statements import LicenceChangeStatement, LicenceEndStatement
 from events.terms import Contact, Kind, LicenceId, Outcome, Reason, Serial
 from tests.contract.stock import NOW, OLD, Stock
 from tests.given import principal
@@ -349,3 +358,95 @@ async def test_on_a_machine_whose_licence_has_ended_nothing_is_lost(stock: Stock
     answer = await stock.contact("A-1", how=Contact.ACTIVATION, fingerprint=OLD)
 
     assert (found.advice, found.code) == (Advice.RENEW, answer.code) == (Advice.RENEW, Code.ENDED)
+
+
+MONTHLY = Lease(check_in=Interval(unit=Unit.MONTH), grace_days=2)
+
+
+async def changes(stock: Stock, licence: str, revision: int = 1, **terms: object) -> None:
+    said = {"licence": licence, "revision": revision, "product": "cam", "value_cents": 700, "lease": MONTHLY} | terms
+    await stock.backend.change_inventory(stock.vendor, LicenceChangeStatement.model_validate(said), NOW)
+
+
+async def renewed_to(stock: Stock) -> list[datetime | None]:
+    return [one.expires for one in await stock.facts(LicenceRenewed)]
+
+
+async def test_the_next_file_of_a_licence_has_the_lease_that_it_has_then(stock: Stock) -> None:
+    await stock.container("D-1", "L-1")
+
+    await changes(stock, "L-1")
+    before = await renewed_to(stock)
+    await stock.contact("D-1", days=1)
+
+    (fact,) = await stock.facts(LicenceChanged)
+    assert (fact.product, fact.value_cents, fact.lease, fact.serial) == ("cam", 700, MONTHLY, "D-1")
+    assert (before, await renewed_to(stock)) == ([], [MONTHLY.expiry(NOW + DAY)])
+
+
+async def test_a_licence_without_a_check_in_gets_a_last_file_that_runs_for_ever(stock: Stock) -> None:
+    await stock.container("D-1", "L-1")
+
+    await changes(stock, "L-1", lease=Lease())
+    for days in (1, 2):
+        await stock.contact("D-1", days=days)
+
+    assert await renewed_to(stock) == [None]
+
+
+async def test_a_licence_that_is_to_check_in_from_now_on_does_so_from_its_next_contact(stock: Stock) -> None:
+    await stock.container("D-1", lease=Lease())
+    await stock.licence("L-1", "D-1", lease=Lease())
+
+    await changes(stock, "L-1")
+    await stock.contact("D-1", days=1)
+
+    assert await renewed_to(stock) == [MONTHLY.expiry(NOW + DAY)]
+
+
+async def test_of_changed_terms_the_latest_revision_counts(stock: Stock) -> None:
+    await stock.container("D-1", "L-1")
+    await changes(stock, "L-1", revision=2)
+
+    await changes(stock, "L-1", revision=1, product="plm")
+    await changes(stock, "L-1", revision=2)
+    with pytest.raises(RefusalError) as error:
+        await changes(stock, "L-1", revision=2, product="plm")
+
+    assert [one.revision for one in await stock.facts(LicenceChanged)] == [2]
+    assert error.value.code is Code.CONTRADICTS_INVENTORY
+
+
+async def test_the_revisions_of_each_type_are_counted_for_themselves(stock: Stock) -> None:
+    await stock.container("D-1", "L-1")
+    await changes(stock, "L-1", revision=7)
+
+    await ends(stock, "L-1", revision=1)
+
+    assert await effective(stock, "L-1") == []
+
+
+async def test_a_replacement_has_the_terms_as_they_are_when_it_is_issued(stock: Stock) -> None:
+    await stock.container("D-1", "L-1")
+    await stock.container("D-2")
+    order = await stock.lost("D-1")
+    await changes(stock, "L-1")
+
+    await stock.backend.issue(order)
+
+    issued = (await stock.facts(LicenceIssued))[-1]
+    assert (issued.product, issued.value_cents, issued.lease) == ("cam", 700, MONTHLY)
+    assert issued.expires == MONTHLY.expiry(issued.issued)
+
+
+async def test_what_a_case_was_decided_on_and_is_exposed_to_stays_what_it_was(stock: Stock) -> None:
+    await stock.container("D-1", "L-1")
+    order = await stock.lost("D-1")
+    before = await stock.backend.assess(order.key)
+
+    await changes(stock, "L-1", lease=Lease(), borrowed_until=NOW + 900 * DAY)
+
+    assert await stock.backend.assess(order.key) == before
+    (licence,) = await stock.observer.licences(stock.vendor)
+    assert licence.expires == before.facts.licences[0].expires
+    assert licence.borrowed_until == NOW + 900 * DAY

@@ -1,5 +1,6 @@
 """What becomes of containers and licences, said at any time, in any order, and any number of times."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -32,6 +33,37 @@ class Inventory(Play):
         """The contract of a licence is over."""
         self.tick()
         self.end(licence, step, hours)
+
+    @rule(
+        licence=st.sampled_from(NAMES),
+        step=st.integers(-1, 3),
+        product=st.sampled_from(["cad", "cam", "erp"]),
+        value=st.sampled_from([0, 60_000, 250_000]),
+    )
+    def change_a_licence(self, licence: str, step: int, product: str, value: int) -> None:
+        """A licence has other terms."""
+        self.tick()
+        thing = ("licence.changed", licence)
+        revision = max(1, self.latest.get(thing, (0, ()))[0] + step)
+        said = {"licence": licence, "revision": revision, "product": product, "value_cents": value}
+        news = self.is_news(thing, revision, (product, value))
+        self.state(news, lambda: self.world.change_licence(**said), f"revision {revision} of {licence}")
+        if news:
+            self.latest[thing] = revision, (product, value)
+            self.say(lambda: self.oracle.change(licence, product, value))
+
+    def state(self, news: bool | None, said: Callable[[], None], told: str) -> None:
+        """Say something, which is news, or changes nothing, or (None) contradicts what was said before."""
+        before = len(self.world.facts)
+        refusal = self.refused(said)
+        if news is None:
+            must(refusal is not None and refusal.code == "contradicts_inventory", f"{told} is taken: {refusal}")
+        else:
+            must(refusal is None, f"{told} is refused with {refusal}")
+        if not news:
+            must(len(self.world.facts) == before, f"{told} is no news, and leaves facts")
+        if news is False:
+            self.say(lambda: None)
 
     @rule(which=SOME, all_of_it=st.booleans())
     @precondition(lambda self: any(case.licences for case in self.open_cases()))

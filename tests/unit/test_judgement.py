@@ -479,3 +479,15 @@ def test_a_contact_says_to_each_case_what_it_is_for_it_in_the_order_of_cases() -
         (CASE, Offer(serial="3-1")),
         (OTHER, Sighting(statement="contact/C-1", cause=Cause.SIGHTING, occurred=NOW)),
     ]
+
+
+def test_once_no_check_in_is_asked_for_the_next_file_is_the_last() -> None:
+    file_out = licence("3-1", 1, expires=NOW + timedelta(days=3))
+    stop_gap = licence("3-1", 1, expires=NOW + timedelta(days=3), ends=NOW + timedelta(days=3))
+
+    last = renewed_at(file_out, NOW)
+
+    assert last is not None
+    assert last.expires is None
+    assert renewed_at(last, NOW) is None
+    assert renewed_at(stop_gap, NOW) is None

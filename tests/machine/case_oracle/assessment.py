@@ -9,6 +9,7 @@ class Assessment(Unloss):
 
     def _assess(self, case: Case) -> None:
         must(not case.only_watches or case.beside, f"{case.name} is of nothing at all")
+        case.judged = {name: (self.licences[name].product, self.licences[name].value) for name in self._names(case)}
         case.why = self._limits(case, case.evidence)
         if self._quotas(case):
             case.beyond = self._reserve(case)

@@ -118,6 +118,8 @@ class Case:
     """Who reported it, and under which number."""
     rejected: bool = False
     """Whether a case of the same loss was rejected before, and none approved since."""
+    judged: dict[str, tuple[str, int]] | None = None
+    """The licences that policy decided on, with their products and values then: it is not asked again."""
     reporters: set[str] = field(default_factory=set)
     evidence: set[str] = field(default_factory=set)
     status: str = "reported"

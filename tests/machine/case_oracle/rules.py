@@ -27,13 +27,15 @@ class Rules(Known):
         """The rules for what was lost, the strictest first: of each its number and the licences under it."""
         found: dict[int, tuple[int, dict[str, Any], list[str]]] = {}
         for name in self._names(case) or [None]:
-            number, rule = self._rule_of(case.kind, case.reason, name and self.licences[name].product)
+            number, rule = self._rule_of(case.kind, case.reason, name and self._product(case, name))
             _, _, names = found.setdefault(number, (number, rule, []))
             names += [name] if name else []
         return sorted(found.values(), key=lambda one: strictness(one[1]), reverse=True)
 
     def _names(self, case: Case) -> list[str]:
         """The licences of a case; of cloud containers all that are there, for they stay."""
+        if case.judged is not None:
+            return sorted(case.judged)
         if case.kind == "cloud":
             return sorted(one.name for one in self.licences.values() if one.serial == case.serial)
         return sorted(case.licences)
@@ -50,11 +52,11 @@ class Rules(Known):
         names = ("products", "kinds", "reasons")
         return max(fitting, key=lambda one: [name in one[1] for name in names], default=(-1, {"mode": "manual"}))
 
+    def _product(self, case: Case, name: str) -> str:
+        return case.judged[name][0] if case.judged and name in case.judged else self.licences[name].product
+
     def _value(self, case: Case) -> int:
-        cloud = [one for one in self.licences.values() if one.serial == case.serial]
-        return sum(
-            one.value for one in (cloud if case.kind == "cloud" else map(self.licences.get, case.licences)) if one
-        )
+        return sum(value for _, value in (case.judged or {}).values())
 
     def _limits(self, case: Case, evidence: set[str]) -> frozenset[str]:
         """What sends a hybrid case to a person."""
@@ -111,7 +113,7 @@ class Rules(Known):
             return frozenset()
         counted, used_up = [], set()
         for number, quota, names in self._quotas(case):
-            products = sorted({self.licences[name].product for name in names})
+            products = sorted({self._product(case, name) for name in names})
             of = {"holder": [case.holder], "container": [case.serial], "licence": names, "product": products}
             subjects = tuple(of[quota.get("per", "holder")]) or (f"container {case.serial}",)
             pot = quota.get("pot") or ("same_hardware" if case.reason == "same_hardware" else "recoveries")

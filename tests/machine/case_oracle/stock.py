@@ -44,6 +44,10 @@ class Known:
         """A licence of the vendor's own issue."""
         self.licences.setdefault(name, Licence(name, serial, product, value))
 
+    def change(self, name: str, product: str, value: int) -> None:
+        """A licence is of another product, or worth something else."""
+        self.licences[name].product, self.licences[name].value = product, value
+
     def to_replace(self, case: Case) -> dict[str, int]:
         """The licences that a case is to replace still, at the generations that it lost: of the others the contract is
         over."""
