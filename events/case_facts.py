@@ -85,6 +85,9 @@ class LossReported(CaseStreamFact, WiderFact):
     what was reported: one that it opened is about the rest, or only blocks and watches; one that it did not open only
     learns of the report, which is of the case beside it. `rules_version` is that of the product's rules which the case
     keeps to.
+
+    Where the report took over a reset that was rejected, the case learns of the rejection only once the reset is
+    closed: it then states the report that opened it again, with the rejected case as `former` and `rejected`.
     """
 
     name = "loss.reported"

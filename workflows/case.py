@@ -142,6 +142,9 @@ class CaseState(Value):
     """What was offered for the replacement while it was stuck, waiting for that."""
     unheard: bool = False
     """Whether evidence was given while it was stuck, waiting for an approval: policy decides on it once it goes on."""
+    doubted: bool = False
+    """Whether it became known while it was stuck that the loss was rejected before: policy decides on it once it goes
+    on."""
     outcome: Outcome | None = None
 
     @property
@@ -221,6 +224,7 @@ def _unheard(state: CaseState) -> bool:
 
 LATER_FIELDS: Mapping[str, Callable[[CaseState], object]] = {
     "approved": _approved,
+    "doubted": lambda _: False,
     "first_condition": lambda _: None,
     "first_condition_days": lambda _: None,
     "found": lambda _: None,
@@ -290,7 +294,7 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
         case CaseDecided():
             told = ("decision", "reasons", "policy_version", "ordinal", "limit", "four_eyes", "remind", "due")
             learnt = {name: getattr(fact, name) for name in told}
-            unheard = {"scope": (), "first_approval": None, "overtaken": False, "approved": False}
+            unheard = {"scope": (), "first_approval": None, "overtaken": False, "approved": False, "doubted": False}
             unconditional = {"first_condition": None, "first_condition_days": None}
             return {**learnt, "facts": _facts(state, fact), **unheard, **unconditional}
         case ScopeKnown():
@@ -308,6 +312,8 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
         case CaseClosed():
             restored = fact.outcome is Outcome.RESTORED
             return {"outcome": fact.outcome, "recovered": state.recovered or restored}
+        case LossReported() if fact.rejected and _opened_by(state, fact):  # stated again, with what is known since
+            return {"report": fact, **({"doubted": True} if state.status is Status.STUCK else {})}
         case LossReported():
             return {"reports": (*state.reports, fact.report), "reporters": (*state.reporters, fact.reporter.name)}
         case CaseApproved():
@@ -371,6 +377,11 @@ def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
 
 NOTHING_MISSED: dict[str, object] = {"missed": (), "offered": None, "unheard": False}
 """Where a case goes on from a rest, what it missed has had its effect."""
+
+
+def _opened_by(state: CaseState, fact: LossReported) -> bool:
+    """Whether it is the report that opened the case."""
+    return (fact.report, fact.reporter) == (state.report.report, state.report.reporter)
 
 
 def _is_missed(state: CaseState, fact: CaseFact) -> bool:

@@ -114,6 +114,14 @@ class Overtaken(Value):
     policy: Policy
 
 
+class Rejected(Value):
+    """A reset of access data that the case has taken over had been rejected, as `case`."""
+
+    case: CaseId
+    at: Instant
+    policy: Policy
+
+
 class LoseReplacement(Value):
     """The replacement was reported lost, in another case."""
 
@@ -159,6 +167,7 @@ Command = (
     | Elapsed
     | Settled
     | Overtaken
+    | Rejected
     | LoseReplacement
     | Withdrawn
     | Reinstated

@@ -63,7 +63,7 @@ from events.terms import (
     Watch,
 )
 from workflows.authority import may_grant_goodwill, why_not
-from workflows.case import CaseState, fold_all
+from workflows.case import CaseState, fold, fold_all
 from workflows.case_life import CANCELLABLE, DECIDABLE, RESTING, TOO_LATE, UNDECIDED
 from workflows.commands import (
     Assessed,
@@ -81,6 +81,7 @@ from workflows.commands import (
     Overtaken,
     PolicyKnown,
     Reinstated,
+    Rejected,
     Replaced,
     Report,
     Settled,
@@ -147,6 +148,8 @@ def _made(state: CaseState, command: Command) -> list[CaseFact]:
             return _settled(state)
         case Overtaken():
             return _overtaken(state, command)
+        case Rejected():
+            return _rejected_before(state, command)
         case LoseReplacement(to=to):
             known = state.status is Status.CLOSED or state.replacement_lost is not None
             return [] if known else [ReplacementLost(case=to)]
@@ -294,6 +297,23 @@ def _overtaken(state: CaseState, command: Overtaken) -> list[CaseFact]:
         return [widened]
     told = state.model_copy(update={"widened_by": command.by})
     return [widened, *_to_a_person(told, command.at, command.policy)]
+
+
+def _rejected_before(state: CaseState, command: Rejected) -> list[CaseFact]:
+    """The report, stated again with the rejected case that it follows; policy decides on it anew before anything is
+    issued."""
+    if state.status is Status.CLOSED:
+        return []
+    named = state.report.model_copy(update={"former": command.case, "rejected": command.case})
+    if state.status not in (*CANCELLABLE, Status.REPLACING, Status.AWAITING_TARGET):
+        return [named]
+    return [named, *_known_rejected(fold(state, named), command.at, command.policy)]
+
+
+def _known_rejected(state: CaseState, at: Instant, policy: Policy) -> list[CaseFact]:
+    """What policy says of a loss of which it has become known that it was rejected before."""
+    assert state.facts is not None
+    return _again(state, state.facts, at, policy, None)
 
 
 def _overtaken_by(case: CaseId) -> str:
@@ -464,7 +484,7 @@ def _goes_on_in(state: CaseState, stuck: Status) -> Status:
 
 def _caught_up(state: CaseState, made: list[CaseFact], command: Command) -> list[CaseFact]:
     """What a case makes of what it missed while it was stuck, where these facts have it rest, or go on to issue."""
-    if not state.missed and state.status is not Status.STUCK:
+    if not state.missed and not state.doubted and state.status is not Status.STUCK:
         return []
     if not isinstance(command, Assessed | Blocked | Replaced | Decide) or state.rules_version < 2:
         return []
@@ -491,6 +511,8 @@ def _catch_up(state: CaseState, at: Instant, policy: Policy, reservation: Reserv
         take([fact for fact in again if not isinstance(fact, CaseSighted)])  # which it is in the log as, already
     if state.unheard and state.status in UNDECIDED and state.facts is not None:
         take(_again(state, state.facts, at, policy, _Heard(reservation=reservation)))
+    if state.doubted and (state.target is None and (state.status in CANCELLABLE or issues)):
+        take(_known_rejected(state, at, policy))
     if state.overtaken and state.status in (Status.WAITING, Status.AWAITING_TARGET):
         take(_to_a_person(state, at, policy))
     if state.offered and state.status is Status.AWAITING_TARGET and not (state.lapses and state.lapses <= at):

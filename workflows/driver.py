@@ -18,6 +18,7 @@ from events.ports.loss_cases import (
     Message,
     Offer,
     Overtaken,
+    Rejected,
     ReplacementGone,
     Settled,
     Sighting,
@@ -150,6 +151,8 @@ def command_of(message: Message, answer: object, policy: Policy | None, now: Ins
             return commands.Report(report=report)
         case Overtaken(by=by):
             return commands.Overtaken(by=by, at=at, policy=policy)
+        case Rejected(case=case):
+            return commands.Rejected(case=case, at=at, policy=policy)
         case Offer(serial=serial):
             return commands.Offered(serial=serial)
         case Settled():

@@ -49,9 +49,12 @@ from events.terms import (
 HASHER = PasswordHasher()
 
 
-ACCESS = """select generation, case_id, offered, until, password, set_at, exists (select from backend.cases c
-    where (c.vendor, c.case_id) = (a.vendor, a.case_id) and (c.closed is not null or c.overtaken is not null)) as ended
+ACCESS = """select generation, case_id, offered, until, password, set_at, (exists (select from backend.cases c
+    where (c.vendor, c.case_id) = (a.vendor, a.case_id) and c.closed is not null)
+    or exists (select from backend.claims k
+    where (k.vendor, k.serial, k.case_id) = (a.vendor, a.serial, a.case_id) and k.freed)) as ended
 from backend.access a"""
+"""Access data; they have `ended` where their case is closed, or was taken over: then it has freed what it claimed."""
 
 
 async def access_link(

@@ -87,10 +87,11 @@ def answer_again(kind: OrderKind[Answer], number: int, kept: Answer | None, gone
 
 def _is_open(number: int, kept: Value) -> bool:
     """Whether the case may ask again for another answer, while it has ordered nothing else since: whether what it
-    ordered back is removed. An order from before they were numbered (0) asks again for a target, too."""
+    ordered back is removed, and for what it may not have before it has taken a message. An order from before they were
+    numbered (0) asks again for a target, too."""
     if isinstance(kept, Withdrawal):
         return not kept.confirmed
-    return isinstance(kept, NoTargetFound) and number == 0
+    return isinstance(kept, NoTargetFound) and (kept.overtaken or number == 0)
 
 
 def with_policy(kept: Assessment, policy: JsonValue) -> Assessment:

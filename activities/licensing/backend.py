@@ -325,8 +325,8 @@ class EmbeddedBackend(LicensingBackend):
         key, at = order.key, self._clock()
         async with self._transaction() as tx:
             await lock_holder(tx, key.vendor, await holder_of(tx, key))
-            await lock_container(tx, key.vendor, key.serial)
-            return await answered(tx, CLOSE, order, lambda: close(tx, order, at))
+            lost = await lock_container(tx, key.vendor, key.serial)
+            return await answered(tx, CLOSE, order, lambda: close(tx, order, lost, at))
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncConnection[Any]]:

@@ -20,6 +20,7 @@ from activities.licensing.claim_rules import (
     rejection,
     rest_of,
     said_otherwise,
+    taken_over_by,
     whose,
 )
 from activities.licensing.containers import Container
@@ -35,7 +36,9 @@ from events.ports.loss_cases import (
     DecisionOrder,
     Evidence,
     Joined,
+    Offer,
     Overtaken,
+    Rejected,
     ReplacementGone,
     Sighting,
 )
@@ -100,7 +103,10 @@ class Stated:
 
 
 Change = CaseOpened | ClaimsMade | ResetEnded | ReportMoved | Said | Stated
-"""One thing to write. `Said` of an `Overtaken` also has the case issue nothing before it has taken that."""
+"""One thing to write. `Said` of one of `STOPPING` also has the case issue nothing before it has taken that."""
+
+STOPPING = (Overtaken, Rejected)
+"""What has a case issue nothing before it has taken it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,9 +265,13 @@ def frees(order: CloseOrder, subject: str) -> bool:
 
 
 def answer_all(known: Known, order: CloseOrder, said: Sequence[Left | Made], at: datetime) -> list[Change]:
-    """Answer for a case that is over what was said since it was decided, in this order: to it, and in reports that are
-    other cases', of which it still claimed a part."""
-    changes: list[Change] = []
+    """Say how a case that is over ended to those that took over what it claimed, and wait for that. Then answer for it
+    what was said since it was decided, in this order: to it, and in reports that are other cases', of which it still
+    claimed a part."""
+    changes: list[Change] = [
+        Said(known.key(case), _ended(order, known.container), at)
+        for case in taken_over_by(order.key.case, known.claimed)
+    ]
     anew: dict[CaseKey, set[PersonId]] = {}
     for one in said:
         if isinstance(one, Made):
@@ -276,6 +286,11 @@ def answer_all(known: Known, order: CloseOrder, said: Sequence[Left | Made], at:
         known = known.after(made)
         changes += made
     return changes
+
+
+def _ended(order: CloseOrder, container: Container) -> Rejected | Offer:
+    """How a reset ended, as the case is told that took it over: that it was rejected, or only that it is over."""
+    return Rejected(case=order.key.case) if order.outcome is Outcome.REJECTED else Offer(serial=container.serial)
 
 
 def _of_the_rest(

@@ -174,6 +174,23 @@ def rejection(wanted: Iterable[Claimable], claimed: Sequence[Claimed]) -> CaseId
     return _latest_first(found)[0].case if found else None
 
 
+def resets_taken_over(by: CaseId, claimed: Iterable[Claimed]) -> set[CaseId]:
+    """The resets of which a case has taken over what they claimed, and that are not closed yet. Only a reset that a
+    theft ends frees its claims before it is closed."""
+    everything = list(claimed)
+    own = {(one.subject, one.generation) for one in everything if one.case == by}
+    ended = (one for one in everything if one.freed and not one.closed and one.case != by)
+    return {one.case for one in ended if (one.subject, one.generation) in own}
+
+
+def taken_over_by(reset: CaseId, claimed: Iterable[Claimed]) -> list[CaseId]:
+    """The open cases that have taken over what a case claims, or claimed, by name."""
+    everything = list(claimed)
+    own = {(one.subject, one.generation) for one in everything if one.case == reset}
+    others = (one for one in everything if not one.freed and not one.closed and one.case != reset)
+    return sorted({one.case for one in others if (one.subject, one.generation) in own})
+
+
 def rest_of(
     stated: LossStatement,
     container: Container,

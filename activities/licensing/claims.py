@@ -11,6 +11,7 @@ from psycopg import AsyncConnection
 from activities.licensing import claim_changes
 from activities.licensing.access_data import end_link
 from activities.licensing.claim_changes import (
+    STOPPING,
     CaseOpened,
     Change,
     ClaimsMade,
@@ -33,6 +34,7 @@ from activities.licensing.claim_rules import (
     must_be_of_kind,
     must_be_rightful,
     recovery_of,
+    resets_taken_over,
 )
 from activities.licensing.containers import Container
 from activities.licensing.message_rules import (
@@ -52,7 +54,7 @@ from events.case_facts import LossReported
 from events.errors import Code, RefusalError
 from events.evidence import EvidenceFile
 from events.ports.licensing_backend import CaseKey, Claim, CloseOrder, Issued
-from events.ports.loss_cases import Overtaken, Sighting
+from events.ports.loss_cases import Sighting
 from events.principal import Principal
 from events.statements import EvidenceStatement, FoundStatement, LossStatement, ReturnStatement
 from events.terms import Aim, CaseId, Cause, HolderId, Kind, LicenceId, Outcome, ProductId, Reporter, Serial, VendorId
@@ -125,6 +127,11 @@ async def _claimed(tx: AsyncConnection[Any], vendor: VendorId, container: Contai
     ]
 
 
+async def resets_before(tx: AsyncConnection[Any], key: CaseKey, container: Container) -> set[CaseId]:
+    """The resets that a case has taken over and that are not closed yet; the caller holds the container's lock."""
+    return resets_taken_over(key.case, await _claimed(tx, key.vendor, container))
+
+
 async def _reports(tx: AsyncConnection[Any], vendor: VendorId, cases: list[CaseId]) -> dict[CaseId, list[ReportName]]:
     """The reports that were posted to each of these cases."""
     cursor = await tx.execute(
@@ -175,10 +182,10 @@ async def write(tx: AsyncConnection[Any], changes: Iterable[Change]) -> None:
                     (key.vendor, key.serial, key.case, *columns(claims, 2)),
                 )
             case ResetEnded(at=at):
+                await end_link(tx, key, at)
                 await tx.execute(
                     "update backend.claims set freed = true where vendor = %s and case_id = %s", (key.vendor, key.case)
                 )
-                await end_link(tx, key, at)
             case ReportMoved(report=report):
                 await tx.execute(
                     "update backend.reports set case_id = %s"
@@ -187,7 +194,7 @@ async def write(tx: AsyncConnection[Any], changes: Iterable[Change]) -> None:
                 )
             case Said(_, content, at, speaker):
                 number = await post(tx, key, content, at, speaker)
-                if number is not None and isinstance(content, Overtaken):
+                if number is not None and isinstance(content, STOPPING):
                     await tx.execute(
                         "update backend.cases set overtaken = %s where vendor = %s and case_id = %s",
                         (number, key.vendor, key.case),

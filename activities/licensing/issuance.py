@@ -10,7 +10,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from activities.licensing.access_data import renew
-from activities.licensing.claims import claimed_by
+from activities.licensing.claims import claimed_by, resets_before
 from activities.licensing.containers import Container, Licence, LostLicence
 from activities.licensing.judgement import bound_already
 from activities.licensing.lease_rules import first_notice
@@ -83,7 +83,9 @@ async def issue(
     key = order.key
     if done := await issued(tx, key, order.full):
         return done
-    refused = may_issue(order, *await _known(tx, key), at)
+    overtaken, standing = await _known(tx, key)
+    resets = await resets_before(tx, key, lost) if order.target is Target.SAME_CONTAINER else ()
+    refused = may_issue(order, overtaken, resets, standing, at)
     if refused is not None:
         return refused
     if order.target is Target.SAME_CONTAINER:
@@ -114,7 +116,8 @@ async def issue(
 
 
 async def _known(tx: AsyncConnection[Any], key: CaseKey) -> tuple[int | None, set[Measure]]:
-    """The number of the message that a wider loss was reported, if one was, and the measures of the case that stand."""
+    """The number of the message that a wider loss was reported, or a reset rejected, if one was, and the measures of
+    the case that stand."""
     cursor = await tx.execute(
         "select c.overtaken, array(select distinct measure from backend.measures m"
         f" where (m.vendor, m.case_id) = (c.vendor, c.case_id) and {sql_blocks('m.state')})"

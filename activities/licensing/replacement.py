@@ -58,12 +58,13 @@ def preference(container: Container) -> tuple[bool, Serial]:
 
 
 def may_issue(
-    order: IssueOrder, overtaken: int | None, standing: Collection[Measure], at: datetime
+    order: IssueOrder, overtaken: int | None, resets: Collection[CaseId], standing: Collection[Measure], at: datetime
 ) -> NoTargetFound | None:
     """Whether anything may be issued: None where it may. Not before the case has taken the message, numbered
-    `overtaken`, that a wider loss was reported; and raises `RefusalError` before the measures of the order are
+    `overtaken`, that a wider loss was reported, or that a reset was rejected; nor while the `resets` that it took over
+    are not closed, for one may have been rejected. Raises `RefusalError` before the measures of the order are
     `standing`."""
-    if overtaken is not None and order.taken < overtaken:
+    if resets or (overtaken is not None and order.taken < overtaken):
         return NoTargetFound(at=at, tickets=(), overtaken=True)
     if missing := sorted(set(order.measures) - set(standing)):
         raise RefusalError(

@@ -357,8 +357,9 @@ class Issued(Value):
 
 class NoTargetFound(Value):
     """Nothing can take the replacement yet: no container of the holder, no activation, no access data that the holder
-    has set; a message offers one. `overtaken`: nothing may be issued before the case has taken the message that another
-    case is about a wider loss. `ended`: nothing is left to issue, for the contracts of all licences have ended."""
+    has set; a message offers one. `overtaken`: nothing may be issued before the case has taken a message: that another
+    case is about a wider loss, or how a reset ended that it has taken over. `ended`: nothing is left to issue, for the
+    contracts of all licences have ended."""
 
     issued: Literal[False] = False
     at: Instant

@@ -61,8 +61,8 @@ class Evidence(Value):
 
 class Offer(Value):
     """A container may take what a case is to issue into it: registered, activated, its access data were set, or a case
-    that stood in the way of its un-loss no longer does. Or, of the lost container itself: nothing is left to issue, so
-    that the case need not wait."""
+    that stood in the way of that, or of its un-loss, no longer does. Or, of the lost container itself: nothing is left
+    to issue, so that the case need not wait."""
 
     type: Literal["offer"] = "offer"
     serial: Serial
@@ -79,6 +79,14 @@ class Overtaken(Value):
 
     type: Literal["overtaken"] = "overtaken"
     by: CaseId
+
+
+class Rejected(Value):
+    """A reset of access data, `case`, that the case has taken over had been rejected: the loss was reported before, and
+    not believed. The backend learns that only when the reset is closed."""
+
+    type: Literal["rejected"] = "rejected"
+    case: CaseId
 
 
 class ReplacementGone(Value):
@@ -138,7 +146,7 @@ class DecisionOrder(DecisionContent):
 
 
 Content = Annotated[
-    Joined | Sighting | Evidence | Offer | Settled | Overtaken | ReplacementGone | DecisionOrder,
+    Joined | Sighting | Evidence | Offer | Settled | Overtaken | Rejected | ReplacementGone | DecisionOrder,
     Field(discriminator="type"),
 ]
 """What can be said to a case."""

@@ -53,8 +53,8 @@ class AccessData(Tables):
         """All generations of access data that a container has and had."""
 
         def ended(case: CaseId | None) -> bool:
-            of = self.cases[case] if case else None
-            return of is not None and (of.closed is not None or of.overtaken is not None)
+            freed = any(one.freed for one in self.claims if one.case == case)
+            return case is not None and (self.cases[case].closed is not None or freed)
 
         return [replace(one, ended=ended(one.case_id)) for (name, _), one in self.access.items() if name == serial]
 

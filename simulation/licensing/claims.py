@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import assert_never
 
-from activities.licensing import claim_changes, claim_rules
+from activities.licensing import claim_changes
 from activities.licensing.claim_changes import (
+    STOPPING,
     CaseOpened,
     Change,
     ClaimsMade,
@@ -23,10 +24,10 @@ from activities.licensing.claim_rules import must_be_of_kind, must_be_rightful
 from activities.licensing.containers import Container
 from activities.licensing.message_rules import Speaker
 from events.ports.licensing_backend import CaseKey, Claim
-from events.ports.loss_cases import Joined, Overtaken
+from events.ports.loss_cases import Joined
 from events.principal import Principal
 from events.statements import LossStatement
-from events.terms import Kind, Serial
+from events.terms import Kind
 from simulation.licensing.access_data import AccessData
 from simulation.licensing.records import Case, Claimed
 
@@ -77,14 +78,14 @@ class Claims(AccessData):
                 case ClaimsMade(claims=claims):
                     self.claims += [Claimed(name, generation, key.serial, key.case) for name, generation in claims]
                 case ResetEnded(at=at):
-                    self._free(one for one in self.claims if one.case == key.case)
                     self._end_link(key, at)
+                    self._free(one for one in self.claims if one.case == key.case)
                 case ReportMoved(report=report):
                     said, _, received = self.reports[report.report, report.reporter]
                     self.reports[report.report, report.reporter] = said, key.case, received
                 case Said(_, content, _, speaker):
                     number = self._post(key, content, speaker)
-                    if isinstance(content, Overtaken):
+                    if isinstance(content, STOPPING):
                         self.cases[key.case].overtaken = number or self.cases[key.case].overtaken
                 case Stated(_, fact, at):
                     self._state(key.serial, at, [fact])
@@ -101,19 +102,6 @@ class Claims(AccessData):
             for number, (place, (content, speaker)) in enumerate(zip(case.places, case.messages, strict=True))
             if isinstance(content, Joined) and speaker and content.report.received > decided
             if self.reports[content.report.report, content.report.reporter][1] == name
-        ]
-
-    def _all_claimed(self, serial: Serial) -> list[claim_rules.Claimed]:
-        """All that cases of a container claim or claimed."""
-        kind = self.containers[serial].kind
-        return [
-            claim_rules.Claimed(
-                *(one.subject, one.generation, one.case, case.received, claim_rules.recovery_of(kind, case.reason)),
-                *(one.freed, case.closed is not None, case.outcome, case.approved),
-            )
-            for one in self.claims
-            if one.serial == serial
-            for case in [self.cases[one.case]]
         ]
 
     def _free(self, claims: Iterable[Claimed]) -> None:

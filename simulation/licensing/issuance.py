@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from activities.licensing.access_rules import renewal
+from activities.licensing.claim_rules import resets_taken_over
 from activities.licensing.containers import Container
 from activities.licensing.lease_rules import first_notice
 from activities.licensing.replacement import (
@@ -32,7 +33,8 @@ class Issuance(Targets, AccessData):
         if done := case.issued.get(order.full):
             return done
         standing = {one.measure for one in self._measures_of(key) if blocks(one.state)}
-        refused = may_issue(order, case.overtaken, standing, at)
+        resets = resets_taken_over(key.case, self._all_claimed(key.serial))
+        refused = may_issue(order, case.overtaken, resets, standing, at)
         if refused is not None:
             return refused
         lost = left_of(self._lost(key))

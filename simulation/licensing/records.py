@@ -185,6 +185,19 @@ class Tables:
             key=lambda one: one.licence,
         )
 
+    def _all_claimed(self, serial: Serial) -> list[claim_rules.Claimed]:
+        """All that cases of a container claim or claimed."""
+        kind = self.containers[serial].kind
+        return [
+            claim_rules.Claimed(
+                *(one.subject, one.generation, one.case, case.received, claim_rules.recovery_of(kind, case.reason)),
+                *(one.freed, case.closed is not None, case.outcome, case.approved),
+            )
+            for one in self.claims
+            if one.serial == serial
+            for case in [self.cases[one.case]]
+        ]
+
     def _lost(self, key: CaseKey) -> list[LostLicence]:
         """The licences that a case claims, at the generations that it claims, in the order of their names."""
         aim = f"{Aim.LICENCE}/"

@@ -9,7 +9,7 @@ from events.errors import Code, NotYetKnownError, RefusalError
 from events.lease import Lease
 from events.measure_subject import Subject
 from events.ports.licensing_backend import CaseOrder, CloseOrder, Issued, MeasureToOrder, NoTargetFound, ReinstateOrder
-from events.ports.loss_cases import DecisionQuestion, Joined
+from events.ports.loss_cases import DecisionQuestion, Joined, Rejected
 from events.statements import FoundStatement
 from events.terms import Kind, Measure, Outcome, Reason, Reporter, Role, Serial
 from tests.contract.stock import NOW, Stock
@@ -214,15 +214,76 @@ async def test_stolen_access_data_end_an_open_reset_and_its_link(stock: Stock) -
 
     stock.pass_(timedelta(seconds=1))
     theft = await stock.lost("K-1", kind=Kind.CLOUD, reason=Reason.STOLEN)
-    rotated = await stock.backend.issue(theft)
+    waits = await stock.backend.issue(theft)
 
-    assert isinstance(rotated, Issued)
+    assert isinstance(waits, NoTargetFound)
+    assert waits.overtaken
     with pytest.raises(RefusalError) as dead:
         await stock.backend.set_access(stock.vendor, Serial("K-1"), link.token, "a password long enough", NOW)
     assert dead.value.code is Code.BAD_LINK
     assert ("overtaken", 3) in await stock.messages(reset.key)
+    over = CloseOrder(key=reset.key, recovered=False, lift=True, outcome=Outcome.CANCELLED, number=5, taken=3)
+    await stock.backend.close(over)
+    assert await stock.messages(theft.key) == [("report", 1), ("offer", 2)]
+    assert isinstance(await stock.backend.issue(theft), Issued)
     ours = await stock.backend.access_link(stock.vendor, Serial("K-1"))
     await stock.backend.set_access(stock.vendor, Serial("K-1"), ours.token, "a password long enough", NOW)
+
+
+REJECTED = {"recovered": False, "lift": True, "outcome": Outcome.REJECTED}
+
+
+async def test_a_theft_that_takes_over_a_rejected_reset_learns_of_the_rejection_before_it_recovers_anything(
+    stock: Stock,
+) -> None:
+    """The reset was decided, and its close is on the way: what is stolen is blocked at once, and nothing is issued."""
+    await stock.container("K-1", "L-1", kind=Kind.CLOUD)
+    reset = await stock.claim(stock.loss("K-1", kind=Kind.CLOUD, reason=Reason.FORGOTTEN))
+    theft = (await stock.lost("K-1", kind=Kind.CLOUD, reason=Reason.STOLEN)).model_copy(update={"number": 4})
+    assert [one.measure for one in await stock.facts(MeasureOrdered)] == [Measure.BLACKLISTING]
+
+    before = await stock.backend.issue(theft)
+    await stock.backend.close(CloseOrder(key=reset, number=5, **REJECTED))
+    after = await stock.backend.issue(theft.model_copy(update={"number": 4}))
+
+    for answer in (before, after):
+        assert isinstance(answer, NoTargetFound)
+        assert answer.overtaken
+    assert (await stock.contents(theft.key))[1:] == [Rejected(case=reset.case)]
+    approved = theft.model_copy(update={"number": 8, "taken": 3})
+    assert isinstance(await stock.backend.issue(approved), Issued)
+    link = await stock.backend.access_link(stock.vendor, Serial("K-1"))
+    await stock.backend.set_access(stock.vendor, Serial("K-1"), link.token, "a password long enough", NOW)
+
+
+async def test_a_second_theft_waits_for_a_rejected_reset_that_the_first_took_over(stock: Stock) -> None:
+    await stock.container("K-1", "L-1", kind=Kind.CLOUD)
+    reset = await stock.claim(stock.loss("K-1", kind=Kind.CLOUD, reason=Reason.FORGOTTEN))
+    first = await stock.claim(stock.loss("K-1", kind=Kind.CLOUD, reason=Reason.STOLEN))
+    await stock.backend.close(CloseOrder(key=first, recovered=False, lift=True, outcome=Outcome.CANCELLED, number=5))
+    second = await stock.lost("K-1", kind=Kind.CLOUD, reason=Reason.STOLEN)
+
+    waits = await stock.backend.issue(second)
+    await stock.backend.close(CloseOrder(key=reset, number=5, **REJECTED))
+
+    assert isinstance(waits, NoTargetFound)
+    assert waits.overtaken
+    assert (await stock.contents(second.key))[-1] == Rejected(case=reset.case)
+    assert (await stock.opening(second.key)).rejected is None
+
+
+async def test_who_took_nothing_over_is_told_nothing_of_a_rejection(stock: Stock) -> None:
+    await stock.container("K-1", "L-1", kind=Kind.CLOUD)
+    await stock.container("K-2", "L-2", kind=Kind.CLOUD)
+    reset = await stock.claim(stock.loss("K-1", kind=Kind.CLOUD, reason=Reason.FORGOTTEN))
+    other = await stock.claim(stock.loss("K-2", kind=Kind.CLOUD, reason=Reason.STOLEN))
+
+    await stock.backend.close(CloseOrder(key=reset, number=5, **REJECTED))
+    after = await stock.claim(stock.loss("K-1", kind=Kind.CLOUD, reason=Reason.STOLEN))
+
+    for key in (other, after):
+        assert await stock.messages(key) == [("report", 1)]
+    assert (await stock.opening(after)).rejected == reset.case
 
 
 async def test_what_a_case_that_was_given_up_blocked_is_blocked_anew_once_it_is_lost_again(stock: Stock) -> None:

@@ -235,6 +235,11 @@ class Auditor:
     def _loss_reported(self, case: str, fact: Any) -> None:
         number = f"{fact.reporter.role} {fact.reporter.name} {fact.report}"
         opens = len(self.of(case)) == 1
+        if not opens and fact.rejected:  # what it took over turned out to be rejected: its own report, once more
+            first, over = self.of(case)[0].fact, self.of(fact.rejected)
+            must((fact.report, fact.reporter) == (first.report, first.reporter), f"{case} names {fact.rejected}")
+            must(over[-1].fact.outcome == "rejected" and over[0].fact.reason == "forgotten", f"{case} names {over[-1]}")
+            return
         learns = not opens and fact.beside  # the case beside it has the report
         first = case if learns else self.reports.setdefault(number, case)
         if first != case or not opens:

@@ -18,19 +18,20 @@ from activities.licensing.claim_changes import (
     ResetEnded,
     Said,
     Stated,
+    answer_all,
     claim,
     digest,
     repeated,
     statement_of,
 )
-from activities.licensing.claim_rules import Claimed
+from activities.licensing.claim_rules import Claimed, resets_taken_over
 from activities.licensing.containers import Container
 from activities.licensing.message_rules import Speaker, addressed
 from events.case_facts import LossReported
 from events.envelope import NAMESPACE
 from events.errors import Code, RefusalError
-from events.ports.licensing_backend import CaseKey, Claim
-from events.ports.loss_cases import REPORTS_LIMIT, Joined, Overtaken, ReplacementGone
+from events.ports.licensing_backend import CaseKey, Claim, CloseOrder
+from events.ports.loss_cases import REPORTS_LIMIT, Joined, Offer, Overtaken, Rejected, ReplacementGone
 from events.principal import PrincipalRole
 from events.terms import (
     CaseId,
@@ -263,3 +264,36 @@ def test_stolen_access_data_end_the_reset_that_they_take_over() -> None:
         ResetEnded(key(A), NOW),
         ClaimsMade(answer.key, stated, (("access_data/S", 1), ("blacklisting/access_data/S", 1))),
     ]
+
+
+ACCESS = "access_data/S"
+
+
+def over(outcome: Outcome) -> CloseOrder:
+    return CloseOrder(key=key(A), recovered=False, lift=True, outcome=outcome)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "content"),
+    [(Outcome.REJECTED, Rejected(case=A)), (Outcome.CANCELLED, Offer(serial=Serial("S")))],
+)
+def test_how_a_reset_ended_is_said_to_the_open_case_that_took_it_over(
+    outcome: Outcome, content: Rejected | Offer
+) -> None:
+    reset = Claimed(ACCESS, 1, A, NOW, freed=True, closed=True, outcome=outcome)
+    gone = Claimed(ACCESS, 1, B, NOW, freed=True, closed=True, outcome=Outcome.CANCELLED)
+    theft = Claimed(ACCESS, 1, C, NOW)
+    later = Claimed(ACCESS, 2, CaseId("d"), NOW)
+
+    changes = answer_all(known(reset, gone, theft, later), over(outcome), [], NOW)
+
+    assert changes == [Said(key(C), content, NOW)]
+
+
+def test_a_case_waits_for_the_resets_that_it_took_over_until_they_are_closed() -> None:
+    freed = Claimed(ACCESS, 1, A, NOW, freed=True)
+    closed = Claimed(ACCESS, 1, B, NOW, freed=True, closed=True)
+    theft = Claimed(ACCESS, 1, C, NOW)
+
+    assert resets_taken_over(C, [freed, closed, theft, Claimed(ACCESS, 2, CaseId("d"), NOW, freed=True)]) == {A}
+    assert resets_taken_over(A, [freed, theft]) == set()

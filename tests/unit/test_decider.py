@@ -8,9 +8,9 @@ from events.case_facts import CaseCancelled, CaseDecided, DecisionDenied, WatchB
 from events.errors import Code
 from events.ports.licensing_backend import Reservation
 from events.sizes import SEALED_BYTES
-from events.terms import Action, Decision, Kind, Mode, Reason, Reporter, Role, Status
+from events.terms import Action, CaseId, Decision, Kind, Mode, Reason, Reporter, Role, Status
 from simulation.world import World
-from tests.unit.facts import NOW, facts
+from tests.unit.facts import NOW, facts, report
 from tests.unit.journey import (
     ASSESSED,
     BESIDE,
@@ -26,13 +26,16 @@ from tests.unit.journey import (
     POLICY,
     QUOTA,
     REPORTED,
+    USED_UP,
+    WAITS,
     after,
     assessed,
     decision,
     evidence,
+    sighted,
     told,
 )
-from workflows.commands import Assessed, Blocked
+from workflows.commands import Assessed, Blocked, Command, Rejected, Report
 from workflows.limits import Limits
 from workflows.policy import Policy, Rule
 
@@ -112,3 +115,58 @@ def test_a_case_of_many_licences_states_a_decision_that_fits_when_more_is_known(
     assert any(isinstance(fact, CaseDecided) for fact in stated)
     assert max(len(fact.model_dump_json()) for fact in stated) < SEALED_BYTES
     assert len(world.cases[case].licences) == 900
+
+
+THEFT = report(kind=Kind.CLOUD, reason=Reason.STOLEN, beside="reset", rules_version=2)
+REJECTED = Rejected(case=CaseId("reset"), at=NOW, policy=POLICY)
+BEFORE = ("an earlier report of this loss was rejected, in case reset",)
+AFTER_A_REJECTION = Policy(rules=(Rule(wait_hours=24, automatic_after_rejection=True),))
+
+
+@pytest.mark.parametrize(
+    "journey",
+    [
+        (ASSESSED, BLOCKED),
+        (assessed(WAITS), Blocked(at=NOW, policy=WAITS)),
+        (USED_UP,),
+        (ASSESSED, FAILED, REJECTED, decision(Action.RESUME, policy=POLICY), BLOCKED),
+        (ASSESSED, BLOCKED, FAILED, REJECTED, decision(Action.RESUME, policy=POLICY)),
+        (FAILED, REJECTED, decision(Action.RESUME, policy=POLICY), ASSESSED),
+    ],
+    ids=["replacing", "waiting", "undecided", "stuck blocking", "stuck replacing", "stuck before it was assessed"],
+)
+def test_a_theft_that_took_over_a_rejected_reset_names_it_and_goes_to_a_person(journey: tuple[Command, ...]) -> None:
+    stuck = REJECTED in journey
+
+    state, written = after(Report(report=THEFT), *journey, *(() if stuck else (REJECTED,)))
+
+    restated = THEFT.model_copy(update={"former": "reset", "rejected": "reset"})
+    assert written.count(restated) == 1
+    assert (state.report, state.status) == (restated, Status.AWAITING_APPROVAL)
+    assert state.reasons[:1] == BEFORE
+    assert (state.reports, state.target) == (("R-1",), None)
+
+
+def test_a_theft_goes_on_where_policy_decides_after_a_rejection_too_or_a_person_knew_of_it() -> None:
+    by_policy = REJECTED.model_copy(update={"policy": AFTER_A_REJECTION})
+    waits = Blocked(at=NOW, policy=AFTER_A_REJECTION)
+
+    state, written = after(Report(report=THEFT), assessed(AFTER_A_REJECTION), waits, by_policy)
+    approved, _ = after(Report(report=THEFT), ASSESSED, BLOCKED, REJECTED, decision(Action.APPROVE), BLOCKED)
+
+    assert (state.status, state.report.rejected, told(written[-1:])) == (Status.WAITING, "reset", ["loss.reported"])
+    assert (approved.status, approved.approved) == (Status.REPLACING, True)
+
+
+def test_a_theft_that_is_over_learns_nothing_of_a_rejection() -> None:
+    state, written = after(Report(report=THEFT), NEEDS_APPROVAL, decision(Action.REJECT), REJECTED)
+
+    assert (state.report, told(written[-1:])) == (THEFT, ["case.closed"])
+
+
+def test_a_decision_that_is_made_anew_while_a_person_is_waited_for_does_not_list_the_licences_again() -> None:
+    """There may be thousands; they stand before the first decision."""
+    state, written = after(Report(report=report(rules_version=2)), USED_UP, sighted(policy=QUOTA, occurred=LATER))
+
+    assert isinstance(written[-1], CaseDecided)
+    assert (written[-1].facts.licences, [one.licence for one in state.licences]) == ((), ["L-1"])

@@ -128,9 +128,9 @@ def test_of_several_targets_one_in_use_is_taken_first_and_then_the_first_by_name
 def test_nothing_is_issued_before_every_measure_of_the_order_stands_and_the_missing_are_named() -> None:
     measures = (Measure.WITHDRAWAL, Measure.DEACTIVATION, Measure.BLACKLISTING)
 
-    assert may_issue(order(measures=measures), None, measures, NOW) is None
+    assert may_issue(order(measures=measures), None, (), measures, NOW) is None
     with pytest.raises(RefusalError, match="case case-1 before blacklisting, withdrawal is ordered") as refusal:
-        may_issue(order(measures=measures), None, [Measure.DEACTIVATION], NOW)
+        may_issue(order(measures=measures), None, (), [Measure.DEACTIVATION], NOW)
     assert refusal.value.code is Code.NOT_BLOCKED
     assert refusal.value.parameters == {"case": CASE, "measures": "blacklisting, withdrawal"}
 
@@ -138,8 +138,15 @@ def test_nothing_is_issued_before_every_measure_of_the_order_stands_and_the_miss
 def test_nothing_is_issued_before_the_case_has_learnt_of_a_wider_loss() -> None:
     waits = NoTargetFound(at=NOW, tickets=(), overtaken=True)
 
-    assert may_issue(order(measures=(Measure.WITHDRAWAL,), taken=4), 5, [], NOW) == waits
-    assert may_issue(order(taken=5), 5, [], NOW) is None
+    assert may_issue(order(measures=(Measure.WITHDRAWAL,), taken=4), 5, (), [], NOW) == waits
+    assert may_issue(order(taken=5), 5, (), [], NOW) is None
+
+
+def test_nothing_is_issued_while_a_reset_that_was_taken_over_is_not_closed() -> None:
+    waits = NoTargetFound(at=NOW, tickets=(), overtaken=True)
+
+    assert may_issue(order(taken=5), None, {CaseId("reset")}, [], NOW) == waits
+    assert may_issue(order(taken=5), None, (), [], NOW) is None
 
 
 def test_no_full_replacement_follows_a_stop_gap_whose_container_is_blocked() -> None:

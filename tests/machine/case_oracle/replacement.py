@@ -82,6 +82,8 @@ class Replacement(Rules):
         container = self.containers[case.serial]
         full = case.target is not None
         if case.row.recovery in ("reset", "rotation"):
+            if self._taken_over(case):
+                return  # one that is not closed may have been rejected
             generation = case.generation + 1
             self.access.setdefault((case.serial, generation), False)
             if case.row.recovery == "reset" and not self.access[case.serial, generation]:
@@ -142,6 +144,11 @@ class Replacement(Rules):
             waits = case.status == "awaiting_target" and case.kind != "cloud" and name in case.licences
             if waits and not self.to_replace(case):
                 self._issue(case)
+
+    def _taken_over(self, case: Case) -> list[Case]:
+        """The resets of which it has what they were about, and that are decided and not closed."""
+        ended = (one for one in self.cases.values() if one.closing and one.freed and one.row.recovery == "reset")
+        return [one for one in ended if one is not case and one.lost & case.lost]
 
     def _replaced(self, case: Case, full: bool = False) -> None:
         rule = self.rule(case)

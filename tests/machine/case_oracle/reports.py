@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from tests.machine.case_oracle.assessment import Assessment
-from tests.machine.case_oracle.records import Case, Container, Meets, must
+from tests.machine.case_oracle.records import UNDECIDED, Case, Container, Meets, must
 
 
 class Reports(Assessment):
@@ -149,7 +149,10 @@ class Reports(Assessment):
         report, serial, kind, reason, by, scope, names = made
         container = self.containers[serial]
         before = self._meets(container, reason, scope, names)
+        thieves = [one for one in self.cases.values() if case in self._taken_over(one) and one.status != "closed"]
         case.closing = False
+        for theft in thieves:
+            self._reset_is_over(theft, case)
         after = self._meets(container, reason, scope, names)
         own = self.cases[self.reports[by, report][1]]
         lost = case.lost & (after.lost - before.lost - own.lost)
@@ -172,6 +175,14 @@ class Reports(Assessment):
         new.reporters.add(by[1])
         self.cases[name] = new
         self._assess(new)
+
+    def _reset_is_over(self, theft: Case, reset: Case) -> None:
+        """A theft that took a reset over goes on; to a person, if somebody had rejected that."""
+        if reset.outcome == "rejected" and theft.status in (*UNDECIDED, "waiting", "replacing"):
+            theft.rejected = True
+            self._again(theft, ask_quota=False)
+        if theft.status == "replacing":
+            self._issue(theft)
 
     def _losses(self, holder: str) -> list[datetime]:
         return [case.received for case in self.cases.values() if case.holder == holder]
