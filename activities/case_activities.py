@@ -146,13 +146,16 @@ def _as_case_learns(answer: Any) -> Any:
 
 
 async def _attempt(done: Awaitable[Answer]) -> Answer:
-    """Do it under heartbeats. A refusal is final. While a service is away Temporal tries again without end; what nobody
-    foresaw is final after some tries, for it may well be the same every time."""
+    """Do it under heartbeats. A refusal is final, and has the time in its details where it says it. While a service
+    is away Temporal tries again without end; what nobody foresaw is final after some tries, for it may well be the same
+    every time."""
     try:
         async with _heartbeats():
             return await done
     except RefusalError as refusal:
-        raise ApplicationError(refusal.sentence, type=refusal.code, non_retryable=True) from refusal
+        at = refusal.parameters.get("at")
+        details = () if at is None else (at,)
+        raise ApplicationError(refusal.sentence, *details, type=refusal.code, non_retryable=True) from refusal
     except ApplicationError:
         raise
     except Exception as error:

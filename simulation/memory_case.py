@@ -106,7 +106,7 @@ class RunningCase:
             return self._assess(step) if isinstance(step, Assess) else command_after(step, self._ask(step), self.policy)
         except RefusalError as refusal:
             self.again = None  # it would be refused again
-            return command_after_failure(step, refusal.code, refusal.sentence, self.parts.now())
+            return self._failed(step, refusal)
 
     def _assess(self, step: Assess) -> Command:
         assessment = self._ask(step)
@@ -140,10 +140,13 @@ class RunningCase:
             return self._ask(question)
         except RefusalError as refusal:
             self.again = None
-            failed = command_after_failure(question, refusal.code, refusal.sentence, self.parts.now())
-            if failed is not None:
+            if failed := self._failed(question, refusal):
                 self._take(failed)
             return None
+
+    def _failed(self, request: Request, refusal: RefusalError) -> Command | None:
+        stated = refusal.parameters.get("at")
+        return command_after_failure(request, refusal.code, refusal.sentence, self.parts.now(), stated)
 
     def _take(self, command: Command) -> None:
         facts = decide(self.state, command)

@@ -157,9 +157,9 @@ def _made(state: CaseState, command: Command) -> list[CaseFact]:
             return [ReplacementWithdrawn()]
         case Reinstated(serial=serial):
             return [CaseReinstated(serial=serial), CaseClosed(outcome=Outcome.FOUND)]
-        case Held(cause=cause, at=at):
+        case Held(cause=cause, at=at, refused=refused):
             if state.release_until is None:
-                return [ReleaseAwaited(until=at + RELEASE, cause=cause[:CAUSE_CHARACTERS])]
+                return [ReleaseAwaited(until=(refused or at) + RELEASE, cause=cause[:CAUSE_CHARACTERS])]
             return _stuck(Code.BLOCKED, cause) if state.release_until <= at else []
         case Failed(code=code, cause=cause):
             return _stuck(code, cause)

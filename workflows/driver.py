@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import assert_never
 
 from events.case_facts import BackendFacts
@@ -89,14 +90,18 @@ def command_after(request: Request, answer: object, policy: Policy) -> Command |
             raise TypeError(f"{request.activity} is never answered with {type(answer).__name__}")
 
 
-def command_after_failure(request: Request, code: str, cause: str, at: Instant) -> Command | None:
+def command_after_failure(
+    request: Request, code: str, cause: str, at: Instant, stated: object = None
+) -> Command | None:
     """What it becomes that the backend refused something, or failed at it, for good. None where the case goes on
-    without an answer: then nobody is known to have accepted a decision, or the person who is waited for decides."""
+    without an answer: then nobody is known to have accepted a decision, or the person who is waited for decides.
+    `at` is now; `stated` is the time that the refusal says, by the backend's clock, if it does."""
     match request:
         case Reserve() | Confirm():
             return None
         case Reinstate() if code == Code.RELEASE_AWAITED:
-            return Held(cause=cause, at=at)
+            refused = datetime.fromisoformat(stated) if isinstance(stated, str) else None
+            return Held(cause=cause, at=at, refused=refused)
         case _:
             return Failed(code=code, cause=cause)
 

@@ -283,7 +283,7 @@ class LossCase:
                 return await self._assess(self.state)
             return command_after(step, await self._execute_soon(_activity(step), step.order), self.policy)
         except FailureError as error:
-            return command_after_failure(step, *_failure(error), workflow.now())
+            return command_after_failure(step, *_failure(error), workflow.now(), _stated_time(error))
 
     async def _rest(self, step: Step) -> None:
         """Wait until a message is there or the alarm rings, and take it."""
@@ -456,6 +456,12 @@ def _failure(error: FailureError) -> tuple[str, str]:
         raise error
     cause = _cause(error)
     return getattr(cause, "type", None) or type(cause).__name__, str(cause)
+
+
+def _stated_time(error: FailureError) -> object:
+    """The time that a refusal says; None where it says none, or an older release refused it."""
+    cause = _cause(error)
+    return next(iter(cause.details), None) if isinstance(cause, ApplicationError) else None
 
 
 def _cause(error: FailureError) -> BaseException:

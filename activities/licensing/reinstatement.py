@@ -65,7 +65,7 @@ async def release(tx: AsyncConnection[Any], key: CaseKey, original: Container, a
     if last:
         must_be_nobodys(await claimed_by(tx, key, last))
     else:
-        must_be_free(key.serial, await _others(tx, key, original, moved=False), begun=False)
+        must_be_free(key.serial, await _others(tx, key, original, moved=False), at, begun=False)
     await _lift(tx, key, key.serial, [one for one in measures if one.serial == key.serial and one.state in OPEN], at)
     await tx.execute(  # the rows in an order that all transactions share
         "select from backend.cases where vendor = %s and serial = %s and closed is null order by case_id for update",
@@ -137,6 +137,7 @@ async def withdraw(tx: AsyncConnection[Any], key: CaseKey, original: Container, 
     last = must_be_withdrawable(
         *(key.case, key.serial, await _last(tx, key), await _measures(tx, key)),
         await _others(tx, key, original, moved=True),
+        at,
     )
     target = await lock_container(tx, key.vendor, last.target)
     cursor = await tx.execute(
@@ -226,7 +227,7 @@ async def reinstate(
     claimed = await claimed_generation(tx, key)
     how = reinstatement(
         *(original, claimed, last, await _measures(tx, key)),
-        *(await _others(tx, key, original, moved=last is not None), len(left_of(lost))),
+        *(await _others(tx, key, original, moved=last is not None), len(left_of(lost)), at),
         lost_to=await claimed_by(tx, key, last) if last else None,
         blocked=await _stands(tx, key, [Subject(Aim.CONTAINER, key.serial, original.generation)]),
         locked=last is None and await _stands(tx, key, as_claimed(lost)),

@@ -8,6 +8,7 @@ are waited for.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from events.errors import Code, RefusalError
@@ -43,10 +44,11 @@ def taken_along(
     ]
 
 
-def must_be_free(serial: Serial, others: Iterable[Other], *, begun: bool) -> None:
+def must_be_free(serial: Serial, others: Iterable[Other], at: datetime, *, begun: bool) -> None:
     """Refuse to go on with an un-loss while others stand in the way, and say which: until it has begun to withdraw or
     lift anything those of which nobody asked for un-loss, and then all that have not lifted their measures. Its code is
-    `release_awaited` where all of these may still do so."""
+    `release_awaited` where all of these may still do so; it says `at` what time, from which a case counts how long it
+    waits."""
     passed = {Release.LIFTED} if begun else {Release.LIFTED, Release.ASKED}
     standing = [other for other in others if other.release not in passed]
     if standing:
@@ -58,4 +60,5 @@ def must_be_free(serial: Serial, others: Iterable[Other], *, begun: bool) -> Non
             " one and resume this, or retire the original",
             serial=serial,
             cases=names,
+            at=at.isoformat(),
         )

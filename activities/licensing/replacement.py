@@ -213,7 +213,12 @@ def to_be_kept(last: Issued | None, measures: Iterable[Standing]) -> list[Standi
 
 
 def must_be_withdrawable(
-    case: CaseId, serial: Serial, last: Issued | None, measures: Iterable[Standing], others: Iterable[Other]
+    case: CaseId,
+    serial: Serial,
+    last: Issued | None,
+    measures: Iterable[Standing],
+    others: Iterable[Other],
+    at: datetime,
 ) -> Issued:
     """What was last issued, if it may be ordered back: not while others stand in the way, unless it is ordered already.
     Raises `RefusalError`."""
@@ -222,7 +227,7 @@ def must_be_withdrawable(
             Code.NOTHING_TO_DECIDE, f"nothing was issued for case {case} that could be withdrawn", case=case
         )
     if not withdrawals(last, measures):
-        must_be_free(serial, others, begun=False)
+        must_be_free(serial, others, at, begun=False)
     return last
 
 
@@ -265,6 +270,7 @@ def reinstatement(
     measures: Sequence[Standing],
     others: Iterable[Other],
     licences: int,
+    at: datetime,
     *,
     lost_to: CaseId | None,
     blocked: bool,
@@ -287,7 +293,7 @@ def reinstatement(
             Code.GENERATION_CONFLICT, f"the replacement in {last.target} is not withdrawn yet", serial=last.target
         )
     must_be_nobodys(lost_to)
-    must_be_free(original.serial, others, begun=True)
+    must_be_free(original.serial, others, at, begun=True)
     if last is not None and not licences:
         raise RefusalError(
             Code.LICENCE_ENDED,

@@ -37,7 +37,7 @@ class Reinstatement(Issuance):
         if last:
             must_be_nobodys(self._claimed_by(key, last))
         else:
-            must_be_free(key.serial, self._others(key, container, moved=False), begun=False)
+            must_be_free(key.serial, self._others(key, container, moved=False), at, begun=False)
         self._end([one for one in self._of(key.case) if one.standing.state in OPEN], MeasureState.LIFTED, at)
         if case.release is not Release.LIFTED:
             case.release = Release.LIFTED
@@ -78,7 +78,7 @@ class Reinstatement(Issuance):
     def _withdraw(self, key: CaseKey, at: datetime) -> Withdrawal:
         case, container = self.cases[key.case], self._container(key.serial)
         others = self._others(key, container, moved=True)
-        last = must_be_withdrawable(key.case, key.serial, case.last, self._measures_of(key), others)
+        last = must_be_withdrawable(key.case, key.serial, case.last, self._measures_of(key), others, at)
         ordered = {one.subject for one in withdrawals(last, self._measures_of(key))}
         target = (last.target, self._container(last.target).generation)
         self._state(
@@ -109,7 +109,7 @@ class Reinstatement(Issuance):
         stands = {one.standing.subject for one in self.measures.values() if blocks(one.standing.state)}
         how = reinstatement(
             *(container, case.generation, last, self._measures_of(key)),
-            *(self._others(key, container, moved=last is not None), len(left_of(lost))),
+            *(self._others(key, container, moved=last is not None), len(left_of(lost)), at),
             lost_to=self._claimed_by(key, last) if last else None,
             blocked=Subject(Aim.CONTAINER, key.serial, container.generation) in stands,
             locked=bool(stands & set(as_claimed(lost))),

@@ -478,6 +478,7 @@ async def test_un_loss_of_all_that_is_on_the_new_machine_binds_the_old_one_again
     with pytest.raises(RefusalError, match=one.key.case) as refusal:
         await stock.backend.reinstate(reinstating(stock, two))
     assert refusal.value.code is Code.RELEASE_AWAITED
+    assert refusal.value.parameters["at"] == stock.clock.now.isoformat()
     await withdrawn(stock, one.key, "A-1", fingerprint=NEW)
 
     await stock.backend.reinstate(reinstating(stock, one))

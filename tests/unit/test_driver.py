@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 import pytest
 
+from events.case_facts import ReleaseAwaited
 from events.errors import Code
 from events.ports.licensing_backend import (
     CASE_ORDERS,
@@ -34,7 +35,7 @@ from events.ports.loss_cases import (
     Settled,
     Sighting,
 )
-from events.terms import Action, CaseId, Cause, Mode, Serial, Verdict
+from events.terms import Action, CaseId, Cause, Mode, Serial, Status, Verdict
 from tests.unit.facts import NOW, facts, licence, report
 from tests.unit.journey import (
     BLOCKED,
@@ -63,6 +64,7 @@ from workflows.commands import (
     Sighted,
     Withdrawn,
 )
+from workflows.decider import RELEASE
 from workflows.limits import Limits
 from workflows.policy import Policy, Quota, Rule, canonical
 from workflows.steps import Assess, Block, Confirm, Issue, Keep, Reinstate, Request, Reserve, Rest, Withdraw
@@ -111,6 +113,17 @@ def test_an_answer_that_belongs_to_another_request_is_an_error() -> None:
 @pytest.mark.parametrize("request_", [Assess(KEY), BLOCK, ISSUE, WITHDRAW, KEEP, PUT_BACK])
 def test_what_fails_for_good_makes_the_case_stuck(request_: Request) -> None:
     assert driver.command_after_failure(request_, "code", "why", NOW) == Failed(code="code", cause="why")
+
+
+def test_how_long_an_un_loss_waits_is_counted_from_the_backends_clock_as_far_as_the_refusal_says_it() -> None:
+    refused = NOW - timedelta(hours=1)
+
+    held = driver.command_after_failure(PUT_BACK, Code.RELEASE_AWAITED, "why", NOW, refused.isoformat())
+    state, written = after(*WATCHED, FOUND, REINSTATE, held, Held(cause="why", at=refused + RELEASE))
+
+    assert held == Held(cause="why", at=NOW, refused=refused)
+    assert [one.until for one in written if isinstance(one, ReleaseAwaited)] == [refused + RELEASE]
+    assert state.status is Status.STUCK
 
 
 def test_an_un_loss_that_other_cases_are_in_the_way_of_is_held() -> None:

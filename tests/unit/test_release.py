@@ -5,6 +5,7 @@ import pytest
 from activities.licensing.release import Other, Release, must_be_free, taken_along
 from events.errors import Code, RefusalError
 from events.terms import CaseId, Serial
+from tests.unit.facts import NOW
 
 D1 = Serial("D-1")
 STANDS = Other(CaseId("stands"), None)
@@ -17,7 +18,7 @@ OVER = Other(CaseId("over"), None, over=True)
 def test_nothing_is_in_the_way_that_is_being_lifted_at_first_and_is_lifted_in_the_end(
     others: tuple[Other, ...], begun: bool
 ) -> None:
-    must_be_free(D1, others, begun=begun)
+    must_be_free(D1, others, NOW, begun=begun)
 
 
 @pytest.mark.parametrize(
@@ -32,10 +33,10 @@ def test_what_is_in_the_way_is_named_and_waited_for_while_it_may_go(
     others: tuple[Other, ...], begun: bool, named: str, code: Code
 ) -> None:
     with pytest.raises(RefusalError, match=f"container D-1 is blocked by case {named} too, .* retire the") as refusal:
-        must_be_free(D1, others, begun=begun)
+        must_be_free(D1, others, NOW, begun=begun)
 
     assert refusal.value.code is code
-    assert refusal.value.parameters == {"serial": D1, "cases": named}
+    assert refusal.value.parameters == {"serial": D1, "cases": named, "at": NOW.isoformat()}
 
 
 @pytest.mark.parametrize(

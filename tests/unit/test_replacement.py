@@ -232,12 +232,12 @@ def test_a_replacement_may_be_ordered_back_unless_others_are_in_the_way_of_the_f
     stands, asked = Other(THIEF, None), Other(THIEF, Release.ASKED)
     ordered = [back("L-1/2", MeasureState.ORDERED)]
 
-    assert must_be_withdrawable(CASE, D1, NEW, [], [asked]) is NEW
-    assert must_be_withdrawable(CASE, D1, NEW, ordered, [stands]) is NEW
+    assert must_be_withdrawable(CASE, D1, NEW, [], [asked], NOW) is NEW
+    assert must_be_withdrawable(CASE, D1, NEW, ordered, [stands], NOW) is NEW
     with pytest.raises(RefusalError, match="container D-1 is blocked by case case-2") as blocked:
-        must_be_withdrawable(CASE, D1, NEW, [], [stands])
+        must_be_withdrawable(CASE, D1, NEW, [], [stands], NOW)
     with pytest.raises(RefusalError, match="nothing was issued for case case-1 that") as nothing:
-        must_be_withdrawable(CASE, D1, None, [], [])
+        must_be_withdrawable(CASE, D1, None, [], [], NOW)
     assert (blocked.value.code, nothing.value.code) == (Code.BLOCKED, Code.NOTHING_TO_DECIDE)
     assert nothing.value.parameters == {"case": CASE}
 
@@ -273,7 +273,7 @@ def reinstated(original: Container, last: Issued | None = NEW, **changes: Any) -
     known = {"measures": CONFIRMED, "others": (), "licences": 2, "lost_to": None, "blocked": False, "locked": False}
     known |= changes
     measures, others, licences = (known.pop(name) for name in ("measures", "others", "licences"))
-    return reinstatement(original, 1, last, measures, others, licences, **known)
+    return reinstatement(original, 1, last, measures, others, licences, NOW, **known)
 
 
 def test_what_is_blocked_or_was_bound_anew_comes_back_at_a_generation_of_its_own() -> None:
