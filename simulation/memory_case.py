@@ -1,4 +1,4 @@
-"""A case without Temporal: the same driver, one step after the other, over a backend in memory."""
+"""A case without Temporal: the acts of its driver, performed over a backend in memory."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,25 +10,20 @@ from events.errors import RefusalError
 from events.ports.licensing_backend import CaseKey, LicensingBackend
 from events.ports.loss_cases import Joined, Message
 from simulation.stage import Wait
-from workflows.case import CaseState, fold_all
-from workflows.commands import Command, Elapsed, Report
+from workflows.case import CaseState
+from workflows.commands import Report
 from workflows.decider import decide
-from workflows.driver import (
-    assessed,
-    command_after,
-    command_after_failure,
-    command_of,
-    must_wait,
-    question_before,
-    reservation_for,
-)
+from workflows.driver import Acts, Append, Ask, AwaitMessage, Driver, RequestFailedError
 from workflows.pending import Pending
-from workflows.policy import Policy, read_policy
-from workflows.steps import Assess, End, Question, Request, Rest, Step, next_step
+from workflows.steps import End, Request
 
 
 class PassingFailureError(Exception):
     """An activity failed in a way that trying again may mend."""
+
+
+class NothingToDoError(Exception):
+    """The case rests: no message is there, and no alarm rings."""
 
 
 @dataclass
@@ -51,109 +46,75 @@ class RunningCase:
     key: CaseKey
     parts: CaseParts
     opening: Joined
-    state: CaseState | None = None
-    policy: Policy = field(default_factory=Policy)
-    pending: Pending = field(default_factory=lambda: Pending(1))
-    folded_at: datetime | None = None
+    driver: Driver = field(init=False)
     again: Callable[[], object] | None = None
     """The last activity, to be done once more."""
     done: list[tuple[Callable[[], object], object]] = field(default_factory=list)
     """Everything that was ordered, and what was answered last."""
     over: bool = False
 
-    def receive(self, message: Message) -> None:
-        """A message arrives, perhaps again."""
-        self.pending.add(message)
-        self.go_on()
+    def __post_init__(self) -> None:
+        self.driver = Driver(self.key, self.parts.now, Pending(1))
+
+    @property
+    def state(self) -> CaseState | None:
+        """Where it stands, once it was begun."""
+        return self.driver.state
+
+    @property
+    def pending(self) -> Pending:
+        """The messages to it."""
+        return self.driver.pending
 
     @property
     def alarm(self) -> datetime | None:
         """When it looks again though nothing arrives."""
         return self.state.alarm if self.state else None
 
+    def receive(self, message: Message) -> None:
+        """A message arrives, perhaps again."""
+        self.pending.add(message)
+        self.go_on()
+
     def go_on(self) -> None:
         """Do what there is to do; an activity that fails in passing is left for the next time."""
         if self.state is None:
-            self._take(Report(report=self.opening.report))
+            self._append(decide(None, Report(report=self.opening.report)))
         try:
-            while self._do(self._next()):
-                pass
-        except PassingFailureError:
-            return
-
-    @property
-    def _known(self) -> CaseState:
-        assert self.state is not None
-        return self.state
-
-    def _next(self) -> Step:
-        return next_step(self._known, self.key, self.policy, self.pending.taken, self.folded_at)
-
-    def _do(self, step: Step) -> bool:
-        """Do a step; False when nothing is left to do for now."""
-        if isinstance(step, End):
+            while not isinstance(step := self.driver.next(), End):
+                self._perform(self.driver.do(step))
             if not self.over:
                 self._ask(step)
                 self.over = True
-            return False
-        command = None if isinstance(step, Rest) else self._perform(step)
-        if command is not None:
-            self._take(command)
-        return self._rest(step) if must_wait(step, command, self._next) else True
+        except (PassingFailureError, NothingToDoError):
+            return
 
-    def _perform(self, step: Request) -> Command | None:
-        try:
-            return self._assess(step) if isinstance(step, Assess) else command_after(step, self._ask(step), self.policy)
-        except RefusalError as refusal:
-            self.again = None  # it would be refused again
-            return self._failed(step, refusal)
+    def _perform(self, acts: Acts[None]) -> None:
+        send, answer = acts.send, None
+        while True:
+            try:
+                act = send(answer)
+            except StopIteration:
+                return
+            send, answer = acts.send, None
+            match act:
+                case Ask(request=request):
+                    try:
+                        answer = self._ask(request)
+                    except RefusalError as refusal:
+                        self.again = None  # it would be refused again
+                        stated = refusal.parameters.get("at")
+                        send, answer = acts.throw, RequestFailedError(refusal.code, refusal.sentence, stated)
+                case Append(facts=facts):
+                    self._append(facts)
+                case AwaitMessage(alarm=alarm):
+                    if self.pending.first() is None and (alarm is None or self.parts.now() < alarm):
+                        raise NothingToDoError
 
-    def _assess(self, step: Assess) -> Command:
-        assessment = self._ask(step)
-        facts, policy = assessment.facts, read_policy(assessment.policy)
-        reserve = reservation_for(self._known, self.key, facts, policy)
-        command = assessed(assessment, facts, policy, self._ask(reserve) if reserve else None)
-        self.policy = policy
-        return command
-
-    def _rest(self, step: Step) -> bool:
-        if self.pending.first():
-            while (message := self.pending.first()) and type(self._next()) is type(step):
-                if command := self._command(message):
-                    self._take(command)
-                    self.pending.take()
-                else:
-                    self.pending.discard()
-            return True
-        alarm = self.alarm
-        if alarm is not None and self.parts.now() >= alarm and self._next() == step:
-            self._take(Elapsed(at=self.parts.now(), policy=self.policy))
-            return True
-        return False
-
-    def _command(self, message: Message) -> Command | None:
-        question = question_before(message, self._known, self.key, self.policy)
-        return command_of(message, self._answer(question) if question else None, self.policy, self.parts.now())
-
-    def _answer(self, question: Question) -> object:
-        try:
-            return self._ask(question)
-        except RefusalError as refusal:
-            self.again = None
-            if failed := self._failed(question, refusal):
-                self._take(failed)
-            return None
-
-    def _failed(self, request: Request, refusal: RefusalError) -> Command | None:
-        stated = refusal.parameters.get("at")
-        return command_after_failure(request, refusal.code, refusal.sentence, self.parts.now(), stated)
-
-    def _take(self, command: Command) -> None:
-        facts = decide(self.state, command)
+    def _append(self, facts: list[CaseFact]) -> None:
         self.parts.append(self.key, facts)
         if facts:
-            self.folded_at = self.parts.now()
-        self.state = fold_all(facts, self.state)
+            self.driver.fold(facts, self.parts.now())
 
     def _ask(self, request: Request) -> Any:
         def asked() -> Any:

@@ -214,7 +214,7 @@ class World:
         facts = [one.fact for one in self.facts if one.stream == stream]
         refolded = fold_all([fact for fact in facts if isinstance(fact, CaseStreamFact)])
         assert refolded == running.state, "the log does not say what the case knew"
-        running.state = refolded
+        running.driver.state = refolded
         if running.again is not None:
             running.again()
         running.go_on()

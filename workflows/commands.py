@@ -140,8 +140,8 @@ class Reinstated(Value):
 
 class Held(Value):
     """The original cannot be reinstated yet: other cases, which `cause` names, have not lifted their measures.
-    `refused` is when the backend said so, by its own clock: how long the case waits is counted from that. Whether it has
-    waited long enough is asked of `at`, by the clock that its alarm goes by."""
+    `refused` is when the backend said so, by its own clock: how long the case waits is counted from that. Whether it
+    has waited long enough is asked of `at`, by the clock that its alarm goes by."""
 
     cause: str
     at: Instant

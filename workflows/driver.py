@@ -1,15 +1,27 @@
-"""The driver of a case: what an answer of the backend and a message become, and whether the case goes on. Pure.
+"""The driver of a case: what it does one step after the other, and what answers and messages become. Pure.
 
-`workflows.steps` says what to do next. The durable case and the simulation do what these two say, each in its own way.
+`workflows.steps` says what to do next. The durable case and the simulation perform what the driver yields, each in its
+own way, and send back what that is answered.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import assert_never
+from itertools import islice
+from typing import Any, Final, TypeVar, assert_never, cast
 
-from events.case_facts import BackendFacts
+from events.case_facts import BackendFacts, CaseFact, LicenceInScope
 from events.errors import Code
-from events.ports.licensing_backend import Assessment, CaseKey, Done, Issued, NoTargetFound, Reservation, Withdrawal
+from events.ports.licensing_backend import (
+    Assessment,
+    CaseKey,
+    Issued,
+    NoTargetFound,
+    Reservation,
+    ScopeOrder,
+    Withdrawal,
+)
+from events.ports.licensing_backend import Done as Ordered
 from events.ports.loss_cases import (
     ConfirmedDecision,
     DecisionOrder,
@@ -26,10 +38,15 @@ from events.ports.loss_cases import (
 )
 from events.terms import Instant, Status
 from workflows import commands
-from workflows.case import CaseState
+from workflows.case import CaseState, fold_all
 from workflows.commands import Command, Failed, Held
-from workflows.policy import Policy
+from workflows.decider import decide
+from workflows.pending import Pending
+from workflows.policy import Policy, read_policy
 from workflows.steps import (
+    AskPolicy,
+    AskScope,
+    Assess,
     Block,
     Confirm,
     Issue,
@@ -38,11 +55,17 @@ from workflows.steps import (
     Reinstate,
     Request,
     Reserve,
+    Rest,
     Step,
     Withdraw,
     keep_order,
+    next_step,
+    policy_needed,
     reserve_order,
 )
+
+SIGHTINGS_AT_ONCE: Final = 100
+"""So many sightings that arrived together are appended together."""
 
 
 def reservation_for(
@@ -72,7 +95,7 @@ def question_on_policy(state: CaseState, key: CaseKey, policy: Policy) -> Reserv
 def command_after(request: Request, answer: object, policy: Policy) -> Command | None:
     """What an answer of the backend becomes; None where the case waits for the message that will bring more."""
     match request, answer:
-        case Block(), Done(at=at):
+        case Block(), Ordered(at=at):
             return commands.Blocked(at=at, policy=policy)
         case Issue(), Issued(target=target, at=at):
             return commands.Replaced(target=target, at=at, policy=policy)
@@ -164,3 +187,192 @@ def command_of(message: Message, answer: object, policy: Policy | None, now: Ins
             return commands.Settled()
         case _:
             assert_never(message.content)
+
+
+class RequestFailedError(Exception):
+    """What was asked was refused, or failed for good; `stated` is the time that a refusal says."""
+
+    def __init__(self, code: str, cause: str, stated: object = None) -> None:
+        super().__init__(cause)
+        self.code = code
+        self.cause = cause
+        self.stated = stated
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask the backend, and send back its answer, or throw `RequestFailedError`."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Append what the case states, and fold it. With a time, the facts are a function of an answer that the backend
+    keeps, and of that time: they need not be in the log before the case goes on."""
+
+    facts: list[CaseFact]
+    at: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitMessage:
+    """Wait until the next message is there, or until the alarm."""
+
+    alarm: Instant | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Here a case may go on in a new history: all that it has taken is folded."""
+
+
+Act = Ask | Append | AwaitMessage | Pause
+"""What is to be performed for a case."""
+Result = TypeVar("Result")
+Acts = Generator[Act, Any, Result]
+"""Acts to be performed one after the other; each is sent what it is answered."""
+
+
+@dataclass
+class Driver:
+    """A running case: what it knows, and what it does. The durable case and the simulation perform its acts, and do
+    nothing else for it. `policy` is None where it has to be asked for; `folded_at` is the time of its last facts."""
+
+    key: CaseKey
+    clock: Callable[[], Instant]
+    pending: Pending
+    state: CaseState | None = None
+    policy: Policy | None = None
+    folded_at: Instant | None = None
+
+    @property
+    def known(self) -> CaseState:
+        """The state, once the first report is in."""
+        assert self.state is not None
+        return self.state
+
+    @property
+    def rules(self) -> Policy:
+        """The policy that the case was decided under; an empty one where it is not known."""
+        return self.policy or Policy()
+
+    def fold(self, facts: Sequence[CaseFact], at: Instant) -> None:
+        """Know what was stated."""
+        self.state = fold_all(facts, self.state)
+        self.folded_at = at
+
+    def next(self) -> Step:
+        """What is to be done next."""
+        if self.policy is None and policy_needed(self.known):
+            return AskPolicy(self.key)
+        return next_step(self.known, self.key, self.rules, self.pending.taken, self.folded_at)
+
+    def do(self, step: Step) -> Acts[None]:
+        """Do what is to be done next, or wait where there is nothing."""
+        if isinstance(step, AskPolicy):
+            yield from self._ask_policy(step)
+            return
+        command = None if isinstance(step, Rest) else (yield from self._perform(step))
+        if isinstance(command, commands.Blocked | commands.Replaced):
+            yield Append(decide(self.state, command), command.at)
+        elif command is not None:
+            yield self._take(command)
+        if must_wait(step, command, self.next):
+            yield from self._rest(step)
+
+    def assess(self, state: CaseState) -> Acts[commands.Assessed]:
+        """What the backend knows of a case that was reported, and the policy that it is decided under."""
+        assessment = yield Ask(Assess(self.key))
+        licences = yield from self.scope(assessment.facts.licences, assessment.licences or 0)
+        facts, policy = assessment.facts.model_copy(update={"licences": licences}), read_policy(assessment.policy)
+        reserve = reservation_for(state, self.key, facts, policy)
+        reservation = (yield Ask(reserve)) if reserve else None
+        self.policy = policy
+        return assessed(assessment, facts, policy, reservation)
+
+    def scope(self, licences: tuple[LicenceInScope, ...], count: int) -> Acts[tuple[LicenceInScope, ...]]:
+        """All licences: those of a large container come page by page."""
+        while len(licences) < count:
+            page = yield Ask(AskScope(ScopeOrder(key=self.key, skip=len(licences))))
+            assert page.licences, f"the backend knows {len(licences)} licences of {count}"
+            licences += page.licences
+        return licences
+
+    def _perform(self, step: Request) -> Acts[Command | None]:
+        """What a step becomes. What fails for good makes the case stuck until a supervisor resumes it, or gives up."""
+        try:
+            if isinstance(step, Assess):
+                return (yield from self.assess(self.known))
+            return command_after(step, (yield Ask(step)), self.rules)
+        except RequestFailedError as error:
+            return self._failed(step, error)
+
+    def _ask_policy(self, step: AskPolicy) -> Acts[None]:
+        try:
+            policy = read_policy((yield Ask(step)).policy)
+        except RequestFailedError as error:
+            yield self._take(commands.Failed(code=error.code, cause=error.cause))
+            return
+        self.policy = policy
+        question = question_on_policy(self.known, self.key, policy)
+        answer = (yield from self._answer(question)) if question else None
+        yield self._take(commands.PolicyKnown(at=self.clock(), policy=policy, reservation=answer))
+
+    def _rest(self, step: Step) -> Acts[None]:
+        """Wait until a message is there or the alarm rings, and take it."""
+        alarm = self.known.alarm
+        yield AwaitMessage(alarm)
+        yield from self._take_messages(step)
+        yield Pause()
+        if alarm is not None and self.clock() >= alarm and self.next() == step:
+            yield self._take(commands.Elapsed(at=self.clock(), policy=self.rules))
+
+    def _take_messages(self, step: Step) -> Acts[None]:
+        """Take messages until there are none, or until there is something else to do: after a crash this part runs
+        again, and must see the same messages."""
+        while (message := self.pending.first()) and type(self.next()) is type(step):
+            yield Pause()
+            if isinstance(message.content, Sighting):
+                yield from self._take_sightings(step)
+            elif command := (yield from self._command(message)):
+                yield self._take(command)
+                self.pending.take()
+            else:  # no door has accepted it
+                self.pending.discard()
+
+    def _take_sightings(self, step: Step) -> Acts[None]:
+        """Take as many sightings as have arrived one after the other, and append their facts together."""
+        state, facts, count = self.known, list[CaseFact](), 0
+        for message in islice(self.pending.in_order(), SIGHTINGS_AT_ONCE):
+            rests = type(next_step(state, self.key, self.rules)) is type(step)
+            if not isinstance(message.content, Sighting) or not rests:
+                break
+            at = accepted_at(message, self.clock())
+            made = decide(state, commands.Sighted(sighting=message.content, at=at, policy=self.rules))
+            state = cast(CaseState, fold_all(made, state))
+            facts += made
+            count += 1
+        yield Append(facts)
+        self.pending.take(count)
+
+    def _command(self, message: Message) -> Acts[Command | None]:
+        """What a message asks of the case; None where it is nothing that a door has accepted."""
+        question = question_before(message, self.known, self.key, self.rules)
+        answer = (yield from self._answer(question)) if question else None
+        return command_of(message, answer, self.policy, self.clock())
+
+    def _answer(self, question: Question) -> Acts[Any]:
+        """What a question is answered; None where that fails for good."""
+        try:
+            return (yield Ask(question))
+        except RequestFailedError as error:
+            if failed := self._failed(question, error):
+                yield self._take(failed)
+            return None
+
+    def _failed(self, request: Request, error: RequestFailedError) -> Command | None:
+        return command_after_failure(request, error.code, error.cause, self.clock(), error.stated)
+
+    def _take(self, command: Command) -> Append:
+        return Append(decide(self.state, command))

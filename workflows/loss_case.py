@@ -4,47 +4,35 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from itertools import islice
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar, assert_never, cast
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from events.case_facts import BackendFacts, CaseFact, LicenceInScope, LossReported, ScopeKnown
+    from events.case_facts import CaseFact, LossReported, ScopeKnown
     from events.digest import Digest, value_digest
     from events.errors import Code
     from events.ports.case_activities import AppendOrder, CaseActivities
-    from events.ports.licensing_backend import Assessment, CaseKey, CaseOrders, ScopeOrder, signature_of
+    from events.ports.licensing_backend import CaseKey, CaseOrders, signature_of
     from events.ports.loss_cases import (
         WORKFLOW,
         AcceptedDecision,
         DecisionOrder,
         DecisionTaken,
         Message,
-        Sighting,
     )
     from events.sizes import SCOPE_PAGE
     from events.terms import Outcome, Status, Value
     from workflows.case import CaseState, fold_all, with_later_fields
-    from workflows.commands import Assessed, Blocked, Command, Elapsed, Failed, PolicyKnown, Replaced, Report, Sighted
+    from workflows.commands import Failed, Report
     from workflows.decider import decide
     from workflows.divergence import must_agree, must_be_as_carried, must_know_rules, must_read
-    from workflows.driver import (
-        accepted_at,
-        assessed,
-        command_after,
-        command_after_failure,
-        command_of,
-        must_wait,
-        question_before,
-        question_on_policy,
-        reservation_for,
-    )
+    from workflows.driver import Acts, Append, Ask, AwaitMessage, Driver, Pause, RequestFailedError
     from workflows.pending import Pending
-    from workflows.policy import Policy, read_policy
-    from workflows.steps import AskPolicy, Assess, End, Keep, Question, Request, Rest, Step, next_step, policy_needed
+    from workflows.policy import Policy
+    from workflows.steps import Assess, Block, End, Issue, Keep, Question, Reinstate, Request, Withdraw
 
 REGULAR: Final[dict[str, Any]] = {
     "start_to_close_timeout": timedelta(seconds=60),
@@ -63,8 +51,10 @@ LOCAL: Final[dict[str, Any]] = {
 HISTORY_LIMIT = 2_000
 """Events of a history after which the case goes on in a new one: its state is carried over, however long it watches."""
 
-SIGHTINGS_AT_ONCE = 100
-"""So many sightings that arrived together are appended together."""
+SOON = (Assess, Block, Issue, Withdraw, Keep, Reinstate)
+"""What the backend keeps its answers to: it may be asked within the workflow task. The policy is asked for by a regular
+activity: messages may follow at once, and after a local one Temporal's clock may be another when the task is worked out
+anew."""
 
 SCOPES_AT_ONCE = 12
 """So many parts of a scope are appended together, each at most 65,535 bytes."""
@@ -72,6 +62,7 @@ SCOPES_AT_ONCE = 12
 Unrecorded = list[tuple[CaseFact, datetime]]
 Order = TypeVar("Order")
 Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 CONTINUED = "continued"
@@ -96,23 +87,23 @@ class Snapshot(Value):
 class LossCase:
     """One loss. `run` alone takes commands, one at a time: decide, append, fold. Handlers only keep what arrives.
 
-    What is done next follows from the state alone (`workflows.steps`), and what an answer becomes from that answer
-    (`workflows.driver`). A worker that dies in a workflow task does its local activities again, and whatever has
-    arrived meanwhile then comes first. So messages are taken only where the case rests, and a local append depends on
-    nothing but what is in history or what the backend keeps and answers.
+    What is done next follows from the state alone (`workflows.steps`). The driver (`workflows.driver`) says what is to
+    be performed for that, and what answers and messages become. A worker that dies in a workflow task does its local
+    activities again, and whatever has arrived meanwhile then comes first. So messages are taken only where the case
+    rests, and a local append depends on nothing but what is in history or what the backend keeps and answers.
     """
 
     @workflow.init
     def __init__(self, key: CaseKey, begun: LossReported | Snapshot) -> None:
         snapshot = begun if isinstance(begun, Snapshot) else None
         self._key = key
-        self._state: CaseState | None = with_later_fields(snapshot.state) if snapshot else None
-        self._recorded_state = self._state
-        self._hash = snapshot.hash if snapshot else ""
-        self._policy: Policy | None = snapshot.policy if snapshot else None
-        self._unrecorded: Unrecorded = []
         self._pending = Pending(snapshot.taken, snapshot.pending) if snapshot else Pending(1)
-        self._folded_at: datetime | None = None
+        self._driver = Driver(key, workflow.now, self._pending)
+        if snapshot:
+            self._driver.state, self._driver.policy = with_later_fields(snapshot.state), snapshot.policy
+        self._recorded_state = self._driver.state
+        self._hash = snapshot.hash if snapshot else ""
+        self._unrecorded: Unrecorded = []
         self._leaving = False
 
     @workflow.run
@@ -140,8 +131,8 @@ class LossCase:
             must_know_rules(key.case, begun.state.rules_version)
             must_be_as_carried(key.case, begun.state.sequence, begun.state, begun.digest)
             await self._complete(begun.licences)
-        while not isinstance(step := self._next(), End):
-            await self._do_step(step)
+        while not isinstance(step := self._driver.next(), End):
+            await self._perform(self._driver.do(step))
         await self._execute(CaseOrders.close, step.order)
         self._leaving = True
         await workflow.wait_condition(workflow.all_handlers_finished)
@@ -194,108 +185,68 @@ class LossCase:
     @property
     def state(self) -> CaseState:
         """The state, once the first report is in."""
-        assert self._state is not None
-        return self._state
-
-    @property
-    def policy(self) -> Policy:
-        """The version of the vendor's policy that the case was decided under; an empty one before that."""
-        return self._policy or Policy()
+        return self._driver.known
 
     async def _complete(self, licences: int) -> None:
         """Know all licences again, once the case has gone on in a new history."""
         facts = self.state.facts
         if facts is None or len(facts.licences) >= licences:
             return
-        facts = facts.model_copy(update={"licences": await self._scope(facts.licences, licences)})
-        self._state = self._recorded_state = self.state.model_copy(update={"facts": facts})
-
-    def _next(self) -> Step:
-        if self._policy is None and policy_needed(self.state):
-            return AskPolicy(self._key)
-        return next_step(self.state, self._key, self.policy, self._pending.taken, self._folded_at)
+        known = await self._perform(self._driver.scope(facts.licences, licences))
+        facts = facts.model_copy(update={"licences": known})
+        self._driver.state = self._recorded_state = self.state.model_copy(update={"facts": facts})
 
     async def _open(self, report: LossReported) -> None:
         """What the first report says is recorded together with what policy decides on it."""
         opening = decide(None, Report(report=report))
         state = cast(CaseState, fold_all(opening, None))
         try:
-            command = await self._assess(state)
-        except FailureError as error:
-            code, cause = _failure(error)
+            command = await self._perform(self._driver.assess(state))
+        except RequestFailedError as error:
             self._fold(opening, workflow.now())
-            await self._take(Failed(code=code, cause=cause))
+            self._fold(decide(self._driver.state, Failed(code=error.code, cause=error.cause)), workflow.now())
+            await self._append_pending(quickly=False)
             return
         self._fold([*opening, *decide(state, command)], command.at)
 
-    async def _assess(self, state: CaseState) -> Assessed:
-        """What the backend knows of a case that was reported, and the policy that it is decided under."""
-        assessment = await self._execute_soon(CaseOrders.assess, self._key)
-        facts, policy = await self._whole(assessment), read_policy(assessment.policy)
-        reserve = reservation_for(state, self._key, facts, policy)
-        reservation = await self._execute(CaseOrders.reserve, reserve.order) if reserve else None
-        self._policy = policy
-        return assessed(assessment, facts, policy, reservation)
+    async def _perform(self, acts: Acts[Result]) -> Result:
+        """Perform the acts of the driver; how they end."""
+        send, answer = acts.send, None
+        while True:
+            try:
+                act = send(answer)
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+            send, answer = acts.send, None
+            match act:
+                case Ask(request=request):
+                    try:
+                        execute = self._execute_soon if isinstance(request, SOON) else self._execute
+                        answer = await execute(_activity(request), request.order)
+                    except FailureError as error:
+                        send, answer = acts.throw, _failure(error)
+                        if isinstance(request, Question):
+                            workflow.logger.error("%s fails: %s", request.activity, answer.cause)
+                case Append(facts=facts, at=at) if at is not None:
+                    self._fold(facts, at)
+                case Append(facts=facts):
+                    if facts:
+                        self._fold(facts, workflow.now())
+                        await self._append_pending(quickly=False)
+                case AwaitMessage(alarm=alarm):
+                    await self._append_pending(quickly=True)
+                    await self._await_message(alarm)
+                case Pause():
+                    await self._continue_as_new_if_long()
+                case _:
+                    assert_never(act)
 
-    async def _whole(self, assessment: Assessment) -> BackendFacts:
-        """The facts with all licences: those of a large container come page by page."""
-        licences = await self._scope(assessment.facts.licences, assessment.licences or 0)
-        return assessment.facts.model_copy(update={"licences": licences})
-
-    async def _scope(self, licences: tuple[LicenceInScope, ...], count: int) -> tuple[LicenceInScope, ...]:
-        while len(licences) < count:
-            page = await self._execute(CaseOrders.scope, ScopeOrder(key=self._key, skip=len(licences)))
-            assert page.licences, f"the backend knows {len(licences)} licences of {count}"
-            licences += page.licences
-        return licences
-
-    async def _do_step(self, step: Step) -> None:
-        """Do what is to be done next, or wait where there is nothing."""
-        if isinstance(step, AskPolicy):
-            await self._ask_policy(step)
-            return
-        command = None if isinstance(step, Rest) else await self._perform(step)
-        if isinstance(command, Blocked | Replaced):  # their facts are a function of the backend's answer
-            self._fold(decide(self._state, command), command.at)
-        elif command is not None:
-            await self._take(command)
-        if must_wait(step, command, self._next):
-            await self._rest(step)
-
-    async def _ask_policy(self, step: AskPolicy) -> None:
-        """Know the policy again. As a regular activity: messages may follow at once, and after a local one Temporal's
-        clock may be another when the task is worked out anew."""
-        try:
-            assessment = await self._execute(CaseOrders.assess, step.order)
-            self._policy = policy = read_policy(assessment.policy)
-        except FailureError as error:
-            code, cause = _failure(error)
-            await self._take(Failed(code=code, cause=cause))
-            return
-        question = question_on_policy(self.state, self._key, policy)
-        answer = await self._answer(question) if question else None
-        await self._take(PolicyKnown(at=workflow.now(), policy=policy, reservation=answer))
-
-    async def _perform(self, step: Request) -> Command | None:
-        """What a step becomes. What fails for good makes the case stuck until a supervisor resumes it, or gives up."""
-        try:
-            if isinstance(step, Assess):
-                return await self._assess(self.state)
-            return command_after(step, await self._execute_soon(_activity(step), step.order), self.policy)
-        except FailureError as error:
-            return command_after_failure(step, *_failure(error), workflow.now(), _stated_time(error))
-
-    async def _rest(self, step: Step) -> None:
-        """Wait until a message is there or the alarm rings, and take it."""
-        alarm = self.state.alarm
-        await self._append_pending(quickly=True)
+    async def _await_message(self, alarm: datetime | None) -> None:
+        """Wait until a message is there or the alarm rings."""
         timeout = None if alarm is None else max(timedelta(0), alarm - workflow.now())
         with contextlib.suppress(asyncio.TimeoutError):
             await workflow.wait_condition(lambda: self._pending.first() is not None, timeout=timeout)
-        await self._take_messages(step)
-        await self._continue_as_new_if_long()
-        if alarm is not None and workflow.now() >= alarm and self._next() == step:
-            await self._take(Elapsed(at=workflow.now(), policy=self.policy))
 
     async def _continue_as_new_if_long(self) -> None:
         """Go on in a new history once this one is long; whoever waits for an answer asks that one."""
@@ -317,72 +268,13 @@ class LossCase:
         )
         workflow.continue_as_new(args=[self._key, snapshot])
 
-    async def _take_messages(self, step: Step) -> None:
-        """Take messages until there are none, or until there is something else to do: after a crash this part runs
-        again, and must see the same messages."""
-        while (message := self._pending.first()) and type(self._next()) is type(step):
-            await self._continue_as_new_if_long()
-            if isinstance(message.content, Sighting):
-                await self._take_sightings(step)
-            elif command := await self._command(message):
-                await self._take(command)
-                self._pending.take()
-            else:
-                self._pending.discard()
-
-    async def _take_sightings(self, step: Step) -> None:
-        """Take as many sightings as have arrived one after the other, and append their facts together."""
-        state, facts, count = self.state, list[CaseFact](), 0
-        for message in islice(self._pending.in_order(), SIGHTINGS_AT_ONCE):
-            rests = type(next_step(state, self._key, self.policy)) is type(step)
-            if not isinstance(message.content, Sighting) or not rests:
-                break
-            at = accepted_at(message, workflow.now())
-            made = decide(state, Sighted(sighting=message.content, at=at, policy=self.policy))
-            state = cast(CaseState, fold_all(made, state))
-            facts += made
-            count += 1
-        await self._append(facts)
-        self._pending.take(count)
-
-    async def _command(self, message: Message) -> Command | None:
-        """What a message asks of the case; None where it is nothing that a door has accepted."""
-        question = question_before(message, self.state, self._key, self.policy)
-        answer = await self._answer(question) if question else None
-        command = command_of(message, answer, self._policy, workflow.now())
-        if command is None:
-            workflow.logger.error("no door has accepted decision %s", message.number)
-        return command
-
-    async def _answer(self, question: Question) -> Any:
-        """What a question is answered; None where that fails for good."""
-        execute = self._execute_soon if isinstance(question, Keep) else self._execute
-        try:
-            return await execute(_activity(question), question.order)
-        except FailureError as error:
-            code, cause = _failure(error)
-            workflow.logger.error("%s fails: %s", question.activity, cause)
-            if failed := command_after_failure(question, code, cause, workflow.now()):
-                await self._take(failed)
-            return None
-
-    async def _take(self, command: Command) -> None:
-        """Decide, fold, append; the append's input is in history before it runs."""
-        await self._append(decide(self._state, command))
-
-    async def _append(self, facts: list[CaseFact]) -> None:
-        if facts:
-            self._fold(facts, workflow.now())
-            await self._append_pending(quickly=False)
-
     def _fold(self, facts: list[CaseFact], at: datetime) -> None:
-        self._state = fold_all(facts, self._state)
-        self._folded_at = at
+        self._driver.fold(facts, at)
         self._unrecorded += [(fact, at) for fact in facts]
 
     async def _append_pending(self, *, quickly: bool) -> None:
         """Append what was folded and is not in the log yet: within this workflow task, or as a regular activity."""
-        state, unrecorded = self._state, self._unrecorded
+        state, unrecorded = self._driver.state, self._unrecorded
         self._unrecorded = []
         for facts in _appends(unrecorded):
             order = AppendOrder(
@@ -450,18 +342,14 @@ def _activity(request: Request) -> Callable[[CaseOrders, Any], Awaitable[Any]]:
     return activity
 
 
-def _failure(error: FailureError) -> tuple[str, str]:
-    """The code and the cause of what failed for good. Raises the error where it says that the case itself is to end."""
+def _failure(error: FailureError) -> RequestFailedError:
+    """What failed for good. Raises the error where it says that the case itself is to end. An older release refused
+    without the time."""
     if is_cancelled_exception(error):
         raise error
     cause = _cause(error)
-    return getattr(cause, "type", None) or type(cause).__name__, str(cause)
-
-
-def _stated_time(error: FailureError) -> object:
-    """The time that a refusal says; None where it says none, or an older release refused it."""
-    cause = _cause(error)
-    return next(iter(cause.details), None) if isinstance(cause, ApplicationError) else None
+    stated = next(iter(cause.details), None) if isinstance(cause, ApplicationError) else None
+    return RequestFailedError(getattr(cause, "type", None) or type(cause).__name__, str(cause), stated)
 
 
 def _cause(error: FailureError) -> BaseException:

@@ -17,6 +17,7 @@ from events.ports.licensing_backend import (
     QuotaOrder,
     ReinstateOrder,
     ReserveOrder,
+    ScopeOrder,
 )
 from events.ports.loss_cases import DecisionQuestion
 from events.terms import EvidenceName, Outcome, Recovery, Status, Value
@@ -70,6 +71,12 @@ class AskPolicy(Asked[CaseKey]):
     activity = "assess"
 
 
+class AskScope(Asked[ScopeOrder]):
+    """Ask for more of the licences that a case was assessed with."""
+
+    activity = "scope"
+
+
 class Block(Asked[BlockOrder]):
     """Have the measures ordered."""
 
@@ -110,7 +117,7 @@ Step = Assess | AskPolicy | Rest | Block | Issue | Withdraw | Reinstate | End
 """What a case does next."""
 Question = Reserve | Confirm | Keep
 """What must be asked, or done, before a report is decided on or a message taken."""
-Request = Assess | AskPolicy | Block | Issue | Withdraw | Reinstate | End | Question
+Request = Assess | AskPolicy | AskScope | Block | Issue | Withdraw | Reinstate | End | Question
 """All that the backend may be asked."""
 
 

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import pytest
 
-from events.case_facts import ReleaseAwaited
+from events.case_facts import CaseStuck, ReleaseAwaited
 from events.errors import Code
 from events.ports.licensing_backend import (
     CASE_ORDERS,
@@ -61,11 +61,13 @@ from workflows.commands import (
     LoseReplacement,
     NothingLeft,
     Reinstated,
+    Report,
     Sighted,
     Withdrawn,
 )
 from workflows.decider import RELEASE
 from workflows.limits import Limits
+from workflows.pending import Pending
 from workflows.policy import Policy, Quota, Rule, canonical
 from workflows.steps import Assess, Block, Confirm, Issue, Keep, Reinstate, Request, Reserve, Rest, Withdraw
 
@@ -226,3 +228,47 @@ def test_what_a_message_makes_of_a_case_is_counted_from_when_it_was_accepted() -
             accepted,
             NOW,
         ]
+
+
+def performed(acts: driver.Acts[None], *answers: object) -> list[driver.Act]:
+    """The acts that a driver yields, each Ask of them answered in turn; an error is what was asked fails with."""
+    left, found, send, answer = list(answers), [], acts.send, None
+    while True:
+        try:
+            act = send(answer)
+        except StopIteration:
+            return found
+        found.append(act)
+        send, answer = acts.send, None
+        if isinstance(act, driver.Ask):
+            answer = left.pop(0)
+            send = acts.throw if isinstance(answer, driver.RequestFailedError) else acts.send
+
+
+def driven(*journey: Command, known: bool = True, messages: tuple[Message, ...] = ()) -> driver.Driver:
+    """The driver of a case after a journey."""
+    state, _ = after(*journey)
+    return driver.Driver(KEY, lambda: NOW, Pending(1, messages), state, POLICY if known else None, NOW)
+
+
+def test_a_driver_asks_for_a_policy_that_it_does_not_know_and_is_stuck_where_that_cannot_be_read() -> None:
+    case = driven(*WATCHED, known=False)
+
+    step = case.next()
+    acts = performed(case.do(step), driver.RequestFailedError("unreadable_policy", "why"))
+
+    assert acts == [driver.Ask(step), driver.Append([CaseStuck(code="unreadable_policy", cause="why")])]
+
+
+def test_a_driver_rests_where_what_it_asked_brings_a_message_and_takes_that_before_it_asks_again() -> None:
+    found = Message(number=2, content=Sighting(statement="found/1", cause=Cause.FOUND, occurred=NOW), accepted=NOW)
+    case = driven(Report(report=report(rules_version=2)), assessed(), BLOCKED, messages=(found,))
+
+    acts = performed(case.do(case.next()), UNREAL)
+
+    asks, waits, pauses, appends, *end = acts
+    assert isinstance(asks, driver.Ask)
+    assert (waits, pauses) == (driver.AwaitMessage(None), driver.Pause())
+    assert isinstance(appends, driver.Append)
+    assert [fact.name for fact in appends.facts] == ["case.cancelled", "case.closed"]
+    assert (case.pending.taken, end[-1]) == (2, driver.Pause())
