@@ -9,6 +9,13 @@ from typing import Any
 Stream = tuple[str, str]
 
 
+def name_of(kind: str) -> str:
+    """The name of a fact in its type: what stands before the version."""
+    name, _, version = kind.removeprefix("lostfound.").rpartition(".")
+    assert version.removeprefix("v").isdigit(), f"{kind} names no version"
+    return name
+
+
 @dataclass
 class Ledger:
     """What the record says. `facts`: each stream's facts in their order, copies left out."""
@@ -39,12 +46,12 @@ class Ledger:
             event["data"] | {"vendor": event["vendor"], "subject": event["subject"]}
             for facts in self.facts.values()
             for event in facts
-            if event["type"] == f"lostfound.{name}.v1"
+            if name_of(event["type"]) == name
         ]
 
     def names(self, vendor: str, subject: str) -> list[str]:
         """The names of a stream's facts, in their order."""
-        return [event["type"][len("lostfound.") : -len(".v1")] for event in self.facts[vendor, subject]]
+        return [name_of(event["type"]) for event in self.facts[vendor, subject]]
 
     def effective(self) -> dict[str, list[int]]:
         """For each licence its generations that were issued and not superseded."""

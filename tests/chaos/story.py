@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from tests.chaos.independent import Ledger
+from tests.chaos.independent import Ledger, name_of
 from tests.foreign import Reader
 
 
@@ -26,7 +26,7 @@ class Story:
             if json.loads(value)["vendor"] != self.vendor:
                 continue
             event = self.ledger.add(value)
-            self.finished += event is not None and event["type"] == "lostfound.watch.begun.v1"
+            self.finished += event is not None and name_of(event["type"]) == "watch.begun"
 
     async def until(self, finished: int, deadline: float) -> None:
         while self.finished < finished:

@@ -22,6 +22,7 @@ from events.terms import CaseId, LicenceId, Serial, VendorId
 from infra.main import app
 from infra.wiring import prepare
 from projections.read.queries import Queries, open_queries
+from tests.chaos.independent import name_of
 from tests.foreign import BackOffice, Reader, now
 from tests.services import Services
 
@@ -143,9 +144,8 @@ async def test_a_reported_loss_becomes_a_blocked_original_and_a_signed_replaceme
     (line,) = await lostfound.stand("first", "watching")
 
     case = typed.ask("case", "show", line["case_id"], "--vendor", "first")
-    facts = [fact["type"] for fact in case["history"]]
-    names = ("loss.reported", "scope.known", "case.decided", "replacing.begun", "watch.begun")
-    assert facts == [f"lostfound.{name}.v1" for name in names]
+    names = [name_of(fact["type"]) for fact in case["history"]]
+    assert names == ["loss.reported", "scope.known", "case.decided", "replacing.begun", "watch.begun"]
     assert (case["target"], case["holder"]) == ("3-1-s", "h-1")
     blacklist = lostfound.ask("blacklist", "show", "--vendor", "first")
     assert [(one["serial"], one["case_id"]) for one in blacklist] == [("3-1", line["case_id"])]
@@ -197,7 +197,7 @@ async def test_a_stolen_computer_is_replaced_by_the_one_whose_holder_types_the_c
     assert "Good once, and until 5 wrong tries" in printed.stderr
     case = lostfound.ask("case", "show", line["case_id"], "--vendor", "coded")
     assert case["target"] == "A-1"
-    assert "lostfound.case.sighted.v1" in [fact["type"] for fact in case["history"]]
+    assert "case.sighted" in [name_of(fact["type"]) for fact in case["history"]]
     kept = {path.parent.name.rpartition("-")[0] for path in holding(code, lostfound.services.settings.data_dir)}
     assert kept == {"lostfound.coded.inbox"}  # what the vendor's system sent
 
@@ -258,7 +258,7 @@ async def test_the_same_report_five_times_at_once_through_two_connections_is_one
     (line,) = await lostfound.stand("repeated", "watching")
 
     case = lostfound.ask("case", "show", line["case_id"], "--vendor", "repeated")
-    assert [fact["type"] for fact in case["history"]].count("lostfound.loss.reported.v1") == 1
+    assert [name_of(fact["type"]) for fact in case["history"]].count("loss.reported") == 1
     assert len(case["replacements"]) == 1
 
 
@@ -373,7 +373,7 @@ async def test_a_supervisor_approves_and_later_rules_on_a_container_that_reporte
     assert "[decision_id_taken]" in other.stderr
     assert closed["outcome"] == "used_after_loss"
     history = lostfound.ask("case", "show", case, "--vendor", "manual")["history"]
-    names = [fact["type"].removeprefix("lostfound.").removesuffix(".v1") for fact in history]
+    names = [name_of(fact["type"]) for fact in history]
     assert names == [
         *("loss.reported", "scope.known", "case.decided", "decision.denied", "decision.denied", "case.approved"),
         *("replacing.begun", "watch.begun", "case.resurfaced", "case.ruled", "case.closed"),
@@ -402,7 +402,7 @@ async def test_an_adopted_policy_decides_by_what_was_shown(lostfound: Installati
 
     assert (with_it["status"], without["status"]) == ("watching", "awaiting_approval")
     history = lostfound.ask("case", "show", without["case"], "--vendor", "shown")["history"]
-    decided = next(fact["data"] for fact in history if fact["type"] == "lostfound.case.decided.v1")
+    decided = next(fact["data"] for fact in history if name_of(fact["type"]) == "case.decided")
     assert (decided["reasons"], decided["policy_version"]) == (["evidence is missing: police_report"], 2)
     in_force = lostfound.run("policy", "show", "--vendor", "shown").stdout
     assert lostfound.run("policy", "check", "-", stdin=in_force).returncode == 0
