@@ -28,16 +28,16 @@ class Closure(Claims, Reinstatement):
         left = [one for one in self._of(key.case) if one.standing.state in OPEN]
         self._end(left, MeasureState.LIFTED if order.lift else MeasureState.UNCONFIRMABLE, at)
         self._end_link(key, at)
-        self._free(one for one in self.claims if one.case == key.case and frees(order, one.subject))
-        if not order.recovered and (reserved := self.reservations.get(key.case)) and not reserved.freed:
-            reserved.freed = True
-            self._state(key.serial, at, [RecoveryFreed(case=key.case, serial=key.serial)])
-        if order.lift:
-            self._resume_leases(key.serial)
         if order.flag and case.holder not in self.flagged:
             self.flagged.add(case.holder)
             flagged = HolderFlagged(holder=case.holder, serial=key.serial, case=key.case, verdict=order.flag)
             self._state(key.serial, at, [flagged])
+        if order.lift:
+            self._resume_leases(key.serial)
+        self._free(one for one in self.claims if one.case == key.case and frees(order, one.subject))
+        if not order.recovered and (reserved := self.reservations.get(key.case)) and not reserved.freed:
+            reserved.freed = True
+            self._state(key.serial, at, [RecoveryFreed(case=key.case, serial=key.serial)])
         case.closed, case.outcome, case.approved = at, order.outcome, order.approved
         case.release = Release.LIFTED if given_back else None
         self._answer_all(order, at)

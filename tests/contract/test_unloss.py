@@ -16,9 +16,18 @@ from events.backend_facts import (
     MeasureUnconfirmable,
 )
 from events.errors import Code, NotYetKnownError, RefusalError
-from events.ports.licensing_backend import CaseKey, CaseOrder, CloseOrder, Issued, IssueOrder, ReinstateOrder
+from events.ports.licensing_backend import (
+    CaseKey,
+    CaseOrder,
+    CloseOrder,
+    Issued,
+    IssueOrder,
+    QuotaOrder,
+    ReinstateOrder,
+    ReserveOrder,
+)
 from events.statements import DeactivationStatement, EvidenceStatement, FoundStatement, ReturnStatement
-from events.terms import Kind, Measure, Reason, Reporter, Role, Verdict
+from events.terms import RECOVERIES, Kind, Measure, Outcome, Reason, Reporter, Role, Verdict
 from tests.contract.stock import NEW, NOW, OLD, Stock
 from tests.given import principal
 
@@ -61,6 +70,20 @@ async def test_a_replacement_is_withdrawn_at_the_contacts_of_its_container(stock
     assert gone.settled == (order.key,)
     assert await stock.contact("D-2", contact="C-gone", confirms=True) == gone
     assert (asked.confirmed, (await stock.backend.withdraw(stock.next(order.key))).confirmed) == (False, True)
+
+
+async def test_the_end_of_a_case_by_fraud_states_the_same_in_the_same_order_on_both_backends(stock: Stock) -> None:
+    await stock.container("D-1", "L-1")
+    order = await stock.lost("D-1")
+    quota = QuotaOrder(pot=RECOVERIES, subjects=("holder/h-1",), limit=2, term_days=30)
+    await stock.backend.reserve(ReserveOrder(key=order.key, quotas=(quota,), received=NOW))
+    before = len(await stock.all_facts())
+
+    close = CloseOrder(key=order.key, recovered=False, outcome=Outcome.FRAUD, flag=Verdict.FRAUD)
+    await stock.backend.close(stock.anew(close))
+
+    names = [fact.name for fact in await stock.all_facts()]
+    assert names[before:] == ["measure.unconfirmable", "holder.flagged", "recovery.freed"]
 
 
 async def test_a_replacement_that_is_kept_is_served_again_and_can_be_withdrawn_anew(stock: Stock) -> None:
