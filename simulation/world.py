@@ -168,8 +168,8 @@ class World:
     def set_access(self, serial: str) -> None:
         """The holder sets the access data that are owed. Raises RefusalError."""
         link = self._ask(self.stage.backend.access_link(self.vendor, Serial(serial)))
-        set_ = self.stage.backend.set_access(self.vendor, Serial(serial), link.token, PASSWORD, self.now)
-        self._ask(set_)
+        password = f"{PASSWORD} {link.generation}"
+        self._ask(self.stage.backend.set_access(self.vendor, Serial(serial), link.token, password, self.now))
         self._deliver()
 
     def found(self, report: str, serial: str, reporter: Reporter) -> None:

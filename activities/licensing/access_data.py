@@ -11,14 +11,16 @@ from datetime import datetime
 from typing import Any, cast
 
 from argon2 import PasswordHasher
+from argon2.exceptions import VerificationError
 from psycopg import AsyncConnection
 
 from activities.licensing.access_rules import (
     Access,
+    former,
     handed_out,
     lapsing,
     link_name,
-    must_be_a_password,
+    must_be_another,
     must_be_cloud,
     owed,
     renewal,
@@ -69,10 +71,33 @@ async def access_link(
     return AccessLink(token=_token(keys, vendor, serial, found), generation=found.generation, until=found.until)
 
 
-async def hashed(password: str) -> str:
-    """The hash to keep, or `RefusalError` for what cannot be a password."""
-    must_be_a_password(password)
+async def former_passwords(
+    tx: AsyncConnection[Any], vendor: VendorId, serial: Serial, token: str, at: datetime, keys: SigningKeys
+) -> list[str]:
+    """The hashes of what a link must not set again; raises `RefusalError` for a link that sets nothing. They are the
+    same until it has: the link of another generation is another."""
+    container = await cloud_container(tx, vendor, serial)
+    found, accesses = await _taken(tx, vendor, container, token, at, keys)
+    return [one.password or "" for one in former(found, accesses)]
+
+
+async def hashed(password: str, former: list[str]) -> str:
+    """The hash to keep, or `RefusalError` for a password that has one of the `former` hashes. Takes tens of
+    milliseconds for each of them, in a thread of its own."""
+
+    def is_former() -> bool:
+        return any(_verifies(one, password) for one in former)
+
+    must_be_another(await asyncio.to_thread(is_former))
     return await asyncio.to_thread(HASHER.hash, password)
+
+
+def _verifies(kept: str, password: str) -> bool:
+    """Whether a password has this hash."""
+    try:
+        return HASHER.verify(kept, password)
+    except VerificationError:
+        return False
 
 
 async def set_access(
@@ -86,8 +111,7 @@ async def set_access(
 ) -> None:
     """Set access data by a link, once, and say so to the cases that waited for it; `password` is the hash."""
     container = await cloud_container(tx, vendor, serial)
-    found = owed(container, await known(tx, vendor, serial))
-    found = taken(found, _token(keys, vendor, serial, found) if found else "", token, at)
+    found, _ = await _taken(tx, vendor, container, token, at, keys)
     await tx.execute(
         "update backend.access set password = %s, set_at = %s where vendor = %s and serial = %s and generation = %s",
         (password, at, vendor, serial, found.generation),
@@ -156,6 +180,15 @@ async def cloud_container(tx: AsyncConnection[Any], vendor: VendorId, serial: Se
 async def known(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial) -> list[Access]:
     """All generations of access data that a container has and had."""
     return await every(tx, Access, f"{ACCESS} where vendor = %s and serial = %s order by generation", vendor, serial)
+
+
+async def _taken(
+    tx: AsyncConnection[Any], vendor: VendorId, container: Container, token: str, at: datetime, keys: SigningKeys
+) -> tuple[Access, list[Access]]:
+    """The access data that a link sets, and all that the container has and had; raises `RefusalError`."""
+    accesses = await known(tx, vendor, container.serial)
+    found = owed(container, accesses)
+    return taken(found, _token(keys, vendor, container.serial, found) if found else "", token, at), accesses
 
 
 async def _offer(tx: AsyncConnection[Any], vendor: VendorId, serial: Serial, offered: Access, at: datetime) -> None:

@@ -31,6 +31,8 @@ LINK_DAYS: Final = 14
 """How long a link is good. A case that ends earlier ends it."""
 RECOGNISED: Final = 3
 """So many of the latest generations of access data are compared with a password."""
+FORMER: Final = 24
+"""So many of the latest generations of access data are not set again."""
 PASSWORD_LENGTH: Final = range(12, 1025)
 
 
@@ -130,6 +132,22 @@ def taken(found: Access | None, expected: str, token: str, at: datetime) -> Acce
     if found is None or not same or found.until <= at:
         raise RefusalError(Code.BAD_LINK, "this link is wrong, used or too old; ask the vendor for a new one")
     return found
+
+
+def former(found: Access, known: Iterable[Access]) -> list[Access]:
+    """The access data before the ones that are `found` to be owed, the latest first: as they may be stolen, they must
+    not become good again."""
+    before = [one for one in known if one.password is not None and one.generation < found.generation]
+    return sorted(before, key=lambda one: -one.generation)[:FORMER]
+
+
+def must_be_another(good_before: bool) -> None:
+    """Refuse to set a password that was `good_before`."""
+    if good_before:
+        raise RefusalError(
+            Code.INVALID_DATA,
+            "this password was good for the container before, and whoever has it must not get in again; choose another",
+        )
 
 
 def renewal(order: IssueOrder, claimed: int, container: Container, known: Iterable[Access], at: datetime) -> Renewal:

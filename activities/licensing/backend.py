@@ -16,7 +16,7 @@ from psycopg_pool import AsyncConnectionPool
 from pydantic import JsonValue
 
 from activities.licensing import access_data, claims, inventory, inventory_changes, messages, reinstatement
-from activities.licensing.access_rules import SignIn
+from activities.licensing.access_rules import SignIn, must_be_a_password
 from activities.licensing.activation_code import activation_code
 from activities.licensing.answer_rules import ASSESS, BLOCK, CLOSE, ISSUE, KEEP, REINSTATE, RESERVE, WITHDRAW
 from activities.licensing.answers import answered, answered_before
@@ -170,7 +170,10 @@ class EmbeddedBackend(LicensingBackend):
 
     async def set_access(self, vendor: VendorId, serial: Serial, token: str, password: str, at: datetime) -> None:
         """Set access data by a link, once."""
-        kept = await access_data.hashed(password)
+        must_be_a_password(password)
+        async with self._transaction() as tx:
+            former = await access_data.former_passwords(tx, vendor, serial, token, at, self._signer.keys)
+        kept = await access_data.hashed(password, former)
         async with self._transaction() as tx:
             await access_data.set_access(tx, vendor, serial, token, kept, at, self._signer.keys)
 

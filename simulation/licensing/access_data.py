@@ -6,10 +6,12 @@ from hashlib import sha256
 
 from activities.licensing.access_rules import (
     Access,
+    former,
     handed_out,
     lapsing,
     link_name,
     must_be_a_password,
+    must_be_another,
     must_be_cloud,
     owed,
     taken,
@@ -36,8 +38,10 @@ class AccessData(Tables):
         """The holder sets the access data that are owed, which the cases that waited for them are offered."""
         must_be_a_password(password)
         container = must_be_cloud(self._container(serial))
-        found = owed(container, self._accesses(serial))
+        accesses = self._accesses(serial)
+        found = owed(container, accesses)
         found = taken(found, self._token(serial, found) if found else "", token, at)
+        must_be_another(password in [one.password for one in former(found, accesses)])
         self.access[serial, found.generation] = replace(found, password=password, set_at=at)
         if found.generation > container.generation:
             self.containers[serial] = replace(container, generation=found.generation)

@@ -10,7 +10,7 @@ from argon2 import extract_parameters
 from argon2.profiles import RFC_9106_LOW_MEMORY
 
 from activities.licensing.access_data import HASHER as HASHER_OF_THE_PRODUCT
-from activities.licensing.access_rules import LINK_DAYS
+from activities.licensing.access_rules import LINK_DAYS, RECOGNISED
 from activities.licensing.guess_rules import INTERVAL, TRIES
 from events.backend_facts import (
     AccessLapsed,
@@ -98,6 +98,35 @@ async def test_a_short_password_is_refused(stock: Stock) -> None:
         await set_up(stock, "short")
 
     assert refused.value.code is Code.INVALID_DATA
+
+
+@pytest.mark.parametrize("reason", [Reason.FORGOTTEN, Reason.STOLEN])
+async def test_access_data_that_were_good_before_are_not_set_again(stock: Stock, reason: Reason) -> None:
+    words = [f"long password number {number}" for number in range(RECOGNISED + 1)]
+    await set_up(stock, words[0])
+    for word in words[1:]:
+        await stock.backend.issue(await stock.lost(CLOUD, kind=Kind.CLOUD, reason=Reason.STOLEN))
+        await set_by_link(stock, word)
+    await stock.backend.issue(await stock.lost(CLOUD, kind=Kind.CLOUD, reason=reason))
+
+    for word in words:  # also one that is recognised no more
+        with pytest.raises(RefusalError) as refused:
+            await set_by_link(stock, word)
+        assert refused.value.code is Code.INVALID_DATA
+    await set_by_link(stock, FIRST)
+
+    assert [(await sign_in(stock, word, word[-1])).session for word in words] == [None] * len(words)
+    assert (await sign_in(stock, FIRST, "C-1")).session
+
+
+async def test_a_wrong_link_does_not_say_whether_a_password_was_good_before(stock: Stock) -> None:
+    await set_up(stock)
+    await stock.backend.issue(await stock.lost(CLOUD, kind=Kind.CLOUD, reason=Reason.STOLEN))
+
+    with pytest.raises(RefusalError) as refused:
+        await stock.backend.set_access(stock.vendor, CLOUD, "guessed", FIRST, NOW)
+
+    assert refused.value.code is Code.BAD_LINK
 
 
 async def test_forgotten_waits_for_the_holder_and_leaves_the_old_good_until_then(stock: Stock) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from activities.licensing.access_rules import (
+    FORMER,
     PASSWORD_LENGTH,
     RECOGNISED,
     Access,
@@ -17,11 +18,13 @@ from activities.licensing.access_rules import (
     can_be,
     compared,
     contact_of,
+    former,
     handed_out,
     judge_sign_in,
     lapsing,
     link_name,
     must_be_a_password,
+    must_be_another,
     must_be_cloud,
     offer,
     owed,
@@ -88,6 +91,23 @@ def test_what_is_no_password_is_refused_with_the_bounds() -> None:
         must_be_a_password("short")
     assert refusal.value.code is Code.INVALID_DATA
     assert refusal.value.parameters == {"least": 12, "most": 1024}
+
+
+def test_access_data_before_those_that_are_owed_are_not_set_again_the_latest_of_them() -> None:
+    many = [known_by(generation) for generation in range(1, FORMER + 3)]
+    found = access(FORMER + 3)
+
+    assert [one.generation for one in former(found, [*many, found])] == list(range(FORMER + 2, 2, -1))
+    assert former(access(2), [known_by(1), access(2), known_by(3)]) == [known_by(1)]
+    assert former(access(3), [known_by(1), access(2), access(3)]) == [known_by(1)]  # nobody ever set the second
+
+
+def test_a_password_that_was_good_before_is_refused() -> None:
+    must_be_another(False)
+    with pytest.raises(RefusalError, match=r"was good for the container before, .* choose another") as refused:
+        must_be_another(True)
+
+    assert refused.value.code is Code.INVALID_DATA
 
 
 def test_a_link_is_good_for_14_days_and_made_anew_it_does_not_change_since_when_the_data_are_offered() -> None:
