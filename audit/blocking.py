@@ -1,55 +1,66 @@
 """Invariants 2 and 7: measures stand before a replacement is issued, and every one ends."""
 
 from collections import defaultdict
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator
 
-from audit.breach import ALWAYS, Breach, breach
+from audit.breach import Breach, breach
 from audit.case_story import CaseStory, Decided
 from audit.log_index import CaseName, Ledger, Place
 from events.backend_facts import MeasureConfirmed, MeasureFact, MeasureLifted, MeasureOrdered, MeasureUnconfirmable
 from events.case_facts import CaseDecided, LossReported
 from events.measure_subject import Subject
-from events.terms import Aim, Decision
+from events.terms import Aim, LicenceId
 from workflows.policy import Policy, Rule, loss_of
 
 ENDED = (MeasureConfirmed, MeasureUnconfirmable, MeasureLifted)
 
 
 def blocked_first(ledger: Ledger, stories: dict[CaseName, CaseStory]) -> Iterator[Breach]:
-    """2: when something is issued for a case, the measures of its policy stand."""
+    """2: when something is issued for a case, the measures of its policy stand. The generation before is superseded in
+    the stream of what is lost, where they are ordered: the order of that stream says which was first."""
     granted = [
-        (name, one.place, f"licence {licence} generation {generation}")
+        (
+            name,
+            one.place,
+            _superseded(ledger, name, licence, generation) or one.place,
+            f"licence {licence} generation {generation}",
+        )
         for name, issues in ledger.issues_by_case.items()
         for licence, generation, one in issues
     ]
     granted += [
-        ((one.place.vendor, one.case), one.place, f"access data {one.generation} of {one.serial}")
+        ((one.place.vendor, one.case), one.place, one.place, f"access data {one.generation} of {one.serial}")
         for one in ledger.offers
     ]
     asked: dict[tuple[CaseName, int], _Asked | None] = {}
-    for name, place, what in granted:
+    for name, place, mark, what in granted:
         story = stories.get(name)
         if story is None or story.report is None:
             continue  # 9 says so
-        found = story.decided_by(place.recorded)
-        if found is None:
+        found = story.decided_by(place)
+        if not found:
             yield breach(2, place, story.about, f"{what} was issued before policy decided")
             continue
-        at, decided = found
-        approved = any(approval.sequence > at.sequence for approval in story.approved)
-        if decided.decision is not Decision.AUTOMATIC and not approved:
+        if all(story.is_unapproved(one) for one in found):
             yield breach(5, place, story.about, f"{what} was issued though nobody approved it")
-        if (name, at.sequence) not in asked:
-            policy = ledger.policy(name[0], decided.policy_version)
-            asked[name, at.sequence] = _Asked(ledger, story, found, policy) if policy else None  # 8 says so
-        measures = asked[name, at.sequence]
-        for measure, aimed in measures.missing(place.recorded) if measures else ():
+        for one in found:
+            if (name, one[0].sequence) not in asked:
+                policy = ledger.policy(name[0], one[1].policy_version)
+                asked[name, one[0].sequence] = _Asked(ledger, story, one, policy) if policy else None  # 8 says so
+        several = [asked[name, at.sequence] for at, _ in found]
+        missing = [list(one.missing(mark)) if one else [] for one in several]
+        for measure, aimed in missing[0] if all(missing) else ():
             yield breach(2, place, story.about, f"{what} was issued before {measure} of {aimed} was ordered")
 
 
-Span = tuple[datetime | None, datetime | None]
-"""When a measure was first ordered, and when it was first lifted; None: never."""
+def _superseded(ledger: Ledger, name: CaseName, licence: LicenceId, generation: int) -> Place | None:
+    """Where the generation before was superseded by a case, if the log has that."""
+    ends = ledger.superseded.get((name[0], licence), {}).get(generation - 1, ())
+    return next((end.place for end in ends if end.case == name[1]), None)
+
+
+Span = tuple[Place | None, Place | None]
+"""Where a measure was first ordered, and where it was first lifted; None: never."""
 
 
 class _Asked:
@@ -62,18 +73,29 @@ class _Asked:
         self._spans = _spans(ledger, story, rule, story.report, decided[1])
         self._counts_lifting = not story.reinstates  # reinstating the original lifts its measures
         ordered = [start for start, _ in self._spans.values()]
-        lifted = [end for _, end in self._spans.values() if end is not None]
-        self._all_ordered = None if None in ordered else max((at for at in ordered if at), default=ALWAYS)
-        self._first_lifted = min(lifted, default=None)
+        self._all_ordered = None not in ordered
+        self._last_ordered = _extremes((one for one in ordered if one), max)
+        self._first_lifted = _extremes((end for _, end in self._spans.values() if end), min)
 
-    def missing(self, at: datetime) -> Iterator[tuple[str, str]]:
-        """The measures that did not stand at an instant, each with what it aims at."""
-        lifted = self._counts_lifting and self._first_lifted is not None and self._first_lifted < at
-        if self._all_ordered is not None and self._all_ordered <= at and not lifted:
+    def missing(self, mark: Place) -> Iterator[tuple[str, str]]:
+        """The measures that did not stand at a fact, each with what it aims at."""
+        late = any(mark.surely_precedes(one) for one in self._last_ordered)
+        lifted = self._counts_lifting and any(one.surely_precedes(mark) for one in self._first_lifted)
+        if self._all_ordered and not late and not lifted:
             return
         for name, (start, end) in self._spans.items():
-            if start is None or start > at or (self._counts_lifting and end is not None and end < at):
+            over = self._counts_lifting and end is not None and end.surely_precedes(mark)
+            if start is None or mark.surely_precedes(start) or over:
                 yield name
+
+
+def _extremes(places: Iterable[Place], pick: Callable[..., Place]) -> list[Place]:
+    """The first or the last of these places in each stream, by their numbers and by their times."""
+    by_stream: dict[str, list[Place]] = defaultdict(list)
+    for one in places:
+        by_stream[one.stream].append(one)
+    keys: tuple[Callable[[Place], object], ...] = (lambda one: one.sequence, lambda one: one.recorded)
+    return [pick(several, key=key) for several in by_stream.values() for key in keys]
 
 
 def _spans(
@@ -96,9 +118,9 @@ def _spans(
             continue
         start, end = spans[name]
         if isinstance(fact, MeasureOrdered):
-            start = min(start or at.recorded, at.recorded)
+            start = start or at  # a stream's facts come in their order
         elif isinstance(fact, MeasureLifted):
-            end = min(end or at.recorded, at.recorded)
+            end = end or at
         spans[name] = (start, end)
     return spans
 

@@ -1,11 +1,10 @@
 """A case as its own facts tell it, and what they alone show: invariants 5, 6 and 8."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
 from typing import assert_never
 
 from audit.breach import ALWAYS, Breach, breach
-from audit.log_index import CaseName, Ledger, Place
+from audit.log_index import AT_ONCE, CaseName, Ledger, Place
 from events.case_facts import (
     ApprovalGiven,
     ApprovalOverdue,
@@ -47,8 +46,6 @@ from events.terms import CaseId, Decision, Kind, Outcome, PersonId, Serial, Stat
 from workflows.case import CaseState, UnexpectedFactError, fold
 from workflows.policy import Policy, Quota, Rule, loss_of, needs_person
 
-AT_ONCE = timedelta(seconds=10)
-"""A policy that was replaced so shortly before a decision may have been the one that it was looked up in."""
 Decided = tuple[Place, CaseDecided]
 """A decision of policy, and where it stands."""
 
@@ -64,7 +61,7 @@ class CaseStory:
         self.reported: list[tuple[Place, LossReported]] = []
         self.decided: list[Decided] = []
         self.approved: list[Place] = []
-        self.opened = self.told[0][0].recorded
+        self.opened = self.told[0][0]
         self.reinstates = False
         self.closed: Place | None = None
         self.outcome: Outcome | None = None
@@ -123,19 +120,32 @@ class CaseStory:
         in_common = any(all(one in some for some in names) for one in names[0]) if names else False
         return named_by == len(names) or (named_by > 0 and not in_common)
 
-    def decided_by(self, at: datetime) -> "Decided | None":
-        """What policy had decided last at an instant."""
-        return next((one for one in reversed(self.decided) if one[0].recorded <= at), None)
+    def decided_by(self, place: Place) -> list[Decided]:
+        """What policy may have decided last before a fact of another stream, the latest first: one decision, or several
+        that are so close to it that nobody knows."""
+        found: list[Decided] = []
+        for one in reversed(self.decided):
+            if not place.surely_precedes(one[0]):
+                found.append(one)
+            if one[0].surely_precedes(place):
+                break
+        return found
+
+    def is_unapproved(self, decided: Decided) -> bool:
+        """Whether policy left a decision to a person, and nobody has approved it since."""
+        place, fact = decided
+        automatic = fact.decision is Decision.AUTOMATIC
+        return not automatic and not any(approval.sequence > place.sequence for approval in self.approved)
 
     def overlaps(self, other: "CaseStory") -> bool:
         """Whether both were open at one instant."""
         return all(
-            one.closed is None or two.opened < one.closed.recorded for one, two in ((self, other), (other, self))
+            one.closed is None or two.opened.surely_precedes(one.closed) for one, two in ((self, other), (other, self))
         )
 
     def ends_without_recovery_before(self, other: "CaseStory") -> bool:
         """Whether this case was refused, rejected or cancelled before the other one was opened."""
-        before = self.closed is not None and self.closed.recorded < other.opened
+        before = self.closed is not None and self.closed.surely_precedes(other.opened)
         return before and self.outcome in (Outcome.REFUSED, Outcome.REJECTED, Outcome.CANCELLED)
 
     def only_learns(self, report: LossReported) -> bool:
@@ -148,7 +158,7 @@ class CaseStory:
         former = stories.get((self.vendor, report.former)) if report.former else None
         decided = former.closed if former else None
         beside = report is self.report and report.beside == first.case
-        return beside and decided is not None and decided.recorded < report.received
+        return beside and decided is not None and decided.recorded < report.received + AT_ONCE
 
     def _walk(self) -> Iterator[Breach]:
         state: CaseState | None = None
@@ -213,7 +223,7 @@ class CaseStory:
         by: PersonId | None = getattr(fact, "by", None)
         if by is None or getattr(fact, "decision", None) is None or fact.name == "decision.denied":
             return
-        listing = self._ledger.in_force(self.vendor, place.recorded - AT_ONCE, place.recorded)
+        listing = self._ledger.in_force(self.vendor, place.recorded - AT_ONCE, place.recorded + AT_ONCE)
         if not any(by in policy.supervisors for policy in listing):
             yield breach(
                 5, place, self.about, f"{by} decided ({fact.name}), whom the policy then in force does not list"

@@ -6,7 +6,7 @@ Facts of the backend and of cases arrive in no promised order between streams: n
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import zip_longest
 from typing import NamedTuple, assert_never
@@ -48,6 +48,11 @@ CaseName = tuple[VendorId, CaseId]
 LicenceName = tuple[VendorId, LicenceId]
 
 
+AT_ONCE = timedelta(seconds=10)
+"""Of facts in different streams, which are recorded by workers with clocks of their own, nobody knows which came first
+if their times are so close."""
+
+
 class Place(NamedTuple):
     """Where a fact stands, and when it was recorded."""
 
@@ -55,6 +60,12 @@ class Place(NamedTuple):
     stream: str
     sequence: int
     recorded: datetime
+
+    def surely_precedes(self, other: "Place") -> bool:
+        """Whether this fact was there first: in one stream its number says so, in two the clocks, if they are clear."""
+        if (self.vendor, self.stream) == (other.vendor, other.stream):
+            return self.sequence < other.sequence
+        return self.recorded + AT_ONCE < other.recorded
 
 
 class Issue(NamedTuple):

@@ -7,7 +7,7 @@ from itertools import combinations
 from audit.breach import Breach, breach
 from audit.case_story import CaseStory
 from audit.log_index import CaseName, Ledger, Place
-from events.case_facts import LossReported
+from events.case_facts import CaseApproved, LossReported, LossWidened, WatchBegun
 from events.terms import CaseId, Kind, Reporter, Role, Serial, VendorId
 
 
@@ -35,11 +35,11 @@ def one_case(ledger: Ledger, stories: dict[CaseName, CaseStory]) -> Iterator[Bre
         for one, two in combinations(sorted(cases), 2):
             a, b = stories[vendor, one], stories[vendor, two]
             if a.overlaps(b) and two not in a.knows and one not in b.knows:
-                later = max(a, b, key=lambda story: story.opened)
+                later = max(a, b, key=lambda story: story.opened.recorded)
                 other = a if later is b else b
                 sentence = f"it is open on licence {licence} generation {generation} beside case {other.case}"
                 yield breach(3, later.told[0][0], later.about, sentence, later.decided[0][0].recorded)
-            former, after = sorted((a, b), key=lambda story: story.opened)
+            former, after = sorted((a, b), key=lambda story: story.opened.recorded)
             if former.ends_without_recovery_before(after) and ledger.formers.get((vendor, after.case), "") is None:
                 sentence = f"it is of the same loss as case {former.case}, which ended before it, and names no former"
                 yield breach(3, after.told[0][0], after.about, sentence, after.decided[0][0].recorded)
@@ -49,6 +49,8 @@ def one_case(ledger: Ledger, stories: dict[CaseName, CaseStory]) -> Iterator[Bre
                 if again.case != ends[0].case:
                     sentence = f"generation {generation} was recovered by case {ends[0].case} and case {again.case}"
                     yield breach(3, again.place, f"licence {licence}", sentence)
+    for story in stories.values():
+        yield from _milder(story)
     offered: dict[tuple[VendorId, Serial, int], CaseId] = {}
     for offer in ledger.offers:
         if (offer.place.vendor, offer.serial, offer.generation, offer.case) in ledger.lapsed:
@@ -57,6 +59,27 @@ def one_case(ledger: Ledger, stories: dict[CaseName, CaseStory]) -> Iterator[Bre
         if first_case != offer.case:
             sentence = f"access data {offer.generation} of {offer.serial} were recovered by case {first_case} too"
             yield breach(3, offer.place, f"case {offer.case}", sentence)
+
+
+def _milder(story: CaseStory) -> Iterator[Breach]:
+    """3: once a wider loss was reported, nothing is issued for a case before a person approves it; under the first
+    rules nobody was asked where a stop-gap was issued already. The case's own stream says it, whatever clocks say."""
+    assert story.report is not None
+    wider: CaseId | None = None
+    issued = False
+    for place, fact in story.told:
+        match fact:
+            case LossWidened() if story.report.rules_version >= 2 or not issued:
+                wider = fact.case
+            case CaseApproved():
+                wider = None
+            case WatchBegun() if fact.target is not None:
+                if wider is not None:
+                    sentence = f"it issued though case {wider} is about a wider loss, and nobody has approved it since"
+                    yield breach(3, place, story.about, sentence)
+                issued = True
+            case _:
+                pass
 
 
 def to_the_holder(ledger: Ledger, stories: dict[CaseName, CaseStory]) -> Iterator[Breach]:

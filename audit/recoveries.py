@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from audit.breach import Breach, breach
 from audit.case_story import CaseStory
-from audit.log_index import CaseName, Ledger, Place
+from audit.log_index import AT_ONCE, CaseName, Ledger, Place
 from events.backend_facts import RecoveryReserved
 from events.terms import CaseId, PotName, QuotaSubject, Reason, VendorId
 
@@ -73,7 +73,7 @@ def _counted(story: CaseStory, held: set[tuple[PotName, str]]) -> Iterator[Breac
 
 def _freed(ledger: Ledger, name: CaseName, at: datetime) -> bool:
     place = ledger.freed.get(name)
-    return place is not None and place.recorded <= at
+    return place is not None and place.recorded <= at + AT_ONCE
 
 
 def _most_around(at: datetime, instants: list[datetime], term: timedelta) -> int:

@@ -1,6 +1,7 @@
 """One breach of each invariant, planted into a world: what the product itself would never state."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 from events.backend_facts import ContactRefused, ContainerRegistered, RecoveryReserved
 from events.case_facts import CaseApproved, CaseClosed
@@ -59,6 +60,7 @@ def reported_after_a_rejection(world: World, vendor: VendorId, former: CaseId | 
     life = started(world, vendor, MANUAL)
     life.assessed("L-1")
     life.decides("D-1", Action.REJECT)
+    world.at += timedelta(minutes=1)
     again = Life(world, vendor, CaseId(f"{vendor}-2"), LOST, HolderId("h-1"), MANUAL)
     again.reports("R-2", former)
     again.assessed("L-1")

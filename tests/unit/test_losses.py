@@ -1,11 +1,15 @@
 """A loss that is two cases, and what goes to somebody else, are named."""
 
+from datetime import timedelta
+
 from audit.invariants import check
 from events.backend_facts import ContainerRegistered
-from events.terms import CaseId, Kind, Measure, Reporter, Role
+from events.case_facts import CaseApproved, LossWidened, ReplacingBegun
+from events.envelope import case_stream
+from events.terms import Action, CaseId, Decision, Kind, Measure, Reporter, Role
 from tests.breaches import reported_after_a_rejection
 from tests.unit.facts import report
-from tests.unit.lives import ACME, LOST, OTHER, breaches_of, named, replaced, started
+from tests.unit.lives import ACME, LOST, OTHER, SPARE, breaches_of, decided, named, replaced, started
 from tests.worlds import CODEC, MANUAL, Life, World
 
 
@@ -46,6 +50,55 @@ def test_3_two_open_cases_on_one_generation_that_do_not_know_each_other_are_name
     other.assessed("L-1")
 
     assert named(breaches_of(life.world)) == [(3, "case c-2")]
+
+
+def test_3_cases_that_follow_each_other_at_once_breach_nothing_though_the_clocks_overlap() -> None:
+    life = started(MANUAL)
+    life.assessed("L-1")
+    life.decides("D-1", Action.REJECT)
+    life.world.at -= timedelta(seconds=0.5)
+    other = Life(life.world, ACME, CaseId("c-2"), LOST, life.holder, MANUAL)
+    other.reports("R-2", life.case)
+    other.assessed("L-1")
+
+    assert breaches_of(life.world) == []
+
+
+def overtaken(approved: bool = False, rules_version: int = 1) -> Life:
+    """A case that a wider loss overtook, and that issued then, after a person approved it or all the same."""
+    life = started()
+    if rules_version > 1:
+        life = Life(life.world, ACME, CaseId("c-1"), LOST, life.holder)
+        life.world.streams.pop((ACME, case_stream(life.case)))
+        life.reports("R-1", rules_version=rules_version)
+    life.assessed("L-1")
+    life.orders(Measure.BLACKLISTING)
+    life.case_says([LossWidened(case=CaseId("c-2"))])
+    life.case_says([ReplacingBegun()])
+    if approved and life.state:
+        life.case_says([decided(decision=Decision.NEEDS_APPROVAL, facts=life.state.facts)])
+        life.case_says([CaseApproved(decision="D-1", by="ann", why="so be it"), ReplacingBegun()])
+    life.replaces(SPARE, "L-1")
+    return life
+
+
+def told(life: Life) -> list[tuple[int, str]]:
+    """The breaches of invariant 3; that nobody has reported the wider loss is one of 9."""
+    return [(one.invariant, one.sentence) for one in breaches_of(life.world) if one.invariant == 3]
+
+
+def test_3_a_milder_case_that_issued_without_a_person_is_named() -> None:
+    sentence = "it issued though case c-2 is about a wider loss, and nobody has approved it since"
+
+    assert told(overtaken()) == [(3, sentence)]
+    assert told(overtaken(rules_version=2)) == [(3, sentence)]
+
+
+def test_3_a_milder_case_that_a_person_approved_since_or_that_had_issued_before_breaches_nothing() -> None:
+    late = replaced()
+    late.case_says([LossWidened(case=CaseId("c-2"))])
+
+    assert told(overtaken(approved=True)) == told(late) == []
 
 
 def test_4_a_replacement_to_somebody_else_is_named() -> None:
