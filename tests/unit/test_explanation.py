@@ -333,14 +333,14 @@ def test_a_rule_is_chosen_before_those_that_name_as_much_and_that_name_less() ->
     cloud = supposed.model_copy(update={"kind": Kind.CLOUD, "reason": Reason.STOLEN})
 
     several, one, none = (explain(Policy(rules=given), of, NOW).chosen for of in (supposed, act, cloud))
-    named = [Rule(products=("cad",)), Rule(products=("plm",)), Rule()]
+    named = [Rule(products=(name,)) for name in ("cad", "plm", "cad")]
     cad = supposed.model_copy(update={"products": ("cad",)})
 
     why = "it names kinds; it stands before rules 2, 4, which names as much; it is more specific than rule 3"
     assert several == (Chosen(product=None, rule=1, why=why),)
     assert one == (Chosen(product=None, rule=4, why="it names kinds"),)
     assert none == (Chosen(product=None, rule=None, why="no rule holds, so a supervisor decides"),)
-    why = "it names products; it is more specific than rule 3"
-    assert explain(Policy(rules=named), cad, NOW).chosen == (Chosen(product="cad", rule=1, why=why),)
+    why = "it names products; it stands before rule 3, which names as much; it is more specific than rule 4"
+    assert explain(Policy(rules=(*named, Rule())), cad, NOW).chosen == (Chosen(product="cad", rule=1, why=why),)
     why = "no rule holds, so a supervisor decides"
     assert explain(Policy(rules=named[1:2]), cad, NOW).chosen == (Chosen(product="cad", rule=None, why=why),)
