@@ -8,6 +8,8 @@ from activities.licensing.message_rules import (
     Speaker,
     addressed,
     confirmed_decision,
+    evidence,
+    evidence_said,
     name_of,
     no_case_of,
     no_report,
@@ -17,6 +19,7 @@ from activities.licensing.message_rules import (
 )
 from events.backend_facts import CaseAddressed
 from events.errors import Code, NotYetKnownError
+from events.evidence import EvidenceFile
 from events.ports.licensing_backend import CaseKey
 from events.ports.loss_cases import ConfirmedDecision, Content, Evidence, Joined, Offer, Settled, Sighting
 from events.principal import PrincipalRole
@@ -99,3 +102,36 @@ def test_a_number_that_said_something_else_is_refused_by_itself() -> None:
 
     assert str(refusal) == "number E-1 said something else before; give a new statement a new number"
     assert (refusal.code, refusal.parameters) == (Code.REPORT_ID_TAKEN, {"number": "E-1"})
+
+
+HASHES = tuple(letter * 64 for letter in "ab")
+
+
+def evidence_of(**more: object) -> EvidenceStatement:
+    return EvidenceStatement.model_validate({**EvidenceStatement.example, **more})
+
+
+def test_evidence_is_said_to_a_case_by_its_number_with_who_brought_it_and_its_files() -> None:
+    file = EvidenceFile(sha256=HASHES[0], media_type="application/pdf", size=7)
+
+    assert evidence(evidence_of(), [file]) == Evidence(
+        statement="evidence/E-1", by="crm", evidence=("police_report",), files=(file,)
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"evidence": ["photo", "letter"]}, "R-1/3-1001/letter/photo"),
+        (
+            {"files": [HASHES[1], HASHES[0], HASHES[1]]},
+            f"R-1/3-1001/police_report/file {HASHES[0]}/file {HASHES[1]}",
+        ),
+        ({"report_by": {"role": "holder", "name": "h-1"}}, "R-1/3-1001/police_report/report by holder h-1"),
+    ],
+    ids=["names", "files", "reporter"],
+)
+def test_two_statements_of_evidence_say_the_same_whatever_the_order_of_what_they_bring(
+    more: dict[str, object], said: str
+) -> None:
+    assert evidence_said(evidence_of(**more)) == said

@@ -35,4 +35,5 @@ def test_who_speaks_for_themselves_acts_for_nobody_else() -> None:
 def test_who_decides_is_a_supervisor_and_no_reporter() -> None:
     said = decider(supervisor(ACME, "ann"))
 
+    assert said.door == "a test"
     assert (said.by, said.role, said.reporter_role, said.on_behalf_of) == ("ann", PrincipalRole.SUPERVISOR, None, None)

@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from activities.licensing.judgement import Activation, Awaiting, judge
 from activities.licensing.triage import asking, match_of, must_be_theirs, triage
 from events.errors import Code, NotYetKnownError, RefusalError
-from events.ports.licensing_backend import Advice
+from events.ports.licensing_backend import Advice, Triage
 from events.principal import PrincipalRole
 from events.statements import ContactStatement
 from events.terms import FIRST_INSTANT, ActivationBy, Contact, ContactId, Kind, Match, Reason, Serial, VendorId
 from tests.given import principal
 from tests.unit.contacts import BLOCKED, CASE, MACHINE, activation, known, licence
+from tests.unit.facts import NOW
 
 ACT = {"kind": Kind.ACT, "fingerprint": MACHINE}
 NEW = {"board": "b9", "disk": "d9", "nic": "n9"}
@@ -165,3 +166,9 @@ def test_a_container_is_known_to_its_holder_and_to_the_back_office_and_to_nobody
     else:
         with pytest.raises(NotYetKnownError, match="no container 3-1 is known here"):
             must_be_theirs(container, asker)
+
+
+def test_an_activation_whose_licences_have_ended_is_for_the_vendor_to_renew() -> None:
+    found = triage(known(licence("3-1", 1, ended=NOW), **ACT), ONE_LEFT | {"nic": "n1"}, Match.MOST)
+
+    assert found == Triage(advice=Advice.RENEW, code=Code.ENDED, same=("board", "nic"), changed=("disk",))
