@@ -15,6 +15,8 @@ from infra.problem import Problem
 
 Phase = Literal["starting", "ready", "stopping"]
 Condition = Literal["starting", "ready", "restarting", "stopped"]
+FOLDERS = ("logs", "run", "kafka", "temporal", "sample", "evidence", "keys", "faust")
+"""Folders in the data folder that nobody but its owner needs to enter."""
 
 
 class Record(BaseModel):
@@ -72,6 +74,17 @@ def forget(data_dir: Path) -> None:
     state_file(data_dir).unlink(missing_ok=True)
 
 
+def make_private(data_dir: Path) -> None:
+    """Make the data folder, for its owner alone, as is all that this process and its children make from now on. What
+    an earlier release left readable for others is closed; PostgreSQL's folder is its own to keep. A folder that was
+    there before keeps its mode: it may have other uses. Raises `OSError`."""
+    os.umask(0o077)
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds keys
+    for folder in (data_dir / name for name in FOLDERS):
+        if folder.is_dir() and folder.stat().st_mode & 0o077:
+            folder.chmod(0o700)
+
+
 def unusable(data_dir: Path, error: OSError) -> Problem:
     """What is told of a data folder that cannot be made, read or written."""
     cause = error.strerror or type(error).__name__
@@ -82,7 +95,7 @@ def unusable(data_dir: Path, error: OSError) -> Problem:
 def held(data_dir: Path) -> Iterator[None]:
     """Hold the data folder; the system frees it however the process ends. Raises Problem when it is taken."""
     try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds keys
+        make_private(data_dir)
         lock = (data_dir / "lock").open("a")
     except OSError as error:
         raise unusable(data_dir, error) from error

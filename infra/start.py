@@ -11,6 +11,7 @@ WRONGLY_TYPED = 2
 def main() -> NoReturn:
     """Run the command."""
     try:
+        os.umask(0o077)  # keys, logs and evidence are for who runs this alone
         _only_utf8(sys.argv)
         from infra.main import main as run  # a second of loading, which is why this module loads nothing
 

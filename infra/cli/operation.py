@@ -21,7 +21,7 @@ from infra.embedded.process import end, last_words, rotate, size
 from infra.problem import DEGRADED, NOT_READY, NOT_RUNNING, Problem
 from infra.progress import CaseProgress, StartProgress, welcome
 from infra.roles import COMMANDS
-from infra.run_state import RunState, held, read_state, unusable
+from infra.run_state import RunState, held, make_private, read_state, unusable
 from infra.settings import Settings, read_settings
 from infra.supervisor import Plan, Supervisor, embedded, end_leftovers
 
@@ -216,6 +216,7 @@ def _up_detached(settings: Settings, plan: Plan) -> None:
         Supervisor(settings, plan, progress).fetch(progress.fetched)
     log, problem = settings.data_dir / "logs" / "supervisor.log", settings.data_dir / "run" / "problem.json"
     try:
+        make_private(settings.data_dir)
         for path in (log, problem):
             path.parent.mkdir(parents=True, exist_ok=True)
         problem.unlink(missing_ok=True)

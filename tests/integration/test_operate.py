@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import stat
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -127,6 +128,31 @@ def test_up_makes_all_ready_and_down_leaves_no_process(whole: Instance) -> None:
     assert [process for process in processes if process.alive] == []
     assert whole.run("status", "--json").returncode == 3
     assert whole.run("down").stdout == "Nothing runs.\n"
+
+
+@pytest.mark.parametrize("words", [("up", "--detach"), ("up",)])
+def test_nobody_but_its_owner_reads_or_lists_what_is_in_the_data_folder(lean: Instance, words: tuple[str, ...]) -> None:
+    data = lean.settings.data_dir.with_name("fresh")
+    fresh = Instance(lean.settings.model_copy(update={"data_dir": data}))
+    left = data / "logs"
+    if len(words) == 1:
+        left.mkdir(mode=0o755, parents=True)  # as an earlier release left it
+    before = os.umask(0o022)
+    try:
+        if len(words) == 1:
+            fresh.start()
+        else:
+            assert fresh.run(*words).returncode == 0
+    finally:
+        os.umask(before)
+    made = [path for path in data.rglob("*") if not path.is_symlink()]
+    modes = {path: path.lstat().st_mode for path in made}
+    fresh.close()
+
+    assert left / "postgres.log" in modes
+    assert {path: oct(mode) for path, mode in modes.items() if mode & 0o066 and not stat.S_ISSOCK(mode)} == {}
+    if len(words) > 1:
+        assert data.stat().st_mode & 0o066 == 0  # root's PostgreSQL, another user, passes through it
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
