@@ -479,7 +479,8 @@ def test_a_fact_that_the_table_does_not_know_is_an_error(status: Status | None, 
     if joins or (status, fact.trigger) in TRANSITIONS:
         assert fold(state, fact)
     else:
-        with pytest.raises(UnexpectedFactError):
+        where = status or "a case that does not exist"
+        with pytest.raises(UnexpectedFactError, match=rf"^{fact.trigger} in {where}$"):
             fold(state, fact)
 
 

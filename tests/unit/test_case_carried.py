@@ -8,7 +8,9 @@ from typing import NamedTuple, cast
 import pytest
 
 from events.case_facts import CaseFact
-from events.terms import CaseId, Status
+from events.ports.loss_cases import Sighting
+from events.terms import CaseId, Cause, PersonId, ReportId, Status
+from tests.unit.facts import NOW, report
 from tests.workflow.golden import CODEC, HISTORIES, SAVED, golden
 from workflows.case import LATER_FIELDS, CaseState, fold, fold_all, with_later_fields
 from workflows.divergence import must_be_as_carried
@@ -63,3 +65,46 @@ def test_carried_on_after_any_fact_a_case_never_believes_in_an_approval_that_nob
 
         assert with_later_fields(this) == state
         assert with_later_fields(older) == state or (state.approved and state.status in TURNED_UP)
+
+
+def older(state: CaseState, *later: str) -> CaseState:
+    """A state that a release carried on which did not know these fields."""
+    return CaseState.model_validate(state.model_dump(exclude=set(later)))
+
+
+STUCK = CaseState(
+    status=Status.STUCK,
+    report=report(),
+    reports=(ReportId("R-1"),),
+    reporters=(PersonId("crm"),),
+    rules_version=2,
+    stuck=(Status.AWAITING_APPROVAL, "busy", "it failed"),
+)
+
+
+def test_what_an_older_release_had_found_while_a_case_was_stuck_is_what_that_case_missed() -> None:
+    found = STUCK.model_copy(update={"found": ("found/F-1", NOW)})
+
+    assert with_later_fields(older(found, "missed")).missed == (
+        Sighting(statement="found/F-1", cause=Cause.FOUND, occurred=NOW),
+    )
+    assert with_later_fields(older(STUCK, "missed")).missed == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "unheard"),
+    [
+        ({}, True),
+        ({"rules_version": 1}, False),
+        ({"evidence": ()}, False),
+        ({"stuck": (Status.WATCHING, "busy", "it failed")}, False),
+        ({"status": Status.AWAITING_APPROVAL, "stuck": None}, False),
+    ],
+    ids=["stuck there", "the first rules", "no evidence", "stuck elsewhere", "not stuck"],
+)
+def test_evidence_may_be_unheard_where_an_older_release_carried_a_case_on_that_was_stuck_before_its_approval(
+    changes: dict[str, object], unheard: bool
+) -> None:
+    state = STUCK.model_copy(update={"evidence": ("photo",), **changes})
+
+    assert with_later_fields(older(state, "unheard")).unheard is unheard
