@@ -304,7 +304,7 @@ async def test_a_fact_of_a_later_release_stops_a_rebuild_of_this_one_in_whicheve
     await log.write([*written(), LATER.seal(NOBODY, container_stream(Serial(serial)), key, Head(), NOW, registered)])
     before = await digest(log.dsn)
 
-    with pytest.raises(NewerReleaseError, match=r"install release 0\.3\.0 or a later one"):
+    with pytest.raises(NewerReleaseError, match=r"install release 0\.4\.0 or a later one"):
         await rebuild(log.bootstrap, log.dsn, CODEC, share_records=10)
     assert await digest(log.dsn) == before
 
