@@ -6,7 +6,7 @@ decision, by its case; queries read the views, which lag and grant nothing.
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -153,7 +153,7 @@ class Application:
             case ContactStatement():
                 return (await backend.contact(vendor, stated, received)).position
             case FoundStatement() | ReturnStatement():
-                await backend.turn_up(principal, stated, received)
+                await self.turn_up(principal, stated, received)
             case DeactivationStatement():
                 return (await backend.return_activation(vendor, stated, received)).position
             case EvidenceStatement():
@@ -170,6 +170,14 @@ class Application:
         must_be_allowed(principal.roles, Act.REPORT_LOSS)
         backend = await self._parts.backend()
         return await backend.claim(principal, stated, received)
+
+    async def turn_up(
+        self, principal: Principal, stated: FoundStatement | ReturnStatement, received: datetime
+    ) -> Sequence[CaseId]:
+        """The open cases of a container that are told that it turned up."""
+        must_be_allowed(principal.roles, ASKED_BY[type(stated)])
+        backend = await self._parts.backend()
+        return [key.case for key in await backend.turn_up(principal, stated, received)]
 
     async def wait_for(self, vendor: VendorId, position: StreamPosition, seconds: float = WAIT_SECONDS) -> bool:
         """Whether the views have what stands at a position; waits for it no longer than that."""
@@ -192,7 +200,9 @@ class Application:
             raise denied(accepted.refused, case, order)
         answer = await cases.answer(accepted, order)
         if isinstance(answer, DecisionDenied):
-            raise denied(answer.code, case, order)
+            async with self._parts.views() as views:
+                known = await views.line(principal.vendor, case)
+            raise denied(answer.code, case, order, known)
         return answer
 
     async def activation_code(self, principal: Principal, serial: Serial) -> ActivationCode:

@@ -1,8 +1,13 @@
 """Why a decision was denied, in words that are true at every door."""
 
+from typing import TYPE_CHECKING
+
 from events.errors import Code, RefusalError
 from events.ports.loss_cases import DecisionOrder
-from events.terms import CaseId
+from events.terms import CaseId, Status
+
+if TYPE_CHECKING:
+    from projections.read.views import CaseLine
 
 DENIALS = {
     Code.NOT_A_SUPERVISOR: "{by} is no supervisor of this vendor; its policy lists who is",
@@ -20,7 +25,17 @@ DENIALS = {
 }
 
 
-def denied(code: Code, case: CaseId, order: DecisionOrder) -> RefusalError:
-    """Why a decision on a case was denied."""
-    sentence = DENIALS.get(code, "it was denied ({code})").format(by=order.by, decision=order.decision, code=code)
+NO_SUCH_FACT = "the case has no material fact {on} to decide on; its last one is {material}"
+NOTHING_TO_REINSTATE = "nothing can be reinstated in this case, for no licence was replaced; rule found without that"
+
+
+def denied(code: Code, case: CaseId, order: DecisionOrder, known: "CaseLine | None" = None) -> RefusalError:
+    """Why a decision on a case was denied; `known` is the case as the views show it."""
+    sentence = DENIALS.get(code, "it was denied ({code})")
+    material = known.material if known else 0
+    if code is Code.STALE and known and order.on > material:
+        sentence = NO_SUCH_FACT
+    if code is Code.NOTHING_TO_DECIDE and order.reinstate and known and known.status == Status.RESURFACED:
+        sentence = NOTHING_TO_REINSTATE
+    sentence = sentence.format(by=order.by, decision=order.decision, code=code, on=order.on, material=material)
     return RefusalError(code, sentence, case=case, by=order.by, decision=order.decision, on=order.on)

@@ -43,6 +43,7 @@ COMMAND_LINE: Final = Wording(
         Code.STALE: "look at it again with `lostfound case show {case}`, then decide on that",
         Code.NOT_ESCALATED_TO: "`lostfound case show {case}` says to whom",
         Code.BEYOND_QUOTA: "to approve beyond it, use --goodwill and say --why",
+        Code.TOO_LATE: "`lostfound found SERIAL` says so, with the container's serial",
         Code.REPLACEMENT_LOST: "leave out --reinstate",
     }
 )

@@ -3,11 +3,18 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from events.terms import Status
+from events.terms import Outcome, Status
 from portal.cli.sheet import Sheet
 from portal.cli.terminal import day, minute, show
 from projections.read.views import AccessView, CaseView, ContainerView, LicenceView, MeasureView
 from workflows.exposure import Exposure
+
+UNBLOCKED = frozenset({Status.REPORTED, Status.AWAITING_APPROVAL, Status.ESCALATED})
+"""Where a case has ordered no measure by itself."""
+STILL_OUT = frozenset(
+    {Outcome.LOST_FOR_EVER, Outcome.LAPSED, Outcome.RETIRED, Outcome.USED_AFTER_LOSS, Outcome.CLONE, Outcome.FRAUD}
+)
+"""The ends after which what was lost is not in its holder's right hands: whether it still runs is worth knowing."""
 
 
 def licence_table(licences: Sequence[LicenceView]) -> Sheet:
@@ -54,11 +61,11 @@ def print_case(found: CaseView) -> None:
         show(line)
     history = Sheet("fact", "recorded", "what happened", "details")
     for fact in found.history:
-        details = ", ".join(f"{name} {_word(value)}" for name, value in _parts(fact.data).items() if _says(value))
+        details = ", ".join(_part(name, value) for name, value in _parts(fact.data).items() if _says(value))
         name = fact.type.removeprefix("lostfound.").rpartition(".")[0]
         history.add_row(str(fact.sequence), minute(fact.recorded), name, details)
     show(history)
-    if found.status is not Status.CLOSED:
+    if found.status != Status.CLOSED:
         show(f"A decision made now is made on fact {found.material} (`--on {found.material}`).")
     if found.measures:
         show(measure_table(found.measures))
@@ -67,23 +74,28 @@ def print_case(found: CaseView) -> None:
 
 
 def _known(found: CaseView) -> Iterator[str]:
-    """What somebody who decides must know, a line each."""
-    yield f"what was lost can run: {_runs(found.exposure)}"
-    if awaited := found.awaited:
+    """What somebody who decides must know, a line each; of a closed case what its end left open."""
+    is_closed = found.status == Status.CLOSED
+    if not is_closed or found.outcome in STILL_OUT:
+        yield f"what was lost can run: {_runs(found.exposure)}"
+    if found.status in UNBLOCKED and not found.measures:
+        yield "nothing is blocked yet"
+    awaited = found.awaited
+    if awaited:
         by = f" from {', '.join(awaited.by)}" if awaited.by else ""
         yield f"awaited: {awaited.what}{by}{f', until {minute(awaited.until)}' if awaited.until else ''}"
-    if found.four_eyes:
+    if found.four_eyes and not is_closed:
         yield f"four eyes: {f'{found.first_approval} has approved' if found.first_approval else 'two must approve'}"
-    if found.escalated_to:
+    if found.escalated_to and not is_closed:
         yield f"escalated to: {', '.join(found.escalated_to)}"
     if found.evidence:
         yield f"evidence: {', '.join(found.evidence)}"
-    if found.condition:
+    if found.condition and not is_closed:
         until = f", until {minute(found.condition_until)}" if found.condition_until else ""
         yield f"on the condition: {found.condition}{until}"
     if found.goodwill:
         yield f"goodwill by: {found.goodwill}"
-    if found.watch_until and not (awaited and awaited.until == found.watch_until):
+    if found.watch_until and not is_closed and not (awaited and awaited.until == found.watch_until):
         yield f"watched until: {minute(found.watch_until)}"
     if found.replacement_lost:
         yield f"the replacement is lost too: case {found.replacement_lost}"
@@ -113,9 +125,24 @@ def _says(value: object) -> bool:
     return value not in (None, [], {}, "", False)
 
 
+def _part(name: str, value: object) -> str:
+    """A part of a fact, as name and value; money in units of the vendor's currency."""
+    if name == "quotas" and isinstance(value, list):
+        of = ("of the strictest rule", *(f"of rule {number} by strictness" for number in range(2, len(value) + 1)))
+        return f"quotas {'; '.join(f'{whose} {_word(one)}' for whose, one in zip(of, value, strict=True))}"
+    if name.endswith("_cents") and isinstance(value, int):
+        return f"{name.removesuffix('_cents')} {money(value)}"
+    return f"{name} {_word(value)}"
+
+
+def money(cents: int) -> str:
+    """An amount as people write it; which currency, only the vendor knows."""
+    return f"{cents // 100:,}.{cents % 100:02}"
+
+
 def _word(value: object) -> str:
     if isinstance(value, dict):
-        return f"({', '.join(f'{name} {_word(part)}' for name, part in value.items() if _says(part))})"
+        return f"({', '.join(_part(name, part) for name, part in value.items() if _says(part))})"
     if isinstance(value, list):
         return "; ".join(map(_word, value))
     return "yes" if value is True else str(value)

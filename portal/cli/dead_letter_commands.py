@@ -12,6 +12,7 @@ from portal.cli.terminal import (
     AsJson,
     OfVendor,
     Opened,
+    for_typed_vendor,
     minute,
     principal_of,
     print_json,
@@ -113,9 +114,8 @@ def _each(places: list[str], as_json: bool, done: str, do: Callable[[str], Seque
             try:
                 results.append({"place": place, "done": True, "as": ", ".join(do(place) or ()) or None})
             except RefusalError as refusal:
-                results.append(
-                    {"place": place, "done": False, "code": refusal.code, "sentence": COMMAND_LINE.sentence(refusal)}
-                )
+                sentence = for_typed_vendor(COMMAND_LINE.sentence(refusal))
+                results.append({"place": place, "done": False, "code": refusal.code, "sentence": sentence})
     if as_json:
         print_json(results)
     for one in () if as_json else results:

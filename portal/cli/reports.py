@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,10 +12,20 @@ import typer
 from pydantic import ValidationError
 
 from events.errors import Code, RefusalError
+from events.loss_table import LOSSES, Loss
 from events.ports.licensing_backend import Claim
 from events.principal import PrincipalRole
-from events.statements import PREFIX, STATEMENTS, EvidenceStatement, LossStatement, Statement
-from events.terms import CaseId, Kind, Reason, ReportId, Role, Scope, VendorId
+from events.statements import (
+    PREFIX,
+    STATEMENTS,
+    EvidenceStatement,
+    FoundStatement,
+    LossStatement,
+    ReturnStatement,
+    Statement,
+)
+from events.terms import CaseId, Kind, Reason, ReportId, Role, Scope, Serial, VendorId
+from events.topics import inbox
 from portal.cli.evidence_files import in_words, kept_files
 from portal.cli.terminal import (
     AsJson,
@@ -26,6 +36,7 @@ from portal.cli.terminal import (
     print_json,
     refusals,
     run,
+    tell,
     vendor_name,
     vendor_named,
 )
@@ -49,30 +60,43 @@ TYPED = {
 }
 
 
+def _instant(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no time; write it such as 2026-11-20T18:00 or 2026-11-20") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+By = Annotated[str, typer.Option(help="Who says it.")]
+InRole = Annotated[Role, typer.Option(help="In which role.")]
+Occurred = Annotated[
+    datetime | None,
+    typer.Option(
+        parser=_instant, metavar="TIME", help="When it happened (UTC, if it does not say); now, if not given."
+    ),
+]
+
+
 def register(app: typer.Typer, opened: Opened) -> None:
-    """Add `report`, `evidence` and `trigger` to the program's commands."""
+    """Add `report`, `found`, `returned`, `evidence` and `trigger` to the program's commands."""
 
     @app.command("report")
     def report(
         serial: str,
-        kind: Annotated[Kind, typer.Option(help="What it is made of.")] = Kind.DONGLE,
-        reason: Annotated[
-            Reason, typer.Option(help="Why it is gone; `lostfound kinds` lists what goes.")
-        ] = Reason.LOST,
+        reason: Annotated[Reason, typer.Option(help="Why it is gone; `lostfound kinds` lists what goes.")],
+        kind: Annotated[
+            Kind | None, typer.Option(help="What it is made of; what the inventory says, if not given.")
+        ] = None,
         licence: Annotated[
             list[str] | None, typer.Option(help="Only this licence in it is gone; may be given again.")
         ] = None,
         report: Annotated[
             str | None, typer.Option(help="A number of your own: the same number is the same report.")
         ] = None,
-        by: Annotated[str, typer.Option(help="Who reports it.")] = "command-line",
-        role: Annotated[Role, typer.Option(help="In which role.")] = Role.BACK_OFFICE,
-        occurred: Annotated[
-            datetime | None,
-            typer.Option(
-                parser=_instant, metavar="TIME", help="When it happened (UTC, if it does not say); now, if not given."
-            ),
-        ] = None,
+        by: By = "command-line",
+        role: InRole = Role.BACK_OFFICE,
+        occurred: Occurred = None,
         evidence: Annotated[
             list[str] | None, typer.Option(help="What was shown for it, such as police_report; may be given again.")
         ] = None,
@@ -84,10 +108,12 @@ def register(app: typer.Typer, opened: Opened) -> None:
         with refusals():
             named = vendor_named(opened, vendor)
             number = report or f"cli-{uuid4()}"
+            known = kind or ask(opened, lambda views: _kind_of(views, named, serial, role, by))
+            _must_be_a_loss(serial, known, reason)
             said = {
                 "report": number,
                 "serial": serial,
-                "kind": kind,
+                "kind": known,
                 "reason": reason,
                 "scope": Scope.LICENCES if licence else Scope.CONTAINER,
                 "licences": licence or [],
@@ -100,6 +126,12 @@ def register(app: typer.Typer, opened: Opened) -> None:
             claim = run(opened, lambda application: application.report(principal, statement, datetime.now(UTC)))
             found = _settled(opened, named, claim.key.case) if wait else None
             _tell(claim, number, found, wait, as_json)
+
+    for statement, word, help_text in (
+        (FoundStatement, "found", "Say that a lost container was found: somebody has it in hand."),
+        (ReturnStatement, "returned", "Say that a lost container came back to the vendor, broken or not."),
+    ):
+        app.command(word, help=help_text)(_turned_up(opened, statement, word))
 
     @app.command("evidence")
     def evidence(
@@ -168,16 +200,64 @@ def register(app: typer.Typer, opened: Opened) -> None:
             event = cloudevent(statement, data, str(uuid4()), source="/command-line")
             if send:
                 desk = principal_of(to, PrincipalRole.BACK_OFFICE)
-                run(opened, lambda application: application.send(desk, str(data["serial"]), event))
+                key = str(data["serial"])
+                run(opened, lambda application: application.send(desk, key, event))
+                typer.echo(f"Sent {statement.name} to {inbox(to)}, with the key {key}.", err=True)
             print_json(event)
 
 
-def _instant(text: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no time; write it such as 2026-11-20T18:00 or 2026-11-20") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+def _turned_up(
+    opened: Opened, statement: type[FoundStatement] | type[ReturnStatement], word: str
+) -> Callable[..., None]:
+    """The command that says that a container was found, or returned."""
+
+    def command(
+        serial: str,
+        report: Annotated[
+            str | None, typer.Option(help="A number of your own: the same number is the same statement.")
+        ] = None,
+        by: By = "command-line",
+        role: InRole = Role.BACK_OFFICE,
+        occurred: Occurred = None,
+        vendor: OfVendor = None,
+        as_json: AsJson = False,
+    ) -> None:
+        with refusals():
+            named = vendor_named(opened, vendor)
+            number = report or f"cli-{uuid4()}"
+            said = {
+                "report": number,
+                "serial": serial,
+                "reporter": {"role": role, "name": by},
+                "occurred": (occurred or datetime.now(UTC)).isoformat(),
+            }
+            stated = _valid(statement, said, TYPED)
+            principal = principal_of(named, PrincipalRole(role), by)
+            cases = run(opened, lambda application: application.turn_up(principal, stated, datetime.now(UTC)))
+            if as_json:
+                print_json({"report": number, "serial": serial, "statement": word, "cases": list(cases)})
+                return
+            whose = f"case {cases[0]} takes it in" if len(cases) == 1 else f"cases {', '.join(cases)} take it in"
+            tell(f"Statement {number} says that {serial} was {word}; {whose}.")
+            tell("\n".join(f"`lostfound case show {case}` says what it waits for now." for case in cases))
+
+    return command
+
+
+async def _kind_of(views: "Queries", vendor: VendorId, serial: str, role: Role, by: str) -> Kind:
+    """What a container is made of, by the inventory; to a holder the container of somebody else is unknown."""
+    found = await views.container(vendor, Serial(serial))
+    if found is None or (role is Role.HOLDER and found.holder != by):
+        raise RefusalError(Code.UNKNOWN_CONTAINER, f"no container {serial!r} is known", serial=serial)
+    return Kind(found.kind)
+
+
+def _must_be_a_loss(serial: str, kind: Kind, reason: Reason) -> None:
+    """Refuse a reason for which no container of this kind is lost, and name those that there are."""
+    if Loss.of(kind, reason) is None:
+        valid = ", ".join(row.reason for row in LOSSES if row.kind is kind)
+        sentence = f"{serial!r} is of kind {kind}, and the reason {reason} is not for that kind; valid: {valid}"
+        raise RefusalError(Code.INVALID_LOSS, sentence, serial=serial, kind=kind, reason=reason)
 
 
 async def _case_of(views: "Queries", vendor: VendorId, report: ReportId, role: Role, by: str) -> CaseLine | None:
@@ -250,9 +330,9 @@ def _tell(claim: Claim, report: str, found: CaseView | None, waited: bool, as_js
     typer.echo(f"Report {report} {ANSWERS[claim.answer]} case {case}.")
     if found:
         stands = f"{found.status}: {found.outcome}" if found.outcome else found.status
-        typer.echo(f"It is {stands}; `lostfound case show {case}` tells more.")
+        tell(f"It is {stands}; `lostfound case show {case}` tells more.")
     elif waited:
-        typer.echo("It does not show in the views yet; `lostfound status` says whether all processes run.")
+        tell("It does not show in the views yet; `lostfound status` says whether all processes run.")
 
 
 ANSWERS = {"opened": "opened", "joined": "joined", "repeated": "was made before and is of"}

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -48,6 +49,18 @@ UNREADABLE = {
 }
 
 
+COMMAND = re.compile(r"`lostfound ([^`]+)`")
+TAKE_A_VENDOR = frozenset(
+    {"access", "activation", "blacklist", "case", "container", "evidence", "file", "found", "inbox", "licence"}
+    | {"policy", "report", "returned", "triage", "trigger"}
+)
+"""The commands, by their first word, that a vendor is named to with `--vendor`."""
+NEED_NO_VENDOR = frozenset({"policy check", "policy explain", "policy schema", "policy settings"})
+"""Those of them that nevertheless take none."""
+_typed_vendor: ContextVar[str | None] = ContextVar("_typed_vendor", default=None)
+"""The vendor that was typed: a command that is advised must name it too."""
+
+
 Opened = Callable[[], "AbstractAsyncContextManager[Application]"]
 """Opens the application that the commands ask."""
 Operated = Callable[[], "Operator"]
@@ -64,10 +77,11 @@ def refusals() -> Iterator[None]:
     for client in ("aiokafka", "asyncio"):
         if not (logger := logging.getLogger(client)).handlers:
             logger.addHandler(logging.NullHandler())
+    _typed_vendor.set(None)
     try:
         yield
     except RefusalError as refusal:
-        typer.echo(f"{COMMAND_LINE.sentence(refusal)} [{refusal.code}]", err=True)
+        tell(f"{COMMAND_LINE.sentence(refusal)} [{refusal.code}]", err=True)
         raise typer.Exit(CODES[refusal.code].exit_code) from None
     except Exception as error:
         service = _unanswered(error)
@@ -139,7 +153,9 @@ def vendor_name(opened: Opened, named: str | None) -> VendorId:
 
         return run(opened, first)
     try:
-        return TypeAdapter(VendorId).validate_python(named)
+        vendor = TypeAdapter(VendorId).validate_python(named)
+        _typed_vendor.set(vendor)
+        return vendor
     except ValidationError:
         raise RefusalError(
             Code.UNKNOWN_VENDOR,
@@ -231,6 +247,27 @@ def day(instant: datetime | None) -> str:
     return f"{instant.astimezone(UTC):%Y-%m-%d}" if instant else ""
 
 
+def tell(sentence: str, err: bool = False) -> None:
+    """Print a sentence; the commands in it name the vendor, where one was typed."""
+    typer.echo(for_typed_vendor(sentence), err=err)
+
+
+def for_typed_vendor(sentence: str) -> str:
+    """A sentence in which each command names the vendor that was typed, if any."""
+    return for_vendor(sentence, _typed_vendor.get())
+
+
+def for_vendor(sentence: str, vendor: str | None) -> str:
+    """A sentence in which each command between backticks that takes a vendor names this one. None: the first vendor."""
+
+    def named(found: re.Match[str]) -> str:
+        words = found[1].split()
+        takes = words[0] in TAKE_A_VENDOR and " ".join(words[:2]) not in NEED_NO_VENDOR
+        return f"`lostfound {found[1]} --vendor {vendor}`" if takes and "--vendor" not in words else found[0]
+
+    return sentence if vendor is None else COMMAND.sub(named, sentence)
+
+
 def show(*shown: Sheet | str) -> None:
     """Print tables and lines for people."""
     console = Console()
@@ -240,4 +277,4 @@ def show(*shown: Sheet | str) -> None:
         if isinstance(one, Sheet):
             console.print(one.rendered(console.width))
         else:
-            console.print(one, highlight=False, markup=False)
+            console.print(for_typed_vendor(one), highlight=False, markup=False)

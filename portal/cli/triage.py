@@ -1,5 +1,6 @@
 """The command that says what can be done on a machine, before a loss is reported."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -10,7 +11,7 @@ from events.fingerprint import BoundedFingerprint
 from events.ports.licensing_backend import Advice, Triage
 from events.principal import PrincipalRole
 from events.terms import Serial
-from portal.cli.terminal import AsJson, OfVendor, Opened, principal_of, print_json, refusals, run, vendor_named
+from portal.cli.terminal import AsJson, OfVendor, Opened, principal_of, print_json, refusals, run, tell, vendor_named
 
 FINGERPRINT = TypeAdapter(BoundedFingerprint)
 WHY = {
@@ -44,7 +45,17 @@ def register(app: typer.Typer, opened: Opened) -> None:
             shown = _fingerprint(factor)
             principal = principal_of(vendor_named(opened, vendor), role, by)
             found = run(opened, lambda application: application.triage(principal, Serial(serial), shown))
-            print_json(found) if as_json else typer.echo(in_words(serial, found))
+            must_name_what_is_known(serial, shown, found)
+            print_json(found) if as_json else tell(in_words(serial, found))
+
+
+def must_name_what_is_known(serial: str, shown: Mapping[str, str], found: Triage) -> None:
+    """Refuse to advise a report where none of the known factors was shown: a name was mistyped. Names are no secret,
+    and values are."""
+    known = sorted({*found.same, *found.changed})
+    if found.advice is Advice.REPORT and known and not shown.keys() & set(known):
+        sentence = f"none of the factors that are known of {serial} was shown; they are called {', '.join(known)}"
+        raise RefusalError(Code.INVALID_DATA, sentence, serial=serial, factors=", ".join(known))
 
 
 def in_words(serial: str, found: Triage) -> str:
@@ -77,8 +88,9 @@ def _factors(found: Triage) -> str:
     """How the machine differs from the one that the container is bound to."""
     if not found.changed:
         return "All that is known of the machine is as it was."
-    same = ", ".join(found.same) or "nothing"
-    return f"Of the known machine {same} is as it was, and {', '.join(found.changed)} is not."
+    changed = f"other than on the known machine, or not shown: {', '.join(found.changed)}"
+    same = ", ".join(found.same)
+    return f"As on the known machine: {same}; {changed}." if same else f"{changed[0].upper()}{changed[1:]}."
 
 
 def _fingerprint(factors: list[str]) -> dict[str, str]:

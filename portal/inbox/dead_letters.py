@@ -168,7 +168,11 @@ class DeadLetters:
             log.warning("a vendor's topics cannot be made again", vendor=vendor, error=short(error))
 
     async def _set_aside(self, dead_letter: DeadLetter, sent: bool) -> None:
-        where = f"{COMMANDS} {dead_letter.place}`" if sent else "its dead letter cannot be written"
+        where = (
+            f"{COMMANDS} {dead_letter.place} --vendor {dead_letter.vendor}`"
+            if sent
+            else "its dead letter cannot be written"
+        )
         entry = SetAside(
             dead_letter.vendor,
             dead_letter.place,

@@ -47,7 +47,13 @@ def commands(group: Any = None, *words: str) -> Iterator[tuple[tuple[str, ...], 
 
 def arguments(command: Any, policy: Path) -> Iterator[str]:
     """A value for everything that a command must be given."""
-    values = {"verdict": "found", "file": str(policy), "type_": "loss.reported", "factor": "board=b-77"}
+    values = {
+        "verdict": "found",
+        "file": str(policy),
+        "type_": "loss.reported",
+        "factor": "board=b-77",
+        "reason": "lost",
+    }
     for parameter in command.params:
         if parameter.required:
             if parameter.param_type_name == "option":
@@ -147,8 +153,22 @@ def test_every_list_is_a_json_array(settings: Settings, words: tuple[str, ...]) 
             ("case", "ask", "c-1", "a b", "--by", "ann", "--on", "1"),
             'item 1 of evidence must be a name of up to 80 .* and not "a b" [invalid_data]',
         ),
-        (("report", "3-1", "--by", "Ann S."), '--by must be a name of .*, and not "Ann S." [invalid_data]'),
-        (("report", "3-1", "--occurred", "yesterday"), "'yesterday' is no time; write it such as 2026-11-20T18:00"),
+        (
+            ("report", "3-1", "--kind", "dongle", "--reason", "lost", "--by", "Ann S."),
+            '--by must be a name of .*, and not "Ann S." [invalid_data]',
+        ),
+        (
+            ("report", "3-1", "--reason", "lost", "--occurred", "yesterday"),
+            "'yesterday' is no time; write it such as 2026-11-20T18:00",
+        ),
+        (("report", "3-1"), "Missing option '--reason'"),
+        (("report", "C-no", "--reason", "lost"), "no container 'C-no' is known; check its serial, C-no"),
+        (
+            ("report", "C-1", "--kind", "cloud", "--reason", "lost"),
+            "'C-1' is of kind cloud, and the reason lost is not for that kind; valid: forgotten, stolen [invalid_loss]",
+        ),
+        (("found", "C-no"), "[unknown_container]"),
+        (("returned", "C-no", "--role", "holder", "--by", "h-1"), "[role_missing]"),
         (
             ("outbox", "retry", "nope"),
             "no fact of the key nope is set aside; `lostfound status` names those that are [not_set_aside]",

@@ -397,8 +397,8 @@ async def test_an_adopted_policy_decides_by_what_was_shown(lostfound: Installati
         return all(found)
 
     await lostfound.until(is_known)
-    with_it = lostfound.ask("report", "3-1", "--evidence", "police_report", "--vendor", "shown")
-    without = lostfound.ask("report", "3-2", "--vendor", "shown")
+    with_it = lostfound.ask("report", "3-1", "--reason", "lost", "--evidence", "police_report", "--vendor", "shown")
+    without = lostfound.ask("report", "3-2", "--reason", "lost", "--vendor", "shown")
 
     assert (with_it["status"], without["status"]) == ("watching", "awaiting_approval")
     history = lostfound.ask("case", "show", without["case"], "--vendor", "shown")["history"]

@@ -28,6 +28,7 @@ ASK_FOR_NO_ACT = {
 """What anybody may ask for, and why."""
 ACTS = {
     "take": None,  # by the statement
+    "turn_up": None,  # by the statement
     "report": Act.REPORT_LOSS,
     "decide": Act.DECIDE,
     "activation_code": Act.FETCH_CODE,

@@ -5,14 +5,28 @@ from typing import Any
 import pytest
 import typer
 from aiokafka.errors import KafkaConnectionError
+from typer.main import get_command
 
+from events.errors import Code, RefusalError
 from events.terms import CaseId
+from infra.main import app
 from infra.settings import PREFIX, Settings
-from portal.cli.answer_tables import _parts, _word, print_case
-from portal.cli.terminal import NOT_RUNNING, OWN_SERVICES, _remedy, refusals
+from portal.cli.answer_tables import _part, _parts, _word, print_case
+from portal.cli.terminal import (
+    NEED_NO_VENDOR,
+    NOT_RUNNING,
+    OWN_SERVICES,
+    TAKE_A_VENDOR,
+    _remedy,
+    for_vendor,
+    refusals,
+    vendor_name,
+)
 from projections.read.views import CaseView, to_decide
 from tests.unit.test_pending_action import life
+from tests.worlds import NOW
 from workflows.case import CaseState
+from workflows.exposure import Exposure
 
 
 def test_a_kafka_that_does_not_answer_is_named_by_its_address_alone(capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,6 +63,38 @@ def test_the_parts_of_a_fact_are_words_and_what_is_not_known_is_left_out() -> No
     assert _word(licences) == "(licence L-1, generation 1); (licence L-2, borrowed yes)"
 
 
+def case_view(state: CaseState, **fields: Any) -> CaseView:
+    empty: dict[str, Any] = dict.fromkeys(CaseView.model_fields)
+    lists = dict.fromkeys(("flags", "history", "measures", "replacements", "escalated_to"), ())
+    return CaseView.model_construct(**{**empty, **to_decide(state, []), **lists, **fields})
+
+
+def test_a_closed_case_shows_nothing_that_is_still_to_come(capsys: pytest.CaptureFixture[str]) -> None:
+    state = life().state
+    assert state is not None
+    for_ever = Exposure(for_ever=True, until=None, licences=())
+    closed = {"exposure": for_ever, "watch_until": NOW, "material": 13, "four_eyes": True, "condition": "a report"}
+
+    print_case(case_view(state, status="closed", outcome="found", **closed))
+    title, _, headings, _ = capsys.readouterr().out.strip().splitlines()
+    assert (title.endswith("closed: found"), headings.split()[0]) == (True, "fact")
+    print_case(case_view(state, status="closed", outcome="lost_for_ever", **closed))
+    assert "what was lost can run: for ever" in capsys.readouterr().out
+    print_case(case_view(state, status="awaiting_approval", **closed))
+    waiting = capsys.readouterr().out
+    assert "nothing is blocked yet" in waiting
+    assert "A decision made now is made on fact 13" in waiting
+
+
+def test_money_is_told_in_units_and_each_quota_with_the_rule_that_it_is_of() -> None:
+    assert _part("value_cents", 123_405) == "value 1,234.05"
+    assert _part("facts", {"value_cents": 500_000}) == "facts (value 5,000.00)"
+    several = [{"ordinal": None, "limit": 1, "used_up": True}, {"ordinal": None, "limit": 2}]
+    assert _part("quotas", several) == (
+        "quotas of the strictest rule (limit 1, used_up yes); of rule 2 by strictness (limit 2)"
+    )
+
+
 def test_a_case_is_shown_with_the_former_one_of_its_loss_and_the_one_beside_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -57,12 +103,53 @@ def test_a_case_is_shown_with_the_former_one_of_its_loss_and_the_one_beside_it(
     report = started.state.report.model_copy(update={"former": CaseId("case-a"), "beside": CaseId("case-b")})
 
     def shown(state: CaseState) -> str:
-        empty: dict[str, Any] = dict.fromkeys(CaseView.model_fields)
-        lists = dict.fromkeys(("flags", "history", "measures", "replacements", "escalated_to"), ())
-        print_case(CaseView.model_construct(**{**empty, **to_decide(state, []), **lists}))
+        print_case(case_view(state))
         return " ".join(capsys.readouterr().out.split())
 
     text = shown(started.state.model_copy(update={"report": report}))
     assert "of the same loss was case case-a, which recovered nothing" in text
     assert "a part of what was reported is of case case-b" in text
     assert "of the same loss" not in shown(started.state)
+
+
+def test_a_command_that_is_advised_names_the_vendor_that_was_typed() -> None:
+    advice = "`lostfound case show c-1` says more, `lostfound status` what runs, `lostfound policy check FILE` why"
+
+    assert for_vendor(advice, None) == advice
+    assert for_vendor(advice, "initech") == (
+        "`lostfound case show c-1 --vendor initech` says more, `lostfound status` what runs,"
+        " `lostfound policy check FILE` why"
+    )
+    assert for_vendor("`lostfound case list --vendor a`", "b") == "`lostfound case list --vendor a`"
+
+
+def test_a_refusal_advises_with_the_vendor_that_was_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    def refused(vendor: str | None) -> None:
+        with refusals():
+            if vendor:
+                vendor_name(lambda: pytest.fail("nothing is opened for a name"), vendor)
+            raise RefusalError(Code.UNKNOWN_CASE, "no case c-1 is known", case="c-1")
+
+    for named in ("initech", None):
+        with pytest.raises(typer.Exit):
+            refused(named)
+    vendors, first = capsys.readouterr().err.splitlines()
+    assert "`lostfound case list --vendor initech` names" in vendors
+    assert "`lostfound case list` names" in first
+
+
+def test_the_commands_that_are_advised_with_a_vendor_are_those_that_take_one() -> None:
+    takes: set[str] = set()
+
+    def walk(group: Any, *words: str) -> None:
+        for name, command in group.commands.items():
+            if hasattr(command, "commands"):
+                walk(command, *words, name)
+            elif any(one.name == "vendor" and one.param_type_name == "option" for one in command.params):
+                takes.add(" ".join((*words, name)))
+            elif words and words[0] in TAKE_A_VENDOR:
+                assert " ".join((*words, name)) in NEED_NO_VENDOR
+
+    walk(get_command(app))
+    assert {words.split()[0] for words in takes} == TAKE_A_VENDOR
+    assert not takes & NEED_NO_VENDOR

@@ -5,9 +5,11 @@ import pytest
 from events.errors import Code, RefusalError
 from events.ports.licensing_backend import Advice, Triage
 from events.terms import Reason
-from portal.cli.triage import _fingerprint, in_words
+from portal.cli.triage import _fingerprint, in_words, must_name_what_is_known
 
 KNOWN = {"same": ("board",), "changed": ("disk", "nic")}
+
+CHANGED = {"same": (), "changed": ("board", "disk")}
 
 
 @pytest.mark.parametrize(
@@ -20,7 +22,7 @@ KNOWN = {"same": ("board",), "changed": ("disk", "nic")}
         ),
         (
             Triage(advice=Advice.REPORT, reason=Reason.HARDWARE_REPLACED, code="fingerprint_mismatch", **KNOWN),
-            "--kind act --reason hardware_replaced` does.\nOf the known machine board is as it was",
+            "--kind act --reason hardware_replaced` does.\nAs on the known machine: board; other than on",
         ),
         (
             Triage(advice=Advice.REPORT, reason=Reason.SAME_HARDWARE, code="returned"),
@@ -45,3 +47,20 @@ def test_what_is_no_fingerprint_is_refused(typed: list[str]) -> None:
     with pytest.raises(RefusalError) as refused:
         _fingerprint(typed)
     assert refused.value.code == Code.INVALID_DATA
+
+
+def test_factors_of_which_none_is_known_are_taken_for_mistyped_and_the_known_names_are_given() -> None:
+    found = Triage(advice=Advice.REPORT, reason=Reason.HARDWARE_REPLACED, code="fingerprint_mismatch", **CHANGED)
+
+    with pytest.raises(
+        RefusalError, match=r"none of the factors .* of A-2 was shown; they are called board, disk"
+    ) as no:
+        must_name_what_is_known("A-2", {"unknown": "1"}, found)
+    assert no.value.code is Code.INVALID_DATA
+    must_name_what_is_known("A-2", {"unknown": "1", "disk": "2"}, found)
+    must_name_what_is_known("A-2", {"unknown": "1"}, Triage(advice=Advice.SETTLE, code="blocked", **CHANGED))
+
+
+def test_a_machine_of_which_nothing_is_as_it_was_is_told_in_one_sentence() -> None:
+    found = Triage(advice=Advice.REPORT, reason=Reason.HARDWARE_REPLACED, code="fingerprint_mismatch", **CHANGED)
+    assert in_words("A-2", found).splitlines()[1] == "Other than on the known machine, or not shown: board, disk."

@@ -11,11 +11,12 @@ import typer
 
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.ports.loss_cases import DecisionOrder
-from events.terms import Action, CaseId
+from events.terms import Action, CaseId, Verdict
 from portal.cli.terminal import refusals
 from portal.codes import CODES
 from portal.denials import DENIALS, denied
 from portal.wording import COMMAND_LINE, INBOX, Wording
+from projections.read.views import CaseLine
 
 ROOT = Path(__file__).parents[2]
 BEHIND_THE_DOORS = ("events", "workflows", "activities", "projections", "simulation")
@@ -87,3 +88,16 @@ def test_a_denied_decision_is_told_with_what_to_type_next(code: Code, capsys: py
     assert end.value.exit_code == CODES[code].exit_code
     assert said.endswith(f" [{code}]\n")
     assert "{" not in said
+
+
+def test_a_fact_that_is_not_there_yet_and_an_original_that_cannot_be_reinstated_are_told_as_such() -> None:
+    known = CaseLine.model_construct(material=12, status="resurfaced")
+    order = DecisionOrder(decision="d-1", action=Action.RULE, by="ann", on=99, verdict=Verdict.FOUND, reinstate=True)
+
+    ahead, behind = (denied(Code.STALE, CaseId("c-1"), order.model_copy(update={"on": on}), known) for on in (99, 3))
+    assert str(ahead) == "the case has no material fact 99 to decide on; its last one is 12"
+    assert str(behind) == DENIALS[Code.STALE]
+    nothing = denied(Code.NOTHING_TO_DECIDE, CaseId("c-1"), order, known)
+    assert str(nothing).startswith("nothing can be reinstated in this case")
+    elsewhere = known.model_copy(update={"status": "watching"})
+    assert str(denied(Code.NOTHING_TO_DECIDE, CaseId("c-1"), order, elsewhere)) == DENIALS[Code.NOTHING_TO_DECIDE]
