@@ -9,6 +9,7 @@ DEGRADED = 8
 EXIT_CODES = {
     "bad-setting": WRONGLY_TYPED,
     "bad-argument": WRONGLY_TYPED,
+    "data-folder": WRONGLY_TYPED,
     "not-running": NOT_RUNNING,
     "not-ready": NOT_READY,
     "already-running": 5,

@@ -88,7 +88,8 @@ def make_private(data_dir: Path) -> None:
 def unusable(data_dir: Path, error: OSError) -> Problem:
     """What is told of a data folder that cannot be made, read or written."""
     cause = error.strerror or type(error).__name__
-    return Problem("data-folder", f"{data_dir} cannot be used ({cause}): set LOSTFOUND_DATA_DIR to a folder of yours.")
+    takes = "the path of a folder that you may read and write, or that can be made"
+    return Problem("data-folder", f"{data_dir} cannot be used ({cause}): LOSTFOUND_DATA_DIR takes {takes}.")
 
 
 @contextmanager

@@ -72,13 +72,13 @@ def misfits_in(error: ValidationError) -> list[ErrorDetails]:
 def name_of(path: Path) -> str:
     """A field as people say it, such as `reporter.name` or `item 2 of evidence`."""
     if path and path[-1] == KEY:
-        return f"the name {_short(path[-2])} in {name_of(path[:-2])}"
+        return f"the name {short_of(path[-2])} in {name_of(path[:-2])}"
     for at, part in enumerate(path):
         if isinstance(part, int):
             within = name_of(path[at + 1 :])
             item = f"item {part + 1} of {name_of(path[:at])}"
             return f"{within} of {item}" if within else item
-    return ".".join(part if PLAIN.fullmatch(str(part)) else _short(part) for part in map(str, path))
+    return ".".join(part if PLAIN.fullmatch(str(part)) else short_of(part) for part in map(str, path))
 
 
 def misfit(root: Schema, error: ErrorDetails, named: Named) -> str:
@@ -102,7 +102,7 @@ def unknown(root: Schema, path: Path, called: str = "field") -> str:
     known = list(schema_at(root, path[:-1]).get("properties", ()))
     close = get_close_matches(str(path[-1]), known, n=1)
     remedy = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
-    return f"there is no {called} {_short(path[-1])} here; {remedy}"
+    return f"there is no {called} {short_of(path[-1])} here; {remedy}"
 
 
 def unfit(root: Schema, path: Path, given: Any, named: Named) -> str:
@@ -117,7 +117,7 @@ def unfit(root: Schema, path: Path, given: Any, named: Named) -> str:
 
 def misfit_of_value(name: str, wanted: Schema, given: Any) -> str:
     """What is called so is not what it must be."""
-    sentence = f"{name} must be {described(wanted)}, and not {_short(given)}"
+    sentence = f"{name} must be {described(wanted)}, and not {short_of(given)}"
     close = get_close_matches(str(given), choices(wanted), n=1)
     if close:
         return f"{sentence}; did you mean {close[0]}?"
@@ -229,7 +229,8 @@ def kind_of(given: Any) -> str:
             return "an object"
 
 
-def _short(given: Any) -> str:
+def short_of(given: Any) -> str:
+    """A value as it stands in a sentence, quoted, and not all of a long one."""
     if isinstance(given, dict | list | tuple):
         return kind_of(given)
     text = json.dumps(given, ensure_ascii=False, default=str)

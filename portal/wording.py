@@ -32,7 +32,7 @@ COMMAND_LINE: Final = Wording(
     {
         Code.UNKNOWN_VENDOR: "`lostfound vendor list` names those that there are, `lostfound vendor add` adds one",
         Code.UNKNOWN_CASE: "`lostfound case list` names those that there are",
-        Code.UNKNOWN_CONTAINER: "check its serial, {serial}",
+        Code.UNKNOWN_CONTAINER: "check its serial",
         Code.UNKNOWN_LICENCE: "check its name",
         Code.NO_LICENCE: "`lostfound container show {serial}` shows what is in it",
         Code.NO_CASE: "`lostfound case list --serial {serial}` shows the cases of that container",

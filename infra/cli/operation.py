@@ -189,6 +189,10 @@ def _tell_result(result: "Result | None", console: Console) -> None:
     for stands, count in result.outcomes.items():
         table.add_row(str(count), stands)
     console.print(table)
+    if rest := result.reports - sum(result.outcomes.values()):
+        console.print(
+            f"The other {rest} reports opened no case: each repeats a report, joins its case, or is a dead letter."
+        )
     for line in result.unmet:
         console.print(f"NOT as it must be: {line}", markup=False)
     first = f"first replacement after {result.first_replacement_seconds} s, all after {result.total_seconds} s"

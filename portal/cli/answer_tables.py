@@ -6,7 +6,7 @@ from typing import Any
 from events.terms import Outcome, Status
 from portal.cli.sheet import Sheet
 from portal.cli.terminal import day, minute, show
-from projections.read.views import AccessView, CaseView, ContainerView, LicenceView, MeasureView
+from projections.read.views import AccessView, CaseLine, CaseView, ContainerView, LicenceView, MeasureView
 from workflows.exposure import Exposure
 
 UNBLOCKED = frozenset({Status.REPORTED, Status.AWAITING_APPROVAL, Status.ESCALATED})
@@ -15,6 +15,21 @@ STILL_OUT = frozenset(
     {Outcome.LOST_FOR_EVER, Outcome.LAPSED, Outcome.RETIRED, Outcome.USED_AFTER_LOSS, Outcome.CLONE, Outcome.FRAUD}
 )
 """The ends after which what was lost is not in its holder's right hands: whether it still runs is worth knowing."""
+
+
+def case_table(cases: Sequence[CaseLine]) -> Sheet:
+    table = Sheet(
+        *("case", "received (UTC)", "lost", "holder", "value", "status", "target", "due (UTC)", "newest fact"),
+        "why it waits",
+    )
+    for case in cases:
+        stands = f"{case.status}: {case.outcome}" if case.outcome else case.status
+        lost = f"{case.serial}: {case.reason.replace('_', ' ')} {case.kind}"
+        value = "" if case.value_cents is None else money(case.value_cents)
+        why = "; ".join(case.reasons) if case.status in (Status.AWAITING_APPROVAL, Status.ESCALATED) else ""
+        cells = (minute(case.received), lost, case.holder or "", value, stands, case.target or "", minute(case.due))
+        table.add_row(case.case_id, *cells, str(case.material), why)
+    return table
 
 
 def licence_table(licences: Sequence[LicenceView]) -> Sheet:
@@ -32,14 +47,14 @@ def licence_table(licences: Sequence[LicenceView]) -> Sheet:
 
 
 def measure_table(measures: Sequence[MeasureView]) -> Sheet:
-    table = Sheet("against", "measure", "in effect from", "state", "case")
+    table = Sheet("against", "measure", "in effect from (UTC)", "state", "case")
     for measure in measures:
         table.add_row(str(measure.subject), measure.measure, minute(measure.effective), measure.state, measure.case_id)
     return table
 
 
 def access_table(generations: Sequence[AccessView]) -> Sheet:
-    table = Sheet("access data", "state", "link until", "set", "case")
+    table = Sheet("access data", "state", "link until (UTC)", "set (UTC)", "case")
     for one in generations:
         cells = (one.state.replace("_", " "), minute(one.until), minute(one.set_at), one.case_id or "")
         table.add_row(str(one.generation), *cells)
@@ -59,7 +74,7 @@ def print_case(found: CaseView) -> None:
     show(f"case {found.case_id}: {found.reason} {found.kind} {found.serial} of {found.holder or '?'}, {stands}")
     for line in _known(found):
         show(line)
-    history = Sheet("fact", "recorded", "what happened", "details")
+    history = Sheet("fact", "recorded (UTC)", "what happened", "details")
     for fact in found.history:
         details = ", ".join(_part(name, value) for name, value in _parts(fact.data).items() if _says(value))
         name = fact.type.removeprefix("lostfound.").rpartition(".")[0]
@@ -78,12 +93,17 @@ def _known(found: CaseView) -> Iterator[str]:
     is_closed = found.status == Status.CLOSED
     if not is_closed or found.outcome in STILL_OUT:
         yield f"what was lost can run: {_runs(found.exposure)}"
+    if found.value_cents is not None and not is_closed:
+        yield f"what was lost is worth: {money(found.value_cents)}"
     if found.status in UNBLOCKED and not found.measures:
         yield "nothing is blocked yet"
     awaited = found.awaited
     if awaited:
         by = f" from {', '.join(awaited.by)}" if awaited.by else ""
-        yield f"awaited: {awaited.what}{by}{f', until {minute(awaited.until)}' if awaited.until else ''}"
+        until = f" until {minute(awaited.until)} UTC" if awaited.until else ""
+        yield f"awaited{by}{until}: {awaited.what}"
+    if found.asked and not is_closed:
+        yield f"evidence that a supervisor asked for and nobody gave yet: {', '.join(found.asked)}"
     if found.four_eyes and not is_closed:
         yield f"four eyes: {f'{found.first_approval} has approved' if found.first_approval else 'two must approve'}"
     if found.escalated_to and not is_closed:
@@ -91,12 +111,12 @@ def _known(found: CaseView) -> Iterator[str]:
     if found.evidence:
         yield f"evidence: {', '.join(found.evidence)}"
     if found.condition and not is_closed:
-        until = f", until {minute(found.condition_until)}" if found.condition_until else ""
+        until = f", until {minute(found.condition_until)} UTC" if found.condition_until else ""
         yield f"on the condition: {found.condition}{until}"
     if found.goodwill:
         yield f"goodwill by: {found.goodwill}"
     if found.watch_until and not is_closed and not (awaited and awaited.until == found.watch_until):
-        yield f"watched until: {minute(found.watch_until)}"
+        yield f"watched until: {minute(found.watch_until)} UTC"
     if found.replacement_lost:
         yield f"the replacement is lost too: case {found.replacement_lost}"
     if found.former:
@@ -112,7 +132,7 @@ def _runs(exposure: Exposure | None) -> str:
         return "not known yet"
     if exposure.for_ever:
         return "for ever"
-    return f"until {minute(exposure.until)}" if exposure.until else "no longer"
+    return f"until {minute(exposure.until)} UTC" if exposure.until else "no longer"
 
 
 def _parts(data: Mapping[str, Any]) -> Mapping[str, Any]:

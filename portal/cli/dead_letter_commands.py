@@ -66,10 +66,10 @@ def commands(opened: Opened) -> typer.Typer:
             if as_json:
                 print_json([_brief(one) for one in found])
                 return
-            table = Sheet("place", "code", "written", *(("state",) if settled else ()), "what is wrong")
+            table = Sheet("place", "key", "code", "written (UTC)", *(("state",) if settled else ()), "what is wrong")
             for one in found:
                 state = (_state(one),) if settled else ()
-                cells = (one.place, one.code, minute(one.at), *state, one.sentence)
+                cells = (one.place, _text(one.key), one.code, minute(one.at), *state, one.sentence)
                 table.add_row(*(_safe(cell) for cell in cells))
             show(table)
 

@@ -15,7 +15,18 @@ from events.errors import Code, RefusalError
 from events.ports.loss_cases import DecisionContent, DecisionTaken
 from events.principal import PrincipalRole
 from events.terms import Action, CaseId, VendorId, Verdict
-from portal.cli.terminal import AsJson, OfVendor, Opened, ask, principal_of, print_json, refusals, run, vendor_named
+from portal.cli.terminal import (
+    AsJson,
+    OfVendor,
+    Opened,
+    ask,
+    principal_of,
+    print_json,
+    refusals,
+    run,
+    shortened,
+    vendor_named,
+)
 from portal.misfits import invalid
 
 if TYPE_CHECKING:
@@ -66,7 +77,7 @@ def register(app: typer.Typer, opened: Opened) -> None:
             if as_json:
                 print_json(taken)
                 return
-            typer.echo(f"Decision {taken.decision}, on fact {taken.on}, is taken; the case is {taken.status}.")
+            typer.echo(f"Decision {taken.decision}, on fact {taken.on}, is taken; the case is now at {taken.status}.")
 
     @app.command("approve")
     def approve(
@@ -143,7 +154,7 @@ def _newest(opened: Opened, vendor: VendorId, case: CaseId) -> int:
     """The number of the case's last material fact, as the views have it."""
     found = ask(opened, lambda views: views.line(vendor, case))
     if found is None:
-        raise RefusalError(Code.UNKNOWN_CASE, f"no case {case} is known", case=case)
+        raise RefusalError(Code.UNKNOWN_CASE, f"no case {shortened(case)} is known", case=case)
     return found.material
 
 

@@ -40,6 +40,9 @@ def policy_of(file: Path) -> Policy:
     return policy_in(text_of(file, CHARACTERS_LIMIT + 1), str(file))
 
 
+NO_SUPERVISORS = (
+    "Warning: it names no supervisors, so nobody can rule on a container that turns up, or help a case that is stuck."
+)
 TYPED = {
     "kind": "--kind",
     "reason": "--reason",
@@ -75,13 +78,15 @@ def commands(opened: Opened) -> typer.Typer:
         """Explain every mistake in a policy, with line and column; needs no service. Exit code 1 when there are any."""
         with refusals():
             policy, mistakes = check(text_of(file, CHARACTERS_LIMIT + 1))
+        warnings = [] if policy is None or policy.supervisors else [NO_SUPERVISORS]
         if as_json:
-            print_json({"file": str(file), "good": policy is not None, "mistakes": [one.plain() for one in mistakes]})
+            plain = [one.plain() for one in mistakes]
+            print_json({"file": str(file), "good": policy is not None, "mistakes": plain, "warnings": warnings})
         elif policy is None:
             typer.echo("\n".join(one.line(str(file)) for one in mistakes))
         else:
             counts = _counted(len(policy.rules), "rule"), _counted(len(policy.supervisors), "supervisor")
-            typer.echo(f"{file} is good: {', '.join(counts)}.")
+            typer.echo("\n".join([f"{file} is good: {', '.join(counts)}.", *warnings]))
         raise typer.Exit(0 if policy else REFUSED)
 
     @app.command("explain")

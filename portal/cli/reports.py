@@ -36,6 +36,7 @@ from portal.cli.terminal import (
     print_json,
     refusals,
     run,
+    shortened,
     tell,
     vendor_name,
     vendor_named,
@@ -64,7 +65,9 @@ def _instant(text: str) -> datetime:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is no time; write it such as 2026-11-20T18:00 or 2026-11-20") from None
+        raise typer.BadParameter(
+            f"{shortened(text)} is no time; write it such as 2026-11-20T18:00 or 2026-11-20"
+        ) from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
@@ -157,7 +160,9 @@ def register(app: typer.Typer, opened: Opened) -> None:
             case = ask(opened, lambda views: _case_of(views, named, ReportId(report), *author))
             if case is None:
                 raise RefusalError(
-                    Code.NO_CASE, f"no case of report {report} is known; report the loss first", report=report
+                    Code.NO_CASE,
+                    f"no case of report {shortened(report)} is known; report the loss first",
+                    report=report,
                 )
             principal = principal_of(named, PrincipalRole(role), by)
             files = kept_files(opened, principal, file or ())
@@ -248,7 +253,7 @@ async def _kind_of(views: "Queries", vendor: VendorId, serial: str, role: Role, 
     """What a container is made of, by the inventory; to a holder the container of somebody else is unknown."""
     found = await views.container(vendor, Serial(serial))
     if found is None or (role is Role.HOLDER and found.holder != by):
-        raise RefusalError(Code.UNKNOWN_CONTAINER, f"no container {serial!r} is known", serial=serial)
+        raise RefusalError(Code.UNKNOWN_CONTAINER, f"no container {shortened(serial)} is known", serial=serial)
     return Kind(found.kind)
 
 
@@ -256,7 +261,9 @@ def _must_be_a_loss(serial: str, kind: Kind, reason: Reason) -> None:
     """Refuse a reason for which no container of this kind is lost, and name those that there are."""
     if Loss.of(kind, reason) is None:
         valid = ", ".join(row.reason for row in LOSSES if row.kind is kind)
-        sentence = f"{serial!r} is of kind {kind}, and the reason {reason} is not for that kind; valid: {valid}"
+        sentence = (
+            f"{shortened(serial)} is of kind {kind}, and the reason {reason} is not for that kind; valid: {valid}"
+        )
         raise RefusalError(Code.INVALID_LOSS, sentence, serial=serial, kind=kind, reason=reason)
 
 
@@ -287,7 +294,7 @@ def _statement(named: str) -> type[Statement]:
     if found is None:
         raise RefusalError(
             Code.UNKNOWN_TYPE,
-            f"there is no inbox event {named!r}; valid: {', '.join(known)}",
+            f"there is no inbox event {shortened(named)}; valid: {', '.join(known)}",
             typed=named,
             valid=", ".join(known),
         )
@@ -297,7 +304,7 @@ def _statement(named: str) -> type[Statement]:
 def _assignment(text: str) -> tuple[str, Any]:
     name, sign, value = text.partition("=")
     if not sign:
-        raise RefusalError(Code.INVALID_DATA, f"--set takes FIELD=VALUE, and not {text!r}", typed=text)
+        raise RefusalError(Code.INVALID_DATA, f"--set takes FIELD=VALUE, and not {shortened(text)}", typed=text)
     try:
         return name, json.loads(value)
     except json.JSONDecodeError:
@@ -330,7 +337,7 @@ def _tell(claim: Claim, report: str, found: CaseView | None, waited: bool, as_js
     typer.echo(f"Report {report} {ANSWERS[claim.answer]} case {case}.")
     if found:
         stands = f"{found.status}: {found.outcome}" if found.outcome else found.status
-        tell(f"It is {stands}; `lostfound case show {case}` tells more.")
+        tell(f"Its status is {stands}; `lostfound case show {case}` tells more.")
     elif waited:
         tell("It does not show in the views yet; `lostfound status` says whether all processes run.")
 

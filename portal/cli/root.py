@@ -27,7 +27,7 @@ from portal.cli import (
     reports,
     triage,
 )
-from portal.cli.answer_tables import licence_table, measure_table, print_case, print_container
+from portal.cli.answer_tables import case_table, licence_table, measure_table, print_case, print_container
 from portal.cli.sheet import Sheet
 from portal.cli.terminal import (
     AsJson,
@@ -41,7 +41,9 @@ from portal.cli.terminal import (
     print_json,
     refusals,
     run,
+    shortened,
     show,
+    tell,
     text_of,
     vendor_name,
     vendor_named,
@@ -51,6 +53,12 @@ from projections.read.views import LicenceView
 
 if TYPE_CHECKING:
     from portal.application import Application
+
+
+NO_POLICY = (
+    "Every loss is replaced at once, and nobody is asked. There are no supervisors, so nobody can rule on a container"
+    " that turns up; `lostfound policy adopt FILE --vendor {vendor}` puts a policy in force that names some."
+)
 
 
 def register(app: typer.Typer, opened: Opened) -> None:
@@ -82,6 +90,7 @@ def _cases(opened: Opened) -> typer.Typer:
     def list_cases(
         vendor: OfVendor = None,
         status: Annotated[Status | None, typer.Option(help="Only cases that stand there.")] = None,
+        is_open: Annotated[bool, typer.Option("--open", help="Only cases that are not closed.")] = False,
         serial: Annotated[str | None, typer.Option(help="Only cases of this container, lost or a replacement.")] = None,
         holder: Annotated[str | None, typer.Option(help="Only cases of this holder.")] = None,
         ticket: Annotated[str | None, typer.Option(help="Only cases about a licence of this ticket.")] = None,
@@ -93,16 +102,15 @@ def _cases(opened: Opened) -> typer.Typer:
         with refusals():
             sought = {"serial": serial, "holder": holder, "ticket": ticket, "report": report}
             named = vendor_named(opened, vendor)
-            found = ask(opened, lambda views: views.cases(named, status, limit, None, **sought))
+            found = ask(opened, lambda views: views.cases(named, status, limit, None, is_open, **sought))
             if as_json:
                 print_json(found)
                 return
-            table = Sheet("case", "received", "container", "status", "target", "due", "newest fact")
-            for case in found:
-                stands = f"{case.status}: {case.outcome}" if case.outcome else case.status
-                told = (minute(case.received), case.serial, stands, case.target or "", minute(case.due))
-                table.add_row(case.case_id, *told, str(case.material))
-            show(table)
+            show(case_table(found))
+            if len(found) == limit:
+                count = ask(opened, lambda views: views.count_cases(named, status, is_open, **sought))
+                if count > limit:
+                    show(f"These are {limit} of {count} cases, the latest received; `--limit` shows more.")
 
     @app.command("show")
     def show_case(case: str, vendor: OfVendor = None, as_json: AsJson = False) -> None:
@@ -111,7 +119,7 @@ def _cases(opened: Opened) -> typer.Typer:
             named = vendor_named(opened, vendor)
             found = ask(opened, lambda views: views.case(named, CaseId(case)))
             if found is None:
-                raise RefusalError(Code.UNKNOWN_CASE, f"no case {case} is known", case=case)
+                raise RefusalError(Code.UNKNOWN_CASE, f"no case {shortened(case)} is known", case=case)
             print_json(found) if as_json else print_case(found)
 
     decisions.register(app, opened)
@@ -133,7 +141,7 @@ def _licences(opened: Opened) -> typer.Typer:
             named = vendor_named(opened, vendor)
             found = ask(opened, lambda views: views.licence(named, LicenceId(licence)))
             if not found:
-                raise RefusalError(Code.UNKNOWN_LICENCE, f"no licence {licence} is known", licences=licence)
+                raise RefusalError(Code.UNKNOWN_LICENCE, f"no licence {shortened(licence)} is known", licences=licence)
             if file:
                 typer.echo(_file_of(found))
             elif as_json:
@@ -159,7 +167,8 @@ def _licences(opened: Opened) -> typer.Typer:
                 print_json({"valid": True, "claims": claims})
                 return
             told = f"licence {claims['sub']} generation {claims['generation']} for container {claims['container']}"
-            typer.echo(f"Good: {told}, signed by {claims['iss']}.")
+            typer.echo(f"Good: {told}, signed by {claims['iss']}, and not expired.")
+            typer.echo("This says nothing of whether it is blocked: only a contact or the vendor's blacklist does.")
 
     return app
 
@@ -174,7 +183,7 @@ def _containers(opened: Opened) -> typer.Typer:
             named = vendor_named(opened, vendor)
             found = ask(opened, lambda views: views.container(named, Serial(serial)))
             if found is None:
-                raise RefusalError(Code.UNKNOWN_CONTAINER, f"no container {serial} is known", serial=serial)
+                raise RefusalError(Code.UNKNOWN_CONTAINER, f"no container {shortened(serial)} is known", serial=serial)
             print_json(found) if as_json else print_container(found)
 
     return app
@@ -214,6 +223,8 @@ def _vendors(opened: Opened) -> typer.Typer:
                 return
             told = "is added" if added else "was there already"
             typer.echo(f"Vendor {vendor} {told}; its inbox is the topic lostfound.{vendor}.inbox.")
+            if added and first is None:
+                tell(NO_POLICY.format(vendor=vendor))
 
     @app.command("list")
     def list_vendors(as_json: AsJson = False) -> None:
@@ -223,7 +234,7 @@ def _vendors(opened: Opened) -> typer.Typer:
             if as_json:
                 print_json(found)
                 return
-            table = Sheet("vendor", "issuer", "added", "policy version")
+            table = Sheet("vendor", "issuer", "added (UTC)", "policy version")
             for vendor in found:
                 table.add_row(vendor.vendor, vendor.issuer, minute(vendor.added), str(vendor.policy_version or ""))
             show(table)

@@ -23,7 +23,7 @@ from events.principal import Principal, PrincipalRole
 from events.terms import VENDOR_PATTERN, PersonId, VendorId
 from portal.cli.sheet import Sheet
 from portal.codes import CODES
-from portal.misfits import NAMES, invalid
+from portal.misfits import NAMES, PLAIN, SHOWN_CHARACTERS, invalid, short_of
 from portal.wording import COMMAND_LINE
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ UNREADABLE = {
 }
 
 
+LONG_WORD = re.compile(r"\S{300,}")
 COMMAND = re.compile(r"`lostfound ([^`]+)`")
 TAKE_A_VENDOR = frozenset(
     {"access", "activation", "blacklist", "case", "container", "evidence", "file", "found", "inbox", "licence"}
@@ -81,7 +82,7 @@ def refusals() -> Iterator[None]:
     try:
         yield
     except RefusalError as refusal:
-        tell(f"{COMMAND_LINE.sentence(refusal)} [{refusal.code}]", err=True)
+        tell(f"{_without_long_words(COMMAND_LINE.sentence(refusal))} [{refusal.code}]", err=True)
         raise typer.Exit(CODES[refusal.code].exit_code) from None
     except Exception as error:
         service = _unanswered(error)
@@ -89,6 +90,16 @@ def refusals() -> Iterator[None]:
             raise
         typer.echo(f"{service} does not answer: {_remedy(service)}. ({_cause(error)})", err=True)
         raise typer.Exit(NOT_RUNNING) from None
+
+
+def shortened(typed: str) -> str:
+    """What was typed as it stands in a sentence: a plain name as it is, everything else in quotes and not all of it."""
+    return typed if PLAIN.fullmatch(typed) else short_of(typed)
+
+
+def _without_long_words(sentence: str) -> str:
+    """A sentence without the whole of what is longer than any name or path that a person reads."""
+    return LONG_WORD.sub(lambda word: f"{word[0][:SHOWN_CHARACTERS]}… ({len(word[0]):,} characters)", sentence)
 
 
 def _remedy(service: str) -> str:
@@ -158,8 +169,8 @@ def vendor_name(opened: Opened, named: str | None) -> VendorId:
         return vendor
     except ValidationError:
         raise RefusalError(
-            Code.UNKNOWN_VENDOR,
-            f"{named!r} cannot name a vendor; use {NAMES[VENDOR_PATTERN]}",
+            Code.INVALID_DATA,
+            f"{shortened(named)} cannot name a vendor; use {NAMES[VENDOR_PATTERN]}",
             vendor=named,
             allowed=NAMES[VENDOR_PATTERN],
         ) from None

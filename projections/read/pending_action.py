@@ -48,7 +48,4 @@ def pending_action(state: CaseState, supervisors: Sequence[PersonId], policy: Po
             assert_never(wait.by)
     target = HOLDER_DOES[loss_of(state.report).target(state.report.scope)]
     what = wait.what.format(condition=state.condition, target=target)
-    missing = [name for name in state.asked if name not in (*state.report.evidence, *state.evidence)]
-    if missing and Action.ASK in stage.actions:
-        what += f"; evidence was asked for: {', '.join(missing)}"
     return PendingAction(what=what, by=by, until=getattr(state, wait.until) if wait.until else None)

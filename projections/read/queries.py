@@ -1,7 +1,7 @@
 """What doors read from the views. Every query names its vendor; none of them grants anything: views lag."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from events.measure_subject import Subject
 from events.postgres_sessions import open_session
 from events.sizes import READING
 from events.stream_position import StreamPosition
-from events.terms import Aim, CaseId, Kind, LicenceId, PersonId, Reason, ReportId, Serial, VendorId
+from events.terms import Aim, CaseId, Kind, LicenceId, PersonId, Reason, ReportId, Serial, Status, VendorId
 from projections.read.pending_action import pending_action
 from projections.read.views import (
     AccessState,
@@ -45,6 +45,10 @@ CASES_LIMIT = 1_000
 Row = TypeVar("Row", bound=View)
 
 LINE = "case_id, status, outcome, serial, kind, reason, holder, received, target, watch_until, material, due"
+WHY = """coalesce(state -> 'reasons', '[]') as reasons,
+    (select sum((one ->> 'value_cents')::numeric)::bigint
+        from jsonb_array_elements(state -> 'facts' -> 'licences') one) as value_cents"""
+"""Why policy decided on a case as it did, and what the lost licences are worth together."""
 SOUGHT = {
     "serial": "(serial = %(serial)s or target = %(serial)s)",
     "holder": "holder = %(holder)s",
@@ -120,13 +124,12 @@ class Queries:
         status: str | None = None,
         limit: int = CASES_LIMIT,
         after: CaseId | None = None,
+        is_open: bool = False,
         **sought: str | None,
     ) -> list[CaseLine]:
-        """The vendor's cases, the latest received first; `after` is the last case of the page before. `sought` are
-        words of `SOUGHT`: only cases that each of them names."""
-        conditions = [SOUGHT[name] for name, value in sought.items() if value is not None]
-        if status is not None:
-            conditions.append("status = %(status)s")
+        """The vendor's cases, the latest received first; `after` is the last case of the page before. `is_open`: only
+        those that are not closed. `sought` are words of `SOUGHT`: only cases that each of them names."""
+        conditions = _conditions(status, is_open, sought)
         if after is not None:
             conditions.append(
                 "(received, case_id) <"
@@ -134,10 +137,21 @@ class Queries:
             )
         return await self._all(
             CaseLine,
-            f"select {LINE} from cases where {' and '.join(('vendor = %(vendor)s', *conditions))}"
+            f"select {LINE}, {WHY} from cases where {' and '.join(conditions)}"
             " order by received desc, case_id desc limit %(limit)s",
             {"vendor": vendor, "status": status, "after": after, "limit": limit, **sought},
         )
+
+    async def count_cases(
+        self, vendor: VendorId, status: str | None = None, is_open: bool = False, **sought: str | None
+    ) -> int:
+        """How many cases `cases` finds without a limit."""
+        cursor = await self.connection.execute(
+            f"select count(*) from cases where {' and '.join(_conditions(status, is_open, sought))}",
+            {"vendor": vendor, "status": status, **sought},
+        )
+        row = await cursor.fetchone()
+        return row[0] if row else 0
 
     async def line(self, vendor: VendorId, case: CaseId) -> CaseLine | None:
         """One case as lists show it, or None."""
@@ -170,6 +184,8 @@ class Queries:
         return CaseView(
             **named,
             **to_decide(state, history),
+            reasons=list(state.reasons),
+            value_cents=sum(one.value_cents for one in state.licences) if state.facts else None,
             awaited=pending_action(state, await self._supervisors(vendor), await self._policy_of(vendor, state)),
             flags=await self._flags(vendor, named["holder"]),
             exposure=exposure_of(state, licences, measures),
@@ -322,6 +338,16 @@ class Queries:
         cursor = self.connection.cursor(row_factory=class_row(view))
         await cursor.execute(query, values)
         return await cursor.fetchall()
+
+
+def _conditions(status: str | None, is_open: bool, sought: Mapping[str, str | None]) -> list[str]:
+    """Which cases are meant."""
+    conditions = ["vendor = %(vendor)s", *(SOUGHT[name] for name, value in sought.items() if value is not None)]
+    if status is not None:
+        conditions.append("status = %(status)s")
+    if is_open:
+        conditions.append(f"status <> '{Status.CLOSED}'")
+    return conditions
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationInfo, field_validator
 
 from events.case_facts import CaseApproved
 from events.measure_life import in_effect
@@ -140,6 +140,16 @@ class CaseLine(View):
     material: int
     """The number of the case's last material fact: a decision names the one that it was made on."""
     due: datetime | None
+    """When a decision is due; of a closed case none is."""
+    value_cents: int | None = None
+    """What the lost licences are worth together; None while it is not known what is lost."""
+    reasons: list[str] = []
+    """Why policy decided as it did."""
+
+    @field_validator("due")
+    @classmethod
+    def _is_open(cls, due: datetime | None, info: ValidationInfo) -> datetime | None:
+        return None if info.data.get("status") == Status.CLOSED else due
 
 
 class FactView(View):

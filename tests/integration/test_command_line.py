@@ -107,7 +107,7 @@ def test_a_vendor_is_added_again_with_its_policy_or_none_and_not_with_another(
     assert (refused.exit_code, refused.stdout) == (1, "")
     assert refused.stderr == (
         f"vendor {vendor} is there already, and version 1 of its policy is in force, another one;"
-        " put this one in force with `lostfound policy adopt` [vendor_exists]\n"
+        f" put this one in force with `lostfound policy adopt --vendor {vendor}` [vendor_exists]\n"
     )
     assert typed(settings, "policy", "adopt", str(other), "--vendor", vendor).exit_code == 0
     assert typed(settings, "vendor", "add", vendor, "--policy", str(other)).exit_code == 0
@@ -143,7 +143,7 @@ def test_every_list_is_a_json_array(settings: Settings, words: tuple[str, ...]) 
         ),
         (
             ("vendor", "add", "A_B"),
-            "'A_B' cannot name a vendor; use a name of 2 to 32 .* [unknown_vendor]",
+            "A_B cannot name a vendor; use a name of 2 to 32 .* [invalid_data]",
         ),
         (
             ("case", "approve", "c-1", "--by", "ann", "--on", "1", "--condition", "x"),
@@ -159,13 +159,16 @@ def test_every_list_is_a_json_array(settings: Settings, words: tuple[str, ...]) 
         ),
         (
             ("report", "3-1", "--reason", "lost", "--occurred", "yesterday"),
-            "'yesterday' is no time; write it such as 2026-11-20T18:00",
+            "yesterday is no time; write it such as 2026-11-20T18:00",
         ),
+        (("case", "show", ""), 'no case "" is known; `lostfound case list` names those that there are [unknown_case]'),
+        (("case", "show", "x" * 100_000), f'no case "{"x" * 39}… is known; `lostfound'),
+        (("container", "show", "a b " * 9_000), '"a b a b .*… is known; check its serial'),
         (("report", "3-1"), "Missing option '--reason'"),
-        (("report", "C-no", "--reason", "lost"), "no container 'C-no' is known; check its serial, C-no"),
+        (("report", "C-no", "--reason", "lost"), "no container C-no is known; check its serial"),
         (
             ("report", "C-1", "--kind", "cloud", "--reason", "lost"),
-            "'C-1' is of kind cloud, and the reason lost is not for that kind; valid: forgotten, stolen [invalid_loss]",
+            "C-1 is of kind cloud, and the reason lost is not for that kind; valid: forgotten, stolen [invalid_loss]",
         ),
         (("found", "C-no"), "[unknown_container]"),
         (("returned", "C-no", "--role", "holder", "--by", "h-1"), "[role_missing]"),

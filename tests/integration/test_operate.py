@@ -304,8 +304,8 @@ def test_a_data_folder_that_cannot_be_made_is_told_in_one_sentence(tmp_path: Pat
     (tmp_path / "file").touch()
     up = Instance(own_settings(tmp_path / "file" / "data")).run(*words)
 
-    assert up.returncode == 1
-    assert "set LOSTFOUND_DATA_DIR" in up.stderr
+    assert up.returncode == 2
+    assert "LOSTFOUND_DATA_DIR takes the path of a folder" in up.stderr
     assert up.stderr.count("\n") == 1
 
 

@@ -531,6 +531,8 @@ def joins_late(world: World) -> None:
         ({"status": "watching"}, ["c-3", "c-1"]),
         ({"status": "closed", "ticket": "T-L-2a"}, ["c-2"]),
         ({"ticket": "T-nobody"}, []),
+        ({"is_open": True}, ["c-3", "c-1"]),
+        ({"is_open": True, "status": "closed"}, []),
     ],
 )
 async def test_cases_are_found_by_serial_holder_ticket_and_report(
@@ -546,7 +548,12 @@ async def test_cases_are_found_by_serial_holder_ticket_and_report(
 
     async with open_queries(log.dsn) as queries:
         found = await queries.cases(ACME, **sought)
+        count = await queries.count_cases(ACME, **sought)
+        first = await queries.case(ACME, CaseId(found[0].case_id)) if found else None
 
+    assert count == len(found)
+    assert first is None or (first.reasons, first.value_cents) == (found[0].reasons, found[0].value_cents)
+    assert all(case.due is None for case in found if case.status == "closed")
     assert [case.case_id for case in found] == cases
 
 

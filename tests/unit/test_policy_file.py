@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
-from portal.cli.policies import commands
+from portal.cli.policies import NO_SUPERVISORS, commands
 from portal.policy_file.reader import Misfit, check, schema
 from portal.policy_file.yaml_document import BadYaml
 from tests.unit.test_limits import policies
@@ -339,6 +339,9 @@ def test_check_tells_file_line_column_and_code(tmp_path: Path) -> None:
     bad.write_text("rules:\n- watch: 30\n- mode: x\n")
 
     assert run("check", str(good)) == (0, f"{good} is good: 1 rule, 2 supervisors.\n")
+    nobody = run("check", "--json", "-", given="supervisors: []\n")
+    assert (nobody[0], json.loads(nobody[1])["warnings"]) == (0, [NO_SUPERVISORS])
+    assert run("check", "-", given="supervisors: []\n")[1].endswith(f"\n{NO_SUPERVISORS}\n")
     code, output = run("check", str(bad))
     assert code == 1
     assert [line.split(" ")[0] for line in output.splitlines()] == [f"{bad}:2:3:", f"{bad}:3:9:"]

@@ -317,7 +317,7 @@ COMMANDS = (
     ("policy", "show"),
     ("views", "rebuild"),
     ("audit", "invariants"),
-    ("report", "3-1"),
+    ("report", "3-1", "--reason", "lost"),
     ("access", "link", "3-1"),
     ("activation", "code", "A-1"),
 )

@@ -11,7 +11,7 @@ from events.errors import Code, RefusalError
 from events.terms import CaseId
 from infra.main import app
 from infra.settings import PREFIX, Settings
-from portal.cli.answer_tables import _part, _parts, _word, print_case
+from portal.cli.answer_tables import _part, _parts, _word, case_table, print_case
 from portal.cli.terminal import (
     NEED_NO_VENDOR,
     NOT_RUNNING,
@@ -20,9 +20,11 @@ from portal.cli.terminal import (
     _remedy,
     for_vendor,
     refusals,
+    shortened,
     vendor_name,
 )
-from projections.read.views import CaseView, to_decide
+from projections.read.pending_action import PendingAction
+from projections.read.views import CaseLine, CaseView, to_decide
 from tests.unit.test_pending_action import life
 from tests.worlds import NOW
 from workflows.case import CaseState
@@ -153,3 +155,43 @@ def test_the_commands_that_are_advised_with_a_vendor_are_those_that_take_one() -
     walk(get_command(app))
     assert {words.split()[0] for words in takes} == TAKE_A_VENDOR
     assert not takes & NEED_NO_VENDOR
+
+
+def test_what_is_awaited_is_told_with_whom_and_until_when_first_and_evidence_apart(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    state = life().state
+    assert state is not None
+    awaited = PendingAction(what="the condition: police report shown", by=("ann", "bob"), until=NOW)
+    given = {"status": "awaiting_approval", "awaited": awaited, "asked": ["photo"], "value_cents": 123_400}
+
+    print_case(case_view(state, **given))
+
+    shown = capsys.readouterr().out
+    assert f"awaited from ann, bob until {NOW:%Y-%m-%d %H:%M} UTC: the condition: police report shown\n" in shown
+    assert "evidence that a supervisor asked for and nobody gave yet: photo\n" in shown
+    assert "what was lost is worth: 1,234.00\n" in shown
+
+
+def test_a_case_in_a_list_says_whose_it_is_what_it_is_worth_and_why_it_waits() -> None:
+    line = CaseLine.model_validate(
+        dict.fromkeys(CaseLine.model_fields)
+        | {"case_id": "c-1", "status": "awaiting_approval", "serial": "3-1", "kind": "dongle", "reason": "lost"}
+        | {"holder": "h-1", "received": NOW, "material": 3, "due": NOW, "value_cents": 5_00, "reasons": ["too dear"]}
+    )
+    at = f"{NOW:%Y-%m-%d %H:%M}"
+
+    (waits,) = case_table([line]).rows
+    (over,) = case_table([CaseLine.model_validate(line.model_dump() | {"status": "closed"})]).rows
+
+    assert waits == ("c-1", at, "3-1: lost dongle", "h-1", "5.00", "awaiting_approval", "", at, "3", "too dear")
+    assert over == ("c-1", at, "3-1: lost dongle", "h-1", "5.00", "closed", "", "", "3", "")
+
+
+def test_what_was_typed_is_quoted_where_it_is_no_plain_name_and_never_told_at_length(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert [shortened(typed) for typed in ("3-1", "", "a b")] == ["3-1", '""', '"a b"']
+    with pytest.raises(typer.Exit), refusals():
+        raise RefusalError(Code.UNKNOWN_CONTAINER, f"no container {'x' * 100_000} is known")
+    assert len(capsys.readouterr().err) < 200
