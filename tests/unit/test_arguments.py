@@ -31,7 +31,7 @@ VALID = {
     ): 'partition must be a whole number from 0 on, and not "x"',
     ("audit", "invariants", "--under-way", "-0.5"): "--under-way must be a number from 0 on, and not -0.5",
     ("report", "3-1", "--occurred", "yesterday"): (
-        "'yesterday' is no time; write it such as 2026-11-20T18:00 or 2026-11-20"
+        "yesterday is no time; write it such as 2026-11-20T18:00 or 2026-11-20"
     ),
     ("serve", "baker"): "there is no role baker; valid: worker, projector, inbox",
 }
