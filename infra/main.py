@@ -1,5 +1,8 @@
 """The command `lostfound`: everything that can be typed, from starting it all to asking after one case."""
 
+import os
+import sys
+from errno import ENOSPC
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -31,6 +34,23 @@ audit.register(app, lambda: _operator())
 repairs.register(app, lambda: _operator())
 simulation.register(app)
 views.register(app, lambda: _operator())
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"lostfound {version('lostfound')}")
+        raise typer.Exit
+
+
+@app.callback()
+def lostfound(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version, and nothing else.")
+    ] = False,
+) -> None:
+    """Replaces lost licence containers, and keeps watch for the originals."""
 
 
 @app.command()
@@ -70,12 +90,18 @@ def _operator() -> "Operator":
 def main() -> NoReturn:
     """Run the command."""
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # here, where it is told in words that it cannot be
         leave(0)
     except Problem as problem:  # a setting that cannot be, in a command that expects no other
         typer.echo(problem.sentence, err=True)
         leave(problem.exit_code)
     except OSError as error:
+        if error.errno == ENOSPC and error.filename is None:
+            typer.echo("The answer could not be written where it was sent: no space is left there.", err=True)
+            os._exit(FAILED)  # what is left of the answer cannot be written at the end either
         if error.filename is None:
             raise
         cause = error.strerror or type(error).__name__

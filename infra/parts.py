@@ -40,6 +40,10 @@ async def open_application(settings: Settings, patient: bool = True) -> AsyncIte
         yield Application(LocalParts(settings, opened, patient))
 
 
+TEMPORAL_SECONDS = 10.0
+"""A door waits so long for a Temporal that does not answer: somebody waits there."""
+
+
 class LocalParts:
     """Implements `portal.application.Parts`; what was opened is closed with `opened`."""
 
@@ -77,7 +81,8 @@ class LocalParts:
 
         async with self._opening:
             if self._cases is None:
-                self._cases = CaseClient(await open_temporal(self._settings), self._settings.task_queue)
+                temporal = await open_temporal(self._settings, TEMPORAL_SECONDS)
+                self._cases = CaseClient(temporal, self._settings.task_queue)
         return self._cases
 
     @property

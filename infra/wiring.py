@@ -151,9 +151,9 @@ async def open_pool(
         yield pool
 
 
-async def open_temporal(settings: Settings) -> Client:
-    """A Temporal client; a server that does not answer yet is waited for."""
-    async with asyncio.timeout(CONNECT_SECONDS):
+async def open_temporal(settings: Settings, seconds: float = CONNECT_SECONDS) -> Client:
+    """A Temporal client; a server that does not answer yet is waited for. Raises `TimeoutError`."""
+    async with asyncio.timeout(seconds):
         while True:
             try:
                 return await Client.connect(

@@ -37,7 +37,7 @@ COMMAND_LINE: Final = Wording(
         Code.NO_LICENCE: "`lostfound container show {serial}` shows what is in it",
         Code.NO_CASE: "`lostfound case list --serial {serial}` shows the cases of that container",
         Code.VENDOR_EXISTS: "put this one in force with `lostfound policy adopt`",
-        Code.UNREADABLE_POLICY: "`lostfound vendor list` shows each vendor's version in force",
+        Code.UNREADABLE_POLICY: "`lostfound vendor list` shows the version of {vendor} that is in force",
         Code.NOT_SET_ASIDE: "`lostfound status` names those that are",
         Code.NOTHING_TO_DECIDE: "`lostfound case show {case}` says where it stands",
         Code.STALE: "look at it again with `lostfound case show {case}`, then decide on that",

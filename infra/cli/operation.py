@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -293,12 +294,14 @@ def _status(settings: Settings, as_json: bool) -> int:
         return NOT_RUNNING
     alive = {name: record.identity.alive for name, record in state.services.items()}
     ready = state.state == "ready" and all(alive.values())
-    aside = asyncio.run(set_aside(settings)) if ready else None
+    silent: list[str] = []
+    aside = asyncio.run(set_aside(settings, silent)) if ready else None
     stands = "degraded" if aside else "starting" if state.state == "ready" and not ready else state.state
     if as_json:
         document = state.model_dump() | {"state": stands, "data_dir": str(settings.data_dir)}
         for name, record in document["services"].items():
             record["alive"] = alive[name]
+        document["unanswered"] = silent
         document["set_aside"] = None if aside is None else [_plain(entry) for entry in aside]
         typer.echo(json.dumps(document))
     else:
@@ -308,6 +311,9 @@ def _status(settings: Settings, as_json: bool) -> int:
             console.print(f"{name}: {endpoint}", highlight=False, markup=False, soft_wrap=True)
         if ready and aside is None:
             console.print("What is set aside cannot be told: PostgreSQL does not answer.")
+        for service in silent:
+            sentence = f"{service} does not answer, so what of it needs somebody cannot be told: see the settings."
+            console.print(sentence, highlight=False, markup=False, soft_wrap=True)
         for entry in aside or ():
             whose = f"vendor {entry.vendor}" if entry.vendor else "the installation"
             sentence = f"set aside for {whose}: {entry.place} since {entry.since:%Y-%m-%d %H:%M} ({entry.code}): "
@@ -315,14 +321,16 @@ def _status(settings: Settings, as_json: bool) -> int:
     return NOT_READY if not ready else DEGRADED if aside else 0
 
 
-async def set_aside(settings: Settings) -> "Sequence[SetAside] | None":
+async def set_aside(settings: Settings, silent: list[str]) -> "Sequence[SetAside] | None":
     """The oldest entries of the register, topics that are not as they must be, and cases that fail; None where
-    PostgreSQL does not answer within seconds."""
+    PostgreSQL does not answer within seconds. Into `silent` come the others that do not, each with its address."""
     from psycopg import OperationalError  # here, because the other commands need none of what it imports
     from psycopg.errors import UndefinedTable
 
     from activities.register import PostgresRegister
 
+    for client in ("aiokafka", "asyncio"):  # whose own lines about a service that does not answer say no more
+        logging.getLogger(client).addHandler(logging.NullHandler())
     topics, cases = asyncio.create_task(_misfits(settings)), asyncio.create_task(_failing(settings))
     try:
         async with asyncio.timeout(REGISTER_SECONDS):
@@ -332,11 +340,13 @@ async def set_aside(settings: Settings) -> "Sequence[SetAside] | None":
     except (OperationalError, TimeoutError):
         await asyncio.gather(topics, cases)
         return None
-    return [*entries, *await topics, *await cases]
+    found = {f"Kafka at {settings.bootstrap}": await topics, f"Temporal at {settings.temporal}": await cases}
+    silent += [service for service, answer in found.items() if answer is None]
+    return [*entries, *(entry for answer in found.values() for entry in answer or ())]
 
 
-async def _misfits(settings: Settings) -> "list[SetAside]":
-    """Topics that are not what they must be, as entries; none where Kafka does not answer within seconds."""
+async def _misfits(settings: Settings) -> "list[SetAside] | None":
+    """Topics that are not what they must be, as entries; None where Kafka does not answer within seconds."""
     from aiokafka.errors import KafkaError
 
     from events.ports.register import SetAside
@@ -346,13 +356,13 @@ async def _misfits(settings: Settings) -> "list[SetAside]":
         async with asyncio.timeout(REGISTER_SECONDS):
             found = await compare(settings)
     except (KafkaError, OSError, TimeoutError):
-        return []
+        return None
     now = datetime.now(UTC)
     return [SetAside("", f"topic/{one.topic}/{one.setting}", "topic_misfit", one.sentence, now) for one in found]
 
 
-async def _failing(settings: Settings) -> "list[SetAside]":
-    """Cases whose workflow tasks fail; none where Temporal does not answer within seconds, or cannot tell."""
+async def _failing(settings: Settings) -> "list[SetAside] | None":
+    """Cases whose workflow tasks fail; None where Temporal does not answer within seconds, or cannot tell."""
     from temporalio.client import Client
     from temporalio.service import RPCError
 
@@ -362,7 +372,7 @@ async def _failing(settings: Settings) -> "list[SetAside]":
         async with asyncio.timeout(REGISTER_SECONDS):
             return await failing_cases(await Client.connect(settings.temporal, namespace=settings.temporal_namespace))
     except (RPCError, RuntimeError, TimeoutError):
-        return []
+        return None
 
 
 def _plain(entry: "SetAside") -> dict[str, str]:

@@ -1,12 +1,14 @@
 """The commands about the inbox's dead letters. What one holds may be hostile: it is shown escaped, or as bytes."""
 
 import base64
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from events.errors import Code, RefusalError
+from events.statements import PREFIX
 from portal.cli.sheet import Sheet
 from portal.cli.terminal import (
     AsJson,
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from portal.inbox.dead_letter_reader import DeadLetterReader, StoredDeadLetter
 
 Answer = TypeVar("Answer")
+ABOUT_CHARACTERS = 60
+"""Of a type or serial in a list."""
 Place = Annotated[str, typer.Argument(help="Where the record stood, as `list` and `lostfound status` name it.")]
 Places = Annotated[list[str], typer.Argument(help="Where the records stood, as `list` and `lostfound status` name it.")]
 
@@ -66,10 +70,10 @@ def commands(opened: Opened) -> typer.Typer:
             if as_json:
                 print_json([_brief(one) for one in found])
                 return
-            table = Sheet("place", "key", "code", "written (UTC)", *(("state",) if settled else ()), "what is wrong")
+            table = Sheet("place", "about", "code", "written (UTC)", *(("state",) if settled else ()), "what is wrong")
             for one in found:
                 state = (_state(one),) if settled else ()
-                cells = (one.place, _text(one.key), one.code, minute(one.at), *state, one.sentence)
+                cells = (one.place, _about(one), one.code, minute(one.at), *state, one.sentence)
                 table.add_row(*(_safe(cell) for cell in cells))
             show(table)
 
@@ -164,6 +168,16 @@ def _print(one: "StoredDeadLetter") -> None:
     for name, content in one.headers:
         typer.echo(f"header    {_safe(name)}: {_text(content)}")
     typer.echo(_text(one.value) if one.is_whole else "It has no bytes, for they did not fit or cannot be read.")
+
+
+def _about(one: "StoredDeadLetter") -> str:
+    """The type and the serial of what was sent, as far as it can be read, or else its key."""
+    try:
+        sent = json.loads(one.value or b"")
+        parts = [str(sent["type"]).removeprefix(PREFIX), str(sent["data"]["serial"])]
+    except (ValueError, KeyError, TypeError):
+        parts = [_text(one.key)]
+    return " ".join(part[:ABOUT_CHARACTERS] for part in parts)
 
 
 def _text(several: bytes | None) -> str:

@@ -4,7 +4,9 @@ A decision names the last material fact that it was made on, `--on N`, and is re
 `--on` it is made on what the views show now, and that number is printed.
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
 
@@ -44,6 +46,8 @@ On = Annotated[
     ),
 ]
 
+PATIENCE_SECONDS = 3.0
+STILL_WAITING = "The case has not answered yet; it is waited for, for half a minute at most."
 TYPED = {name: f"--{name}" for name in ("why", "decision", "on", "goodwill", "condition", "reinstate")}
 TYPED["condition_days"] = "--days"
 
@@ -67,7 +71,8 @@ def register(app: typer.Typer, opened: Opened) -> None:
             content = _content(on=number, **fields)
 
             async def decided(application: "Application") -> DecisionTaken:
-                taken = await application.decide(principal, CaseId(case), content)
+                with patience():
+                    taken = await application.decide(principal, CaseId(case), content)
                 await application.wait_for(
                     named, taken.position
                 )  # so that the next command shows it, and decides on it
@@ -148,6 +153,16 @@ def register(app: typer.Typer, opened: Opened) -> None:
 
     for action, help_text in PLAIN.items():
         app.command(action.replace("_", "-"), help=help_text)(plain(action))
+
+
+@contextmanager
+def patience(seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
+    """Say that nothing hangs, where an answer takes longer than that."""
+    word = asyncio.get_running_loop().call_later(seconds, lambda: typer.echo(STILL_WAITING, err=True))
+    try:
+        yield
+    finally:
+        word.cancel()
 
 
 def _newest(opened: Opened, vendor: VendorId, case: CaseId) -> int:

@@ -88,7 +88,10 @@ def refusals() -> Iterator[None]:
         service = _unanswered(error)
         if service is None:
             raise
-        typer.echo(f"{service} does not answer: {_remedy(service)}. ({_cause(error)})", err=True)
+        if service == "PostgreSQL" and not os.environ.get(OWN_SERVICES[service]) and "No such file" in str(error):
+            typer.echo("Not running; start with `lostfound up`.", err=True)
+        else:
+            typer.echo(f"{service} does not answer: {_remedy(service)}. ({_cause(error)})", err=True)
         raise typer.Exit(NOT_RUNNING) from None
 
 

@@ -4,6 +4,8 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -37,3 +39,20 @@ def test_an_argument_that_is_not_utf_8_is_told_in_one_sentence() -> None:
 
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr == b"Argument 3, 'caf\\udce9', is not UTF-8: type it anew.\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_an_answer_that_cannot_be_written_is_told_in_one_sentence() -> None:
+    with Path("/dev/full").open("w") as full:
+        words = [sys.executable, "-m", "infra.start", "codes"]
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, timeout=SECONDS, check=False)
+
+    told = "The answer could not be written where it was sent: no space is left there.\n"
+    assert (done.returncode, done.stderr) == (1, told)
+
+
+def test_the_version_is_printed() -> None:
+    words = [sys.executable, "-m", "infra.start", "--version"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False)
+
+    assert (done.returncode, done.stdout) == (0, f"lostfound {version('lostfound')}\n")

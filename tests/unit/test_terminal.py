@@ -1,5 +1,6 @@
 """What a person reads when a service does not answer, and of the parts of a fact."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -9,9 +10,12 @@ from typer.main import get_command
 
 from events.errors import Code, RefusalError
 from events.terms import CaseId
+from infra.cli.operation import _failing, _misfits
 from infra.main import app
 from infra.settings import PREFIX, Settings
 from portal.cli.answer_tables import _part, _parts, _word, case_table, print_case
+from portal.cli.dead_letter_commands import _about
+from portal.cli.decisions import STILL_WAITING, patience
 from portal.cli.terminal import (
     NEED_NO_VENDOR,
     NOT_RUNNING,
@@ -23,6 +27,7 @@ from portal.cli.terminal import (
     shortened,
     vendor_name,
 )
+from portal.inbox.dead_letter_reader import StoredDeadLetter
 from projections.read.pending_action import PendingAction
 from projections.read.views import CaseLine, CaseView, to_decide
 from tests.unit.test_pending_action import life
@@ -195,3 +200,34 @@ def test_what_was_typed_is_quoted_where_it_is_no_plain_name_and_never_told_at_le
     with pytest.raises(typer.Exit), refusals():
         raise RefusalError(Code.UNKNOWN_CONTAINER, f"no container {'x' * 100_000} is known")
     assert len(capsys.readouterr().err) < 200
+
+
+async def test_whoever_waits_for_a_decision_is_told_so_after_a_while(capsys: pytest.CaptureFixture[str]) -> None:
+    with patience(0.0):
+        for _ in range(3):
+            await asyncio.sleep(0)  # a turn of the loop
+    assert capsys.readouterr().err == f"{STILL_WAITING}\n"
+    with patience(60.0):
+        await asyncio.sleep(0)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "about"),
+    [
+        (b'{"type": "lostfound.inbox.loss.reported.v1", "data": {"serial": "3-1"}}', "loss.reported.v1 3-1"),
+        (b'{"type": "x", "data": []}', "key-1"),
+        (b"[1]", "key-1"),
+        (None, "key-1"),
+    ],
+)
+def test_a_dead_letter_in_a_list_says_what_it_is_about_as_far_as_it_can_be_read(
+    value: bytes | None, about: str
+) -> None:
+    fields: dict[str, Any] = dict.fromkeys(StoredDeadLetter.__dataclass_fields__)
+    assert _about(StoredDeadLetter(**fields | {"key": b"key-1", "value": value})) == about
+
+
+async def test_a_service_that_does_not_answer_is_told_from_one_with_nothing_to_say() -> None:
+    nowhere = Settings(kafka_bootstrap="127.0.0.1:1", temporal_address="127.0.0.1:1")
+    assert (await _misfits(nowhere), await _failing(nowhere)) == (None, None)
