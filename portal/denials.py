@@ -25,17 +25,19 @@ DENIALS = {
 }
 
 
-NO_SUCH_FACT = "the case has no material fact {on} to decide on; its last one is {material}"
-NOTHING_TO_REINSTATE = "nothing can be reinstated in this case, for no licence was replaced; rule found without that"
-
-
 def denied(code: Code, case: CaseId, order: DecisionOrder, known: "CaseLine | None" = None) -> RefusalError:
     """Why a decision on a case was denied; `known` is the case as the views show it."""
-    sentence = DENIALS.get(code, "it was denied ({code})")
-    material = known.material if known else 0
-    if code is Code.STALE and known and order.on > material:
-        sentence = NO_SUCH_FACT
+    if code is Code.STALE and known and order.on > known.material:
+        return RefusalError(
+            code,
+            f"the case has no material fact {order.on} to decide on; its last one is {known.material}",
+            case=case,
+            by=order.by,
+            decision=order.decision,
+            on=order.on,
+            material=known.material,
+        )
+    sentence = DENIALS.get(code, "it was denied ({code})").format(by=order.by, decision=order.decision, code=code)
     if code is Code.NOTHING_TO_DECIDE and order.reinstate and known and known.status == Status.RESURFACED:
-        sentence = NOTHING_TO_REINSTATE
-    sentence = sentence.format(by=order.by, decision=order.decision, code=code, on=order.on, material=material)
+        sentence = "nothing can be reinstated in this case, for no licence was replaced; rule found without that"
     return RefusalError(code, sentence, case=case, by=order.by, decision=order.decision, on=order.on)

@@ -62,15 +62,15 @@ def commands(opened: Opened) -> typer.Typer:
                 print_json(answer)
             if answer.session is None:
                 sentence = "these access data are not good; report them forgotten to have new ones"
-                if answer.cases:
-                    cases = ", ".join(one.case for one in answer.cases)
+                cases = ", ".join(one.case for one in answer.cases)
+                if cases:
                     sentence = (
                         f"these access data are no longer good, by case {cases}; `lostfound access link {serial}`"
                         " prints the link that sets new ones, for the holder"
                     )
                 if answer.code == Code.LOCKED_OUT:
                     sentence = "too many wrong passwords; wait, and try again with a new contact number"
-                raise RefusalError(Code(answer.code or Code.BAD_ACCESS_DATA), sentence)
+                raise RefusalError(Code(answer.code or Code.BAD_ACCESS_DATA), sentence, serial=serial, cases=cases)
             if not as_json:
                 typer.echo(answer.session)
 

@@ -264,7 +264,7 @@ def _must_be_a_loss(serial: str, kind: Kind, reason: Reason) -> None:
         sentence = (
             f"{shortened(serial)} is of kind {kind}, and the reason {reason} is not for that kind; valid: {valid}"
         )
-        raise RefusalError(Code.INVALID_LOSS, sentence, serial=serial, kind=kind, reason=reason)
+        raise RefusalError(Code.INVALID_LOSS, sentence, serial=serial, kind=kind, reason=reason, valid=valid)
 
 
 async def _case_of(views: "Queries", vendor: VendorId, report: ReportId, role: Role, by: str) -> CaseLine | None:
