@@ -242,11 +242,21 @@ def _turned_up(
             if as_json:
                 print_json({"report": number, "serial": serial, "statement": word, "cases": list(cases)})
                 return
-            whose = f"case {cases[0]} takes it in" if len(cases) == 1 else f"cases {', '.join(cases)} take it in"
-            tell(f"Statement {number} says that {serial} was {word}; {whose}.")
-            tell("\n".join(f"`lostfound case show {case}` says what it waits for now." for case in cases))
+            tell(turned_up(number, serial, word, cases))
 
     return command
+
+
+def turned_up(number: str, serial: str, word: str, cases: Sequence[CaseId]) -> str:
+    """What became of a statement that a container was found, or returned."""
+    if not cases:
+        return (
+            f"Statement {number} was made before, or every case of {serial} is closed;"
+            f" `lostfound case list --serial {serial}` shows them."
+        )
+    whose = f"case {cases[0]} takes it in" if len(cases) == 1 else f"cases {', '.join(cases)} take it in"
+    shown = [f"`lostfound case show {case}` says what it waits for now." for case in cases]
+    return "\n".join([f"Statement {number} says that {serial} was {word}; {whose}.", *shown])
 
 
 async def _kind_of(views: "Queries", vendor: VendorId, serial: str, role: Role, by: str) -> Kind:

@@ -404,6 +404,14 @@ async def test_an_adopted_policy_decides_by_what_was_shown(lostfound: Installati
     history = lostfound.ask("case", "show", without["case"], "--vendor", "shown")["history"]
     decided = next(fact["data"] for fact in history if name_of(fact["type"]) == "case.decided")
     assert (decided["reasons"], decided["policy_version"]) == (["evidence is missing: police_report"], 2)
+    told = lostfound.run("found", "3-1", "--report", "F-1", "--vendor", "shown").stdout
+    assert told == (
+        f"Statement F-1 says that 3-1 was found; case {with_it['case']} takes it in.\n"
+        f"`lostfound case show {with_it['case']} --vendor shown` says what it waits for now.\n"
+    )
+    await lostfound.stand("shown", "resurfaced")
+    again = lostfound.ask("found", "3-1", "--report", "F-1", "--vendor", "shown")
+    assert (again["statement"], again["cases"]) == ("found", [])  # the same number is the same statement
     in_force = lostfound.run("policy", "show", "--vendor", "shown").stdout
     assert lostfound.run("policy", "check", "-", stdin=in_force).returncode == 0
 
