@@ -137,7 +137,7 @@ async def test_it_gives_no_notices_of_its_lease(stock: Stock) -> None:
     await stock.container("D-1", "L-1", "L-2")
     await ends(stock, "L-1")
 
-    await stock.backend.sweep_leases(NOW + 30 * DAY, 100)
+    await stock.backend.sweep_leases(NOW + 30 * DAY, 10_000)
 
     assert {one.licence for one in await stock.facts(LeaseFact)} == {"L-2"}
 
