@@ -46,6 +46,11 @@ CODECS = ("gzip", "snappy", "lz4", "zstd")
 BIG = {"message_max_bytes": 100_000_000, "queue_buffering_max_kbytes": 1_000_000}
 
 
+def _about(statement: Statement) -> object:
+    """The container that a statement names, or the licence."""
+    return getattr(statement, "serial", None) or getattr(statement, "licence", None)
+
+
 @dataclass
 class Watched(Application):
     """The application, and what passed them; `trouble` may raise for a statement."""
@@ -60,7 +65,7 @@ class Watched(Application):
 
     async def take(self, principal: Principal, statement: Statement, received: datetime) -> None:
         vendor = principal.vendor
-        self.tries[vendor, str(getattr(statement, "serial"))] += 1  # noqa: B009
+        self.tries[vendor, str(_about(statement))] += 1
         self.trouble(vendor, statement)
         if not isinstance(statement, LossStatement):
             await super().take(principal, statement, received)
@@ -68,7 +73,7 @@ class Watched(Application):
 
     def of(self, vendor: VendorId) -> list[str]:
         """What passed of a vendor, in its order, as `rank/serial`."""
-        return [f"{statement.rank}/{statement.serial}" for whose, statement in self.taken if whose == vendor]  # type: ignore[attr-defined]
+        return [f"{statement.rank}/{_about(statement)}" for whose, statement in self.taken if whose == vendor]
 
 
 @asynccontextmanager
@@ -322,6 +327,26 @@ async def test_a_loss_does_not_overtake_a_licence_that_waits_whatever_their_keys
         await until(lambda: len(doors.of(vendor)) == 4)
 
     assert doors.of(vendor) == ["0/3-1", "1/3-1", "2/3-1", "2/3-1"]
+
+
+async def test_what_becomes_of_a_licence_waits_with_the_container_that_its_key_names(
+    settings: Settings, vendor: VendorId, other: VendorId
+) -> None:
+    office = BackOffice(settings.bootstrap, vendor)
+    async with running(settings, hold_seconds=60) as doors:
+        office.send(b"3-1", office.event("licence.ended", licence="L-1", revision=2, ended=now()), 0)
+        office.send(b"not a name", office.event("licence.ended", licence="L-1", revision=1, ended=now()), 0)
+        office.send(b"3-1", office.event("loss.reported", **loss("R-1")), 0)
+        office.flush()
+        await _until_parked(settings, vendor, 3)
+        state(office, "3-1", partition=2)
+        office.send(b"3-1", office.event("licence.issued", **licence("L-1")), 2)
+        office.flush()
+        await until(lambda: len(doors.of(vendor)) == 5)
+
+    passed = doors.of(vendor)
+    assert passed[:3] == ["0/3-1", "1/3-1", "2/L-1"]
+    assert sorted(passed[3:]) == ["2/3-1", "2/L-1"]
 
 
 async def _until_parked(settings: Settings, vendor: VendorId, count: int) -> None:

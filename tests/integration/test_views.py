@@ -63,6 +63,27 @@ async def test_the_last_contact_is_the_one_that_was_received_last(log: Log) -> N
     assert shown.last_contact == known.last_contact == BEGIN + timedelta(hours=5)
 
 
+async def test_a_licence_has_its_changed_terms_and_is_not_effective_once_its_contract_has_ended(log: Log) -> None:
+    def story(world: World) -> None:
+        world.register("D-1", Kind.DONGLE, "h-1")
+        for name in ("L-1", "L-2"):
+            world.licence(name, "D-1", value_cents=5)
+        world.change_licence(licence="L-1", revision=1, product="cam", value_cents=7)
+        world.end_licence("L-1", 1, BEGIN)
+
+    world = await viewed(log, story)
+
+    async with open_queries(log.dsn) as views:
+        shown = await views.container(world.vendor, "D-1", world.now)
+    assert shown is not None
+    known = {
+        one.licence: (one.product, one.value_cents, one.ended, [one.generation] * one.effective)
+        for one in shown.licences
+    }
+    assert known == {"L-1": ("cam", 7, BEGIN, []), "L-2": ("cad", 5, None, [1])}
+    assert {name: found[3] for name, found in known.items()} == world.effective()
+
+
 async def test_the_blacklist_forgets_a_container_that_several_cases_made_good_again(log: Log) -> None:
     def story(world: World) -> None:
         world.register("D-1", Kind.DONGLE, "h-1")
