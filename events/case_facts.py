@@ -11,6 +11,7 @@ from events.sizes import (
     CODE_CHARACTERS,
     ESCALATED_TO,
     LIST_PART,
+    PRODUCTS_KNOWN,
     REASON_CHARACTERS,
     REASONS,
     SCOPE_PART,
@@ -130,7 +131,9 @@ class BackendFacts(Value):
 
     `losses` says when other losses of its holder were first reported, the latest first, at most `LOSSES_KNOWN` of them;
     those of which nothing could be claimed are not among them. `flagged`: a verdict spoke against the holder before.
-    `former_outcome` is how the former case of the same loss ended, where there is one.
+    `former_outcome` is how the former case of the same loss ended, where there is one. Where other cases recover all
+    licences that were lost, `products` are those of what the case blocks, one for each rule at least that they fall
+    under, the strictest rule's first.
     """
 
     LOSSES_KNOWN: ClassVar[int] = LOSSES_KNOWN
@@ -143,6 +146,7 @@ class BackendFacts(Value):
     losses: Annotated[tuple[Instant, ...], Field(max_length=LOSSES_KNOWN)] = ()
     flagged: bool = False
     former_outcome: Outcome | None = None
+    products: Annotated[tuple[ProductId, ...], AtMost(PRODUCTS_KNOWN)] = ()
 
 
 class ScopeKnown(CaseStreamFact):
@@ -174,7 +178,7 @@ class QuotasAsked(CaseStreamFact):
     quotas: Annotated[tuple[QuotaAnswer, ...], AtMost(LIST_PART)]
 
 
-class CaseDecided(CaseStreamFact):
+class CaseDecided(CaseStreamFact, WiderFact):
     """Policy decided on the report, or anew; with the `scope.known` before it, it carries all that the decision rests
     on. Only in older records do the `facts` list the licences themselves.
 

@@ -33,6 +33,8 @@ REASON_CHARACTERS: Final = 500
 CAUSE_CHARACTERS: Final = 1_000
 CODE_CHARACTERS: Final = 200
 """So much is stated of what failed, and of its code."""
+PRODUCTS_KNOWN: Final = 20
+"""So many products of what a case only blocks are known to policy."""
 ESCALATED_TO: Final = 200
 """A case is escalated to so many people at most."""
 

@@ -241,8 +241,9 @@ class Policy(Setting):
     kinds before one that names reasons, and of equals the first. Where none holds, a supervisor decides."""
 
     def rules_for(self, loss: Loss, facts: BackendFacts) -> list[Rule]:
-        """The rules that the products in a loss fall under, each once, the strictest first."""
-        return self.rules_for_products(loss, (item.product for item in facts.licences))
+        """The rules that the products in a loss fall under, each once, the strictest first. They are those of what it
+        blocks where other cases recover all that was lost."""
+        return self.rules_for_products(loss, [item.product for item in facts.licences] or facts.products)
 
     def rules_for_products(self, loss: Loss, lost: Iterable[ProductId]) -> list[Rule]:
         """The rules that these products fall under when they are lost, each once, the strictest first."""
@@ -250,6 +251,15 @@ class Policy(Setting):
         products: list[ProductId | None] = list(dict.fromkeys(lost))
         found = [chosen.get(product) or chosen.get(None) or otherwise for product in products or [None]]
         return sorted({id(rule): rule for rule in found}.values(), key=Rule.strictness, reverse=True)
+
+    def one_of_each(self, loss: Loss, lost: Iterable[ProductId]) -> list[ProductId]:
+        """Of these products one for each rule that they fall under when they are lost, the strictest rule's first."""
+        chosen, otherwise = self._chosen(loss), Rule(mode=Mode.MANUAL)
+        first: dict[int, tuple[Rule, ProductId]] = {}
+        for product in lost:
+            rule = chosen.get(product) or chosen.get(None) or otherwise
+            first.setdefault(id(rule), (rule, product))
+        return [product for _, product in sorted(first.values(), key=lambda one: one[0].strictness(), reverse=True)]
 
     def licences_by_rule(self, loss: Loss, facts: BackendFacts) -> list[tuple[Rule, tuple[LicenceInScope, ...]]]:
         """The rules that the products in a loss fall under, the strictest first, each with the licences under it."""

@@ -6,14 +6,17 @@ from typing import Any, cast
 from psycopg import AsyncConnection
 
 from activities.licensing.answer_rules import ASSESS, with_policy
+from activities.licensing.claim_changes import statement_of
+from activities.licensing.claim_rules import products_blocked
+from activities.licensing.claims import known_of
 from activities.licensing.containers import Container, Licence
 from activities.licensing.records import LICENCE, every
 from activities.licensing.vendors import in_force, version
-from events.case_facts import BackendFacts, LicenceInScope
+from events.case_facts import BackendFacts, LicenceInScope, LossReported
 from events.errors import Code, RefusalError
 from events.ports.licensing_backend import Assessment, CaseKey, ScopeOrder, ScopePage
 from events.sizes import SCOPE_PAGE
-from events.terms import Aim, Kind, Outcome
+from events.terms import Aim, Kind, Outcome, ProductId
 
 KNOWN = """
 select array(select received from backend.cases o where o.vendor = c.vendor and o.holder = %s and o.case_id <> c.case_id
@@ -22,6 +25,8 @@ select array(select received from backend.cases o where o.vendor = c.vendor and 
     exists (select from backend.flags f where f.vendor = c.vendor and f.holder = %s),
     (select o.outcome from backend.messages m join backend.cases o
         on (o.vendor, o.case_id) = (m.vendor, m.content -> 'report' ->> 'former')
+        where (m.vendor, m.case_id, m.number) = (c.vendor, c.case_id, 1)),
+    (select m.content -> 'report' from backend.messages m
         where (m.vendor, m.case_id, m.number) = (c.vendor, c.case_id, 1))
 from backend.cases c where vendor = %s and case_id = %s"""
 
@@ -33,16 +38,23 @@ async def assess(tx: AsyncConnection[Any], key: CaseKey, container: Container, a
     row = await cursor.fetchone()
     if row is None:
         raise RefusalError(Code.UNKNOWN_CASE, f"no case {key.case} is known here", case=key.case)
-    losses, flagged, former = row
+    losses, flagged, former, opening = row
+    licences = tuple(licence.in_scope() for licence in await _claimed(tx, key, container))
+    products: tuple[ProductId, ...] = ()
+    if opening and not licences:
+        known = await known_of(tx, key.vendor, container)
+        stated = statement_of(LossReported.model_validate(opening))
+        products = products_blocked(stated, known.products, known.policy)
     facts = BackendFacts(
         serial=container.serial,
         kind=container.kind,
         holder=holder,
         last_contact=container.last_contact,
-        licences=tuple(licence.in_scope() for licence in await _claimed(tx, key, container)),
+        licences=licences,
         losses=tuple(losses),
         flagged=flagged,
         former_outcome=Outcome(former) if former else None,
+        products=products,
     )
     number, _ = await in_force(tx, key.vendor)
     return Assessment(at=at, facts=facts, policy=number, licences=len(facts.licences))

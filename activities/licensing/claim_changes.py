@@ -132,8 +132,9 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of a container under its lock. `claimed`: all that its cases claim or claimed; `reports`: those
-    that were posted to each of its open cases; `issued_by`: the open case that issued a licence's generation in it.
+    """What is known of a container under its lock. `products`: those of the licences in it, or of what was recovered
+    from it where none is left; `claimed`: all that its cases claim or claimed; `reports`: those that were posted to
+    each of its open cases; `issued_by`: the open case that issued a licence's generation in it.
     The contracts of the licences in `ended` are over; the others are in `licences`."""
 
     vendor: VendorId

@@ -16,6 +16,7 @@ from pydantic import JsonValue
 from activities.licensing.containers import Container, unknown_container
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.loss_table import Loss
+from events.sizes import PRODUCTS_KNOWN
 from events.statements import FoundStatement, LossStatement, ReturnStatement
 from events.terms import (
     Aim,
@@ -103,8 +104,8 @@ class Rest:
 def measures_ordered(
     stated: LossStatement, products: Mapping[LicenceId, ProductId], policy: JsonValue
 ) -> frozenset[Measure]:
-    """The measures that the vendor's rule for a loss orders. `products` are those of the licences in the container,
-    `policy` is the one in force, as it is stored."""
+    """The measures that the vendor's rule for a loss orders. `products` are those of the licences in the container, or
+    that were in it where nothing is left; `policy` is the one in force, as it is stored."""
     loss = _loss(stated)
     try:
         rules = read_policy(policy)
@@ -113,6 +114,27 @@ def measures_ordered(
     lost = products.values() if stated.scope is Scope.CONTAINER else map(products.get, stated.licences)
     rule = rules.rules_for_products(loss, [product for product in lost if product is not None])[0]
     return frozenset(item.measure for item in rule.measures_for(loss))
+
+
+def products_blocked(
+    stated: LossStatement, products: Mapping[LicenceId, ProductId], policy: JsonValue
+) -> tuple[ProductId, ...]:
+    """The products of what a case blocks that recovers none of it: one for each rule of the policy that they fall
+    under, the strictest rule's first, and then as many others as the facts of a case have room for."""
+    names = products if stated.scope is Scope.CONTAINER else stated.licences
+    found = sorted({products[name] for name in names if name in products})
+    try:
+        first = read_policy(policy).one_of_each(_loss(stated), found)
+    except UnreadablePolicyError:  # its case says so
+        first = []
+    return tuple(dict.fromkeys((*first, *found)))[:PRODUCTS_KNOWN]
+
+
+def recovered_from(claimed: Iterable[Claimed]) -> list[LicenceId]:
+    """The licences of a container that cases recover, or have recovered."""
+    lost = f"{Aim.LICENCE}/"
+    names = {one.subject.removeprefix(lost) for one in claimed if not one.freed and one.subject.startswith(lost)}
+    return [LicenceId(name) for name in sorted(names)]
 
 
 def whose(

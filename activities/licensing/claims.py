@@ -33,6 +33,7 @@ from activities.licensing.claim_rules import (
     may_turn_up,
     must_be_of_kind,
     must_be_rightful,
+    recovered_from,
     recovery_of,
     resets_taken_over,
 )
@@ -94,12 +95,18 @@ async def known_of(tx: AsyncConnection[Any], vendor: VendorId, container: Contai
     stays = container.kind is Kind.CLOUD  # policy then asks of all that is in it
     _, policy = await in_force(tx, vendor)
     claimed = await _claimed(tx, vendor, container)
+    products = {name: product for name, _, product, over in here if not over or stays}
+    if not products and (gone := recovered_from(claimed)):
+        cursor = await tx.execute(
+            "select licence, product from backend.licences where vendor = %s and licence = any(%s)", (vendor, gone)
+        )
+        products = dict(await cursor.fetchall())
     open_ = list({one.case for one in claimed if not one.closed})
     return Known(
         vendor,
         container,
         licences={LicenceId(name): generation for name, generation, _, over in here if not over},
-        products={LicenceId(name): ProductId(product) for name, _, product, over in here if not over or stays},
+        products={LicenceId(name): ProductId(product) for name, product in products.items()},
         policy=policy,
         claimed=tuple(claimed),
         reports=await _reports(tx, vendor, open_) if open_ else {},

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import cast
 
-from activities.licensing import claim_rules
+from activities.licensing import claim_changes, claim_rules
 from activities.licensing.answer_rules import (
     ASSESS,
     BLOCK,
@@ -22,6 +22,7 @@ from activities.licensing.answer_rules import (
     answer_again,
     with_policy,
 )
+from activities.licensing.containers import Container
 from activities.licensing.quota_rules import allot, allotted_before
 from activities.licensing.release import Release
 from events.case_facts import BackendFacts
@@ -46,7 +47,7 @@ from events.ports.licensing_backend import (
 )
 from events.ports.loss_cases import Joined
 from events.sizes import SCOPE_PAGE
-from events.terms import Aim, Outcome
+from events.terms import Aim, Outcome, ProductId
 from simulation.licensing.closure import Closure
 from simulation.licensing.inventory import Inventory
 from simulation.licensing.leases import Leases
@@ -130,17 +131,24 @@ class VendorBackend(Inventory, Leases, Messages, Closure, SignIns):
             for name, one in self.cases.items()
             if one.holder == case.holder and name != key.case and any(claim.case == name for claim in self.claims)
         ]
+        licences = tuple(one.in_scope() for one in self._claimed(key, container))
         facts = BackendFacts(
             serial=key.serial,
             kind=container.kind,
             holder=case.holder,
             last_contact=container.last_contact,
-            licences=tuple(one.in_scope() for one in self._claimed(key, container)),
+            licences=licences,
             losses=tuple(sorted(losses, reverse=True)[: BackendFacts.LOSSES_KNOWN]),
             flagged=case.holder in self.flagged,
             former_outcome=self._former_outcome(case),
+            products=() if licences else self._blocked_products(container, case),
         )
         return Assessment(at=at, facts=facts, policy=len(self.policies), licences=len(facts.licences))
+
+    def _blocked_products(self, container: Container, case: Case) -> tuple[ProductId, ...]:
+        opening, known = case.messages[0][0], self._known_of(container)
+        assert isinstance(opening, Joined)
+        return claim_rules.products_blocked(claim_changes.statement_of(opening.report), known.products, known.policy)
 
     def _former_outcome(self, case: Case) -> Outcome | None:
         opening, _ = case.messages[0]

@@ -20,7 +20,7 @@ from activities.licensing.claim_changes import (
     digest,
     repeated,
 )
-from activities.licensing.claim_rules import must_be_of_kind, must_be_rightful
+from activities.licensing.claim_rules import must_be_of_kind, must_be_rightful, recovered_from
 from activities.licensing.containers import Container
 from activities.licensing.message_rules import Speaker
 from events.ports.licensing_backend import CaseKey, Claim
@@ -54,13 +54,16 @@ class Claims(AccessData):
         """What is known of a container."""
         held = self._held(container.serial)
         open_ = [one for one in self.cases.values() if not one.closed]
+        claimed = tuple(self._all_claimed(container.serial))
+        held_now = [one for one in held if not one.ended or container.kind is Kind.CLOUD]
+        of_products = held_now or [self.licences[name] for name in recovered_from(claimed)]
         return Known(
             self.vendor,
             container,
             licences={one.licence: one.generation for one in held if not one.ended},
-            products={one.licence: one.product for one in held if not one.ended or container.kind is Kind.CLOUD},
+            products={one.licence: one.product for one in of_products},
             policy=self.policies[-1],
-            claimed=tuple(self._all_claimed(container.serial)),
+            claimed=claimed,
             reports={one.key.case: one.reports for one in open_},
             issued_by={thing: one.key for one in open_ for thing in self._issued_for(one)},
             ended={one.licence: one.generation for one in held if one.ended},

@@ -512,3 +512,21 @@ async def test_who_reports_what_an_open_case_is_about_is_a_reporter_of_it_whatev
     assert joined == key
     assert confirmed.reporters == ("ann",)
     assert [name for name, _ in await stock.messages(key)] == ["report", "report"]
+
+
+async def test_a_case_that_only_blocks_knows_the_products_of_what_it_blocks(stock: Stock) -> None:
+    rules = (Rule(products=("cad",), measures=({"measure": "withdrawal"},)), Rule(measures=()))
+    await stock.backend.adopt_policy(stock.vendor, canonical(Policy(supervisors=("ann",), rules=rules)), NOW)
+    await stock.container("D-1", "L-1")
+    await stock.container("D-2")
+    damaged = await stock.lost("D-1", reason=Reason.DAMAGED, stop_gap_days=30)
+    assert isinstance(await stock.backend.issue(damaged), Issued)
+    rules = (Rule(products=("cad",)), Rule(measures=()))
+    await stock.backend.adopt_policy(stock.vendor, canonical(Policy(supervisors=("ann",), rules=rules)), NOW)
+
+    stolen = await stock.claim(stock.loss("D-1", reason=Reason.STOLEN))
+
+    assert stolen != damaged.key
+    facts = (await stock.backend.assess(stolen)).facts
+    assert (facts.licences, facts.products) == ((), ("cad",))
+    assert (await stock.backend.assess(damaged.key)).facts.products == ()

@@ -17,6 +17,8 @@ from activities.licensing.claim_rules import (
     measures_ordered,
     must_be_of_kind,
     must_be_rightful,
+    products_blocked,
+    recovered_from,
     recovery_of,
     rest_of,
     said_otherwise,
@@ -25,6 +27,7 @@ from activities.licensing.containers import Container
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.loss_table import Loss
 from events.ports.licensing_backend import MeasureToOrder
+from events.sizes import PRODUCTS_KNOWN
 from events.statements import FoundStatement, LossStatement, ReturnStatement
 from events.terms import (
     CaseId,
@@ -41,7 +44,7 @@ from events.terms import (
     Serial,
 )
 from tests.unit.facts import NOW
-from workflows.policy import Policy, Rule, canonical
+from workflows.policy import Mode, Policy, Rule, canonical
 
 A, B, C = CaseId("case-a"), CaseId("case-b"), CaseId("case-c")
 HERE = {LicenceId("L-1"): 1, LicenceId("L-2"): 3}
@@ -419,3 +422,25 @@ def test_the_access_data_of_a_cloud_container_are_claimed_whatever_has_ended() -
     found = claim_rules.whose(loss(Reason.STOLEN, kind=Kind.CLOUD), container(Kind.CLOUD), {}, [], BLACKLISTED, ENDED)
 
     assert found == Opens((ACCESS_BLOCKED, ACCESS))
+
+
+def test_policy_hears_of_a_product_for_each_rule_that_what_is_blocked_falls_under_the_strictest_rules_first() -> None:
+    products = {LicenceId(f"L-{number}"): ProductId(f"p-{number:02}") for number in range(PRODUCTS_KNOWN + 5)}
+    manual = Rule(products=(ProductId("p-24"),), mode=Mode.MANUAL)
+    policy = canonical(Policy(rules=(manual, Rule(products=(ProductId("p-23"),)), Rule())))
+
+    found = products_blocked(loss(Reason.STOLEN), products, policy)
+
+    assert found[:3] == ("p-24", "p-00", "p-23")
+    assert (len(found), found[3]) == (PRODUCTS_KNOWN, "p-01")
+    assert products_blocked(loss(Reason.LOST, "L-3", "L-99"), products, policy) == ("p-03",)
+    assert products_blocked(loss(Reason.STOLEN), products, {"rules": "none"})[:2] == ("p-00", "p-01")
+
+
+def test_what_cases_recover_or_have_recovered_from_a_container_is_known_by_their_claims() -> None:
+    freed = [Claimed("licence/L-9", 1, B, NOW, freed=True, closed=True)]
+
+    assert recovered_from([*claims(A, TWO, WHOLE, BLOCKED, ONE), *claims(B, ("licence/L-1", 2)), *freed]) == [
+        "L-1",
+        "L-2",
+    ]

@@ -191,7 +191,8 @@ def test_a_version_that_nobody_can_make_any_more_is_another_type() -> None:
 def test_a_difference_names_fact_and_field(
     believed: list[Dated], found: tuple[int, str, tuple[str, ...]] | None
 ) -> None:
-    expected = found and Difference(found[0], f"lostfound.{found[1]}.v1", found[2])
+    versions = {CaseDecided.name: CaseDecided.version}
+    expected = found and Difference(found[0], f"lostfound.{found[1]}.v{versions.get(found[1], 1)}", found[2])
 
     assert difference(digest(4, FACTS), 4, believed) == expected
 
@@ -199,7 +200,7 @@ def test_a_difference_names_fact_and_field(
 def test_a_difference_that_no_mark_shows_is_one_all_the_same() -> None:
     appended = digest(4, FACTS).model_copy(update={"sha256": "0" * 64})
 
-    assert difference(appended, 4, FACTS) == (4, "lostfound.case.decided.v1", ("(unmarked)",))
+    assert difference(appended, 4, FACTS) == (4, "lostfound.case.decided.v2", ("(unmarked)",))
 
 
 def test_a_list_of_licences_is_compared_whole() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from activities.licensing import containers
 from audit.invariants import check
-from events.backend_facts import AccessLapsed
+from events.backend_facts import AccessLapsed, MeasureOrdered
 from events.errors import Code, RefusalError
 from events.log_records import Position
 from events.terms import Kind, Outcome, Reason, Reporter, Role, Scope, Status
@@ -165,3 +165,23 @@ def test_a_code_in_memory_is_dead_after_five_wrong_ones_and_once_its_case_is_clo
     with pytest.raises(RefusalError) as refused:
         world.activation_code("A-1")
     assert refused.value.code is Code.NO_CASE
+
+
+@pytest.mark.parametrize("others", [(), (Rule(measures=()),)], ids=["no other rule", "another rule"])
+def test_a_theft_of_what_was_replaced_in_a_milder_case_is_under_the_rule_of_its_product(
+    others: tuple[Rule, ...],
+) -> None:
+    world = World(Policy(supervisors=("ann",), rules=(Rule(products=("cad",)), *others)))
+    world.register("D-1", Kind.DONGLE, "h-1")
+    world.register("D-2", Kind.DONGLE, "h-1")
+    world.licence("L-1", "D-1")
+    crm = Reporter(role=Role.BACK_OFFICE, name="crm")
+    damaged = world.report("R-1", "D-1", Kind.DONGLE, Reason.DAMAGED, crm)
+
+    stolen = world.report("R-2", "D-1", Kind.DONGLE, Reason.STOLEN, crm)
+
+    assert stolen != damaged
+    assert world.cases[stolen].status is Status.WATCHING
+    ordered = [one.fact for one in world.facts if isinstance(one.fact, MeasureOrdered)]
+    assert [(one.case, one.measure) for one in ordered if one.measure == "blacklisting"] == [(stolen, "blacklisting")]
+    assert check(world.facts) == []

@@ -116,6 +116,8 @@ class Case:
     """The last case of the same loss that recovered nothing."""
     opened_by: tuple[tuple[str, str], str]
     """Who reported it, and under which number."""
+    products: tuple[str, ...] = ()
+    """Those of what was reported: of what was in the container then, or had been recovered from it."""
     rejected: bool = False
     """Whether a case of the same loss was rejected before, and none approved since."""
     judged: dict[str, tuple[str, int]] | None = None

@@ -128,6 +128,7 @@ class Reports(Assessment):
                 *(bool(meets.cases | meets.gone), meets.former, (by, report)),
             )
             new.rejected = meets.rejected
+            new.products = self._products(serial, scope, names)
             new.evidence |= set(evidence)
             self.cases[case] = new
             self._tell(new)
@@ -171,6 +172,7 @@ class Reports(Assessment):
             *(self._losses(container.holder), container.holder in self.blamed, True, case.name, (by, report)),
         )
         new.rejected = self._was_rejected(lost, barred)
+        new.products = self._products(serial, scope, names)
         new.evidence |= set(evidence)
         new.reporters.add(by[1])
         self.cases[name] = new

@@ -26,11 +26,22 @@ class Rules(Known):
     def _rules(self, case: Case) -> list[tuple[int, dict[str, Any], list[str]]]:
         """The rules for what was lost, the strictest first: of each its number and the licences under it."""
         found: dict[int, tuple[int, dict[str, Any], list[str]]] = {}
-        for name in self._names(case) or [None]:
-            number, rule = self._rule_of(case.kind, case.reason, name and self._product(case, name))
+        of: list[tuple[str | None, str | None]] = [(name, self._product(case, name)) for name in self._names(case)]
+        if case.only_watches:
+            of = [(None, product) for product in case.products]
+        for name, product in of or [(None, None)]:
+            number, rule = self._rule_of(case.kind, case.reason, product)
             _, _, names = found.setdefault(number, (number, rule, []))
             names += [name] if name else []
         return sorted(found.values(), key=lambda one: strictness(one[1]), reverse=True)
+
+    def _products(self, serial: str, scope: str, names: Iterable[str]) -> tuple[str, ...]:
+        """The products of what is reported: of all that is in a container, or else of all that came out of it."""
+        here = [one.name for one in self.licences.values() if one.serial == serial and not one.ended]
+        cases = [case for case in self.cases.values() if case.serial == serial and (not case.freed or case.closing)]
+        known = here or [name for case in cases for name in case.licences]
+        lost = known if scope == "container" else [name for name in names if name in known]
+        return tuple(sorted({self.licences[name].product for name in lost}))
 
     def _names(self, case: Case) -> list[str]:
         """The licences of a case; of cloud containers all that are there, for they stay."""
