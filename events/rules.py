@@ -12,7 +12,8 @@ RULES_VERSION: Final = 2
 Version 2: what happens while a case is stuck takes effect when it is resumed, and what is found before anything was
 issued cancels it; a case that was overtaken goes to a person before its full replacement too; an un-loss whose
 replacement is lost is not resumed; evidence given while a case was stuck counts; the quotas of all rules for a loss are
-asked, whatever else sends a case to a person."""
+asked, whatever else sends a case to a person; what the backend answers again takes effect no earlier than the last fact
+of the case."""
 
 
 def as_of(version: int, changes: Mapping[int, Rule]) -> Rule:

@@ -113,6 +113,18 @@ def command_after(request: Request, answer: object, policy: Policy) -> Command |
             raise TypeError(f"{request.activity} is never answered with {type(answer).__name__}")
 
 
+def not_before(last: Instant | None, command: Command | None, state: CaseState) -> Command | None:
+    """What a step became, no earlier than the last fact of the case: the backend answers what it is asked again with
+    the time of its first answer, and what the case then waits for would be over."""
+    if last is None or state.rules_version < 2:
+        return command
+    match command:
+        case commands.Assessed(at=at) | commands.Blocked(at=at) | commands.NoTarget(at=at) | commands.Replaced(at=at):
+            return command.model_copy(update={"at": max(at, last)})
+        case _:
+            return command
+
+
 def command_after_failure(
     request: Request, code: str, cause: str, at: Instant, stated: object = None
 ) -> Command | None:
@@ -237,7 +249,8 @@ Acts = Generator[Act, Any, Result]
 @dataclass
 class Driver:
     """A running case: what it knows, and what it does. The durable case and the simulation perform its acts, and do
-    nothing else for it. `policy` is None where it has to be asked for; `folded_at` is the time of its last facts."""
+    nothing else for it. `policy` is None where it has to be asked for; `folded_at` is the time of its last facts, which
+    are no later than `since` where the case goes on in a new history."""
 
     key: CaseKey
     clock: Callable[[], Instant]
@@ -245,6 +258,7 @@ class Driver:
     state: CaseState | None = None
     policy: Policy | None = None
     folded_at: Instant | None = None
+    since: Instant | None = None
 
     @property
     def known(self) -> CaseState:
@@ -257,10 +271,13 @@ class Driver:
         """The policy that the case was decided under; an empty one where it is not known."""
         return self.policy or Policy()
 
-    def fold(self, facts: Sequence[CaseFact], at: Instant) -> None:
-        """Know what was stated."""
+    def fold(self, facts: Sequence[CaseFact], at: Instant) -> Instant:
+        """Know what was stated; its time, which is that of the last fact at least, where clocks differ."""
         self.state = fold_all(facts, self.state)
+        if self.folded_at is not None and self.known.rules_version >= 2:
+            at = max(at, self.folded_at)
         self.folded_at = at
+        return at
 
     def next(self) -> Step:
         """What is to be done next."""
@@ -303,10 +320,12 @@ class Driver:
         """What a step becomes. What fails for good makes the case stuck until a supervisor resumes it, or gives up."""
         try:
             if isinstance(step, Assess):
-                return (yield from self.assess(self.known))
-            return command_after(step, (yield Ask(step)), self.rules)
+                command: Command | None = yield from self.assess(self.known)
+            else:
+                command = command_after(step, (yield Ask(step)), self.rules)
         except RequestFailedError as error:
             return self._failed(step, error)
+        return not_before(self.folded_at or self.since, command, self.known)
 
     def _ask_policy(self, step: AskPolicy) -> Acts[None]:
         try:

@@ -101,6 +101,7 @@ class LossCase:
         self._driver = Driver(key, workflow.now, self._pending)
         if snapshot:
             self._driver.state, self._driver.policy = with_later_fields(snapshot.state), snapshot.policy
+            self._driver.since = workflow.info().workflow_start_time
         self._recorded_state = self._driver.state
         self._hash = snapshot.hash if snapshot else ""
         self._unrecorded: Unrecorded = []
@@ -269,7 +270,7 @@ class LossCase:
         workflow.continue_as_new(args=[self._key, snapshot])
 
     def _fold(self, facts: list[CaseFact], at: datetime) -> None:
-        self._driver.fold(facts, at)
+        at = self._driver.fold(facts, at)
         self._unrecorded += [(fact, at) for fact in facts]
 
     async def _append_pending(self, *, quickly: bool) -> None:

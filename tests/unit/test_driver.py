@@ -203,6 +203,24 @@ def test_a_message_becomes_the_command_of_its_content(content: Any, command: Com
     assert driver.command_of(message, None, POLICY, NOW) == command
 
 
+@pytest.mark.parametrize(
+    "command", [assessed(), BLOCKED, NO_TARGET, REPLACED], ids=lambda command: type(command).__name__
+)
+def test_what_is_answered_again_takes_effect_no_earlier_than_the_last_fact_of_the_case(command: Any) -> None:
+    before, after_ = NOW - timedelta(hours=1), NOW + timedelta(hours=1)
+    first, second = (after(Report(report=report(rules_version=version)))[0] for version in (1, 2))
+
+    assert driver.not_before(after_, command, second) == command.model_copy(update={"at": after_})
+    assert driver.not_before(before, command, second) == command
+    assert driver.not_before(None, command, second) == command
+    assert driver.not_before(after_, command, first) == command, "a case under the first rules goes on as before"
+
+
+def test_what_has_no_time_is_as_it_was_answered() -> None:
+    assert driver.not_before(NOW, Withdrawn(), after(REPORTED)[0]) == Withdrawn()
+    assert driver.not_before(NOW, None, after(REPORTED)[0]) is None
+
+
 @pytest.mark.parametrize("licences", [None, 1])
 @pytest.mark.parametrize("reservation", [None, Reservation(at=REPORTED.report.received, ordinal=1, limit=2)])
 def test_an_assessment_is_dated_by_what_was_answered_last(

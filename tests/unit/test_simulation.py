@@ -9,13 +9,13 @@ from audit.invariants import check
 from events.backend_facts import AccessLapsed, MeasureOrdered
 from events.errors import Code, RefusalError
 from events.log_records import Position
-from events.terms import Kind, Outcome, Reason, Reporter, Role, Scope, Status
+from events.terms import Kind, Outcome, Reason, Reporter, Role, Scope, Status, Undecided
 from projections.batch_rows import Rows
 from projections.folds import fold_fact
 from projections.tables import CASES
 from simulation.journeys import journey, simulate
 from simulation.world import World
-from workflows.policy import Policy, Rule
+from workflows.policy import Approval, Policy, Rule
 
 
 def test_journeys_breach_no_invariant_and_come_to_many_ends() -> None:
@@ -185,3 +185,22 @@ def test_a_theft_of_what_was_replaced_in_a_milder_case_is_under_the_rule_of_its_
     ordered = [one.fact for one in world.facts if isinstance(one.fact, MeasureOrdered)]
     assert [(one.case, one.measure) for one in ordered if one.measure == "blacklisting"] == [(stolen, "blacklisting")]
     assert check(world.facts) == []
+
+
+def test_a_case_that_is_resumed_and_goes_to_a_person_waits_for_them_as_long_as_policy_says() -> None:
+    crm = Reporter(role=Role.BACK_OFFICE, name="crm")
+    approval = Approval(due_hours=48, undecided=Undecided.REJECT)
+    world = World(Policy(supervisors=("ann",), rules=(Rule(approval=approval),)))
+    world.register("D-1", Kind.DONGLE, "h-1")
+    world.register("D-2", Kind.DONGLE, "h-1")
+    world.licence("L-1", "D-1")
+    world.break_activity("issue", None)
+    case = world.report("R-1", "D-1", Kind.DONGLE, Reason.DAMAGED, crm)
+    world.advance(timedelta(days=10))
+    world.report("R-2", "D-1", Kind.DONGLE, Reason.STOLEN, crm)
+    world.mend()
+
+    world.decide(case, "resume", "ann", "D-1", why="it is mended")
+
+    state = world.cases[case]
+    assert (state.status, state.due) == (Status.AWAITING_APPROVAL, world.now + timedelta(hours=48))

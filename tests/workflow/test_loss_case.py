@@ -83,6 +83,22 @@ async def test_a_case_without_a_target_waits_until_a_container_is_registered(ben
     await bench.save(key, "awaited_target")
 
 
+async def test_the_facts_of_a_case_are_recorded_in_their_order_whatever_is_answered_again(bench: Bench) -> None:
+    await bench.container("lost", licences=1)
+    key = await bench.report("R-1", reason=Reason.DAMAGED)
+    await bench.until(key, Status.AWAITING_TARGET)
+    await bench.report("R-2", reason=Reason.STOLEN)
+    await bench.until(key, Status.AWAITING_APPROVAL)
+
+    await bench.decide(key, Action.APPROVE)  # its measures are ordered already, and it is answered when
+
+    await bench.until(key, Status.AWAITING_TARGET)
+    facts = await bench.facts(case_stream(key.case))
+    times = [one.recorded for one in facts]
+    assert [one.fact.name for one in facts][-3:] == ["case.approved", "replacing.begun", "target.awaited"]
+    assert times == sorted(times)
+
+
 async def test_a_container_that_never_held_a_licence_is_no_case_and_uses_no_number_up(bench: Bench) -> None:
     await bench.container("lost")
     with pytest.raises(NotYetKnownError) as refusal:
