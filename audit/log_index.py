@@ -23,6 +23,8 @@ from events.backend_facts import (
     ContainerContacted,
     ContainerRegistered,
     ContainerReinstated,
+    DelegationGiven,
+    DelegationRevoked,
     HolderFlagged,
     LeaseFact,
     LicenceChanged,
@@ -114,6 +116,9 @@ class Ledger:
     vendors: set[VendorId] = field(default_factory=set)
     policies: dict[VendorId, list[Adopted]] = field(default_factory=lambda: defaultdict(list))
     unreadable_policies: list[tuple[Place, int]] = field(default_factory=list)
+    delegations: dict[VendorId, list[DelegationGiven | DelegationRevoked]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
     holders: dict[tuple[VendorId, Serial], HolderId] = field(default_factory=dict)
     issued: dict[LicenceName, dict[int, list[Issue]]] = field(default_factory=lambda: defaultdict(dict))
     superseded: dict[LicenceName, dict[int, list[Issue]]] = field(default_factory=lambda: defaultdict(dict))
@@ -190,6 +195,8 @@ class Ledger:
                     self.unreadable_policies.append((place, fact.policy_version))
                 else:
                     self.policies[vendor].append(Adopted(place, fact.policy_version, policy))
+            case DelegationGiven() | DelegationRevoked():
+                self.delegations[vendor].append(fact)
             case ContainerRegistered():
                 self.holders.setdefault((vendor, fact.serial), fact.holder)
             case LicenceIssued():

@@ -2,13 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from datetime import datetime
 from itertools import combinations
 
 from audit.breach import Breach, breach
 from audit.case_story import CaseStory
 from audit.log_index import CaseName, Ledger, Place
+from events.backend_facts import DelegationGiven, DelegationRevoked
 from events.case_facts import CaseApproved, LossReported, LossWidened, WatchBegun
-from events.terms import CaseId, Kind, Reporter, Role, Serial, VendorId
+from events.terms import CaseId, HolderId, Kind, PersonId, Reporter, Role, Serial, VendorId
 
 
 def one_case(ledger: Ledger, stories: dict[CaseName, CaseStory]) -> Iterator[Breach]:
@@ -90,6 +92,13 @@ def to_the_holder(ledger: Ledger, stories: dict[CaseName, CaseStory]) -> Iterato
             if fact.reporter.role is Role.HOLDER and holder and str(fact.reporter.name) != str(holder):
                 sentence = f"{fact.reporter.name} reported {fact.serial} as its holder, who is {holder}"
                 yield breach(4, place, story.about, sentence)
+            if fact.reporter.role is Role.DELEGATE and holder:
+                if fact.on_behalf_of != holder:
+                    sentence = f"{fact.reporter.name} reported {fact.serial} for {fact.on_behalf_of}, and not {holder}"
+                    yield breach(4, place, story.about, sentence)
+                if not _is_entrusted(ledger, story.vendor, fact.reporter.name, holder, fact.received):
+                    sentence = f"{fact.reporter.name} reported {fact.serial} without a delegation from {holder}"
+                    yield breach(4, place, story.about, sentence)
     for name, issues in ledger.issues_by_case.items():
         lost = stories[name].report if name in stories else None
         holder = ledger.holders.get((name[0], lost.serial)) if lost else None
@@ -98,3 +107,16 @@ def to_the_holder(ledger: Ledger, stories: dict[CaseName, CaseStory]) -> Iterato
             if holder and (one.holder != holder or (to and to != holder)):
                 sentence = f"licence {licence} generation {generation} went to {to or one.holder} and not to {holder}"
                 yield breach(4, one.place, f"case {name[1]}", sentence)
+
+
+def _is_entrusted(ledger: Ledger, vendor: VendorId, person: PersonId, holder: HolderId, at: datetime) -> bool:
+    """Whether a delegation, which neither was over when this was received nor had been revoked, entrusts a holder to
+    this person. The order of what came in about a report and of delegations is not promised."""
+    facts = ledger.delegations[vendor]
+    ends = {one.delegation: one.received for one in reversed(facts) if isinstance(one, DelegationRevoked)}
+    for one in facts:
+        if isinstance(one, DelegationGiven) and one.delegate == person and holder in one.holders and at < one.until:
+            end = ends.get(one.delegation)
+            if end is None or (one.received < end and at < end):
+                return True
+    return False

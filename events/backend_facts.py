@@ -17,6 +17,7 @@ from events.terms import (
     Contact,
     ContactId,
     Count,
+    DelegationId,
     FreeText,
     Generation,
     HolderId,
@@ -80,6 +81,36 @@ class PolicyAdopted(Fact):
     def document(self) -> JsonValue:
         """The policy as JSON values, whatever the record's age. Raises `ValueError` where an older text is not JSON."""
         return json.loads(self.policy) if isinstance(self.policy, str) else self.policy
+
+
+class DelegationGiven(Fact):
+    """A person acts for these holders until `until`, unless the delegation is revoked.
+
+    `by` gave it at a `door`, and `on_behalf_of` is who of the holders' organisation asked for it, if anybody did.
+    """
+
+    name = "delegation.given"
+    since = "0.2.0"
+    delegation: DelegationId
+    delegate: PersonId
+    holders: Annotated[tuple[HolderId, ...], AtMost(LIST_PART)]
+    until: Instant
+    by: PersonId
+    on_behalf_of: PersonId | None
+    door: Label
+    received: Instant
+
+
+class DelegationRevoked(Fact):
+    """A delegation is over, or never began: it may be revoked before it is given."""
+
+    name = "delegation.revoked"
+    since = "0.2.0"
+    delegation: DelegationId
+    by: PersonId
+    on_behalf_of: PersonId | None
+    door: Label
+    received: Instant
 
 
 class ContainerRegistered(Fact):
@@ -372,6 +403,8 @@ BackendFact = (
     RecordSetAside
     | VendorAdded
     | PolicyAdopted
+    | DelegationGiven
+    | DelegationRevoked
     | ContainerRegistered
     | LicenceIssued
     | LicenceSuperseded

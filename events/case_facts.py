@@ -85,7 +85,7 @@ class LossReported(CaseStreamFact, WiderFact):
     last one that was rejected, unless a person has approved the loss since. `beside` is a case that holds a part of
     what was reported: one that it opened is about the rest, or only blocks and watches; one that it did not open only
     learns of the report, which is of the case beside it. `rules_version` is that of the product's rules which the case
-    keeps to.
+    keeps to. `on_behalf_of` is the holder for whom a delegate reported.
 
     Where the report took over a reset that was rejected, the case learns of the rejection only once the reset is
     closed: it then states the report that opened it again, with the rejected case as `former` and `rejected`.
@@ -107,6 +107,7 @@ class LossReported(CaseStreamFact, WiderFact):
     beside: CaseId | None = None
     rules_version: Annotated[int, Field(ge=1, lt=2**31)] = 1
     rejected: CaseId | None = None
+    on_behalf_of: HolderId | None = None
 
 
 class LicenceInScope(Value):
@@ -238,13 +239,15 @@ class EvidenceAsked(DecisionFact):
 
 
 class EvidenceGiven(CaseStreamFact, WiderFact):
-    """Evidence was brought to the case; `statement` names what said so, `files` are those that go with it."""
+    """Evidence was brought to the case; `statement` names what said so, `files` are those that go with it, and
+    `on_behalf_of` is the holder for whom a delegate brought it."""
 
     name = "evidence.given"
     statement: Label
     by: PersonId
     evidence: Names
     files: Annotated[tuple[EvidenceFile, ...], AtMost(FILES)] = ()
+    on_behalf_of: HolderId | None = None
 
 
 class CaseApproved(DecisionFact):

@@ -37,8 +37,8 @@ class Fact(Value):
 
 
 class WiderFact(Fact):
-    """A fact whose version 1 has the same data, but that a person's name in them is shorter, of fewer characters, or
-    that a list is missing in them, which was empty then."""
+    """A fact whose version 1 has the same data, but that a person's name in them is shorter, of fewer characters, that
+    no delegate is in them, or that a list is missing, which was empty then."""
 
     version = 2
     since = "0.2.0"

@@ -23,6 +23,7 @@ class Act(StrEnum):
     DECLARE_FOUND = "say that a container was found"
     TRY_MACHINE = "ask what can be done on a machine before a loss is reported"
     FETCH_CODE = "fetch an activation code, or the link for new access data"
+    DELEGATE = "give and revoke a delegation, on its own or for the holders' organisation"
     SEE_OWN = "see containers and cases of the holder that it acts for"
     STATE_INVENTORY = "say what the inventory is, and that a container checked in or came back"
     SEE_ALL = "see all containers, licences and cases of the vendor"
@@ -39,6 +40,7 @@ MAY: Final[Mapping[Act, tuple[PrincipalRole, ...]]] = {
     Act.DECLARE_FOUND: (HOLDER, DELEGATE, BACK_OFFICE),
     Act.TRY_MACHINE: (HOLDER, DELEGATE, BACK_OFFICE),
     Act.FETCH_CODE: (HOLDER, BACK_OFFICE),
+    Act.DELEGATE: (BACK_OFFICE,),
     Act.SEE_OWN: (HOLDER, DELEGATE),
     Act.STATE_INVENTORY: (BACK_OFFICE,),
     Act.SEE_ALL: (BACK_OFFICE, SUPERVISOR, AUDITOR, ADMINISTRATOR),

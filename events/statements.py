@@ -21,15 +21,18 @@ from events.terms import (
     BoundedInstant,
     Contact,
     ContactId,
+    DelegationId,
     EvidenceName,
     HolderId,
     Kind,
     LicenceId,
+    PersonId,
     ProductId,
     Reason,
     Reporter,
     ReportId,
     Revision,
+    Role,
     Scope,
     Serial,
     Ticket,
@@ -50,6 +53,13 @@ class Statement(Value):
     is said to a case. Of one container, a statement waits behind those that wait and are of its rank or a lower one."""
     example: ClassVar[dict[str, JsonValue]]
     """Valid data of this type, as JSON."""
+
+    @property
+    def subject(self) -> str:
+        """What the statement is about, such as a container's serial: those of one subject keep their order."""
+        return str(
+            next(getattr(self, name) for name in ("serial", "licence", "delegation") if name in type(self).model_fields)
+        )
 
     @classmethod
     def type(cls) -> str:
@@ -140,11 +150,13 @@ class LossStatement(Statement):
             raise ValueError("with the scope licences name those that are gone, with the scope container none")
         return self
 
-    def reported(self, door: str, received: datetime) -> LossReported:
-        """The fact that it is, once a case takes it. `door` is where it came in, `received` the clock there. What it
-        opens keeps to the rules of this release."""
+    def reported(self, door: str, received: datetime, holder: HolderId) -> LossReported:
+        """The fact that it is, once a case takes it. `door` is where it came in, `received` the clock there, `holder`
+        whose container it is. What it opens keeps to the rules of this release."""
         fields = {name: getattr(self, name) for name in type(self).model_fields}
-        here = {"door": door, "received": received, "rules_version": rules.RULES_VERSION}
+        here: dict[str, object] = {"door": door, "received": received, "rules_version": rules.RULES_VERSION}
+        if self.reporter.role is Role.DELEGATE:
+            here["on_behalf_of"] = holder
         return LossReported.model_validate({**fields, **here})
 
 
@@ -308,6 +320,35 @@ class LicenceEndStatement(InventoryChange):
         return f"licence/{self.licence}"
 
 
+class DelegationStatement(Statement):
+    """A person acts for these holders until `until`: reports their losses, gives evidence and says what is found.
+    `on_behalf_of` is who of the holders' organisation asked for it, where that was not the back office itself."""
+
+    name = "delegation.given"
+    rank = 0
+    example: ClassVar[dict[str, JsonValue]] = {
+        "delegation": "G-1",
+        "delegate": "reseller-7",
+        "holders": ["H-7"],
+        "until": "2027-11-20T00:00:00Z",
+    }
+    delegation: DelegationId
+    delegate: PersonId
+    holders: Annotated[tuple[HolderId, ...], Field(min_length=1, max_length=LIST_PART)]
+    until: BoundedInstant
+    on_behalf_of: PersonId | None = None
+
+
+class RevocationStatement(Statement):
+    """A delegation is over. It may come before the delegation itself, which then never holds."""
+
+    name = "delegation.revoked"
+    rank = 0
+    example: ClassVar[dict[str, JsonValue]] = {"delegation": "G-1"}
+    delegation: DelegationId
+    on_behalf_of: PersonId | None = None
+
+
 STATEMENTS: dict[str, type[Statement]] = {
     s.type(): s
     for s in (
@@ -321,5 +362,7 @@ STATEMENTS: dict[str, type[Statement]] = {
         EvidenceStatement,
         LicenceChangeStatement,
         LicenceEndStatement,
+        DelegationStatement,
+        RevocationStatement,
     )
 }

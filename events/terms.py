@@ -52,6 +52,7 @@ LicenceId = NewType("LicenceId", Annotated[str, StringConstraints(pattern=NAME_P
 ProductId = NewType("ProductId", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
 Ticket = NewType("Ticket", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
 ReportId = NewType("ReportId", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
+DelegationId = NewType("DelegationId", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
 DecisionId = NewType("DecisionId", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
 ContactId = NewType("ContactId", Annotated[str, StringConstraints(pattern=NAME_PATTERN)])
 PersonId = NewType("PersonId", Annotated[str, StringConstraints(pattern=PERSON_PATTERN)])
@@ -222,6 +223,7 @@ class Role(StrEnum):
     """Who speaks at a door."""
 
     HOLDER = "holder"
+    DELEGATE = "delegate"
     BACK_OFFICE = "back_office"
 
 

@@ -26,12 +26,13 @@ from events.ports.licensing_backend import (
     Triage,
 )
 from events.ports.loss_cases import Cases, DecisionContent, DecisionDenied, DecisionOrder, DecisionTaken
-from events.principal import Principal
+from events.principal import Principal, PrincipalRole
 from events.roles import Act, must_be_allowed
 from events.statements import (
     ContactStatement,
     ContainerStatement,
     DeactivationStatement,
+    DelegationStatement,
     EvidenceStatement,
     FoundStatement,
     InventoryChange,
@@ -40,10 +41,11 @@ from events.statements import (
     LicenceStatement,
     LossStatement,
     ReturnStatement,
+    RevocationStatement,
     Statement,
 )
 from events.stream_position import StreamPosition
-from events.terms import CaseId, ContactId, Serial, VendorId
+from events.terms import CaseId, ContactId, Reporter, Role, Serial, VendorId
 from portal.denials import denied
 from workflows.policy import Policy, canonical
 
@@ -60,6 +62,8 @@ ASKED_BY: Final[Mapping[type[Statement], Act]] = {
     LossStatement: Act.REPORT_LOSS,
     FoundStatement: Act.DECLARE_FOUND,
     EvidenceStatement: Act.GIVE_EVIDENCE,
+    DelegationStatement: Act.DELEGATE,
+    RevocationStatement: Act.DELEGATE,
 }
 """What somebody asks for who makes this statement."""
 
@@ -142,6 +146,8 @@ class Application:
         """Do what a statement asks, and answer where that stands; `received` is the clock at the door. None for what is
         a message to a case: it stands where the case takes it."""
         must_be_allowed(principal.roles, ASKED_BY[type(stated)])
+        if isinstance(stated, LossStatement | FoundStatement | EvidenceStatement):
+            _must_speak_for_itself(principal, stated.reporter)
         vendor, backend = principal.vendor, await self._parts.backend()
         match stated:
             case ContainerStatement():
@@ -159,6 +165,8 @@ class Application:
             case EvidenceStatement():
                 files = [await self._parts.files.known(vendor, name) for name in dict.fromkeys(stated.files)]
                 await backend.give_evidence(principal, stated, received, files)
+            case DelegationStatement() | RevocationStatement():
+                return await backend.take_delegation(principal, stated, received)
             case LossStatement():
                 return (await self.report(principal, stated, received)).position
             case _:
@@ -168,6 +176,7 @@ class Application:
     async def report(self, principal: Principal, stated: LossStatement, received: datetime) -> Claim:
         """The case that a report opens or joins; of a repeated report the case it already belongs to."""
         must_be_allowed(principal.roles, Act.REPORT_LOSS)
+        _must_speak_for_itself(principal, stated.reporter)
         backend = await self._parts.backend()
         return await backend.claim(principal, stated, received)
 
@@ -289,3 +298,19 @@ class Application:
     async def knows(self, vendor: VendorId) -> bool:
         """Whether there is such a vendor."""
         return await self._parts.knows(vendor)
+
+
+def _must_speak_for_itself(principal: Principal, reporter: Reporter) -> None:
+    """Refuse whoever is no back-office system and makes a statement in another name or role than its own."""
+    if PrincipalRole.BACK_OFFICE in principal.roles:
+        return
+    own = (principal.subject, principal.on_behalf_of if reporter.role is Role.HOLDER else None)
+    if PrincipalRole(reporter.role) not in principal.roles or reporter.name not in own:
+        raise RefusalError(
+            Code.ROLE_MISSING,
+            f"{principal.subject} may not speak as {reporter.name} in the role {reporter.role}; only a back-office"
+            " system says what others report",
+            by=principal.subject,
+            reporter=reporter.name,
+            role=reporter.role,
+        )

@@ -17,6 +17,8 @@ from events.backend_facts import (
     ContainerContacted,
     ContainerRegistered,
     ContainerReinstated,
+    DelegationGiven,
+    DelegationRevoked,
     HolderFlagged,
     LeaseDueSoon,
     LeaseLapsed,
@@ -64,6 +66,7 @@ from projections.tables import (
     CASE_TICKETS,
     CASES,
     CONTAINERS,
+    DELEGATIONS,
     FLAGS,
     HISTORY,
     LICENCES,
@@ -79,6 +82,7 @@ from projections.tables import (
     CaseReportRow,
     CaseTicketRow,
     ContainerRow,
+    DelegationRow,
     FlagRow,
     HistoryRow,
     Json,
@@ -184,6 +188,8 @@ def needs(fact: Recorded) -> Iterable[tuple[Table[Any], Key]]:
             yield RECOVERIES, (vendor, serial, case)
         case ContainerRegistered() | LicenceIssued() | HolderFlagged() | CaseAddressed():
             pass
+        case DelegationGiven(delegation=delegation) | DelegationRevoked(delegation=delegation):
+            yield DELEGATIONS, (vendor, delegation)
         case VendorAdded() | PolicyAdopted() | RecordSetAside():
             pass
         case _ as never:
@@ -251,6 +257,18 @@ def _fold(rows: Rows, recorded: Recorded, fact: AnyFact, fresh: bool) -> None:
         case PolicyAdopted():
             policy = fact.policy if isinstance(fact.policy, str) else _json(fact.policy)  # a text is JSON already
             rows.put(POLICIES, PolicyRow(vendor, fact.policy_version, Json(policy), at), fresh)
+        case DelegationGiven():
+            given = _delegation(rows, vendor, fact)._replace(
+                delegate=fact.delegate,
+                holders=_json(fact.holders),
+                until=fact.until,
+                given=fact.received,
+                given_by=fact.by,
+            )
+            rows.put(DELEGATIONS, given, fresh)
+        case DelegationRevoked():
+            revoked = _delegation(rows, vendor, fact)._replace(revoked=fact.received, revoked_by=fact.by)
+            rows.put(DELEGATIONS, revoked, fresh)
         case ContainerActivated():
             container = _container(rows, vendor, fact)
             rows.put(CONTAINERS, container._replace(generation=fact.generation), fresh)
@@ -292,6 +310,12 @@ def _fold(rows: Rows, recorded: Recorded, fact: AnyFact, fresh: bool) -> None:
             pass  # who folds has looked ahead for it
         case _:
             assert_never(fact)
+
+
+def _delegation(rows: Rows, vendor: VendorId, fact: DelegationGiven | DelegationRevoked) -> DelegationRow:
+    """What is known of a delegation before this fact: it may be revoked before it is given."""
+    nothing = DelegationRow(vendor, fact.delegation, None, Json("[]"), *[None] * 5)
+    return rows.get(DELEGATIONS, (vendor, fact.delegation)) or nothing
 
 
 def _quotas(quotas: list[dict[str, Any]], fact: RecoveryReserved) -> list[dict[str, Any]]:

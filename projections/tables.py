@@ -36,6 +36,20 @@ class PolicyRow(NamedTuple):
     adopted: datetime
 
 
+class DelegationRow(NamedTuple):
+    """A delegation, from the vendor's stream; one that was only revoked has no more than that."""
+
+    vendor: str
+    delegation: str
+    delegate: str | None
+    holders: Json
+    until: datetime | None
+    given: datetime | None
+    given_by: str | None
+    revoked: datetime | None
+    revoked_by: str | None
+
+
 class ContainerRow(NamedTuple):
     """A container, from its own stream; `generation` is that of its activation. Whether it is blocked is asked of the
     measures, at an instant: a measure has a time of effect."""
@@ -298,6 +312,7 @@ def _type(hint: Any) -> tuple[str, bool]:
 
 VENDORS = Table("vendors", VendorRow, 1)
 POLICIES = Table("policies", PolicyRow, 2)
+DELEGATIONS = Table("delegations", DelegationRow, 2)
 CONTAINERS = Table("containers", ContainerRow, 2)
 LICENCES = Table("licences", LicenceRow, 4, ("vendor, serial", "vendor, case_id"))
 MEASURES = Table("measures", MeasureRow, 5, ("vendor, case_id",))
@@ -319,6 +334,7 @@ POSITIONS = Table("positions", PositionRow, 1)
 FOLDED: tuple[Table[Any], ...] = (
     VENDORS,
     POLICIES,
+    DELEGATIONS,
     CONTAINERS,
     LICENCES,
     MEASURES,

@@ -32,12 +32,14 @@ from events.statements import (
     ContactStatement,
     ContainerStatement,
     DeactivationStatement,
+    DelegationStatement,
     EvidenceStatement,
     FoundStatement,
     InventoryChange,
     LicenceStatement,
     LossStatement,
     ReturnStatement,
+    RevocationStatement,
 )
 from events.stream_position import StreamPosition
 from events.terms import CaseId, ContactId, LicenceId, Serial, VendorId
@@ -178,6 +180,12 @@ class MemoryBackend(LicensingBackend):
         for of in list(self._vendors.values()):
             left -= of.sweep_leases(now, left, self._clock())
         return limit - left
+
+    async def take_delegation(
+        self, principal: Principal, stated: DelegationStatement | RevocationStatement, received: datetime
+    ) -> StreamPosition:
+        self.vendor(principal.vendor).take_delegation(principal, stated, received)
+        return self._position(principal.vendor)
 
     async def turn_up(
         self, principal: Principal, stated: FoundStatement | ReturnStatement, received: datetime

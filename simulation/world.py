@@ -18,6 +18,7 @@ from events.statements import (
     ContactStatement,
     ContainerStatement,
     DeactivationStatement,
+    DelegationStatement,
     EvidenceStatement,
     FoundStatement,
     InventoryChange,
@@ -26,6 +27,7 @@ from events.statements import (
     LicenceStatement,
     LossStatement,
     ReturnStatement,
+    RevocationStatement,
 )
 from events.terms import CaseId, Kind, LicenceId, PersonId, Reason, Reporter, Scope, Serial, VendorId
 from simulation.memory_case import CaseParts, PassingFailureError, RunningCase
@@ -103,6 +105,16 @@ class World:
             issued=issued or self.now,
         )
         self._say(lambda: self.stage.backend.register_licence(self.vendor, statement, self.now))
+
+    def delegate(self, delegation: str, delegate: str, holders: tuple[str, ...], until: datetime) -> None:
+        """Somebody is to act for these holders. Raises RefusalError."""
+        statement = DelegationStatement(delegation=delegation, delegate=delegate, holders=holders, until=until)
+        self._say(lambda: self.stage.backend.take_delegation(self._at_the_door(), statement, self.now))
+
+    def revoke(self, delegation: str) -> None:
+        """A delegation is over."""
+        statement = RevocationStatement(delegation=delegation)
+        self._say(lambda: self.stage.backend.take_delegation(self._at_the_door(), statement, self.now))
 
     def change_licence(self, **said: Any) -> None:
         """A licence has other terms. Raises RefusalError."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 from events.backend_facts import (
     AccessLapsed,
@@ -10,6 +11,8 @@ from events.backend_facts import (
     ActivationReturned,
     ContainerActivated,
     ContainerReinstated,
+    DelegationGiven,
+    DelegationRevoked,
     LeaseDueSoon,
     LeaseLapsed,
     LeaseOverdue,
@@ -464,11 +467,23 @@ def set_aside(world: World) -> None:
     world.say(INSTALLATION, "installation", None, aside)
 
 
+def delegate(world: World, vendor: VendorId) -> None:
+    """A reseller acts for two holders and no longer does; another one's delegation is revoked before it is given."""
+    said: dict[str, Any] = {"by": "crm", "on_behalf_of": "corp:auth0|5f7c", "door": "inbox", "received": world.at}
+    ends = world.at + timedelta(days=365)
+    who: dict[str, Any] = {"delegate": "corp:seller|7", "holders": ("h-1", "h-2"), "until": ends}
+    given = DelegationGiven(delegation="G-1", **who, **said)
+    late = given.model_copy(update={"delegation": "G-2", "holders": ("h-3",), "on_behalf_of": None})
+    world.say(vendor, "vendor", None, given, *(DelegationRevoked(delegation=one, **said) for one in ("G-1", "G-2")))
+    world.say(vendor, "vendor", None, late)
+
+
 def whole(vendor: VendorId) -> World:
     """A world with every fact of the catalogue."""
     world = World()
     set_aside(world)
     world.add_vendor(vendor)
+    delegate(world, vendor)
     world.lose(vendor, 1, waits=True, again=True)
     tell_all(world, vendor, 1)
     return world

@@ -37,6 +37,7 @@ def expected(log: Iterable[LogRecord]) -> Tables:
         "activations": _activations(events),
         "access": _access(events),
         "recoveries": _recoveries(events),
+        "delegations": _delegations(events),
         "flags": (
             (e["vendor"], d["serial"], d["case"], d["holder"], d["verdict"], _at(e["time"]))
             for e, d in _of(events, "holder.flagged")
@@ -111,6 +112,17 @@ def _containers(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:
 
 def _name(event: dict[str, Any]) -> str:
     return str(event["type"].removeprefix("lostfound.").rpartition(".v")[0])
+
+
+def _delegations(events: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:
+    given = {(e["vendor"], d["delegation"]): d for e, d in _of(events, "delegation.given")}
+    revoked = {(e["vendor"], d["delegation"]): d for e, d in _of(events, "delegation.revoked")}
+    for key in given.keys() | revoked.keys():
+        g, r = given.get(key, {}), revoked.get(key, {})
+        yield (
+            *(*key, g.get("delegate"), g.get("holders", []), _at(g.get("until"))),
+            *(_at(g.get("received")), g.get("by"), _at(r.get("received")), r.get("by")),
+        )
 
 
 def _policy(told: Any) -> Any:

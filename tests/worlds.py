@@ -54,6 +54,7 @@ from workflows.decider import decide
 from workflows.policy import Approval, Policy, Quota, Rule
 
 CODEC = FactCodec()
+CRM = Reporter(role=Role.BACK_OFFICE, name="crm")
 MANUAL, QUOTA, EYES, PLAIN = (ProductId(name) for name in ("cad", "cam", "plm", "erp"))
 """Products: a supervisor decides; policy does until a quota is used up; two supervisors do; policy does at once."""
 COUNTED = ProductId("sim")
@@ -218,7 +219,13 @@ class Life:
         )
 
     def reports(
-        self, report: str, former: CaseId | None = None, rules_version: int = 1, beside: CaseId | None = None
+        self,
+        report: str,
+        former: CaseId | None = None,
+        rules_version: int = 1,
+        beside: CaseId | None = None,
+        reporter: Reporter = CRM,
+        on_behalf_of: HolderId | None = None,
     ) -> None:
         """A loss report reaches the case."""
         stated = LossReported(
@@ -227,7 +234,8 @@ class Life:
             kind=self.kind,
             reason=self.reason,
             scope=Scope.CONTAINER,
-            reporter=Reporter(role=Role.BACK_OFFICE, name="crm"),
+            reporter=reporter,
+            on_behalf_of=on_behalf_of,
             door="a test",
             occurred=self.world.at - timedelta(days=1),
             received=self.world.at,

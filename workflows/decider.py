@@ -277,7 +277,13 @@ def _brought(state: CaseState, command: Bring) -> list[CaseFact]:
     given = command.evidence
     if state.status is Status.CLOSED:
         return []
-    told = EvidenceGiven(statement=given.statement, by=given.by, evidence=given.evidence, files=given.files)
+    told = EvidenceGiven(
+        statement=given.statement,
+        by=given.by,
+        evidence=given.evidence,
+        files=given.files,
+        on_behalf_of=given.on_behalf_of,
+    )
     if state.status not in UNDECIDED or state.facts is None:
         return [told]
     heard = _Heard(given.evidence, command.reservation)

@@ -15,7 +15,15 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 from pydantic import JsonValue
 
-from activities.licensing import access_data, claims, inventory, inventory_changes, messages, reinstatement
+from activities.licensing import (
+    access_data,
+    claims,
+    delegations,
+    inventory,
+    inventory_changes,
+    messages,
+    reinstatement,
+)
 from activities.licensing.access_rules import SignIn, must_be_a_password
 from activities.licensing.activation_code import activation_code
 from activities.licensing.answer_rules import ASSESS, BLOCK, CLOSE, ISSUE, KEEP, REINSTATE, RESERVE, WITHDRAW
@@ -67,6 +75,7 @@ from events.statements import (
     ContactStatement,
     ContainerStatement,
     DeactivationStatement,
+    DelegationStatement,
     EvidenceStatement,
     FoundStatement,
     InventoryChange,
@@ -75,6 +84,7 @@ from events.statements import (
     LicenceStatement,
     LossStatement,
     ReturnStatement,
+    RevocationStatement,
 )
 from events.stream_position import StreamPosition
 from events.terms import Aim, CaseId, ContactId, Serial, VendorId
@@ -209,6 +219,13 @@ class EmbeddedBackend(LicensingBackend):
         """State what leases have come to, at most `limit` times; how often it was."""
         async with self._transaction() as tx:
             return await sweep(tx, now, limit, self._clock())
+
+    async def take_delegation(
+        self, principal: Principal, stated: DelegationStatement | RevocationStatement, received: datetime
+    ) -> StreamPosition:
+        """Give or revoke a delegation, once."""
+        async with self._transaction() as tx:
+            return await delegations.take_delegation(tx, principal, stated, received)
 
     async def turn_up(
         self, principal: Principal, stated: FoundStatement | ReturnStatement, received: datetime

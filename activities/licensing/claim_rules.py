@@ -379,16 +379,20 @@ def said_otherwise(report: str) -> RefusalError:
     )
 
 
-def must_be_rightful(container: Container, reporter: Reporter) -> Container:
-    """The container, for its holder or a back-office system; to everybody else it is unknown."""
-    if reporter.role is Role.HOLDER and str(reporter.name) != container.holder:
-        raise unknown_container(container.serial)
+def must_be_rightful(container: Container, reporter: Reporter, delegated: bool = False) -> Container:
+    """The container, for its holder, a back-office system, or a delegate where it is `delegated` to that person; to
+    everybody else it is unknown."""
+    match reporter.role:
+        case Role.HOLDER if str(reporter.name) != container.holder:
+            raise unknown_container(container.serial)
+        case Role.DELEGATE if not delegated:
+            raise unknown_container(container.serial)
     return container
 
 
-def may_turn_up(container: Container, stated: FoundStatement | ReturnStatement) -> None:
+def may_turn_up(container: Container, stated: FoundStatement | ReturnStatement, delegated: bool = False) -> None:
     """Refuse a find by whom the container is none of, and a return by anybody but the back office: only the vendor has
     a container back."""
-    must_be_rightful(container, stated.reporter)
+    must_be_rightful(container, stated.reporter, delegated)
     if isinstance(stated, ReturnStatement) and stated.reporter.role is not Role.BACK_OFFICE:
         raise RefusalError(Code.INVALID_DATA, "only a back-office system can say that a container is back")

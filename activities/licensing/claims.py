@@ -38,6 +38,7 @@ from activities.licensing.claim_rules import (
     resets_taken_over,
 )
 from activities.licensing.containers import Container
+from activities.licensing.delegations import delegated
 from activities.licensing.message_rules import (
     Speaker,
     addressed,
@@ -65,10 +66,11 @@ async def claim(tx: AsyncConnection[Any], principal: Principal, stated: LossStat
     """One loss is one case: claim the report's id, and every generation in its scope. The case's message says so."""
     vendor, speaker = principal.vendor, Speaker.of(principal, stated.reporter)
     container = await lock_container(tx, vendor, stated.serial)
-    must_be_of_kind(must_be_rightful(container, stated.reporter), stated)
+    acts_for = await delegated(tx, vendor, stated.reporter, container.holder, received)
+    must_be_of_kind(must_be_rightful(container, stated.reporter, acts_for), stated)
     if before := await _reported(tx, vendor, stated):
         return repeated(stated, before)
-    report = stated.reported(speaker.door, received)
+    report = stated.reported(speaker.door, received, container.holder)
     answer, changes = claim_changes.claim(await known_of(tx, vendor, container), report, speaker)
     inserted = await changed(
         tx,
@@ -252,7 +254,8 @@ async def turn_up(
     """Say to every open case of a container that it turned up, the first time that this number says so."""
     vendor, speaker = principal.vendor, Speaker.of(principal, stated.reporter)
     cause = Cause.FOUND if isinstance(stated, FoundStatement) else Cause.RETURNED
-    may_turn_up(await lock_container(tx, vendor, stated.serial), stated)
+    container = await lock_container(tx, vendor, stated.serial)
+    may_turn_up(container, stated, await delegated(tx, vendor, stated.reporter, container.holder, received))
     content = Sighting(statement=f"{cause}/{stated.report}", cause=cause, occurred=stated.occurred)
     if not await _first_said(tx, vendor, stated.reporter, content.statement, stated.serial, received):
         return []
@@ -282,8 +285,10 @@ async def give_evidence(
 ) -> CaseKey:
     """Bring evidence to the case of a report, the first time that this number brings it."""
     vendor, reporter = principal.vendor, statement.reporter
+    container = await lock_container(tx, vendor, statement.serial)
+    must_be_rightful(container, reporter, await delegated(tx, vendor, reporter, container.holder, received))
     key, further = await _cases_of_report(tx, vendor, statement)
-    content = evidence(statement, files)
+    content = evidence(statement, files, container.holder)
     if await _first_said(tx, vendor, reporter, content.statement, evidence_said(statement), received):
         speaker = Speaker.of(principal, reporter)
         for one in sorted([key, *further], key=lambda key: key.case):
@@ -319,7 +324,6 @@ async def _cases_of_report(
 ) -> tuple[CaseKey, list[CaseKey]]:
     """The case that a report about this container belongs to: the report of this number by whom the statement names, or
     else the reporter's own, or else somebody's; and the further cases that this report opened."""
-    must_be_rightful(await lock_container(tx, vendor, statement.serial), statement.reporter)
     author = statement.report_by or statement.reporter
     cursor = await tx.execute(
         "select c.case_id, array(select m.case_id from backend.cases f join backend.messages m"

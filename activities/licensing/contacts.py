@@ -20,6 +20,7 @@ from psycopg.types.json import Jsonb
 from activities.licensing.activation_code import code_of
 from activities.licensing.activation_code_rules import Fetched
 from activities.licensing.containers import Container, Licence, unknown_container
+from activities.licensing.delegations import acts_for
 from activities.licensing.issuance import Signer, status_indices
 from activities.licensing.judgement import (
     Activation,
@@ -236,7 +237,8 @@ async def try_machine(
     """What can be done on a machine, before a loss is reported: an activation is judged, and nothing is written."""
     vendor = principal.vendor
     known = (await _look(tx, vendor, asking(serial, shown), processed, signer)).known
-    must_be_theirs(known.container, principal)
+    holder = known.container.holder
+    must_be_theirs(known.container, principal, await acts_for(tx, vendor, principal.subject, holder, processed))
     _, policy = await in_force(tx, vendor)
     return triage(known, shown, match_of(policy, known))
 

@@ -18,7 +18,7 @@ from events.ports.loss_cases import (
 )
 from events.principal import Principal, PrincipalRole
 from events.statements import EvidenceStatement
-from events.terms import CaseId, CaseKey, Cause, Instant, PersonId, Reporter, Role, Serial
+from events.terms import CaseId, CaseKey, Cause, HolderId, Instant, PersonId, Reporter, Role, Serial
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +118,14 @@ def no_case_of(serial: Serial) -> NotYetKnownError:
     return NotYetKnownError(Code.NO_CASE, sentence, serial=serial)
 
 
-def evidence(statement: EvidenceStatement, files: Sequence[EvidenceFile]) -> Evidence:
-    """What a statement of evidence says to a case."""
+def evidence(statement: EvidenceStatement, files: Sequence[EvidenceFile], holder: HolderId) -> Evidence:
+    """What a statement of evidence about a holder's container says to a case."""
     return Evidence(
         statement=f"evidence/{statement.statement}",
         by=statement.reporter.name,
         evidence=statement.evidence,
         files=tuple(files),
+        on_behalf_of=holder if statement.reporter.role is Role.DELEGATE else None,
     )
 
 

@@ -24,9 +24,11 @@ ASKING: Final = ContactId("triage")
 """The number of the contact that is only thought of."""
 
 
-def must_be_theirs(container: Container, principal: Principal) -> None:
-    """Refuse who is neither the container's holder nor a back-office system; to them it is unknown."""
+def must_be_theirs(container: Container, principal: Principal, delegated: bool = False) -> None:
+    """Refuse who is neither the container's holder, nor a delegate to whom it is `delegated`, nor a back-office system;
+    to them it is unknown."""
     holds = PrincipalRole.HOLDER in principal.roles and str(principal.subject) == container.holder
+    holds |= PrincipalRole.DELEGATE in principal.roles and delegated
     if not holds and PrincipalRole.BACK_OFFICE not in principal.roles:
         raise unknown_container(container.serial)
 

@@ -19,12 +19,14 @@ from events.statements import (
     ContactStatement,
     ContainerStatement,
     DeactivationStatement,
+    DelegationStatement,
     EvidenceStatement,
     FoundStatement,
     InventoryChange,
     LicenceStatement,
     LossStatement,
     ReturnStatement,
+    RevocationStatement,
 )
 from events.stream_position import StreamPosition
 from events.terms import (
@@ -495,6 +497,12 @@ class LicensingBackend(CaseOrders, Protocol):
 
     async def sweep_leases(self, now: datetime, limit: int) -> int:
         """State what leases have come to be due soon, overdue or lapsed, at most `limit` of them; how many it were."""
+
+    async def take_delegation(
+        self, principal: Principal, stated: DelegationStatement | RevocationStatement, received: datetime
+    ) -> StreamPosition:
+        """Give or revoke a delegation, once; one that is revoked before it is given never holds. Where its fact
+        stands. Raises `RefusalError` where its number was used for another one."""
 
     async def turn_up(
         self, principal: Principal, stated: FoundStatement | ReturnStatement, received: datetime

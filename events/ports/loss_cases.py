@@ -18,6 +18,7 @@ from events.terms import (
     DecisionId,
     EvidenceName,
     FreeText,
+    HolderId,
     Instant,
     PersonId,
     Serial,
@@ -50,13 +51,14 @@ class Sighting(Value):
 
 
 class Evidence(Value):
-    """Evidence for a case; `statement` names what brought it."""
+    """Evidence for a case; `statement` names what brought it, `on_behalf_of` the holder for whom a delegate did."""
 
     type: Literal["evidence"] = "evidence"
     statement: str
     by: PersonId
     evidence: tuple[EvidenceName, ...]
     files: tuple[EvidenceFile, ...] = ()
+    on_behalf_of: HolderId | None = None
 
 
 class Offer(Value):

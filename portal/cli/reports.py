@@ -61,7 +61,7 @@ TYPED = {
 }
 
 
-def _instant(text: str) -> datetime:
+def instant(text: str) -> datetime:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
@@ -75,9 +75,7 @@ By = Annotated[str, typer.Option(help="Who says it.")]
 InRole = Annotated[Role, typer.Option(help="In which role.")]
 Occurred = Annotated[
     datetime | None,
-    typer.Option(
-        parser=_instant, metavar="TIME", help="When it happened (UTC, if it does not say); now, if not given."
-    ),
+    typer.Option(parser=instant, metavar="TIME", help="When it happened (UTC, if it does not say); now, if not given."),
 ]
 
 
@@ -201,11 +199,10 @@ def register(app: typer.Typer, opened: Opened) -> None:
             statement = _statement(type_)
             to = vendor_named(opened, vendor) if send else vendor_name(opened, vendor)
             data = statement.example | dict(_assignment(one) for one in change or ())
-            _valid(statement, data)
+            key = _valid(statement, data).subject
             event = cloudevent(statement, data, str(uuid4()), source="/command-line")
             if send:
                 desk = principal_of(to, PrincipalRole.BACK_OFFICE)
-                key = str(data["serial"])
                 run(opened, lambda application: application.send(desk, key, event))
                 typer.echo(f"Sent {statement.name} to {inbox(to)}, with the key {key}.", err=True)
             print_json(event)

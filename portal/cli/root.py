@@ -22,6 +22,7 @@ from portal.cli import (
     activation,
     dead_letter_commands,
     decisions,
+    delegations,
     evidence_files,
     policies,
     reports,
@@ -72,6 +73,7 @@ def register(app: typer.Typer, opened: Opened) -> None:
         ("policy", policies.commands(opened)),
         ("access", access_data.commands(opened)),
         ("activation", activation.commands(opened)),
+        ("delegation", delegations.commands(opened)),
         ("file", evidence_files.commands(opened)),
         ("inbox", dead_letter_commands.commands(opened)),
     ):

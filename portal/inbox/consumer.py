@@ -90,7 +90,7 @@ class Read:
 
     @property
     def serial(self) -> Serial | None:
-        """The container that it is about; records of one are handled in their order."""
+        """The container that it is about, or the delegation; records of one are handled in their order."""
         return None if isinstance(self.statement, DeadLetter) else _container_of(self.record, self.statement)
 
 
@@ -328,11 +328,11 @@ class Inbox(ConsumerRebalanceListener):  # type: ignore[misc]
 
 
 def _container_of(record: InboxRecord, statement: Statement) -> Serial:
-    """The container that a statement is about. One of a licence does not say where that is: the record's key does."""
+    """The container that a statement is about. One of a licence or a delegation names none: the record's key may."""
     named = getattr(statement, "serial", None)
     if named is None:
         key = (record.key or b"").decode(errors="replace")
-        named = key if is_name(key) else getattr(statement, "licence")  # noqa: B009
+        named = key if is_name(key) else statement.subject
     return Serial(named)
 
 

@@ -24,6 +24,7 @@ from projections.read.views import (
     CaseLine,
     CaseView,
     ContainerView,
+    DelegationView,
     FactView,
     FlagView,
     LicenceView,
@@ -276,6 +277,20 @@ class Queries:
             " where vendor = %(vendor)s and statement = 'report/' || %(report)s and role is not null"
             " order by role, name, case_id",
             {"vendor": vendor, "report": report, "type": LossReported.type()},
+        )
+
+    async def delegations(
+        self, vendor: VendorId, at: datetime, delegate: str | None, holder: str | None, limit: int
+    ) -> list[DelegationView]:
+        """The delegations of a person and for a holder, where these are named: the latest given first."""
+        return await self._all(
+            DelegationView,
+            "select delegation, delegate, holders, until, given, given_by, revoked, revoked_by,"
+            " given is not null and revoked is null and until > %(at)s as stands from delegations"
+            " where vendor = %(vendor)s and (%(delegate)s::text is null or delegate = %(delegate)s)"
+            " and (%(holder)s::text is null or holders ? %(holder)s)"
+            " order by given desc nulls last, delegation limit %(limit)s",
+            {"vendor": vendor, "at": at, "delegate": delegate, "holder": holder, "limit": limit},
         )
 
     async def stands_by_holder(self, vendor: VendorId) -> dict[str, dict[str, int]]:

@@ -30,6 +30,20 @@ class VendorView(View):
     policy_version: int | None
 
 
+class DelegationView(View):
+    """A delegation. `stands`: the delegate acts for the holders now, as far as the views know."""
+
+    delegation: str
+    delegate: str | None
+    holders: tuple[str, ...]
+    until: datetime | None
+    given: datetime | None
+    given_by: str | None
+    revoked: datetime | None
+    revoked_by: str | None
+    stands: bool
+
+
 class LicenceView(View):
     """A generation of a licence. `effective`: the backend would activate or renew it, as far as the views know; not
     after its contract has `ended`."""

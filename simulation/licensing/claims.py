@@ -20,7 +20,7 @@ from activities.licensing.claim_changes import (
     digest,
     repeated,
 )
-from activities.licensing.claim_rules import must_be_of_kind, must_be_rightful, recovered_from
+from activities.licensing.claim_rules import must_be_of_kind, recovered_from
 from activities.licensing.containers import Container
 from activities.licensing.message_rules import Speaker
 from events.ports.licensing_backend import CaseKey, Claim
@@ -37,14 +37,14 @@ class Claims(AccessData):
 
     def claim(self, principal: Principal, stated: LossStatement, received: datetime) -> Claim:
         """Whose case a report is."""
-        container = self._container(stated.serial)
-        must_be_of_kind(must_be_rightful(container, stated.reporter), stated)
+        container = self.rightful(stated.serial, stated.reporter, received)
+        must_be_of_kind(container, stated)
         if before := self.reports.get((stated.report, stated.reporter)):
             said, case, at = before
             of = self.cases[case]
             return repeated(stated, Reported(said, of.key, at, of.closed is not None))
         speaker = Speaker.of(principal, stated.reporter)
-        report = stated.reported(speaker.door, received)
+        report = stated.reported(speaker.door, received, container.holder)
         answer, changes = claim_changes.claim(self._known_of(container), report, speaker)
         self.reports[stated.report, stated.reporter] = digest(stated), answer.key.case, received
         self._write(changes)

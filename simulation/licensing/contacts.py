@@ -131,7 +131,7 @@ class Contacts(Tables):
     def triage(self, principal: Principal, serial: Serial, shown: Mapping[str, str], at: datetime) -> Triage:
         """What can be done on a machine, before a loss is reported."""
         container = self._container(serial)
-        must_be_theirs(container, principal)
+        must_be_theirs(container, principal, self.acts_for(principal.subject, container, at))
         known = self._known(container, asking(serial, shown), at)
         return triage(known, shown, match_of(self.policies[-1], known))
 

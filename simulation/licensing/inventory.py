@@ -4,7 +4,9 @@ from datetime import datetime
 
 from pydantic import JsonValue
 
+from activities.licensing import delegation_rules
 from activities.licensing.containers import Container, Licence, must_have_room
+from activities.licensing.delegation_rules import Delegation
 from activities.licensing.inventory_rules import (
     changed,
     ended,
@@ -22,12 +24,15 @@ from activities.licensing.vendor_rules import adopted, issuer_of, must_fit, says
 from events.backend_facts import ContainerRegistered, VendorAdded
 from events.errors import Code, RefusalError
 from events.ports.loss_cases import Offer
+from events.principal import Principal
 from events.statements import (
     ContainerStatement,
+    DelegationStatement,
     InventoryChange,
     LicenceChangeStatement,
     LicenceEndStatement,
     LicenceStatement,
+    RevocationStatement,
 )
 from events.terms import LicenceId, Serial
 from simulation.licensing.targets import Targets
@@ -62,6 +67,20 @@ class Inventory(Targets):
     def in_force(self) -> tuple[int, JsonValue]:
         """The version of the policy that decides now, and the policy."""
         return len(self.policies), self.policies[-1]
+
+    def take_delegation(
+        self, principal: Principal, stated: DelegationStatement | RevocationStatement, received: datetime
+    ) -> None:
+        """Give or revoke a delegation, once."""
+        if not self.policies:
+            raise unknown_vendor(self.vendor)
+        known = self.delegations.get(stated.delegation, Delegation(stated.delegation))
+        if isinstance(stated, DelegationStatement):
+            self.delegations[stated.delegation], facts = delegation_rules.give(known, stated, principal, received)
+            self._state(None, received, facts)
+        else:
+            self.delegations[stated.delegation], ends = delegation_rules.revoke(known, stated, principal, received)
+            self._state(None, received, ends)
 
     def register(self, statement: ContainerStatement, at: datetime) -> None:
         """Take a container in, and offer it to the cases that wait for one. A second statement must agree with the

@@ -41,7 +41,8 @@ class Messages(Tables):
     ) -> list[CaseKey]:
         """Say to every open case of a container that it turned up."""
         cause = Cause.FOUND if isinstance(statement, FoundStatement) else Cause.RETURNED
-        claim_rules.may_turn_up(self._container(statement.serial), statement)
+        container = self._container(statement.serial)
+        claim_rules.may_turn_up(container, statement, self.delegated(statement.reporter, container, received))
         content = Sighting(statement=f"{cause}/{statement.report}", cause=cause, occurred=statement.occurred)
         cases = [one for one in self.cases.values() if one.key.serial == statement.serial]
         if not cases:
@@ -62,7 +63,7 @@ class Messages(Tables):
     ) -> CaseKey:
         """Bring evidence to the case of a report."""
         reporter, author = statement.reporter, statement.report_by or statement.reporter
-        self.rightful(statement.serial, reporter)
+        container = self.rightful(statement.serial, reporter, received)
         fitting = [
             (who == author, at, case, who)
             for (report, who), (_, case, at) in self.reports.items()
@@ -73,7 +74,7 @@ class Messages(Tables):
             raise no_report(statement)
         _, _, name, who = max(fitting, key=lambda one: one[:3])
         key = self.cases[name].key
-        content = evidence(statement, files)
+        content = evidence(statement, files, container.holder)
         if self._first_said(reporter, content.statement, evidence_said(statement)):
             speaker = Speaker.of(principal, reporter)
             for one in sorted([key, *self._further(key, statement.report, who)], key=lambda key: key.case):

@@ -11,6 +11,7 @@ from activities.licensing import claim_rules
 from activities.licensing.access_rules import Access
 from activities.licensing.activation_code_rules import Fetched
 from activities.licensing.containers import Container, Licence, LostLicence, unknown_container
+from activities.licensing.delegation_rules import Delegation, is_delegated
 from activities.licensing.guess_rules import Guesses
 from activities.licensing.judgement import Activation
 from activities.licensing.measure_rules import Standing, is_settled
@@ -31,6 +32,7 @@ from events.terms import (
     CaseId,
     ContactId,
     DecisionId,
+    DelegationId,
     HolderId,
     Kind,
     LicenceId,
@@ -38,9 +40,11 @@ from events.terms import (
     Measure,
     MeasureState,
     Outcome,
+    PersonId,
     Reason,
     Reporter,
     ReportId,
+    Role,
     Scope,
     Serial,
     Target,
@@ -157,6 +161,7 @@ class Tables:
         self.contacts: dict[tuple[Serial, ContactId, bool], ContactAnswer | ReceiptAnswer] = {}
         """What each number of a container was answered; apart from these, those that came with a password."""
         self.flagged: set[HolderId] = set()
+        self.delegations: dict[DelegationId, Delegation] = {}
         self.said = 0
         self._state = state
 
@@ -165,9 +170,19 @@ class Tables:
             raise unknown_container(serial)
         return self.containers[serial]
 
-    def rightful(self, serial: Serial, reporter: Reporter) -> Container:
-        """The container, for its holder or a back-office system; unknown to everybody else."""
-        return claim_rules.must_be_rightful(self._container(serial), reporter)
+    def rightful(self, serial: Serial, reporter: Reporter, at: datetime) -> Container:
+        """The container, for its holder, their delegate or a back-office system; unknown to everybody else."""
+        container = self._container(serial)
+        return claim_rules.must_be_rightful(container, reporter, self.delegated(reporter, container, at))
+
+    def delegated(self, reporter: Reporter, container: Container, at: datetime) -> bool:
+        """Whether a reporter is a delegate who acts for the container's holder in what is received at this instant."""
+        return reporter.role is Role.DELEGATE and self.acts_for(reporter.name, container, at)
+
+    def acts_for(self, person: PersonId, container: Container, at: datetime) -> bool:
+        """Whether a person's delegation stands for the container's holder in what is received at this instant."""
+        own = [one for one in self.delegations.values() if one.delegate == person]
+        return is_delegated(own, container.holder, at)
 
     def _held(self, serial: Serial) -> list[Licence]:
         return sorted((one for one in self.licences.values() if one.serial == serial), key=lambda one: one.licence)

@@ -53,6 +53,7 @@ def arguments(command: Any, policy: Path) -> Iterator[str]:
         "type_": "loss.reported",
         "factor": "board=b-77",
         "reason": "lost",
+        "until": "2027-11-20",
     }
     for parameter in command.params:
         if parameter.required:

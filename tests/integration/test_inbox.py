@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
@@ -34,7 +34,7 @@ from portal.inbox.batches import INFLATED_BYTES_LIMIT
 from portal.inbox.consumer import AT_ONCE, PARKED_LIMIT, UNFORESEEN_TRIES, Inbox
 from portal.inbox.dead_letters import DeadLetters
 from tests.foreign import BackOffice, Reader, batch, now, send_batch
-from tests.given import Given
+from tests.given import Given, principal
 from workflows.policy import Policy
 
 pytestmark = pytest.mark.integration
@@ -44,11 +44,6 @@ LONG_SECONDS = 240
 """For thousands of records, however busy the machine is."""
 CODECS = ("gzip", "snappy", "lz4", "zstd")
 BIG = {"message_max_bytes": 100_000_000, "queue_buffering_max_kbytes": 1_000_000}
-
-
-def _about(statement: Statement) -> object:
-    """The container that a statement names, or the licence."""
-    return getattr(statement, "serial", None) or getattr(statement, "licence", None)
 
 
 @dataclass
@@ -65,15 +60,15 @@ class Watched(Application):
 
     async def take(self, principal: Principal, statement: Statement, received: datetime) -> None:
         vendor = principal.vendor
-        self.tries[vendor, str(_about(statement))] += 1
+        self.tries[vendor, statement.subject] += 1
         self.trouble(vendor, statement)
         if not isinstance(statement, LossStatement):
             await super().take(principal, statement, received)
         self.taken.append((vendor, statement))
 
     def of(self, vendor: VendorId) -> list[str]:
-        """What passed of a vendor, in its order, as `rank/serial`."""
-        return [f"{statement.rank}/{_about(statement)}" for whose, statement in self.taken if whose == vendor]
+        """What passed of a vendor, in its order, as `rank/subject`."""
+        return [f"{statement.rank}/{statement.subject}" for whose, statement in self.taken if whose == vendor]
 
 
 @asynccontextmanager
@@ -353,6 +348,39 @@ async def _until_parked(settings: Settings, vendor: VendorId, count: int) -> Non
     async with asyncio.timeout(SECONDS):
         while await parked(settings, vendor) < count:  # noqa: ASYNC110 - another process parks
             await asyncio.sleep(0.02)
+
+
+async def test_what_a_delegate_says_waits_for_the_delegation_and_is_not_taken_once_that_is_revoked(
+    settings: Settings, vendor: VendorId, other: VendorId
+) -> None:
+    office = BackOffice(settings.bootstrap, vendor)
+    seller = {"role": "delegate", "name": "corp:seller|7"}
+    given = {"delegation": "G-1", "delegate": seller["name"], "holders": ["h-1"], "until": "2999-01-01T00:00:00Z"}
+
+    def finds(number: str) -> None:
+        found = office.event("container.found", report=number, serial="3-1", reporter=seller, occurred=now())
+        office.send(number.encode(), found)
+        office.flush()
+
+    async with running(settings, hold_seconds=60) as doors:
+        state(office, "3-1")
+        office.send(b"3-1", office.event("licence.issued", **licence("L-1")))
+        office.flush()
+        await until(lambda: len(doors.of(vendor)) == 2)
+        lost = LossStatement.model_validate(loss("R-1"))
+        await doors.backend.claim(principal(vendor), lost, datetime.now(UTC))
+        finds("F-1")
+        await _until_parked(settings, vendor, 1)
+        office.send(b"G-1", office.event("delegation.given", **given))
+        office.flush()
+        await until(lambda: len(doors.of(vendor)) == 4)
+        office.send(b"G-1", office.event("delegation.revoked", delegation="G-1"))
+        office.flush()
+        await until(lambda: len(doors.of(vendor)) == 5)
+        finds("F-2")
+        await _until_parked(settings, vendor, 1)
+
+    assert doors.of(vendor) == ["0/3-1", "1/3-1", "0/G-1", "3/3-1", "0/G-1"]
 
 
 async def test_what_is_parked_survives_an_inbox_and_is_taken_up_by_the_next(

@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 from psycopg import AsyncConnection
 
-from events.backend_facts import ActivationReturned, CaseAddressed, ContainerActivated, MeasureOrdered
+from events.backend_facts import (
+    ActivationReturned,
+    CaseAddressed,
+    ContainerActivated,
+    DelegationGiven,
+    MeasureOrdered,
+)
 from events.envelope import Head, Sealed, container_stream, record_key
 from events.log_errors import Damage, LogDamagedError, NewerReleaseError, PositionGapError
 from events.log_records import LogRecord, Position
@@ -24,7 +30,7 @@ from projections.read.queries import open_queries
 from projections.rebuild import LOCK, RebuildRunningError, rebuild
 from tests.integration.logs import PARTITIONS, Log
 from tests.later import LATER, LaterRegistered
-from tests.stories import find, open_access, ponder, spend
+from tests.stories import delegate, find, open_access, ponder, spend
 from tests.view_oracle import expected
 from tests.worlds import CODEC, NOW, STEPS, Life, World, as_log, interleaved
 
@@ -507,6 +513,32 @@ async def test_a_cloud_container_shows_the_access_data_that_are_set_and_those_th
     assert [(one.generation, one.state) for one in cloud.access] == access
     too_old = [(number, "too_old" if state == "offered" else state) for number, state in access]
     assert [(one.generation, one.state) for one in later.access] == too_old
+
+
+@pytest.mark.parametrize(
+    ("sought", "at", "found"),
+    [
+        ({}, NOW, [("G-1", False), ("G-2", False), ("G-3", True)]),
+        ({}, NOW + timedelta(days=9), [("G-1", False), ("G-2", False), ("G-3", False)]),
+        ({"delegate": "corp:seller|8"}, NOW, [("G-3", True)]),
+        ({"holder": "h-3"}, NOW, [("G-2", False), ("G-3", True)]),
+        ({"holder": "h-9"}, NOW, []),
+    ],
+)
+async def test_delegations_are_found_by_delegate_and_holder_and_say_whether_they_stand(
+    log: Log, sought: dict[str, str], at: datetime, found: list[tuple[str, bool]]
+) -> None:
+    said: dict[str, Any] = {"by": "crm", "on_behalf_of": None, "door": "inbox", "received": NOW}
+    other = DelegationGiven(
+        delegation="G-3", delegate="corp:seller|8", holders=("h-3", "h-4"), until=NOW + timedelta(days=9), **said
+    )
+    await views_of(log, lambda world: delegate(world, ACME), lambda world: world.say(ACME, "vendor", None, other))
+
+    async with open_queries(log.dsn) as queries:
+        delegations = await queries.delegations(ACME, at, sought.get("delegate"), sought.get("holder"), 100)
+
+    assert sorted((one.delegation, one.stands) for one in delegations) == found
+    assert {one.holders for one in delegations if one.delegation == "G-3"} <= {("h-3", "h-4")}
 
 
 def joins_late(world: World) -> None:

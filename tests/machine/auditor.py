@@ -34,6 +34,8 @@ class Auditor:
         self.effective: dict[str, set[int]] = defaultdict(set)
         self.superseded: dict[tuple[str, int], str] = {}
         self.holders: dict[str, str] = {}
+        self.delegations: dict[str, Any] = {}
+        self.revoked: dict[str, datetime] = {}
         self.measures: dict[tuple[str, str, str], str] = {}
         self.reports: dict[str, str] = {}
         self.received: dict[str, datetime] = {}
@@ -86,6 +88,14 @@ class Auditor:
             self._measure(fact)
 
     # What the backend did.
+
+    def _delegation_given(self, _: str, fact: Any) -> None:
+        must(fact.delegation not in self.delegations, f"{fact.delegation} is given twice")
+        self.delegations[fact.delegation] = fact
+
+    def _delegation_revoked(self, _: str, fact: Any) -> None:
+        must(fact.delegation not in self.revoked, f"{fact.delegation} is revoked twice")
+        self.revoked[fact.delegation] = fact.received
 
     def _container_registered(self, _: str, fact: Any) -> None:
         self.holders[fact.serial] = fact.holder
@@ -255,8 +265,23 @@ class Auditor:
         self.received.setdefault(case, fact.received)
         self.reporters[case].add(fact.reporter.name)
         holder = self.holders[fact.serial]
+        if fact.reporter.role == "delegate":
+            must(fact.on_behalf_of == holder, f"{fact.reporter} claims {fact.serial} for {fact.on_behalf_of}")
+            must(self._acts_for(fact.reporter.name, holder, fact.received), f"{fact.reporter} claims {fact.serial}")
+            return
+        must(fact.on_behalf_of is None, f"{fact.reporter} claims {fact.serial} for {fact.on_behalf_of}")
         must(
             fact.reporter.role == "back_office" or fact.reporter.name == holder, f"{fact.reporter} claims {fact.serial}"
+        )
+
+    def _acts_for(self, name: str, holder: str, at: datetime) -> bool:
+        """Whether a delegation was given, and was neither over nor revoked when something was received."""
+        return any(
+            one.delegate == name
+            and holder in one.holders
+            and at < one.until
+            and at < self.revoked.get(number, one.until)
+            for number, one in self.delegations.items()
         )
 
     def _case_decided(self, case: str, fact: Any) -> None:

@@ -56,7 +56,13 @@ class Closing(Reports, Decisions, Contacts):
         number, material = self.number("V"), self.auditor.material(case.name)[-1]
         by = next((one for one in SUPERVISORS if not any(self.oracle.denials(case, action, one, False, more))), None)
         meets = self.oracle.answers(*about)
-        fits = {"report": meets == ("joined", {case.name}), "wider": case.name in meets[1]}.get(said, True)
+        made = (made for made, (_, name) in self.oracle.reports.items() if name == case.name)
+        who, of_report = next(made, case.opened_by)
+        fits = {
+            "report": meets == ("joined", {case.name}),
+            "wider": case.name in meets[1],
+            "evidence": self.oracle.may_speak(who, case.holder),
+        }.get(said, True)
         if by is None or not fits or (action == "rule" and case.target is None):
             return
         self.world.break_activity("close", 1)
@@ -108,11 +114,9 @@ class Closing(Reports, Decisions, Contacts):
                 self.say(self.found(case.serial, f"found/{late}"))
                 self.is_addressed(case, f"found/{late}", None)
             case "evidence":
-                made = (made for made, (_, name) in self.oracle.reports.items() if name == case.name)
-                who, report = next(made, case.opened_by)
                 speaker = Reporter(role=Role(who[0]), name=who[1])
-                self.world.evidence(late, report, case.serial, speaker, ("photo",))
-                cases = self.oracle.cases_of(report, case.serial, who)
+                self.world.evidence(late, of_report, case.serial, speaker, ("photo",))
+                cases = self.oracle.cases_of(of_report, case.serial, who)
                 self.say(lambda: self.evidence(cases, late, ("photo",)))
                 self.is_addressed(case, f"evidence/{late}", None)
             case "decision":

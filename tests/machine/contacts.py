@@ -9,7 +9,7 @@ from hypothesis.stateful import rule
 
 from events.terms import Reporter, Role
 from tests.machine.case_oracle.records import Case, must
-from tests.machine.play import BACK_OFFICE, MACHINE, MACHINES, SERIALS, Play
+from tests.machine.play import BACK_OFFICE, DELEGATE, MACHINE, MACHINES, SERIALS, Play
 
 
 class Contacts(Play):
@@ -220,13 +220,15 @@ class Contacts(Play):
     def find(self, serial: str, cause: str, by: str) -> None:
         number = self.number("F")
         other = "dora" if self.holders[serial] == "h-1" else "h-1"
-        role, name = {"holder": ("holder", self.holders[serial]), "other": ("holder", other)}.get(by, BACK_OFFICE)
+        speakers = {"holder": ("holder", self.holders[serial]), "other": ("holder", other), "delegate": DELEGATE}
+        role, name = speakers.get(by, BACK_OFFICE)
+        stranger = not self.oracle.may_speak((role, name), self.holders[serial])
         reporter = Reporter(role=Role(role), name=name)
         before = len(self.world.facts)
         turn_up = self.world.found if cause == "found" else self.world.returned
         refusal = self.refused(lambda: turn_up(number, serial, reporter))
-        if by == "other" or (cause == "returned" and by != "crm"):
-            code = "unknown_container" if by == "other" else "invalid_data"
+        if stranger or (cause == "returned" and by != "crm"):
+            code = "unknown_container" if stranger else "invalid_data"
             must(refusal is not None and refusal.code == code, f"{name} says {cause} of {serial}: {refusal}")
             must(len(self.world.facts) == before, "a stranger's find leaves facts")
             return

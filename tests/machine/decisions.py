@@ -122,6 +122,8 @@ class Decisions(Play):
     def give_evidence(self, case: Case) -> None:
         made = (made for made, (_, name) in self.oracle.reports.items() if name == case.name)
         by, report = next(made, case.opened_by)
+        if not self.oracle.may_speak(by, case.holder):
+            return
         number = self.number("E")
         self.world.evidence(number, report, case.serial, Reporter(role=Role(by[0]), name=by[1]), ("police_report",))
         cases = self.oracle.cases_of(report, case.serial, by)

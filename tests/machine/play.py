@@ -23,6 +23,7 @@ SOME = st.integers(0, 30)
 MACHINE = {"board": "b1", "disk": "d1", "nic": "n1", "cpu": "c1"}
 MACHINES = (MACHINE, MACHINE | {"disk": "d2"}, MACHINE | {"disk": "d2", "nic": "n2"})
 BACK_OFFICE = ("back_office", "crm")
+DELEGATE = ("delegate", "corp:seller|7")
 INVENTORY: tuple[tuple[str, str, str, tuple[tuple[str, str, int], ...]], ...] = (
     ("D-1", "dongle", "h-1", (("L-1", "cad", 90_000), ("L-2", "cam", 90_000))),
     ("D-2", "dongle", "h-1", (("L-3", "cad", 40_000),)),

@@ -257,6 +257,8 @@ class Reports(Play):
             self.answers(f"report/{loss['report']}", None if known else self.oracle.cases[case], met - {case})
         if answer == "opened":
             opening, former = self.auditor.of(case)[0].fact, self.oracle.cases[case].former
+            acts_for = self.holders[loss["serial"]] if loss["by"][0] == "delegate" else None
+            must(opening.on_behalf_of == acts_for, f"{case} is reported for {opening.on_behalf_of}, not {acts_for}")
             must(opening.former == former, f"{case} names {opening.former} as the former, not {former}")
             must(opening.beside in (allowed or {None}), f"{case} is beside {opening.beside}, not one of {allowed}")
 

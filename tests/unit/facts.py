@@ -100,6 +100,7 @@ def fact_of(kind: type[Fact]) -> st.SearchStrategy[Fact]:
             max_size=2,
         ).map(tuple),
         "escalated_to": st.lists(names, max_size=3).map(tuple),
+        "holders": st.lists(names, max_size=3).map(tuple),
         "cases": st.lists(names, max_size=3).map(tuple),
         "subjects": st.lists(names, max_size=3).map(tuple),
         "tickets": st.lists(names, max_size=3).map(tuple),

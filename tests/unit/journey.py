@@ -173,7 +173,7 @@ PHOTO = EvidenceFile(sha256="5f" * 32, media_type=MediaType.JPEG, size=181_204)
 
 
 def evidence(*names: str, statement: str = "evidence/1", policy: Policy = PROVEN) -> Bring:
-    given = Evidence(statement=statement, by="h-1", evidence=names, files=(PHOTO,))
+    given = Evidence(statement=statement, by="ann", evidence=names, files=(PHOTO,), on_behalf_of="h-1")
     return Bring(evidence=given, at=NOW, policy=policy)
 
 

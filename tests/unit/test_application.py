@@ -12,10 +12,11 @@ from events.envelope import INSTALLATION
 from events.errors import Code, RefusalError
 from events.principal import Principal, PrincipalRole
 from events.roles import MAY, Act
-from events.statements import STATEMENTS, LossStatement, Statement
-from events.terms import VendorId
+from events.statements import STATEMENTS, EvidenceStatement, FoundStatement, LossStatement, Statement
+from events.terms import Role, VendorId
 from portal.application import ASKED_BY, Application
 from portal.operator import Operator
+from tests.unit.facts import NOW
 
 ASK_FOR_NO_ACT = {
     "set_access": "whoever has the link may",
@@ -85,17 +86,22 @@ async def may_ask(role: PrincipalRole, door: type[Any], name: str, *known: objec
     raise AssertionError(f"{name} opened nothing")
 
 
-def example(statement: type[Statement]) -> Statement:
-    return TypeAdapter(statement).validate_python(statement.example)
+def example(statement: type[Statement], role: PrincipalRole = PrincipalRole.BACK_OFFICE) -> Statement:
+    """A valid one; where it says what somebody reports, that is whoever acts."""
+    data = dict(statement.example)
+    if "reporter" in data and role in {*Role}:
+        data["reporter"] = {"role": role.value, "name": "ann"}
+    return TypeAdapter(statement).validate_python(data)
 
 
 @pytest.mark.parametrize(("door", "name"), [one for one in DOORS if one[1] not in ASK_FOR_NO_ACT])
 async def test_every_command_and_query_asks_first_whether_the_role_may(door: type[Any], name: str) -> None:
     act = ACTS[name]
-    known = [example(one) for one in STATEMENTS.values()] if act is None else [None]
+    known: list[type[Statement]] = [*STATEMENTS.values()] if act is None else [LossStatement]
     for one in known:
-        allowed = MAY[ASKED_BY[type(one)] if act is None else act]
-        may = [role for role in PrincipalRole if await may_ask(role, door, name, *([one] if one else []))]
+        allowed = MAY[ASKED_BY[one] if act is None else act]
+        said = {role: [example(one, role)] if name in ("take", "report") else [] for role in PrincipalRole}
+        may = [role for role in PrincipalRole if await may_ask(role, door, name, *said[role])]
         assert may == list(allowed)
 
 
@@ -106,6 +112,39 @@ def test_what_asks_for_no_act_is_there_and_says_why() -> None:
 
 def test_every_statement_asks_for_an_act() -> None:
     assert ASKED_BY.keys() == set(STATEMENTS.values())
+
+
+HOLDER, DELEGATE, BACK_OFFICE = PrincipalRole.HOLDER, PrincipalRole.DELEGATE, PrincipalRole.BACK_OFFICE
+
+
+@pytest.mark.parametrize("statement", [LossStatement, FoundStatement, EvidenceStatement])
+@pytest.mark.parametrize(
+    ("roles", "reporter", "may"),
+    [
+        ((HOLDER,), ("holder", "h-1"), True),  # for whom the door says that they act
+        ((HOLDER,), ("holder", "ann"), True),
+        ((HOLDER,), ("holder", "h-2"), False),
+        ((HOLDER,), ("back_office", "ann"), False),
+        ((HOLDER,), ("delegate", "ann"), False),
+        ((DELEGATE,), ("delegate", "ann"), True),
+        ((DELEGATE,), ("delegate", "bob"), False),
+        ((DELEGATE,), ("delegate", "h-1"), False),
+        ((DELEGATE,), ("holder", "h-1"), False),
+        ((DELEGATE, HOLDER), ("holder", "h-1"), True),
+        ((BACK_OFFICE,), ("holder", "h-2"), True),
+        ((BACK_OFFICE,), ("delegate", "bob"), True),
+    ],
+)
+async def test_only_the_back_office_says_what_others_report(
+    statement: type[Statement], roles: tuple[PrincipalRole, ...], reporter: tuple[str, str], may: bool
+) -> None:
+    ann = Principal(vendor=VendorId("acme"), subject="ann", roles=roles, door="a test", on_behalf_of="h-1")
+    said = {**statement.example, "reporter": {"role": reporter[0], "name": reporter[1]}}
+    stated = TypeAdapter(statement).validate_python(said)
+
+    with pytest.raises(OpenedError if may else RefusalError) as answer:
+        await Application(Unopened()).take(ann, stated, NOW)
+    assert may or answer.value.code == Code.ROLE_MISSING  # type: ignore[union-attr]
 
 
 async def test_whoever_may_not_is_told_which_roles_may() -> None:

@@ -117,9 +117,10 @@ SEEN = {"statement": "contact/1", "cause": "sighting", "occurred": NOW, "ordinal
             {
                 "evidence.given": {
                     "statement": "evidence/1",
-                    "by": "h-1",
+                    "by": "ann",
                     "evidence": ("photo",),
                     "files": (PHOTO.model_dump(),),
+                    "on_behalf_of": "h-1",
                 }
             },
         ),

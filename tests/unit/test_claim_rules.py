@@ -318,6 +318,23 @@ def test_to_whoever_is_not_its_holder_nor_of_the_back_office_a_container_is_unkn
     assert unknown.value.code is Code.UNKNOWN_CONTAINER
 
 
+def test_to_a_delegate_a_container_is_known_where_it_is_delegated_and_to_a_stranger_it_is_not_even_then() -> None:
+    delegate = Reporter(role=Role.DELEGATE, name=PersonId("seller"))
+    said = {**FoundStatement.example, "serial": "S", "reporter": delegate.model_dump()}
+    found, back = FoundStatement.model_validate(said), ReturnStatement.model_validate(said)
+
+    assert must_be_rightful(container(), delegate, delegated=True) == container()
+    may_turn_up(container(), found, delegated=True)
+    for reporter, delegated in ((delegate, False), (STRANGER, True)):
+        with pytest.raises(NotYetKnownError, match="no container S is known here"):
+            must_be_rightful(container(), reporter, delegated)
+    for stated in (found, back):
+        with pytest.raises(NotYetKnownError):
+            may_turn_up(container(), stated)
+    with pytest.raises(RefusalError, match="only a back-office system"):
+        may_turn_up(container(), back, delegated=True)
+
+
 def test_only_the_back_office_says_that_a_container_is_back_and_its_holder_that_it_is_found() -> None:
     found, back = (
         {

@@ -1,16 +1,18 @@
 """A loss that is two cases, and what goes to somebody else, are named."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 from audit.invariants import check
-from events.backend_facts import ContainerRegistered
+from events.backend_facts import ContainerRegistered, DelegationGiven, DelegationRevoked
 from events.case_facts import CaseApproved, LossWidened, ReplacingBegun
 from events.envelope import case_stream
-from events.terms import Action, CaseId, Decision, Kind, Measure, Reporter, Role
+from events.fact import Fact
+from events.terms import Action, CaseId, Decision, HolderId, Kind, Measure, Reporter, Role
 from tests.breaches import reported_after_a_rejection
 from tests.unit.facts import report
 from tests.unit.lives import ACME, LOST, OTHER, SPARE, breaches_of, decided, named, replaced, started
-from tests.worlds import CODEC, MANUAL, Life, World
+from tests.worlds import CODEC, MANUAL, NOW, Life, World
 
 
 def test_3_a_new_case_after_one_that_was_rejected_names_it_as_the_former() -> None:
@@ -99,6 +101,45 @@ def test_3_a_milder_case_that_a_person_approved_since_or_that_had_issued_before_
     late.case_says([LossWidened(case=CaseId("c-2"))])
 
     assert told(overtaken(approved=True)) == told(late) == []
+
+
+SELLER = Reporter(role=Role.DELEGATE, name="seller")
+SAID: dict[str, Any] = {"by": "crm", "on_behalf_of": None, "door": "inbox"}
+
+
+def delegated(*facts: Fact, on_behalf_of: str = "h-1") -> list[tuple[int, str]]:
+    """What the audit names of a delegate's report, where these facts about delegations are in the log."""
+    world = World()
+    world.add_vendor(ACME)
+    life = Life(world, ACME, CaseId("c-1"), LOST, HolderId("h-1"))
+    life.registers(LOST)
+    world.say(ACME, "vendor", None, *facts)
+    life.reports("R-1", reporter=SELLER, on_behalf_of=on_behalf_of)
+    return [one for one in named(breaches_of(world)) if one[0] == 4]
+
+
+def given(received: datetime = NOW, **other: Any) -> DelegationGiven:
+    fields = {"delegation": "G-1", "delegate": "seller", "holders": ("h-1",), "until": NOW + timedelta(days=9)}
+    return DelegationGiven(received=received, **{**fields, **SAID, **other})
+
+
+def revoked(received: datetime) -> DelegationRevoked:
+    return DelegationRevoked(delegation="G-1", received=received, **SAID)
+
+
+def test_4_a_report_by_a_delegate_has_a_delegation_that_stands_for_the_holder() -> None:
+    day = timedelta(days=1)
+    breach = [(4, "case c-1")]
+
+    assert delegated(given()) == []
+    assert delegated(revoked(NOW + day), given()) == []
+    assert delegated() == breach
+    assert delegated(given(holders=("h-2",))) == breach
+    assert delegated(given(delegate="eve")) == breach
+    assert delegated(given(until=NOW)) == breach
+    assert delegated(given(NOW - 2 * day), revoked(NOW - day)) == breach
+    assert delegated(revoked(NOW), given(NOW + day)) == breach
+    assert delegated(given(), on_behalf_of="h-2") == breach
 
 
 def test_4_a_replacement_to_somebody_else_is_named() -> None:

@@ -59,7 +59,7 @@ def sentence_of(model: type[BaseModel], data: object, typed: dict[str, str] | No
         (
             EvidenceStatement,
             EVIDENCE | {"reporter": {"role": "boss", "name": "x"}},
-            'reporter.role must be one of holder, back_office, and not "boss"',
+            'reporter.role must be one of holder, delegate, back_office, and not "boss"',
         ),
         (EvidenceStatement, EVIDENCE | {"reporter": {"role": "holder"}}, "reporter lacks name; it must be a name"),
         (EvidenceStatement, EVIDENCE | {"reporter": None}, "reporter must be a group of role, name, and not null"),

@@ -16,7 +16,7 @@ class Reports(Assessment):
     ) -> tuple[str, set[str]]:
         """What a report may be answered with: `refused` and the codes, `joined` and the cases, or `opened`."""
         container = self.containers.get(serial)
-        if container is None or (by[0] == "holder" and by[1] != container.holder):
+        if container is None or not self.may_speak(by, container.holder):
             return "refused", {"unknown_container"}
         codes = set()
         if container.kind != kind:

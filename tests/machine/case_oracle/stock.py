@@ -31,6 +31,30 @@ class Known:
         self.access: dict[tuple[str, int], bool] = {}
         self.pending: dict[str, dict[str, str]] = {}
         self.superseded: dict[Claim, str] = {}
+        self.delegations: dict[str, tuple[str, tuple[str, ...], datetime]] = {}
+        """By number: who acts for which holders, and until when; for nobody where it was revoked first."""
+        self.revoked: set[str] = set()
+
+    def delegate(self, number: str, person: str, holders: tuple[str, ...], until: datetime) -> None:
+        """A person acts for these holders."""
+        self.delegations.setdefault(number, (person, () if number in self.revoked else holders, until))
+
+    def revoke(self, number: str) -> None:
+        """A delegation is over."""
+        self.revoked.add(number)
+
+    def entrusted(self, person: str, holder: str) -> bool:
+        """Whether a person acts for a holder now."""
+        return any(
+            who == person and holder in holders and self.now < until
+            for number, (who, holders, until) in self.delegations.items()
+            if number not in self.revoked
+        )
+
+    def may_speak(self, by: tuple[str, str], holder: str) -> bool:
+        """Whether somebody in a role may speak of what is a holder's."""
+        role, name = by
+        return {"holder": name == holder, "delegate": self.entrusted(name, holder)}.get(role, True)
 
     def register(self, serial: str, kind: str, holder: str, fingerprint: dict[str, str] | None) -> None:
         """A container, known from now on, and offered to the cases of its holder that wait for one."""
