@@ -217,7 +217,7 @@ class Application:
     async def activation_code(self, principal: Principal, serial: Serial) -> ActivationCode:
         """The code for the cases of a container that wait for a machine."""
         must_be_allowed(principal.roles, Act.FETCH_CODE)
-        return await (await self._parts.backend()).activation_code(principal.vendor, serial)
+        return await (await self._parts.backend()).activation_code(principal, serial)
 
     async def keep_file(self, principal: Principal, content: bytes) -> EvidenceFile:
         """Keep a file that evidence is to name. Kept again, it is the same; without evidence it is nobody's."""
@@ -237,7 +237,7 @@ class Application:
     async def access_link(self, principal: Principal, serial: Serial) -> AccessLink:
         """The link by which the holder of a cloud container sets the access data that are owed."""
         must_be_allowed(principal.roles, Act.FETCH_CODE)
-        return await (await self._parts.backend()).access_link(principal.vendor, serial)
+        return await (await self._parts.backend()).access_link(principal, serial)
 
     async def set_access(self, vendor: VendorId, serial: Serial, token: str, password: str) -> None:
         """Set access data by a link; whoever has the link may."""

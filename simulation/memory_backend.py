@@ -152,14 +152,14 @@ class MemoryBackend(LicensingBackend):
         answer = self.vendor(vendor).return_activation(stated, received)
         return answer.model_copy(update={"position": self._position(vendor, stated.serial)})
 
-    async def activation_code(self, vendor: VendorId, serial: Serial) -> ActivationCode:
-        return self.vendor(vendor).activation_code(serial)
+    async def activation_code(self, principal: Principal, serial: Serial) -> ActivationCode:
+        return self.vendor(principal.vendor).activation_code(principal, serial)
 
     async def triage(self, principal: Principal, serial: Serial, shown: Mapping[str, str]) -> Triage:
         return self.vendor(principal.vendor).triage(principal, serial, shown, self._clock())
 
-    async def access_link(self, vendor: VendorId, serial: Serial) -> AccessLink:
-        return self.vendor(vendor).access_link(serial, self._clock())
+    async def access_link(self, principal: Principal, serial: Serial) -> AccessLink:
+        return self.vendor(principal.vendor).access_link(principal, serial, self._clock())
 
     async def set_access(self, vendor: VendorId, serial: Serial, token: str, password: str, at: datetime) -> None:
         self.vendor(vendor).set_access(serial, token, password, at)

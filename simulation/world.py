@@ -170,7 +170,7 @@ class World:
 
     def activation_code(self, serial: str) -> str:
         """The code by which a machine is activated for the cases that wait for one. Raises RefusalError."""
-        return self._ask(self.stage.backend.activation_code(self.vendor, Serial(serial))).code
+        return self._ask(self.stage.backend.activation_code(self._at_the_door(), Serial(serial))).code
 
     def return_activation(self, contact: str, serial: str, generation: int) -> ReceiptAnswer:
         """The holder gives an activation back. Raises RefusalError."""
@@ -179,7 +179,7 @@ class World:
 
     def set_access(self, serial: str) -> None:
         """The holder sets the access data that are owed. Raises RefusalError."""
-        link = self._ask(self.stage.backend.access_link(self.vendor, Serial(serial)))
+        link = self._ask(self.stage.backend.access_link(self._at_the_door(), Serial(serial)))
         password = f"{PASSWORD} {link.generation}"
         self._ask(self.stage.backend.set_access(self.vendor, Serial(serial), link.token, password, self.now))
         self._deliver()

@@ -26,7 +26,7 @@ from activities.licensing.access_rules import (
     renewal,
     taken,
 )
-from activities.licensing.containers import Container
+from activities.licensing.containers import Container, must_be_theirs
 from activities.licensing.guesses import forget_guesses
 from activities.licensing.leases import resume
 from activities.licensing.messages import post_to_each
@@ -41,6 +41,7 @@ from events.backend_facts import (
 )
 from events.ports.licensing_backend import AccessLink, CaseKey, Issued, IssueOrder, NoTargetFound
 from events.ports.loss_cases import Offer
+from events.principal import Principal
 from events.terms import (
     Serial,
     Target,
@@ -60,11 +61,12 @@ from backend.access a"""
 
 
 async def access_link(
-    tx: AsyncConnection[Any], vendor: VendorId, serial: Serial, at: datetime, keys: SigningKeys
+    tx: AsyncConnection[Any], principal: Principal, serial: Serial, at: datetime, keys: SigningKeys
 ) -> AccessLink:
-    """The link for the access data that are owed: the first ones, or those of a reset or rotation. Raises
-    `RefusalError` when none are."""
-    container = await cloud_container(tx, vendor, serial)
+    """The link for the access data that are owed, for the holder or the back office: the first ones, or those of a
+    reset or rotation. Raises `RefusalError` when none are."""
+    vendor = principal.vendor
+    container = must_be_cloud(must_be_theirs(await lock_container(tx, vendor, serial), principal))
     found, anew = handed_out(container, await known(tx, vendor, serial), at)
     if anew:
         await _offer(tx, vendor, serial, found, at)

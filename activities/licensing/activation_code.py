@@ -17,9 +17,11 @@ from activities.licensing.activation_code_rules import (
     none_awaits,
     written,
 )
+from activities.licensing.containers import must_be_theirs
 from activities.licensing.records import lock_container, one
 from activities.licensing.signing import SigningKeys
 from events.ports.licensing_backend import ActivationCode, CaseKey
+from events.principal import Principal
 from events.terms import ActivationBy, CaseId, Serial, Target, VendorId
 
 
@@ -30,10 +32,12 @@ def code_of(keys: SigningKeys, vendor: VendorId, serial: Serial, fetched: Fetche
 
 
 async def activation_code(
-    tx: AsyncConnection[Any], vendor: VendorId, serial: Serial, keys: SigningKeys
+    tx: AsyncConnection[Any], principal: Principal, serial: Serial, keys: SigningKeys
 ) -> ActivationCode:
-    """The code for the cases that wait for a machine. Raises `RefusalError` where none waits for one with a code."""
-    must_be_activated_by_code(await lock_container(tx, vendor, serial))
+    """The code for the cases that wait for a machine, for the holder or the back office. Raises `RefusalError` where
+    none waits for one with a code."""
+    vendor = principal.vendor
+    must_be_activated_by_code(must_be_theirs(await lock_container(tx, vendor, serial), principal))
     cursor = await tx.execute(
         "select case_id from backend.cases where vendor = %s and serial = %s and awaits = %s and activation = %s"
         " order by received, case_id",

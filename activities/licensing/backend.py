@@ -163,20 +163,20 @@ class EmbeddedBackend(LicensingBackend):
         async with self._transaction() as tx:
             return await return_activation(tx, vendor, stated, received, self._signer)
 
-    async def activation_code(self, vendor: VendorId, serial: Serial) -> ActivationCode:
+    async def activation_code(self, principal: Principal, serial: Serial) -> ActivationCode:
         """The code by which a machine is bound for the cases that wait for one."""
         async with self._transaction() as tx:
-            return await activation_code(tx, vendor, serial, self._signer.keys)
+            return await activation_code(tx, principal, serial, self._signer.keys)
 
     async def triage(self, principal: Principal, serial: Serial, shown: Mapping[str, str]) -> Triage:
         """What can be done on a machine, before a loss is reported."""
         async with self._transaction() as tx:
             return await try_machine(tx, principal, serial, shown, self._clock(), self._signer)
 
-    async def access_link(self, vendor: VendorId, serial: Serial) -> AccessLink:
+    async def access_link(self, principal: Principal, serial: Serial) -> AccessLink:
         """The link by which the holder sets the access data that are owed."""
         async with self._transaction() as tx:
-            return await access_data.access_link(tx, vendor, serial, self._clock(), self._signer.keys)
+            return await access_data.access_link(tx, principal, serial, self._clock(), self._signer.keys)
 
     async def set_access(self, vendor: VendorId, serial: Serial, token: str, password: str, at: datetime) -> None:
         """Set access data by a link, once."""

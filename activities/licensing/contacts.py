@@ -19,7 +19,7 @@ from psycopg.types.json import Jsonb
 
 from activities.licensing.activation_code import code_of
 from activities.licensing.activation_code_rules import Fetched
-from activities.licensing.containers import Container, Licence, unknown_container
+from activities.licensing.containers import Container, Licence, must_be_theirs, unknown_container
 from activities.licensing.delegations import acts_for
 from activities.licensing.issuance import Signer, status_indices
 from activities.licensing.judgement import (
@@ -46,7 +46,7 @@ from activities.licensing.messages import post, post_to_each
 from activities.licensing.outbox import append_clause, append_parameters, state
 from activities.licensing.records import CONTAINER, CONTAINER_COLUMNS, LICENCE_COLUMNS, lock_container
 from activities.licensing.signing import Receipt
-from activities.licensing.triage import asking, match_of, must_be_theirs, triage
+from activities.licensing.triage import asking, match_of, triage
 from activities.licensing.vendors import in_force
 from events.envelope import Head, container_stream
 from events.fact import Fact

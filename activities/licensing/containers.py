@@ -8,6 +8,7 @@ from events.backend_facts import LicenceIssued
 from events.case_facts import LicenceInScope
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.lease import Lease
+from events.principal import Principal, PrincipalRole
 from events.sizes import CONTAINER_LICENCES
 from events.terms import CaseId, HolderId, Kind, LicenceId, ProductId, Serial, Ticket, is_name
 
@@ -126,3 +127,14 @@ def unknown_container(serial: Serial) -> NotYetKnownError:
     """The answer for a serial that is unknown and for one that the asker has no right to: they must not differ."""
     serial = serial if is_name(serial) else Serial(ascii(serial))
     return NotYetKnownError(Code.UNKNOWN_CONTAINER, f"no container {serial} is known here", serial=serial)
+
+
+def must_be_theirs(container: Container, principal: Principal, delegated: bool = False) -> Container:
+    """The container, for its holder, a delegate to whom it is `delegated`, or a back-office system; to everybody else
+    it is unknown."""
+    own = {str(one) for one in (principal.subject, principal.on_behalf_of) if one is not None}
+    holds = PrincipalRole.HOLDER in principal.roles and container.holder in own
+    holds |= PrincipalRole.DELEGATE in principal.roles and delegated
+    if not holds and PrincipalRole.BACK_OFFICE not in principal.roles:
+        raise unknown_container(container.serial)
+    return container

@@ -9,28 +9,17 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from activities.licensing.containers import Container, unknown_container
 from activities.licensing.judgement import RETURNED, Known, judge
 from events.errors import Code, RefusalError
 from events.fingerprint import matches
 from events.loss_table import Loss
 from events.ports.licensing_backend import Advice, Triage
-from events.principal import Principal, PrincipalRole
 from events.statements import ContactStatement
 from events.terms import FIRST_INSTANT, Contact, ContactId, Kind, Match, Reason, Serial
 from workflows.policy import UnreadablePolicyError, read_policy
 
 ASKING: Final = ContactId("triage")
 """The number of the contact that is only thought of."""
-
-
-def must_be_theirs(container: Container, principal: Principal, delegated: bool = False) -> None:
-    """Refuse who is neither the container's holder, nor a delegate to whom it is `delegated`, nor a back-office system;
-    to them it is unknown."""
-    holds = PrincipalRole.HOLDER in principal.roles and str(principal.subject) == container.holder
-    holds |= PrincipalRole.DELEGATE in principal.roles and delegated
-    if not holds and PrincipalRole.BACK_OFFICE not in principal.roles:
-        raise unknown_container(container.serial)
 
 
 def triage(known: Known, shown: Mapping[str, str], match: Match) -> Triage:

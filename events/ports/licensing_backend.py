@@ -470,14 +470,14 @@ class LicensingBackend(CaseOrders, Protocol):
     ) -> ReceiptAnswer:
         """Take an activation back: confirm the deactivations that aim at it, and answer with a signed receipt."""
 
-    async def activation_code(self, vendor: VendorId, serial: Serial) -> ActivationCode:
+    async def activation_code(self, principal: Principal, serial: Serial) -> ActivationCode:
         """The code by which a machine is bound for the cases that wait for one; the same until it is used."""
 
     async def triage(self, principal: Principal, serial: Serial, shown: Mapping[str, str]) -> Triage:
         """What the holder of a container can do on a machine that shows this fingerprint, before a loss is reported.
         Changes nothing."""
 
-    async def access_link(self, vendor: VendorId, serial: Serial) -> AccessLink:
+    async def access_link(self, principal: Principal, serial: Serial) -> AccessLink:
         """The link by which the holder sets the access data that are owed; asked again, the same link."""
 
     async def set_access(self, vendor: VendorId, serial: Serial, token: str, password: str, at: datetime) -> None:

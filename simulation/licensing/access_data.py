@@ -16,9 +16,11 @@ from activities.licensing.access_rules import (
     owed,
     taken,
 )
+from activities.licensing.containers import must_be_theirs
 from events.backend_facts import AccessLapsed, AccessOffered, AccessSet, SessionsEnded
 from events.ports.licensing_backend import AccessLink, CaseKey
 from events.ports.loss_cases import Offer
+from events.principal import Principal
 from events.terms import CaseId, Serial, Target
 from simulation.licensing.records import Tables
 
@@ -26,9 +28,9 @@ from simulation.licensing.records import Tables
 class AccessData(Tables):
     """Offers and sets access data, and ends what hangs on the old ones."""
 
-    def access_link(self, serial: Serial, at: datetime) -> AccessLink:
+    def access_link(self, principal: Principal, serial: Serial, at: datetime) -> AccessLink:
         """The link by which the holder sets the access data that are owed."""
-        container = must_be_cloud(self._container(serial))
+        container = must_be_cloud(must_be_theirs(self._container(serial), principal))
         found, anew = handed_out(container, self._accesses(serial), at)
         if anew:
             self._offer_access(serial, found, at)

@@ -14,7 +14,7 @@ from activities.licensing.activation_code_rules import (
     none_awaits,
     written,
 )
-from activities.licensing.containers import Container
+from activities.licensing.containers import Container, must_be_theirs
 from activities.licensing.judgement import (
     Activation,
     Awaiting,
@@ -32,7 +32,7 @@ from activities.licensing.judgement import (
     said_to_cases,
 )
 from activities.licensing.lease_rules import first_notice
-from activities.licensing.triage import asking, match_of, must_be_theirs, triage
+from activities.licensing.triage import asking, match_of, triage
 from events.measure_life import in_effect
 from events.measure_subject import Subject
 from events.ports.licensing_backend import ActivationCode, ContactAnswer, ReceiptAnswer, Triage
@@ -50,9 +50,9 @@ RECEIPT = "a receipt"
 class Contacts(Tables):
     """Serves or refuses a container."""
 
-    def activation_code(self, serial: Serial) -> ActivationCode:
+    def activation_code(self, principal: Principal, serial: Serial) -> ActivationCode:
         """The code by which a machine is bound for the cases that wait for one; the same until it is used."""
-        must_be_activated_by_code(self._container(serial))
+        must_be_activated_by_code(must_be_theirs(self._container(serial), principal))
         waiting = [
             (case.received, case.key.case)
             for case in self.cases.values()

@@ -25,6 +25,7 @@ from events.errors import Code, RefusalError
 from events.ports.licensing_backend import BlockOrder, CloseOrder, Issued, MeasureToOrder, NoTargetFound, SignInAnswer
 from events.terms import Aim, Contact, ContactId, Kind, Measure, Reason, Serial, Verdict
 from tests.contract.stock import NOW, Stock
+from tests.given import principal
 
 CLOUD = Serial("cloud-1")
 FIRST, SECOND = "the first long password", "the second long password"
@@ -36,7 +37,7 @@ async def set_up(stock: Stock, password: str = FIRST) -> None:
 
 
 async def set_by_link(stock: Stock, password: str) -> str:
-    link = await stock.backend.access_link(stock.vendor, CLOUD)
+    link = await stock.backend.access_link(principal(stock.vendor), CLOUD)
     await stock.backend.set_access(stock.vendor, CLOUD, link.token, password, link.until - timedelta(days=1))
     return link.token
 
@@ -55,14 +56,14 @@ def test_passwords_are_hashed_as_the_standard_recommends() -> None:
 
 async def test_a_link_is_the_same_when_asked_again_and_good_once(stock: Stock) -> None:
     await stock.container(CLOUD, kind=Kind.CLOUD)
-    links = [await stock.backend.access_link(stock.vendor, CLOUD) for _ in range(2)]
+    links = [await stock.backend.access_link(principal(stock.vendor), CLOUD) for _ in range(2)]
     token = await set_by_link(stock, FIRST)
 
     assert links[0] == links[1]
     with pytest.raises(RefusalError) as used:
         await stock.backend.set_access(stock.vendor, CLOUD, token, SECOND, NOW)
     with pytest.raises(RefusalError) as owed:
-        await stock.backend.access_link(stock.vendor, CLOUD)
+        await stock.backend.access_link(principal(stock.vendor), CLOUD)
     assert used.value.code is owed.value.code is Code.BAD_LINK
     assert (await sign_in(stock, FIRST, "C-1")).session
 
@@ -70,7 +71,7 @@ async def test_a_link_is_the_same_when_asked_again_and_good_once(stock: Stock) -
 @pytest.mark.parametrize("late", [False, True])
 async def test_a_wrong_or_old_link_sets_nothing(stock: Stock, late: bool) -> None:
     await stock.container(CLOUD, kind=Kind.CLOUD)
-    link = await stock.backend.access_link(stock.vendor, CLOUD)
+    link = await stock.backend.access_link(principal(stock.vendor), CLOUD)
     at = link.until + timedelta(days=LINK_DAYS) if late else link.until - timedelta(days=1)
 
     with pytest.raises(RefusalError) as refused:
@@ -81,7 +82,7 @@ async def test_a_wrong_or_old_link_sets_nothing(stock: Stock, late: bool) -> Non
 
 async def test_of_two_who_set_at_once_one_wins(stock: Stock) -> None:
     await stock.container(CLOUD, kind=Kind.CLOUD)
-    link = await stock.backend.access_link(stock.vendor, CLOUD)
+    link = await stock.backend.access_link(principal(stock.vendor), CLOUD)
     at = link.until - timedelta(days=1)
 
     answers = await asyncio.gather(
@@ -193,8 +194,8 @@ async def test_what_is_no_name_is_no_contacts_number_and_no_known_serial(stock: 
 
     serial = Serial(typed)
     for call in (
-        stock.backend.access_link(stock.vendor, serial),
-        stock.backend.activation_code(stock.vendor, serial),
+        stock.backend.access_link(principal(stock.vendor), serial),
+        stock.backend.activation_code(principal(stock.vendor), serial),
         stock.backend.set_access(stock.vendor, serial, "guessed", FIRST, NOW),
         stock.backend.sign_in(stock.vendor, ContactId("C-1"), serial, FIRST, NOW),
     ):
@@ -405,14 +406,14 @@ async def test_the_link_of_a_case_that_is_closed_in_any_way_is_dead_from_the_clo
     await set_up(stock)
     order = await stock.lost(CLOUD, kind=Kind.CLOUD, reason=reason)
     await stock.backend.issue(order)
-    link = await stock.backend.access_link(stock.vendor, CLOUD)
+    link = await stock.backend.access_link(principal(stock.vendor), CLOUD)
     for _ in range(2):
         await stock.backend.close(CloseOrder(key=order.key, **closing))
 
     with pytest.raises(RefusalError) as late:
         await stock.backend.set_access(stock.vendor, CLOUD, link.token, SECOND, link.until - timedelta(days=1))
     with pytest.raises(RefusalError) as anew:
-        await stock.backend.access_link(stock.vendor, CLOUD)
+        await stock.backend.access_link(principal(stock.vendor), CLOUD)
     with pytest.raises(RefusalError) as issued:
         await stock.backend.issue(order.model_copy(update={"measures": (), "number": 1}))
 
@@ -427,7 +428,7 @@ async def test_access_data_that_a_closed_case_owed_are_had_anew_by_another_case(
     await set_up(stock)
     stolen = await stock.lost(CLOUD, kind=Kind.CLOUD, reason=Reason.STOLEN)
     await stock.backend.issue(stolen)
-    dead = await stock.backend.access_link(stock.vendor, CLOUD)
+    dead = await stock.backend.access_link(principal(stock.vendor), CLOUD)
     await stock.backend.close(CloseOrder(key=stolen.key, recovered=True))
     order = await stock.lost(CLOUD, kind=Kind.CLOUD, reason=Reason.FORGOTTEN)
     await stock.backend.issue(order)
@@ -441,12 +442,12 @@ async def test_access_data_that_a_closed_case_owed_are_had_anew_by_another_case(
 
 async def test_the_link_for_first_access_data_outlives_a_case(stock: Stock) -> None:
     await stock.container(CLOUD, "L-1", kind=Kind.CLOUD)
-    first = await stock.backend.access_link(stock.vendor, CLOUD)
+    first = await stock.backend.access_link(principal(stock.vendor), CLOUD)
     order = await stock.lost(CLOUD, kind=Kind.CLOUD, reason=Reason.FORGOTTEN)
     await stock.backend.issue(order)
     await stock.backend.close(CloseOrder(key=order.key, recovered=False))
 
-    assert await stock.backend.access_link(stock.vendor, CLOUD) == first
+    assert await stock.backend.access_link(principal(stock.vendor), CLOUD) == first
 
 
 @pytest.mark.parametrize("serial", ["D-1", CLOUD, "K-2"])

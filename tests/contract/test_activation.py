@@ -1,5 +1,6 @@
 """Activations: which machine a container is bound to, with which code, and for which cases."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -18,8 +19,10 @@ from events.ports.licensing_backend import (
     NoTargetFound,
 )
 from events.principal import Principal, PrincipalRole
+from events.statements import DelegationStatement
 from events.terms import ActivationBy, Aim, Kind, Measure, Reason, Recovery, Target
-from tests.contract.stock import NEW, OLD, Stock
+from tests.contract.stock import NEW, NOW, OLD, Stock
+from tests.given import principal
 
 BY_CODE = {"activation": ActivationBy.CODE}
 THIEF = {**OLD, "disk": "d9"}
@@ -34,7 +37,7 @@ async def awaiting(stock: Stock, *licences: str, reason: Reason = Reason.COMPUTE
 
 
 async def code(stock: Stock) -> str:
-    return (await stock.backend.activation_code(stock.vendor, "A-1")).code
+    return (await stock.backend.activation_code(principal(stock.vendor), "A-1")).code
 
 
 async def test_a_stolen_machine_gets_no_replacement_and_the_holders_new_one_does(stock: Stock) -> None:
@@ -117,7 +120,7 @@ async def test_a_case_that_waits_later_is_served_by_the_machine_that_the_contain
 async def test_a_code_is_the_same_until_it_is_used_and_good_once(stock: Stock) -> None:
     await stock.container("A-1", "L-1", kind=Kind.ACT)
     order = await awaiting(stock)
-    codes = [await stock.backend.activation_code(stock.vendor, "A-1") for _ in range(2)]
+    codes = [await stock.backend.activation_code(principal(stock.vendor), "A-1") for _ in range(2)]
     right = codes[0].code
 
     missing = await stock.activate("A-1", NEW)
@@ -139,7 +142,7 @@ async def test_after_five_wrong_codes_another_must_be_fetched(stock: Stock) -> N
     order = await awaiting(stock)
     right = await code(stock)
     for number in range(TRIES):
-        assert (await stock.backend.activation_code(stock.vendor, "A-1")).tries_left == TRIES - number
+        assert (await stock.backend.activation_code(principal(stock.vendor), "A-1")).tries_left == TRIES - number
         for _ in range(2):  # a contact said again is one try
             wrong = await stock.activate("A-1", OTHER, activation_code="00000-00000", contact=f"C-{number}")
             assert (wrong.code, wrong.cases) == (Code.ACTIVATION_CODE_WRONG, ())
@@ -176,7 +179,7 @@ async def test_a_code_is_had_only_where_a_case_waits_for_a_machine_with_one(stoc
     await awaiting(stock, reason=Reason.HARDWARE_REPLACED, activation=ActivationBy.ANY)
 
     with pytest.raises(RefusalError) as dongle:
-        await stock.backend.activation_code(stock.vendor, "D-1")
+        await stock.backend.activation_code(principal(stock.vendor), "D-1")
     with pytest.raises(RefusalError) as any_machine:
         await code(stock)
 
@@ -260,6 +263,32 @@ async def test_after_an_activation_the_old_machine_is_told_what_is_ordered_for_s
 
 def asks(stock: Stock, subject: str = "crm", role: PrincipalRole = PrincipalRole.BACK_OFFICE) -> Principal:
     return Principal(vendor=stock.vendor, subject=subject, roles=(role,), door="test")
+
+
+async def test_a_code_is_fetched_by_the_holder_or_the_back_office_and_the_container_is_unknown_to_others(
+    stock: Stock,
+) -> None:
+    await stock.container("A-1", "L-1", kind=Kind.ACT)
+    await stock.container("K-1", "L-2", kind=Kind.CLOUD)
+    await stock.backend.take_delegation(
+        principal(stock.vendor),
+        DelegationStatement(delegation="G-1", delegate="seller", holders=("h-1",), until=NOW + timedelta(days=9)),
+        NOW,
+    )
+    holder = asks(stock, "h-1", PrincipalRole.HOLDER)
+    by_issuer = asks(stock, "corp:auth0|5f", PrincipalRole.HOLDER).model_copy(update={"on_behalf_of": "h-1"})
+    for others in (asks(stock, "h-2", PrincipalRole.HOLDER), asks(stock, "seller", PrincipalRole.DELEGATE)):
+        for asked in (stock.backend.activation_code(others, "A-1"), stock.backend.access_link(others, "K-1")):
+            with pytest.raises(RefusalError) as refused:
+                await asked
+            assert refused.value.code is Code.UNKNOWN_CONTAINER
+
+    links = [await stock.backend.access_link(who, "K-1") for who in (holder, by_issuer, asks(stock))]
+    assert len({link.token for link in links}) == 1
+    for who in (holder, by_issuer, asks(stock)):
+        with pytest.raises(RefusalError) as none:
+            await stock.backend.activation_code(who, "A-1")
+        assert none.value.code is not Code.UNKNOWN_CONTAINER
 
 
 async def test_what_triage_advises_is_what_an_activation_comes_to_and_nothing_is_written(stock: Stock) -> None:

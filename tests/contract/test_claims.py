@@ -210,7 +210,7 @@ async def test_stolen_access_data_end_an_open_reset_and_its_link(stock: Stock) -
     await stock.container("K-1", "L-1", kind=Kind.CLOUD)
     reset = await stock.lost("K-1", kind=Kind.CLOUD, reason=Reason.FORGOTTEN)
     assert isinstance(await stock.backend.issue(reset), NoTargetFound)
-    link = await stock.backend.access_link(stock.vendor, Serial("K-1"))
+    link = await stock.backend.access_link(principal(stock.vendor), Serial("K-1"))
 
     stock.pass_(timedelta(seconds=1))
     theft = await stock.lost("K-1", kind=Kind.CLOUD, reason=Reason.STOLEN)
@@ -226,7 +226,7 @@ async def test_stolen_access_data_end_an_open_reset_and_its_link(stock: Stock) -
     await stock.backend.close(over)
     assert await stock.messages(theft.key) == [("report", 1), ("offer", 2)]
     assert isinstance(await stock.backend.issue(theft), Issued)
-    ours = await stock.backend.access_link(stock.vendor, Serial("K-1"))
+    ours = await stock.backend.access_link(principal(stock.vendor), Serial("K-1"))
     await stock.backend.set_access(stock.vendor, Serial("K-1"), ours.token, "a password long enough", NOW)
 
 
@@ -304,7 +304,7 @@ async def test_what_a_case_that_was_given_up_blocked_is_blocked_anew_once_it_is_
 
 async def test_a_reset_that_a_theft_ended_owes_no_new_link_before_it_is_closed(stock: Stock) -> None:
     await stock.container("K-1", "L-1", kind=Kind.CLOUD)
-    first = await stock.backend.access_link(stock.vendor, Serial("K-1"))
+    first = await stock.backend.access_link(principal(stock.vendor), Serial("K-1"))
     await stock.backend.set_access(stock.vendor, Serial("K-1"), first.token, "a password long enough", NOW)
     reset = await stock.lost("K-1", kind=Kind.CLOUD, reason=Reason.FORGOTTEN)
     assert isinstance(await stock.backend.issue(reset), NoTargetFound)
@@ -312,7 +312,7 @@ async def test_a_reset_that_a_theft_ended_owes_no_new_link_before_it_is_closed(s
     await stock.claim(stock.loss("K-1", kind=Kind.CLOUD, reason=Reason.STOLEN))
 
     with pytest.raises(RefusalError) as dead:
-        await stock.backend.access_link(stock.vendor, Serial("K-1"))
+        await stock.backend.access_link(principal(stock.vendor), Serial("K-1"))
     assert dead.value.code is Code.BAD_LINK
 
 

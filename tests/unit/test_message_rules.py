@@ -24,7 +24,7 @@ from events.ports.licensing_backend import CaseKey
 from events.ports.loss_cases import ConfirmedDecision, Content, Evidence, Joined, Offer, Settled, Sighting
 from events.principal import PrincipalRole
 from events.statements import EvidenceStatement
-from events.terms import Action, CaseId, Cause, PersonId, Role, Serial
+from events.terms import Action, CaseId, Cause, HolderId, PersonId, Role, Serial
 from tests.unit.facts import NOW, report
 from tests.unit.journey import decision
 
@@ -114,9 +114,12 @@ def evidence_of(**more: object) -> EvidenceStatement:
 def test_evidence_is_said_to_a_case_by_its_number_with_who_brought_it_and_its_files() -> None:
     file = EvidenceFile(sha256=HASHES[0], media_type="application/pdf", size=7)
 
-    assert evidence(evidence_of(), [file]) == Evidence(
-        statement="evidence/E-1", by="crm", evidence=("police_report",), files=(file,)
-    )
+    said = Evidence(statement="evidence/E-1", by="crm", evidence=("police_report",), files=(file,))
+    delegate = {"role": "delegate", "name": "crm"}
+
+    assert evidence(evidence_of(), [file], HolderId("h-1")) == said
+    by_a_delegate = evidence(evidence_of(reporter=delegate), [file], HolderId("h-1"))
+    assert by_a_delegate == said.model_copy(update={"on_behalf_of": "h-1"})
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ class Journey:
         for number in range(2):
             await bench.take(licence(serial, number, product))
         if loss.kind is Kind.CLOUD:
-            link = await bench.backend.access_link(bench.vendor, Serial(serial))
+            link = await bench.backend.access_link(principal(bench.vendor), Serial(serial))
             await bench.application.set_access(bench.vendor, Serial(serial), link.token, PASSWORD)
         statement = LossStatement(
             report=f"R-{serial}",
@@ -132,7 +132,7 @@ class Journey:
                 await self.activate(OLD_MACHINE if self.loss.recovery is Recovery.REISSUE else NEW_MACHINE)
             case Target.SAME_CONTAINER if self.loss.recovery is Recovery.RESET:
                 await bench.until(self.key, Status.AWAITING_TARGET)
-                link = await bench.backend.access_link(bench.vendor, Serial(self.serial))
+                link = await bench.backend.access_link(principal(bench.vendor), Serial(self.serial))
                 await bench.application.set_access(
                     bench.vendor, Serial(self.serial), link.token, "a new and long password"
                 )
@@ -143,7 +143,7 @@ class Journey:
         """A machine activates the container, with a code where its case asks for one."""
         by_code = {}
         if self.loss.recovery is not Recovery.REISSUE:
-            code = await self.bench.backend.activation_code(self.bench.vendor, Serial(self.serial))
+            code = await self.bench.backend.activation_code(principal(self.bench.vendor), Serial(self.serial))
             by_code = {"activation_code": code.code}
         await self.bench.take(self._contact("activation", how=Contact.ACTIVATION, fingerprint=fingerprint, **by_code))
 

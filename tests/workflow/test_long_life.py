@@ -33,6 +33,7 @@ from events.terms import (
     Undecided,
     Verdict,
 )
+from tests.given import principal
 from tests.workflow.harness import Bench, eventually
 from workflows.case import CaseState
 from workflows.client import CaseClient
@@ -184,7 +185,7 @@ async def test_once_the_old_activation_is_given_back_nothing_is_left_to_watch_fo
     )
     key = await bench.report("R-1", "A-1", kind=Kind.ACT, reason=Reason.HARDWARE_REPLACED)
     await bench.until(key, Status.AWAITING_TARGET)
-    code = (await bench.backend.activation_code(bench.vendor, Serial("A-1"))).code
+    code = (await bench.backend.activation_code(principal(bench.vendor), Serial("A-1"))).code
     moved = {"how": Contact.ACTIVATION, "fingerprint": new, "activation_code": code, "occurred": datetime.now(UTC)}
     await bench.take(ContactStatement.model_validate({"contact": "C-1", "serial": "A-1", **moved}))
     await bench.until(key, Status.WATCHING)
