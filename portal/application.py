@@ -185,6 +185,8 @@ class Application:
     ) -> Sequence[CaseId]:
         """The open cases of a container that are told that it turned up."""
         must_be_allowed(principal.roles, ASKED_BY[type(stated)])
+        if isinstance(stated, FoundStatement):
+            _must_speak_for_itself(principal, stated.reporter)
         backend = await self._parts.backend()
         return [key.case for key in await backend.turn_up(principal, stated, received)]
 

@@ -52,7 +52,19 @@ UNREADABLE = {
 LONG_WORD = re.compile(r"\S{300,}")
 COMMAND = re.compile(r"`lostfound ([^`]+)`")
 TAKE_A_VENDOR = frozenset(
-    {"access", "activation", "blacklist", "case", "container", "evidence", "file", "found", "inbox", "licence"}
+    {
+        "access",
+        "activation",
+        "blacklist",
+        "case",
+        "container",
+        "delegation",
+        "evidence",
+        "file",
+        "found",
+        "inbox",
+        "licence",
+    }
     | {"policy", "report", "returned", "triage", "trigger"}
 )
 """The commands, by their first word, that a vendor is named to with `--vendor`."""

@@ -100,7 +100,7 @@ async def test_every_command_and_query_asks_first_whether_the_role_may(door: typ
     known: list[type[Statement]] = [*STATEMENTS.values()] if act is None else [LossStatement]
     for one in known:
         allowed = MAY[ASKED_BY[one] if act is None else act]
-        said = {role: [example(one, role)] if name in ("take", "report") else [] for role in PrincipalRole}
+        said = {role: [example(one, role)] if name in ("take", "report", "turn_up") else [] for role in PrincipalRole}
         may = [role for role in PrincipalRole if await may_ask(role, door, name, *said[role])]
         assert may == list(allowed)
 

@@ -152,7 +152,7 @@ def test_what_does_not_fit_is_named_with_its_type_and_size() -> None:
         decision="automatic", reasons=(), policy_version=1, facts=facts(*(licence(number) for number in range(999)))
     )
 
-    with pytest.raises(OversizedFactError, match=r"lostfound\.case\.decided\.v1 in case/A+ has \d+ bytes; .* 65535"):
+    with pytest.raises(OversizedFactError, match=r"lostfound\.case\.decided\.v2 in case/A+ has \d+ bytes; .* 65535"):
         sealed(decided)
 
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from activities.licensing.containers import must_be_theirs
 from activities.licensing.judgement import Activation, Awaiting, judge
-from activities.licensing.triage import asking, match_of, must_be_theirs, triage
+from activities.licensing.triage import asking, match_of, triage
 from events.errors import Code, NotYetKnownError, RefusalError
 from events.ports.licensing_backend import Advice, Triage
 from events.principal import PrincipalRole
