@@ -142,53 +142,53 @@ class Application:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
-    async def take(self, principal: Principal, stated: Statement, received: datetime) -> StreamPosition | None:
+    async def take(self, principal: Principal, statement: Statement, received: datetime) -> StreamPosition | None:
         """Do what a statement asks, and answer where that stands; `received` is the clock at the door. None for what is
         a message to a case: it stands where the case takes it."""
-        must_be_allowed(principal.roles, ASKED_BY[type(stated)])
-        if isinstance(stated, LossStatement | FoundStatement | EvidenceStatement):
-            _must_speak_for_itself(principal, stated.reporter)
+        must_be_allowed(principal.roles, ASKED_BY[type(statement)])
+        if isinstance(statement, LossStatement | FoundStatement | EvidenceStatement):
+            _must_speak_for_itself(principal, statement.reporter)
         vendor, backend = principal.vendor, await self._parts.backend()
-        match stated:
+        match statement:
             case ContainerStatement():
-                return await backend.register_container(vendor, stated, received)
+                return await backend.register_container(vendor, statement, received)
             case LicenceStatement():
-                return await backend.register_licence(vendor, stated, received)
+                return await backend.register_licence(vendor, statement, received)
             case InventoryChange():
-                return await backend.change_inventory(vendor, stated, received)
+                return await backend.change_inventory(vendor, statement, received)
             case ContactStatement():
-                return (await backend.contact(vendor, stated, received)).position
+                return (await backend.contact(vendor, statement, received)).position
             case FoundStatement() | ReturnStatement():
-                await self.turn_up(principal, stated, received)
+                await self.turn_up(principal, statement, received)
             case DeactivationStatement():
-                return (await backend.return_activation(vendor, stated, received)).position
+                return (await backend.return_activation(vendor, statement, received)).position
             case EvidenceStatement():
-                files = [await self._parts.files.known(vendor, name) for name in dict.fromkeys(stated.files)]
-                await backend.give_evidence(principal, stated, received, files)
+                files = [await self._parts.files.known(vendor, name) for name in dict.fromkeys(statement.files)]
+                await backend.give_evidence(principal, statement, received, files)
             case DelegationStatement() | RevocationStatement():
-                return await backend.take_delegation(principal, stated, received)
+                return await backend.take_delegation(principal, statement, received)
             case LossStatement():
-                return (await self.report(principal, stated, received)).position
+                return (await self.report(principal, statement, received)).position
             case _:
-                raise AssertionError(f"no door takes {stated.type()}")
+                raise AssertionError(f"no door takes {statement.type()}")
         return None
 
-    async def report(self, principal: Principal, stated: LossStatement, received: datetime) -> Claim:
+    async def report(self, principal: Principal, statement: LossStatement, received: datetime) -> Claim:
         """The case that a report opens or joins; of a repeated report the case it already belongs to."""
         must_be_allowed(principal.roles, Act.REPORT_LOSS)
-        _must_speak_for_itself(principal, stated.reporter)
+        _must_speak_for_itself(principal, statement.reporter)
         backend = await self._parts.backend()
-        return await backend.claim(principal, stated, received)
+        return await backend.claim(principal, statement, received)
 
     async def turn_up(
-        self, principal: Principal, stated: FoundStatement | ReturnStatement, received: datetime
+        self, principal: Principal, statement: FoundStatement | ReturnStatement, received: datetime
     ) -> Sequence[CaseId]:
         """The open cases of a container that are told that it turned up."""
-        must_be_allowed(principal.roles, ASKED_BY[type(stated)])
-        if isinstance(stated, FoundStatement):
-            _must_speak_for_itself(principal, stated.reporter)
+        must_be_allowed(principal.roles, ASKED_BY[type(statement)])
+        if isinstance(statement, FoundStatement):
+            _must_speak_for_itself(principal, statement.reporter)
         backend = await self._parts.backend()
-        return [key.case for key in await backend.turn_up(principal, stated, received)]
+        return [key.case for key in await backend.turn_up(principal, statement, received)]
 
     async def wait_for(self, vendor: VendorId, position: StreamPosition, seconds: float = WAIT_SECONDS) -> bool:
         """Whether the views have what stands at a position; waits for it no longer than that."""

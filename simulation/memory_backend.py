@@ -128,29 +128,29 @@ class MemoryBackend(LicensingBackend):
     async def policy_in_force(self, vendor: VendorId) -> tuple[int, JsonValue]:
         return self.vendor(vendor).in_force()
 
-    async def register_container(self, vendor: VendorId, stated: ContainerStatement, at: datetime) -> StreamPosition:
-        self.vendor(vendor).register(stated, at)
-        return self._position(vendor, stated.serial)
+    async def register_container(self, vendor: VendorId, statement: ContainerStatement, at: datetime) -> StreamPosition:
+        self.vendor(vendor).register(statement, at)
+        return self._position(vendor, statement.serial)
 
-    async def register_licence(self, vendor: VendorId, stated: LicenceStatement, at: datetime) -> StreamPosition:
-        self.vendor(vendor).issue_own(stated, at)
-        return self._position(vendor, stated.serial)
+    async def register_licence(self, vendor: VendorId, statement: LicenceStatement, at: datetime) -> StreamPosition:
+        self.vendor(vendor).issue_own(statement, at)
+        return self._position(vendor, statement.serial)
 
-    async def change_inventory(self, vendor: VendorId, stated: InventoryChange, at: datetime) -> StreamPosition:
-        return self._position(vendor, self.vendor(vendor).change(stated, at, self._clock()))
+    async def change_inventory(self, vendor: VendorId, statement: InventoryChange, at: datetime) -> StreamPosition:
+        return self._position(vendor, self.vendor(vendor).change(statement, at, self._clock()))
 
-    async def claim(self, principal: Principal, stated: LossStatement, received: datetime) -> Claim:
-        return self.vendor(principal.vendor).claim(principal, stated, received)
+    async def claim(self, principal: Principal, statement: LossStatement, received: datetime) -> Claim:
+        return self.vendor(principal.vendor).claim(principal, statement, received)
 
-    async def contact(self, vendor: VendorId, stated: ContactStatement, received: datetime) -> ContactAnswer:
-        answer = self.vendor(vendor).contact(stated, received, self._clock())
-        return answer.model_copy(update={"position": self._position(vendor, stated.serial)})
+    async def contact(self, vendor: VendorId, statement: ContactStatement, received: datetime) -> ContactAnswer:
+        answer = self.vendor(vendor).contact(statement, received, self._clock())
+        return answer.model_copy(update={"position": self._position(vendor, statement.serial)})
 
     async def return_activation(
-        self, vendor: VendorId, stated: DeactivationStatement, received: datetime
+        self, vendor: VendorId, statement: DeactivationStatement, received: datetime
     ) -> ReceiptAnswer:
-        answer = self.vendor(vendor).return_activation(stated, received)
-        return answer.model_copy(update={"position": self._position(vendor, stated.serial)})
+        answer = self.vendor(vendor).return_activation(statement, received)
+        return answer.model_copy(update={"position": self._position(vendor, statement.serial)})
 
     async def activation_code(self, principal: Principal, serial: Serial) -> ActivationCode:
         return self.vendor(principal.vendor).activation_code(principal, serial)
@@ -182,15 +182,15 @@ class MemoryBackend(LicensingBackend):
         return limit - left
 
     async def take_delegation(
-        self, principal: Principal, stated: DelegationStatement | RevocationStatement, received: datetime
+        self, principal: Principal, statement: DelegationStatement | RevocationStatement, received: datetime
     ) -> StreamPosition:
-        self.vendor(principal.vendor).take_delegation(principal, stated, received)
+        self.vendor(principal.vendor).take_delegation(principal, statement, received)
         return self._position(principal.vendor)
 
     async def turn_up(
-        self, principal: Principal, stated: FoundStatement | ReturnStatement, received: datetime
+        self, principal: Principal, statement: FoundStatement | ReturnStatement, received: datetime
     ) -> list[CaseKey]:
-        return self.vendor(principal.vendor).turn_up(principal, stated, received)
+        return self.vendor(principal.vendor).turn_up(principal, statement, received)
 
     async def give_evidence(
         self,

@@ -118,50 +118,50 @@ class EmbeddedBackend(LicensingBackend):
         async with self._transaction() as tx:
             return await add(tx, vendor, policy, at)
 
-    async def register_container(self, vendor: VendorId, stated: ContainerStatement, at: datetime) -> StreamPosition:
+    async def register_container(self, vendor: VendorId, statement: ContainerStatement, at: datetime) -> StreamPosition:
         """Take a container into the inventory; a second statement must agree with the first."""
         async with self._transaction() as tx:
-            return await inventory.register_container(tx, vendor, stated, at)
+            return await inventory.register_container(tx, vendor, statement, at)
 
-    async def register_licence(self, vendor: VendorId, stated: LicenceStatement, at: datetime) -> StreamPosition:
+    async def register_licence(self, vendor: VendorId, statement: LicenceStatement, at: datetime) -> StreamPosition:
         """Take a licence of the vendor's own issue into the inventory; a second statement must agree with the first."""
         async with self._transaction() as tx:
-            return await inventory.register_licence(tx, vendor, stated, at)
+            return await inventory.register_licence(tx, vendor, statement, at)
 
-    async def change_inventory(self, vendor: VendorId, stated: InventoryChange, at: datetime) -> StreamPosition:
+    async def change_inventory(self, vendor: VendorId, statement: InventoryChange, at: datetime) -> StreamPosition:
         """Take in what became of a container or a licence."""
         for _ in range(LOOKS):
             with suppress(inventory_changes.MovedMeanwhileError):
                 async with self._transaction() as tx:
-                    match stated:
+                    match statement:
                         case LicenceChangeStatement():
-                            return await inventory_changes.change_licence(tx, vendor, stated, at)
+                            return await inventory_changes.change_licence(tx, vendor, statement, at)
                         case LicenceEndStatement():
-                            return await inventory_changes.end_licence(tx, vendor, stated, at, self._clock())
+                            return await inventory_changes.end_licence(tx, vendor, statement, at, self._clock())
                         case _:
-                            raise AssertionError(f"nothing becomes of {stated.thing} by {stated.name}")
-        raise inventory_changes.MovedMeanwhileError(f"{stated.thing} was somewhere else each time")
+                            raise AssertionError(f"nothing becomes of {statement.thing} by {statement.name}")
+        raise inventory_changes.MovedMeanwhileError(f"{statement.thing} was somewhere else each time")
 
-    async def claim(self, principal: Principal, stated: LossStatement, received: datetime) -> Claim:
+    async def claim(self, principal: Principal, statement: LossStatement, received: datetime) -> Claim:
         """One loss is one case: claim the report's id, and every generation in its scope."""
         async with self._transaction() as tx:
-            return await claims.claim(tx, principal, stated, received)
+            return await claims.claim(tx, principal, statement, received)
 
-    async def contact(self, vendor: VendorId, stated: ContactStatement, received: datetime) -> ContactAnswer:
+    async def contact(self, vendor: VendorId, statement: ContactStatement, received: datetime) -> ContactAnswer:
         """Serve or refuse a container that reports in; a contact said again is answered as before."""
         async with self._pool.connection() as connection:
-            answer = await ordinary(connection, vendor, stated, received, self._clock(), self._signer)
+            answer = await ordinary(connection, vendor, statement, received, self._clock(), self._signer)
         if answer is not None:
             return answer
         async with self._transaction() as tx:
-            return await contact(tx, vendor, stated, received, self._clock(), self._signer)
+            return await contact(tx, vendor, statement, received, self._clock(), self._signer)
 
     async def return_activation(
-        self, vendor: VendorId, stated: DeactivationStatement, received: datetime
+        self, vendor: VendorId, statement: DeactivationStatement, received: datetime
     ) -> ReceiptAnswer:
         """Take an activation back: confirm the deactivations that aim at it, and answer with a signed receipt."""
         async with self._transaction() as tx:
-            return await return_activation(tx, vendor, stated, received, self._signer)
+            return await return_activation(tx, vendor, statement, received, self._signer)
 
     async def activation_code(self, principal: Principal, serial: Serial) -> ActivationCode:
         """The code by which a machine is bound for the cases that wait for one."""
@@ -221,18 +221,18 @@ class EmbeddedBackend(LicensingBackend):
             return await sweep(tx, now, limit, self._clock())
 
     async def take_delegation(
-        self, principal: Principal, stated: DelegationStatement | RevocationStatement, received: datetime
+        self, principal: Principal, statement: DelegationStatement | RevocationStatement, received: datetime
     ) -> StreamPosition:
         """Give or revoke a delegation, once."""
         async with self._transaction() as tx:
-            return await delegations.take_delegation(tx, principal, stated, received)
+            return await delegations.take_delegation(tx, principal, statement, received)
 
     async def turn_up(
-        self, principal: Principal, stated: FoundStatement | ReturnStatement, received: datetime
+        self, principal: Principal, statement: FoundStatement | ReturnStatement, received: datetime
     ) -> Sequence[CaseKey]:
         """Say to every open case of a container that it turned up."""
         async with self._transaction() as tx:
-            return await claims.turn_up(tx, principal, stated, received)
+            return await claims.turn_up(tx, principal, statement, received)
 
     async def give_evidence(
         self,

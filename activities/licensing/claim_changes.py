@@ -151,13 +151,13 @@ class Known:
         """A case of the container."""
         return CaseKey(vendor=self.vendor, case=case, serial=self.container.serial)
 
-    def measures(self, stated: LossStatement) -> frozenset[Measure]:
+    def measures(self, statement: LossStatement) -> frozenset[Measure]:
         """The measures that the vendor's rule for a loss orders."""
-        return measures_ordered(stated, self.products, self.policy)
+        return measures_ordered(statement, self.products, self.policy)
 
-    def whose(self, stated: LossStatement) -> Joins | Opens:
+    def whose(self, statement: LossStatement) -> Joins | Opens:
         """Whose case a report is."""
-        return whose(stated, self.container, self.licences, self.claimed, self.measures(stated), self.ended)
+        return whose(statement, self.container, self.licences, self.claimed, self.measures(statement), self.ended)
 
     def is_open(self, case: CaseId) -> bool:
         """Whether a case that claims, or claimed, something here is open."""
@@ -180,9 +180,11 @@ class Known:
         return replace(self, claimed=tuple(claimed), reports=reports)
 
 
-def digest(stated: LossStatement) -> str:
+def digest(statement: LossStatement) -> str:
     """Two statements with one number say the same when their digests are equal."""
-    said = "/".join((stated.serial, stated.kind, stated.reason, stated.scope, *sorted(set(stated.licences))))
+    said = "/".join(
+        (statement.serial, statement.kind, statement.reason, statement.scope, *sorted(set(statement.licences)))
+    )
     return sha256(said.encode()).hexdigest()
 
 
@@ -191,26 +193,26 @@ def statement_of(report: LossReported) -> LossStatement:
     return LossStatement.model_validate(report.model_dump(include=set(LossStatement.model_fields)))
 
 
-def repeated(stated: LossStatement, known: Reported) -> Claim:
+def repeated(statement: LossStatement, known: Reported) -> Claim:
     """The answer to a report whose number its reporter has used: its case, or `RefusalError` when it said something
     else."""
-    if known.digest != digest(stated):
-        raise said_otherwise(stated.report)
+    if known.digest != digest(statement):
+        raise said_otherwise(statement.report)
     return Claim(key=known.key, received=known.received, closed=known.closed, answer="repeated")
 
 
 def claim(known: Known, report: LossReported, speaker: Speaker) -> tuple[Claim, list[Change]]:
     """One loss is one case: the answer to a report that is new, and what it changes. Raises `NotYetKnownError`."""
-    found, stated = known.whose(statement_of(report)), Joined(report=report)
+    found, statement = known.whose(statement_of(report)), Joined(report=report)
     if isinstance(found, Joins):
         key = known.key(found.case)
         closed = not known.is_open(key.case)
         answer = Claim(key=key, received=report.received, closed=closed, answer="joined")
         said = [*_reach(known, report, key.case, found.also, speaker)]
         if closed or len(known.reports.get(key.case, ())) >= REPORTS_LIMIT:
-            fact = addressed(key, stated, speaker, report.received)
+            fact = addressed(key, statement, speaker, report.received)
             return answer, [Stated(key, fact, report.received), *said]
-        said.append(Said(key, stated, report.received, speaker))
+        said.append(Said(key, statement, report.received, speaker))
         return answer, sorted(said, key=lambda one: one.key.case)
     key = known.key(_named(known.vendor, report, "report"))
     claims = {(name, number) for name, number in found.claims}
@@ -300,9 +302,9 @@ def _of_the_rest(
     """Claim for a report that is another case's what a case that is over has freed of it, in a further case, which is
     then among those that are opened `anew`. Where there is only something to block, the case that the report opened has
     it."""
-    stated = statement_of(made.report)
-    measures = known.measures(stated)
-    rest = rest_of(stated, known.container, known.licences, known.claimed, made.case, over.case, measures)
+    statement = statement_of(made.report)
+    measures = known.measures(statement)
+    rest = rest_of(statement, known.container, known.licences, known.claimed, made.case, over.case, measures)
     said = _reach(known, made.report, made.case, rest.cases, made.speaker)
     said += [Said(key, Overtaken(by=made.case), at) for key in anew if made.opened and key.case in rest.cases]
     said.sort(key=lambda one: one.key.case)

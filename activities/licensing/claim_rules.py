@@ -102,29 +102,29 @@ class Rest:
 
 
 def measures_ordered(
-    stated: LossStatement, products: Mapping[LicenceId, ProductId], policy: JsonValue
+    statement: LossStatement, products: Mapping[LicenceId, ProductId], policy: JsonValue
 ) -> frozenset[Measure]:
     """The measures that the vendor's rule for a loss orders. `products` are those of the licences in the container, or
     that were in it where nothing is left; `policy` is the one in force, as it is stored."""
-    loss = _loss(stated)
+    loss = _loss(statement)
     try:
         rules = read_policy(policy)
     except UnreadablePolicyError:  # its case says so; until then it claims what such a loss blocks as a rule
         return frozenset(loss.measures)
-    lost = products.values() if stated.scope is Scope.CONTAINER else map(products.get, stated.licences)
+    lost = products.values() if statement.scope is Scope.CONTAINER else map(products.get, statement.licences)
     rule = rules.rules_for_products(loss, [product for product in lost if product is not None])[0]
     return frozenset(item.measure for item in rule.measures_for(loss))
 
 
 def products_blocked(
-    stated: LossStatement, products: Mapping[LicenceId, ProductId], policy: JsonValue
+    statement: LossStatement, products: Mapping[LicenceId, ProductId], policy: JsonValue
 ) -> tuple[ProductId, ...]:
     """The products of what a case blocks that recovers none of it: one for each rule of the policy that they fall
     under, the strictest rule's first, and then as many others as the facts of a case have room for."""
-    names = products if stated.scope is Scope.CONTAINER else stated.licences
+    names = products if statement.scope is Scope.CONTAINER else statement.licences
     found = sorted({products[name] for name in names if name in products})
     try:
-        first = read_policy(policy).one_of_each(_loss(stated), found)
+        first = read_policy(policy).one_of_each(_loss(statement), found)
     except UnreadablePolicyError:  # its case says so
         first = []
     return tuple(dict.fromkeys((*first, *found)))[:PRODUCTS_KNOWN]
@@ -138,7 +138,7 @@ def recovered_from(claimed: Iterable[Claimed]) -> list[LicenceId]:
 
 
 def whose(
-    stated: LossStatement,
+    statement: LossStatement,
     container: Container,
     here: Mapping[LicenceId, int],
     claimed: Sequence[Claimed],
@@ -149,26 +149,30 @@ def whose(
     of this container claim or claimed, `measures` what the vendor's rule for the loss orders. The contracts of those in
     `ended` are over: they are here too, and nothing of them is claimed that no case claims. Raises `NotYetKnownError`
     where nothing that it names is, or was, here, and `RefusalError` where nothing else than ended licences is."""
-    wanted = _wanted(stated, container, {name: {**here, **ended}[name] for name in sorted({*here, *ended})}, measures)
+    wanted = _wanted(
+        statement, container, {name: {**here, **ended}[name] for name in sorted({*here, *ended})}, measures
+    )
     standing = {(one.subject, one.generation): one for one in claimed if not one.freed}
     holders = {thing: found for thing in wanted if (found := _holders(thing, container, standing))}
     met = [one for found in holders.values() for one in found]
-    recovered = _recovered(stated, container, here, claimed, ended)
+    recovered = _recovered(statement, container, here, claimed, ended)
     left = tuple(thing for thing in wanted if thing not in holders and _licence_in(thing[0]) not in ended)
     beside = tuple(dict.fromkeys(one.case for one in (*met, *recovered)))
     open_ = tuple(dict.fromkeys(one.case for one in (*met, *recovered) if not one.closed))
-    if ended and not met and not recovered and _finds_only_ended(stated, container, here):
+    if ended and not met and not recovered and _finds_only_ended(statement, container, here):
         raise RefusalError(
             Code.LICENCE_ENDED,
-            f"the contracts of all licences that the report of {stated.serial} is about have ended; there is nothing to"
-            " replace, and no case is opened",
-            serial=stated.serial,
+            f"the contracts of all licences that the report of {statement.serial} is about have ended; there is nothing"
+            " to replace, and no case is opened",
+            serial=statement.serial,
         )
     if not left:
         first, *also = open_ or beside
         return Joins(first, tuple(also) if open_ else ())
     if not here and container.kind is not Kind.CLOUD and not met and not recovered:
-        raise NotYetKnownError(Code.NO_LICENCE, f"container {stated.serial} holds no licence", serial=stated.serial)
+        raise NotYetKnownError(
+            Code.NO_LICENCE, f"container {statement.serial} holds no licence", serial=statement.serial
+        )
     if not met and not here and recovered:  # what was lost was recovered from here, and nothing else is left
         return Joins(recovered[0].case, open_[1:] if recovered[0].case in open_ else open_)
     resets = {one.case for one in met if one.recovery is Recovery.RESET and not one.closed}
@@ -214,7 +218,7 @@ def taken_over_by(reset: CaseId, claimed: Iterable[Claimed]) -> list[CaseId]:
 
 
 def rest_of(
-    stated: LossStatement,
+    statement: LossStatement,
     container: Container,
     here: Mapping[LicenceId, int],
     claimed: Sequence[Claimed],
@@ -224,7 +228,7 @@ def rest_of(
 ) -> Rest:
     """What a report is about that the case `over` has just freed. It came when that case was decided and still claimed
     this, so that its `own` case is about something else."""
-    wanted = _wanted(stated, container, here, measures)
+    wanted = _wanted(statement, container, here, measures)
     standing = {(one.subject, one.generation): one for one in claimed if not one.freed}
     holders = {thing: found for thing in wanted if (found := _holders(thing, container, standing))}
     known = {(one.subject, one.generation) for one in claimed if one.case == own}
@@ -258,20 +262,22 @@ def _recovers_nothing(claim: Claimed) -> bool:
     return claim.closed and (claim.outcome is None or claim.outcome in FREED_BY)
 
 
-def _loss(stated: LossStatement) -> Loss:
-    loss = Loss.of(stated.kind, stated.reason)
+def _loss(statement: LossStatement) -> Loss:
+    loss = Loss.of(statement.kind, statement.reason)
     assert loss is not None, "an accepted report is of a loss in the table"
     return loss
 
 
 def _wanted(
-    stated: LossStatement, container: Container, here: Mapping[LicenceId, int], measures: Collection[Measure]
+    statement: LossStatement, container: Container, here: Mapping[LicenceId, int], measures: Collection[Measure]
 ) -> list[Claimable]:
     """What a loss claims, the weightiest first."""
-    loss = _loss(stated)
-    aim = loss.aim(stated.scope)
+    loss = _loss(statement)
+    aim = loss.aim(statement.scope)
     names = [
-        name for name in (here if stated.scope is Scope.CONTAINER else sorted(set(stated.licences))) if name in here
+        name
+        for name in (here if statement.scope is Scope.CONTAINER else sorted(set(statement.licences)))
+        if name in here
     ]
     licences = [(f"{Aim.LICENCE}/{name}", here[name]) for name in names]
     whole = (
@@ -279,7 +285,11 @@ def _wanted(
         container.generation,
     )
     things = (
-        licences if stated.scope is Scope.LICENCES else [whole] if container.kind is Kind.CLOUD else [whole, *licences]
+        licences
+        if statement.scope is Scope.LICENCES
+        else [whole]
+        if container.kind is Kind.CLOUD
+        else [whole, *licences]
     )
     aimed = licences if aim is Aim.LICENCE else [whole]
     blocks = [one for one in FIRMEST_FIRST if one in measures]
@@ -324,16 +334,16 @@ def _licence_in(subject: str) -> LicenceId | None:
     return LicenceId(name) if aim == Aim.LICENCE else None
 
 
-def _finds_only_ended(stated: LossStatement, container: Container, here: Mapping[LicenceId, int]) -> bool:
+def _finds_only_ended(statement: LossStatement, container: Container, here: Mapping[LicenceId, int]) -> bool:
     """Whether of what a report is about nothing else is here than licences whose contracts have ended. The access data
     of a cloud container go on whatever ends."""
-    if stated.scope is Scope.LICENCES:
-        return not set(stated.licences) & set(here)
+    if statement.scope is Scope.LICENCES:
+        return not set(statement.licences) & set(here)
     return not here and container.kind is not Kind.CLOUD
 
 
 def _recovered(
-    stated: LossStatement,
+    statement: LossStatement,
     container: Container,
     here: Mapping[LicenceId, int],
     claimed: Iterable[Claimed],
@@ -341,8 +351,8 @@ def _recovered(
 ) -> list[Claimed]:
     """Claims on what was recovered from here: on licences that the report names and that are gone, or on all of them
     where nothing else is here. The latest generation first."""
-    gone = {f"{Aim.LICENCE}/{name}" for name in stated.licences if name not in here and name not in ended}
-    whole = stated.scope is Scope.CONTAINER and not here and container.kind is not Kind.CLOUD
+    gone = {f"{Aim.LICENCE}/{name}" for name in statement.licences if name not in here and name not in ended}
+    whole = statement.scope is Scope.CONTAINER and not here and container.kind is not Kind.CLOUD
     licences = [one for one in claimed if not one.freed and one.subject.startswith(f"{Aim.LICENCE}/")]
     found = sorted(
         (one for one in licences if one.subject in gone or whole), key=lambda one: (-one.generation, one.subject)
@@ -351,22 +361,22 @@ def _recovered(
         names = sorted(name.partition("/")[2] for name in missing)
         raise NotYetKnownError(
             Code.UNKNOWN_LICENCE,
-            f"container {stated.serial} does not hold the licence{'s' if len(names) > 1 else ''} {', '.join(names)}",
-            serial=stated.serial,
+            f"container {statement.serial} does not hold the licence{'s' if len(names) > 1 else ''} {', '.join(names)}",
+            serial=statement.serial,
             licences=", ".join(names),
         )
     return found
 
 
-def must_be_of_kind(container: Container, stated: LossStatement) -> None:
+def must_be_of_kind(container: Container, statement: LossStatement) -> None:
     """Refuse the loss of a container that is of another kind than the report says."""
-    if container.kind != stated.kind:
+    if container.kind != statement.kind:
         raise RefusalError(
             Code.KIND_MISMATCH,
-            f"container {stated.serial} is of kind {container.kind}, not {stated.kind}",
-            serial=stated.serial,
+            f"container {statement.serial} is of kind {container.kind}, not {statement.kind}",
+            serial=statement.serial,
             kind=container.kind,
-            reported=stated.kind,
+            reported=statement.kind,
         )
 
 
@@ -390,9 +400,9 @@ def must_be_rightful(container: Container, reporter: Reporter, delegated: bool =
     return container
 
 
-def may_turn_up(container: Container, stated: FoundStatement | ReturnStatement, delegated: bool = False) -> None:
+def may_turn_up(container: Container, statement: FoundStatement | ReturnStatement, delegated: bool = False) -> None:
     """Refuse a find by whom the container is none of, and a return by anybody but the back office: only the vendor has
     a container back."""
-    must_be_rightful(container, stated.reporter, delegated)
-    if isinstance(stated, ReturnStatement) and stated.reporter.role is not Role.BACK_OFFICE:
+    must_be_rightful(container, statement.reporter, delegated)
+    if isinstance(statement, ReturnStatement) and statement.reporter.role is not Role.BACK_OFFICE:
         raise RefusalError(Code.INVALID_DATA, "only a back-office system can say that a container is back")

@@ -62,25 +62,25 @@ from events.statements import EvidenceStatement, FoundStatement, LossStatement, 
 from events.terms import Aim, CaseId, Cause, HolderId, Kind, LicenceId, Outcome, ProductId, Reporter, Serial, VendorId
 
 
-async def claim(tx: AsyncConnection[Any], principal: Principal, stated: LossStatement, received: datetime) -> Claim:
+async def claim(tx: AsyncConnection[Any], principal: Principal, statement: LossStatement, received: datetime) -> Claim:
     """One loss is one case: claim the report's id, and every generation in its scope. The case's message says so."""
-    vendor, speaker = principal.vendor, Speaker.of(principal, stated.reporter)
-    container = await lock_container(tx, vendor, stated.serial)
-    acts_for = await delegated(tx, vendor, stated.reporter, container.holder, received)
-    must_be_of_kind(must_be_rightful(container, stated.reporter, acts_for), stated)
-    if before := await _reported(tx, vendor, stated):
-        return repeated(stated, before)
-    report = stated.reported(speaker.door, received, container.holder)
+    vendor, speaker = principal.vendor, Speaker.of(principal, statement.reporter)
+    container = await lock_container(tx, vendor, statement.serial)
+    acts_for = await delegated(tx, vendor, statement.reporter, container.holder, received)
+    must_be_of_kind(must_be_rightful(container, statement.reporter, acts_for), statement)
+    if before := await _reported(tx, vendor, statement):
+        return repeated(statement, before)
+    report = statement.reported(speaker.door, received, container.holder)
     answer, changes = claim_changes.claim(await known_of(tx, vendor, container), report, speaker)
     inserted = await changed(
         tx,
         "insert into backend.reports (vendor, report, role, said_by, digest, case_id, received)"
         " values (%s, %s, %s, %s, %s, %s, %s) on conflict do nothing",
-        *(vendor, stated.report, stated.reporter.role, stated.reporter.name, digest(stated)),
+        *(vendor, statement.report, statement.reporter.role, statement.reporter.name, digest(statement)),
         *(answer.key.case, received),
     )
     if not inserted:  # said of another container at the same instant
-        return repeated(stated, cast(Reported, await _reported(tx, vendor, stated)))
+        return repeated(statement, cast(Reported, await _reported(tx, vendor, statement)))
     await write(tx, changes)
     return answer
 
@@ -248,31 +248,31 @@ async def free_claims(tx: AsyncConnection[Any], order: CloseOrder) -> None:
 async def turn_up(
     tx: AsyncConnection[Any],
     principal: Principal,
-    stated: FoundStatement | ReturnStatement,
+    statement: FoundStatement | ReturnStatement,
     received: datetime,
 ) -> list[CaseKey]:
     """Say to every open case of a container that it turned up, the first time that this number says so."""
-    vendor, speaker = principal.vendor, Speaker.of(principal, stated.reporter)
-    cause = Cause.FOUND if isinstance(stated, FoundStatement) else Cause.RETURNED
-    container = await lock_container(tx, vendor, stated.serial)
-    may_turn_up(container, stated, await delegated(tx, vendor, stated.reporter, container.holder, received))
-    content = Sighting(statement=f"{cause}/{stated.report}", cause=cause, occurred=stated.occurred)
-    if not await _first_said(tx, vendor, stated.reporter, content.statement, stated.serial, received):
+    vendor, speaker = principal.vendor, Speaker.of(principal, statement.reporter)
+    cause = Cause.FOUND if isinstance(statement, FoundStatement) else Cause.RETURNED
+    container = await lock_container(tx, vendor, statement.serial)
+    may_turn_up(container, statement, await delegated(tx, vendor, statement.reporter, container.holder, received))
+    content = Sighting(statement=f"{cause}/{statement.report}", cause=cause, occurred=statement.occurred)
+    if not await _first_said(tx, vendor, statement.reporter, content.statement, statement.serial, received):
         return []
-    if keys := await open_cases(tx, vendor, stated.serial):
+    if keys := await open_cases(tx, vendor, statement.serial):
         for key in sorted(keys, key=lambda key: key.case):
             await post(tx, key, content, received, speaker)
         return keys
     cursor = await tx.execute(
         "select case_id from backend.cases where vendor = %s and serial = %s"
         " order by closed desc, case_id desc limit 1",
-        (vendor, stated.serial),
+        (vendor, statement.serial),
     )
     row = await cursor.fetchone()
     if row is None:
-        raise no_case_of(stated.serial)
-    last = CaseKey(vendor=vendor, case=row[0], serial=stated.serial)
-    await state(tx, vendor, stated.serial, received, [addressed(last, content, speaker, received)])
+        raise no_case_of(statement.serial)
+    last = CaseKey(vendor=vendor, case=row[0], serial=statement.serial)
+    await state(tx, vendor, statement.serial, received, [addressed(last, content, speaker, received)])
     return []
 
 
@@ -346,14 +346,14 @@ async def _cases_of_report(
     return key, [key.model_copy(update={"case": one}) for one in further]
 
 
-async def _reported(tx: AsyncConnection[Any], vendor: VendorId, stated: LossStatement) -> Reported | None:
+async def _reported(tx: AsyncConnection[Any], vendor: VendorId, statement: LossStatement) -> Reported | None:
     """The report whose number its reporter has used. A number from before reporters were kept is everybody's."""
     cursor = await tx.execute(
         "select r.digest, r.case_id, c.serial, r.received, c.closed is not null"
         " from backend.reports r join backend.cases c on (c.vendor, c.case_id) = (r.vendor, r.case_id)"
         " where r.vendor = %s and r.report = %s and (r.role, r.said_by) in ((%s, %s), ('', ''))"
         " order by r.role desc limit 1",
-        (vendor, stated.report, stated.reporter.role, stated.reporter.name),
+        (vendor, statement.report, statement.reporter.role, statement.reporter.name),
     )
     row = await cursor.fetchone()
     if row is None:

@@ -40,42 +40,43 @@ def is_delegated(delegations: Iterable[Delegation], holder: HolderId, at: dateti
 
 
 def give(
-    known: Delegation, stated: DelegationStatement, principal: Principal, received: datetime
+    known: Delegation, statement: DelegationStatement, principal: Principal, received: datetime
 ) -> tuple[Delegation, list[DelegationGiven]]:
     """The delegation once it is given, and the fact that it is: none where it was given before. Raises
     `RefusalError` where its number was used for another one."""
-    holders = tuple(sorted(set(stated.holders)))
+    holders = tuple(sorted(set(statement.holders)))
     if known.given is not None:
-        if (known.delegate, known.holders, known.until) != (stated.delegate, holders, stated.until):
+        if (known.delegate, known.holders, known.until) != (statement.delegate, holders, statement.until):
             raise RefusalError(
                 Code.REPORT_ID_TAKEN,
-                f"delegation {stated.delegation} was given before and said something else; give a new one a new number",
-                number=stated.delegation,
+                f"delegation {statement.delegation} was given before and said something else;"
+                " give a new one a new number",
+                number=statement.delegation,
             )
         return known, []
     fact = DelegationGiven(
-        delegation=stated.delegation,
-        delegate=stated.delegate,
+        delegation=statement.delegation,
+        delegate=statement.delegate,
         holders=holders,
-        until=stated.until,
+        until=statement.until,
         by=principal.subject,
-        on_behalf_of=stated.on_behalf_of,
+        on_behalf_of=statement.on_behalf_of,
         door=principal.door,
         received=received,
     )
-    return replace(known, delegate=stated.delegate, holders=holders, until=stated.until, given=received), [fact]
+    return replace(known, delegate=statement.delegate, holders=holders, until=statement.until, given=received), [fact]
 
 
 def revoke(
-    known: Delegation, stated: RevocationStatement, principal: Principal, received: datetime
+    known: Delegation, statement: RevocationStatement, principal: Principal, received: datetime
 ) -> tuple[Delegation, list[DelegationRevoked]]:
     """The delegation once it is revoked, and the fact that it is: none where it was revoked before."""
     if known.revoked is not None:
         return known, []
     fact = DelegationRevoked(
-        delegation=stated.delegation,
+        delegation=statement.delegation,
         by=principal.subject,
-        on_behalf_of=stated.on_behalf_of,
+        on_behalf_of=statement.on_behalf_of,
         door=principal.door,
         received=received,
     )

@@ -22,7 +22,7 @@ COLUMNS = "delegation, delegate, holders, until, given, revoked"
 async def take_delegation(
     tx: AsyncConnection[Any],
     principal: Principal,
-    stated: DelegationStatement | RevocationStatement,
+    statement: DelegationStatement | RevocationStatement,
     received: datetime,
 ) -> StreamPosition:
     """Give or revoke a delegation, once; where the fact of it stands at the latest."""
@@ -31,15 +31,16 @@ async def take_delegation(
     if await cursor.fetchone() is None:
         raise unknown_vendor(vendor)
     cursor = await tx.execute(
-        f"select {COLUMNS} from backend.delegations where vendor = %s and delegation = %s", (vendor, stated.delegation)
+        f"select {COLUMNS} from backend.delegations where vendor = %s and delegation = %s",
+        (vendor, statement.delegation),
     )
     row = await cursor.fetchone()
-    known = _delegation(*row) if row else Delegation(stated.delegation)
+    known = _delegation(*row) if row else Delegation(statement.delegation)
     facts: Sequence[Fact]
-    if isinstance(stated, DelegationStatement):
-        after, facts = give(known, stated, principal, received)
+    if isinstance(statement, DelegationStatement):
+        after, facts = give(known, statement, principal, received)
     else:
-        after, facts = revoke(known, stated, principal, received)
+        after, facts = revoke(known, statement, principal, received)
     if not facts:
         return await position(tx, vendor, None)
     await tx.execute(

@@ -23,12 +23,12 @@ class MovedMeanwhileError(Exception):
 
 
 async def change_licence(
-    tx: AsyncConnection[Any], vendor: VendorId, stated: LicenceChangeStatement, at: datetime
+    tx: AsyncConnection[Any], vendor: VendorId, statement: LicenceChangeStatement, at: datetime
 ) -> StreamPosition:
     """Take in the terms that a licence has from now on, and answer where that stands."""
-    licence = (await _locked(tx, vendor, stated.licence))[1]
-    if await _is_news(tx, vendor, stated):
-        other, fact = changed(licence, stated)
+    licence = (await _locked(tx, vendor, statement.licence))[1]
+    if await _is_news(tx, vendor, statement):
+        other, fact = changed(licence, statement)
         await tx.execute(
             "update backend.licences set product = %s, value_cents = %s, lease = %s, borrowed_until = %s"
             " where vendor = %s and licence = %s",
@@ -39,14 +39,14 @@ async def change_licence(
 
 
 async def end_licence(
-    tx: AsyncConnection[Any], vendor: VendorId, stated: LicenceEndStatement, at: datetime, now: datetime
+    tx: AsyncConnection[Any], vendor: VendorId, statement: LicenceEndStatement, at: datetime, now: datetime
 ) -> StreamPosition:
     """Take in that the contract of a licence is over, and answer where that stands. Cases that wait to replace it, and
     nothing else, learn of it."""
-    licence = (await _locked(tx, vendor, stated.licence))[1]
-    if not await _is_news(tx, vendor, stated):
+    licence = (await _locked(tx, vendor, statement.licence))[1]
+    if not await _is_news(tx, vendor, statement):
         return await position(tx, vendor, licence.serial)
-    over, fact = ended(licence, stated, now)
+    over, fact = ended(licence, statement, now)
     await tx.execute(
         "update backend.licences set ended = %s, lease_next = null where vendor = %s and licence = %s",
         (over.ended, vendor, licence.licence),
@@ -74,19 +74,19 @@ async def _licence(tx: AsyncConnection[Any], vendor: VendorId, name: LicenceId) 
     return found
 
 
-async def _is_news(tx: AsyncConnection[Any], vendor: VendorId, stated: InventoryChange) -> bool:
+async def _is_news(tx: AsyncConnection[Any], vendor: VendorId, statement: InventoryChange) -> bool:
     """Whether a statement says something new; if so, it is the latest of its thing from now on."""
-    about = (vendor, stated.thing, stated.name)
+    about = (vendor, statement.thing, statement.name)
     cursor = await tx.execute(
         "select stated from backend.inventory_changes where (vendor, thing, name) = (%s, %s, %s)", about
     )
     row = await cursor.fetchone()
-    if not is_news(type(stated).model_validate(row[0]) if row else None, stated):
+    if not is_news(type(statement).model_validate(row[0]) if row else None, statement):
         return False
     await tx.execute(
         "insert into backend.inventory_changes (vendor, thing, name, stated) values (%s, %s, %s, %s)"
         " on conflict (vendor, thing, name) do update set stated = excluded.stated",
-        (*about, Jsonb(stated.model_dump(mode="json"))),
+        (*about, Jsonb(statement.model_dump(mode="json"))),
     )
     return True
 

@@ -56,23 +56,23 @@ def unknown_vendor(vendor: VendorId) -> NotYetKnownError:
     return NotYetKnownError(Code.UNKNOWN_VENDOR, f"vendor {vendor} is unknown here", vendor=vendor)
 
 
-def is_news(latest: InventoryChange | None, stated: InventoryChange) -> bool:
+def is_news(latest: InventoryChange | None, statement: InventoryChange) -> bool:
     """Whether a statement is of a later revision than the `latest` of its thing and type. One that comes late, and the
     latest again, change nothing; `RefusalError` where that says something else than it said before."""
-    if latest is None or stated.revision > latest.revision:
+    if latest is None or statement.revision > latest.revision:
         return True
-    if stated.revision == latest.revision and stated != latest:
+    if statement.revision == latest.revision and statement != latest:
         differing = ", ".join(
-            name for name in type(stated).model_fields if getattr(stated, name) != getattr(latest, name)
+            name for name in type(statement).model_fields if getattr(statement, name) != getattr(latest, name)
         )
         raise RefusalError(
             Code.CONTRADICTS_INVENTORY,
-            f"revision {stated.revision} of {stated.name} of {stated.thing} was stated before with another {differing};"
-            " give what is new a higher revision",
-            what=stated.thing,
+            f"revision {statement.revision} of {statement.name} of {statement.thing} was stated before with another"
+            f" {differing}; give what is new a higher revision",
+            what=statement.thing,
             fields=differing,
-            revision=stated.revision,
-            name=stated.name,
+            revision=statement.revision,
+            name=statement.name,
         )
     return False
 
@@ -82,46 +82,47 @@ def unknown_licence(licence: LicenceId) -> NotYetKnownError:
     return NotYetKnownError(Code.UNKNOWN_LICENCE, f"no licence {licence} is known here", licences=licence)
 
 
-def changed(licence: Licence, stated: LicenceChangeStatement) -> tuple[Licence, LicenceChanged]:
+def changed(licence: Licence, statement: LicenceChangeStatement) -> tuple[Licence, LicenceChanged]:
     """A licence with other terms, and the fact that it has them. The file that is out stays as it is."""
     fact = LicenceChanged(
         licence=licence.licence,
         generation=licence.generation,
         serial=licence.serial,
-        revision=stated.revision,
-        product=stated.product,
-        value_cents=stated.value_cents,
-        lease=stated.lease,
-        borrowed_until=stated.borrowed_until,
+        revision=statement.revision,
+        product=statement.product,
+        value_cents=statement.value_cents,
+        lease=statement.lease,
+        borrowed_until=statement.borrowed_until,
     )
     other = replace(
         licence,
-        product=stated.product,
-        value_cents=stated.value_cents,
-        lease=stated.lease.model_dump(mode="json"),
-        borrowed_until=stated.borrowed_until,
+        product=statement.product,
+        value_cents=statement.value_cents,
+        lease=statement.lease.model_dump(mode="json"),
+        borrowed_until=statement.borrowed_until,
     )
     return other, fact
 
 
-def ended(licence: Licence, stated: LicenceEndStatement, now: datetime) -> tuple[Licence, LicenceEnded]:
+def ended(licence: Licence, statement: LicenceEndStatement, now: datetime) -> tuple[Licence, LicenceEnded]:
     """A licence whose contract is over, and the fact that it is. `NotYetKnownError` for an end that is still to come:
     until then the licence is good."""
-    if stated.ended > now:
+    if statement.ended > now:
         raise NotYetKnownError(
             Code.LIES_AHEAD,
-            f"licence {stated.licence} ends at {stated.ended:%Y-%m-%d %H:%M} UTC, which is still to come; say so then",
-            licence=stated.licence,
-            ended=f"{stated.ended:%Y-%m-%d %H:%M}",
+            f"licence {statement.licence} ends at {statement.ended:%Y-%m-%d %H:%M} UTC, which is still to come;"
+            " say so then",
+            licence=statement.licence,
+            ended=f"{statement.ended:%Y-%m-%d %H:%M}",
         )
     fact = LicenceEnded(
         licence=licence.licence,
         generation=licence.generation,
         serial=licence.serial,
-        revision=stated.revision,
-        ended=stated.ended,
+        revision=statement.revision,
+        ended=statement.ended,
     )
-    return replace(licence, ended=stated.ended), fact
+    return replace(licence, ended=statement.ended), fact
 
 
 def waits_in_vain(lost: Iterable[LostLicence]) -> bool:

@@ -141,10 +141,10 @@ def evidence_said(statement: EvidenceStatement) -> str:
     )
 
 
-def no_report(stated: EvidenceStatement) -> NotYetKnownError:
+def no_report(statement: EvidenceStatement) -> NotYetKnownError:
     """The answer for evidence for a report that nobody made."""
-    sentence = f"no report {stated.report} of container {stated.serial} is known; report its loss first"
-    return NotYetKnownError(Code.NO_CASE, sentence, report=stated.report, serial=stated.serial)
+    sentence = f"no report {statement.report} of container {statement.serial} is known; report its loss first"
+    return NotYetKnownError(Code.NO_CASE, sentence, report=statement.report, serial=statement.serial)
 
 
 def number_taken(statement: str) -> RefusalError:

@@ -450,23 +450,23 @@ class LicensingBackend(CaseOrders, Protocol):
     async def policy_in_force(self, vendor: VendorId) -> tuple[int, JsonValue]:
         """The version of the vendor's policy that decides now, and the policy."""
 
-    async def register_container(self, vendor: VendorId, stated: ContainerStatement, at: datetime) -> StreamPosition:
+    async def register_container(self, vendor: VendorId, statement: ContainerStatement, at: datetime) -> StreamPosition:
         """Take a container into the inventory, and answer where that stands."""
 
-    async def register_licence(self, vendor: VendorId, stated: LicenceStatement, at: datetime) -> StreamPosition:
+    async def register_licence(self, vendor: VendorId, statement: LicenceStatement, at: datetime) -> StreamPosition:
         """Take a licence of the vendor's own issue into the inventory, and answer where that stands."""
 
-    async def change_inventory(self, vendor: VendorId, stated: InventoryChange, at: datetime) -> StreamPosition:
+    async def change_inventory(self, vendor: VendorId, statement: InventoryChange, at: datetime) -> StreamPosition:
         """Take in what became of a container or a licence, and answer where that stands."""
 
-    async def claim(self, principal: Principal, stated: LossStatement, received: datetime) -> Claim:
+    async def claim(self, principal: Principal, statement: LossStatement, received: datetime) -> Claim:
         """Claim a report's id and every licence generation in its scope, in one transaction."""
 
-    async def contact(self, vendor: VendorId, stated: ContactStatement, received: datetime) -> ContactAnswer:
+    async def contact(self, vendor: VendorId, statement: ContactStatement, received: datetime) -> ContactAnswer:
         """Serve or refuse a container that reports in."""
 
     async def return_activation(
-        self, vendor: VendorId, stated: DeactivationStatement, received: datetime
+        self, vendor: VendorId, statement: DeactivationStatement, received: datetime
     ) -> ReceiptAnswer:
         """Take an activation back: confirm the deactivations that aim at it, and answer with a signed receipt."""
 
@@ -499,13 +499,13 @@ class LicensingBackend(CaseOrders, Protocol):
         """State what leases have come to be due soon, overdue or lapsed, at most `limit` of them; how many it were."""
 
     async def take_delegation(
-        self, principal: Principal, stated: DelegationStatement | RevocationStatement, received: datetime
+        self, principal: Principal, statement: DelegationStatement | RevocationStatement, received: datetime
     ) -> StreamPosition:
         """Give or revoke a delegation, once; one that is revoked before it is given never holds. Where its fact
         stands. Raises `RefusalError` where its number was used for another one."""
 
     async def turn_up(
-        self, principal: Principal, stated: FoundStatement | ReturnStatement, received: datetime
+        self, principal: Principal, statement: FoundStatement | ReturnStatement, received: datetime
     ) -> Sequence[CaseKey]:
         """A lost container was found, or came back to the vendor: a message to every open case of it, the first time
         that this number says so. The cases that were addressed."""

@@ -61,14 +61,14 @@ def commands(opened: Opened) -> typer.Typer:
                 "on_behalf_of": on_behalf_of,
             }
             try:
-                stated = DelegationStatement.model_validate(said)
+                statement = DelegationStatement.model_validate(said)
             except ValidationError as error:
                 raise invalid(error, DelegationStatement, TYPED) from None
-            run(opened, lambda application: application.take(principal, stated, datetime.now(UTC)))
+            run(opened, lambda application: application.take(principal, statement, datetime.now(UTC)))
             if as_json:
-                print_json(stated)
+                print_json(statement)
                 return
-            typer.echo(f"Delegation {stated.delegation}: {delegate} acts for {', '.join(holders)}.")
+            typer.echo(f"Delegation {statement.delegation}: {delegate} acts for {', '.join(holders)}.")
 
     @app.command("revoke")
     def revoke(
@@ -82,11 +82,11 @@ def commands(opened: Opened) -> typer.Typer:
         with refusals():
             principal = principal_of(vendor_named(opened, vendor), PrincipalRole.BACK_OFFICE, by)
             try:
-                stated = RevocationStatement.model_validate({"delegation": delegation, "on_behalf_of": on_behalf_of})
+                statement = RevocationStatement.model_validate({"delegation": delegation, "on_behalf_of": on_behalf_of})
             except ValidationError as error:
                 raise invalid(error, RevocationStatement, TYPED) from None
-            run(opened, lambda application: application.take(principal, stated, datetime.now(UTC)))
-            print_json(stated) if as_json else typer.echo(f"Delegation {delegation} is revoked.")
+            run(opened, lambda application: application.take(principal, statement, datetime.now(UTC)))
+            print_json(statement) if as_json else typer.echo(f"Delegation {delegation} is revoked.")
 
     @app.command("list")
     def list_delegations(

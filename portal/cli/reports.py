@@ -233,9 +233,9 @@ def _turned_up(
                 "reporter": {"role": role, "name": by},
                 "occurred": (occurred or datetime.now(UTC)).isoformat(),
             }
-            stated = _valid(statement, said, TYPED)
+            said_so = _valid(statement, said, TYPED)
             principal = principal_of(named, PrincipalRole(role), by)
-            cases = run(opened, lambda application: application.turn_up(principal, stated, datetime.now(UTC)))
+            cases = run(opened, lambda application: application.turn_up(principal, said_so, datetime.now(UTC)))
             if as_json:
                 print_json({"report": number, "serial": serial, "statement": word, "cases": list(cases)})
                 return

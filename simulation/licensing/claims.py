@@ -35,18 +35,18 @@ from simulation.licensing.records import Case, Claimed
 class Claims(AccessData):
     """Claims what is lost for one case, and frees it again."""
 
-    def claim(self, principal: Principal, stated: LossStatement, received: datetime) -> Claim:
+    def claim(self, principal: Principal, statement: LossStatement, received: datetime) -> Claim:
         """Whose case a report is."""
-        container = self.rightful(stated.serial, stated.reporter, received)
-        must_be_of_kind(container, stated)
-        if before := self.reports.get((stated.report, stated.reporter)):
+        container = self.rightful(statement.serial, statement.reporter, received)
+        must_be_of_kind(container, statement)
+        if before := self.reports.get((statement.report, statement.reporter)):
             said, case, at = before
             of = self.cases[case]
-            return repeated(stated, Reported(said, of.key, at, of.closed is not None))
-        speaker = Speaker.of(principal, stated.reporter)
-        report = stated.reported(speaker.door, received, container.holder)
+            return repeated(statement, Reported(said, of.key, at, of.closed is not None))
+        speaker = Speaker.of(principal, statement.reporter)
+        report = statement.reported(speaker.door, received, container.holder)
         answer, changes = claim_changes.claim(self._known_of(container), report, speaker)
-        self.reports[stated.report, stated.reporter] = digest(stated), answer.key.case, received
+        self.reports[statement.report, statement.reporter] = digest(statement), answer.key.case, received
         self._write(changes)
         return answer
 

@@ -69,17 +69,19 @@ class Inventory(Targets):
         return len(self.policies), self.policies[-1]
 
     def take_delegation(
-        self, principal: Principal, stated: DelegationStatement | RevocationStatement, received: datetime
+        self, principal: Principal, statement: DelegationStatement | RevocationStatement, received: datetime
     ) -> None:
         """Give or revoke a delegation, once."""
         if not self.policies:
             raise unknown_vendor(self.vendor)
-        known = self.delegations.get(stated.delegation, Delegation(stated.delegation))
-        if isinstance(stated, DelegationStatement):
-            self.delegations[stated.delegation], facts = delegation_rules.give(known, stated, principal, received)
+        known = self.delegations.get(statement.delegation, Delegation(statement.delegation))
+        if isinstance(statement, DelegationStatement):
+            self.delegations[statement.delegation], facts = delegation_rules.give(known, statement, principal, received)
             self._state(None, received, facts)
         else:
-            self.delegations[stated.delegation], ends = delegation_rules.revoke(known, stated, principal, received)
+            self.delegations[statement.delegation], ends = delegation_rules.revoke(
+                known, statement, principal, received
+            )
             self._state(None, received, ends)
 
     def register(self, statement: ContainerStatement, at: datetime) -> None:
@@ -130,30 +132,30 @@ class Inventory(Targets):
         self._count(statement.serial)
         self._state(statement.serial, at, [self.licences[statement.licence].issued_fact(container.holder)])
 
-    def change(self, stated: InventoryChange, at: datetime, now: datetime) -> Serial:
+    def change(self, statement: InventoryChange, at: datetime, now: datetime) -> Serial:
         """Take in what became of a container or a licence; the container in whose stream that stands."""
-        match stated:
+        match statement:
             case LicenceChangeStatement():
-                return self._change_licence(stated, at)
+                return self._change_licence(statement, at)
             case LicenceEndStatement():
-                return self._end_licence(stated, at, now)
+                return self._end_licence(statement, at, now)
             case _:
-                raise AssertionError(f"nothing becomes of {stated.thing} by {stated.name}")
+                raise AssertionError(f"nothing becomes of {statement.thing} by {statement.name}")
 
-    def _change_licence(self, stated: LicenceChangeStatement, at: datetime) -> Serial:
-        licence = self._licence(stated.licence)
-        if self._is_news(stated):
-            self.latest[stated.thing, stated.name] = stated
-            self.licences[licence.licence], fact = changed(licence, stated)
+    def _change_licence(self, statement: LicenceChangeStatement, at: datetime) -> Serial:
+        licence = self._licence(statement.licence)
+        if self._is_news(statement):
+            self.latest[statement.thing, statement.name] = statement
+            self.licences[licence.licence], fact = changed(licence, statement)
             self._state(licence.serial, at, [fact])
         return licence.serial
 
-    def _end_licence(self, stated: LicenceEndStatement, at: datetime, now: datetime) -> Serial:
-        licence = self._licence(stated.licence)
-        if not self._is_news(stated):
+    def _end_licence(self, statement: LicenceEndStatement, at: datetime, now: datetime) -> Serial:
+        licence = self._licence(statement.licence)
+        if not self._is_news(statement):
             return licence.serial
-        over, fact = ended(licence, stated, now)
-        self.latest[stated.thing, stated.name] = stated
+        over, fact = ended(licence, statement, now)
+        self.latest[statement.thing, statement.name] = statement
         self.licences[licence.licence], self.lease_next[licence.licence] = over, None
         self._state(licence.serial, at, [fact])
         for name, case in sorted(self.cases.items()):
@@ -168,5 +170,5 @@ class Inventory(Targets):
             raise unknown_licence(name)
         return self.licences[name]
 
-    def _is_news(self, stated: InventoryChange) -> bool:
-        return is_news(self.latest.get((stated.thing, stated.name)), stated)
+    def _is_news(self, statement: InventoryChange) -> bool:
+        return is_news(self.latest.get((statement.thing, statement.name)), statement)
