@@ -56,12 +56,12 @@ class CaseStory:
 
     def __init__(self, ledger: Ledger, name: CaseName) -> None:
         self.vendor, self.case = name
-        self.told = sorted(ledger.cases[name], key=lambda one: one[0].sequence)
+        self.facts = sorted(ledger.cases[name], key=lambda one: one[0].sequence)
         self.report: LossReported | None = None
         self.reported: list[tuple[Place, LossReported]] = []
         self.decided: list[Decided] = []
         self.approved: list[Place] = []
-        self.opened = self.told[0][0]
+        self.opened = self.facts[0][0]
         self.reinstates = False
         self.closed: Place | None = None
         self.outcome: Outcome | None = None
@@ -162,7 +162,7 @@ class CaseStory:
 
     def _walk(self) -> Iterator[Breach]:
         state: CaseState | None = None
-        for place, fact in self.told:
+        for place, fact in self.facts:
             self._learn(place, fact)
             if state is not None:
                 yield from self._decision(place, state, fact)

@@ -40,11 +40,11 @@ def one_case(ledger: Ledger, stories: dict[CaseName, CaseStory]) -> Iterator[Bre
                 later = max(a, b, key=lambda story: story.opened.recorded)
                 other = a if later is b else b
                 sentence = f"it is open on licence {licence} generation {generation} beside case {other.case}"
-                yield breach(3, later.told[0][0], later.about, sentence, later.decided[0][0].recorded)
+                yield breach(3, later.facts[0][0], later.about, sentence, later.decided[0][0].recorded)
             former, after = sorted((a, b), key=lambda story: story.opened.recorded)
             if former.ends_without_recovery_before(after) and ledger.formers.get((vendor, after.case), "") is None:
                 sentence = f"it is of the same loss as case {former.case}, which ended before it, and names no former"
-                yield breach(3, after.told[0][0], after.about, sentence, after.decided[0][0].recorded)
+                yield breach(3, after.facts[0][0], after.about, sentence, after.decided[0][0].recorded)
     for (_, licence), generations in ledger.superseded.items():
         for generation, ends in generations.items():
             for again in ends[1:]:
@@ -69,7 +69,7 @@ def _milder(story: CaseStory) -> Iterator[Breach]:
     assert story.report is not None
     wider: CaseId | None = None
     issued = False
-    for place, fact in story.told:
+    for place, fact in story.facts:
         match fact:
             case LossWidened() if story.report.rules_version >= 2 or not issued:
                 wider = fact.case

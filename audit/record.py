@@ -63,4 +63,4 @@ def own_vendor(ledger: Ledger, stories: dict[CaseName, CaseStory]) -> Iterator[B
                 yield breach(9, place, story.about, f"vendor {story.vendor} has no licence {licence}")
         for case in story.knows:
             if (story.vendor, case) not in stories:
-                yield breach(9, story.told[-1][0], story.about, f"vendor {story.vendor} has no case {case}")
+                yield breach(9, story.facts[-1][0], story.about, f"vendor {story.vendor} has no case {case}")

@@ -323,8 +323,8 @@ def _quotas(quotas: list[dict[str, Any]], fact: RecoveryReserved) -> list[dict[s
     if fact.part > 1:
         *others, last = quotas
         return [*others, {**last, "subjects": [*last["subjects"], *fact.subjects]}]
-    told = {"pot": fact.pot, "term_days": fact.term_days, "ordinal": fact.ordinal, "limit": fact.limit}
-    return [*quotas, {**told, "subjects": fact.subjects}]
+    quota = {"pot": fact.pot, "term_days": fact.term_days, "ordinal": fact.ordinal, "limit": fact.limit}
+    return [*quotas, {**quota, "subjects": fact.subjects}]
 
 
 def _fold_measure(rows: Rows, recorded: Recorded, fact: AMeasure, fresh: bool) -> None:

@@ -292,8 +292,8 @@ def _after(status: Status | None, fact: CaseFact) -> Status:
 def _learnt(state: CaseState, fact: CaseFact) -> dict[str, object]:
     match fact:  # what most cases come by stands first: a long fold asks the question of each in turn
         case CaseDecided():
-            told = ("decision", "reasons", "policy_version", "ordinal", "limit", "four_eyes", "remind", "due")
-            learnt = {name: getattr(fact, name) for name in told}
+            kept = ("decision", "reasons", "policy_version", "ordinal", "limit", "four_eyes", "remind", "due")
+            learnt = {name: getattr(fact, name) for name in kept}
             unheard = {"scope": (), "first_approval": None, "overtaken": False, "approved": False, "doubted": False}
             unconditional = {"first_condition": None, "first_condition_days": None}
             return {**learnt, "facts": _facts(state, fact), **unheard, **unconditional}

@@ -234,11 +234,11 @@ def _with_deadlines(decided: CaseDecided, at: Instant, policy: Policy, report: L
         return decided
     loss = loss_of(report)
     approval = policy.rule_for(loss, decided.facts).approval
-    told: dict[str, object] = {"four_eyes": policy.needs_four_eyes(loss, decided.facts)}
+    deadlines: dict[str, object] = {"four_eyes": policy.needs_four_eyes(loss, decided.facts)}
     if approval is not None:
-        told["due"] = at + timedelta(hours=approval.due_hours)
-        told["remind"] = at + timedelta(hours=approval.remind_hours) if approval.remind_hours else None
-    return decided.model_copy(update=told)
+        deadlines["due"] = at + timedelta(hours=approval.due_hours)
+        deadlines["remind"] = at + timedelta(hours=approval.remind_hours) if approval.remind_hours else None
+    return decided.model_copy(update=deadlines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,8 +266,8 @@ def _again(state: CaseState, facts: BackendFacts, at: Instant, policy: Policy, h
     if decided.decision is Decision.AUTOMATIC and state.widened_by is not None:
         return []
     if state.status in UNDECIDED and decided.decision is Decision.NEEDS_APPROVAL:
-        told = {"due": state.due, "remind": state.remind, "four_eyes": state.four_eyes}
-        again = decided.model_copy(update=told)
+        as_they_were = {"due": state.due, "remind": state.remind, "four_eyes": state.four_eyes}
+        again = decided.model_copy(update=as_they_were)
         inline = state.rules_version < 2 and len(facts.licences) <= INLINE
         return [*_asked(state, reservation), again if inline else _without_licences(again)]
     return [*_asked(state, reservation), _without_licences(_with_deadlines(decided, at, policy, report))]
@@ -277,7 +277,7 @@ def _brought(state: CaseState, command: Bring) -> list[CaseFact]:
     given = command.evidence
     if state.status is Status.CLOSED:
         return []
-    told = EvidenceGiven(
+    brought = EvidenceGiven(
         statement=given.statement,
         by=given.by,
         evidence=given.evidence,
@@ -285,9 +285,9 @@ def _brought(state: CaseState, command: Bring) -> list[CaseFact]:
         on_behalf_of=given.on_behalf_of,
     )
     if state.status not in UNDECIDED or state.facts is None:
-        return [told]
+        return [brought]
     heard = _Heard(given.evidence, command.reservation)
-    return [told, *_again(state, state.facts, command.at, command.policy, heard)]
+    return [brought, *_again(state, state.facts, command.at, command.policy, heard)]
 
 
 def _overtaken(state: CaseState, command: Overtaken) -> list[CaseFact]:
@@ -301,8 +301,8 @@ def _overtaken(state: CaseState, command: Overtaken) -> list[CaseFact]:
         return [widened, cancelled, CaseClosed(outcome=Outcome.CANCELLED)]
     if state.status not in (Status.WAITING, Status.REPLACING, Status.AWAITING_TARGET) or _bridged_unasked(state):
         return [widened]
-    told = state.model_copy(update={"widened_by": command.by})
-    return [widened, *_to_a_person(told, command.at, command.policy)]
+    widened_state = state.model_copy(update={"widened_by": command.by})
+    return [widened, *_to_a_person(widened_state, command.at, command.policy)]
 
 
 def _rejected_before(state: CaseState, command: Rejected) -> list[CaseFact]:
@@ -345,8 +345,8 @@ def _sighted(state: CaseState, command: Sighted) -> list[CaseFact]:
     sighting = command.sighting
     if state.status is Status.CLOSED:
         return []
-    told = {"statement": sighting.statement, "occurred": sighting.occurred}
-    seen = {**told, "cause": sighting.cause}
+    fields = {"statement": sighting.statement, "occurred": sighting.occurred}
+    seen = {**fields, "cause": sighting.cause}
     found = sighting.cause is Cause.FOUND
     match state.status:
         case _ if found and _ends_when_found(state):
@@ -354,7 +354,7 @@ def _sighted(state: CaseState, command: Sighted) -> list[CaseFact]:
         case _ if not found and state.status in (*CANCELLABLE, Status.AWAITING_TARGET):
             return [CaseSighted.model_validate(seen), *_suspected(state, command)]
         case Status.WATCHING | Status.RESURFACED if sighting.cause is Cause.RETURNED and state.owes_return:
-            back = CaseReturned.model_validate(told)
+            back = CaseReturned.model_validate(fields)
             stopped = state.overtaken and not _bridged_unasked(state)
             return [back, *_to_a_person(state, command.at, command.policy)] if stopped else [back]
         case Status.WATCHING | Status.AWAITING_TARGET | Status.AWAITING_APPROVAL | Status.ESCALATED | Status.WAITING:
@@ -407,9 +407,9 @@ def _elapsed(state: CaseState, command: Elapsed) -> list[CaseFact]:
         case Status.AWAITING_APPROVAL if state.due is not None and state.due <= at:
             approval = rule_of(state, command.policy).approval
             undecided = approval.undecided if approval else Undecided.KEEP_WAITING
-            told = approval.escalate_to[:ESCALATED_TO] if approval and undecided is Undecided.ESCALATE else ()
+            people = approval.escalate_to[:ESCALATED_TO] if approval and undecided is Undecided.ESCALATE else ()
             rejected = [CaseClosed(outcome=Outcome.REJECTED)] if undecided is Undecided.REJECT else []
-            return [ApprovalOverdue(undecided=undecided, escalated_to=told), *rejected]
+            return [ApprovalOverdue(undecided=undecided, escalated_to=people), *rejected]
         case Status.AWAITING_APPROVAL if state.remind is not None and state.remind <= at:
             return [ApprovalReminded()]
         case Status.WAITING if state.waits_until is not None and state.waits_until <= at:

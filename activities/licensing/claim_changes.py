@@ -227,14 +227,14 @@ def claim(known: Known, report: LossReported, speaker: Speaker) -> tuple[Claim, 
 def _reach(known: Known, report: LossReported, of: CaseId, met: Iterable[CaseId], speaker: Speaker) -> list[Said]:
     """Have the other open cases that a report meets learn of it, and which case it is of: whoever made it is a reporter
     of theirs too. One that takes no more reports still learns of every reporter, once."""
-    told = Joined(report=report.model_copy(update={"former": None, "beside": of, "rejected": None}))
+    learnt = Joined(report=report.model_copy(update={"former": None, "beside": of, "rejected": None}))
     name = report.report, report.reporter
     said = []
     for case in met:
         heard = known.reports.get(case, ())
         new = report.reporter not in {reporter for _, reporter in heard}
         if case != of and known.is_open(case) and name not in heard and (new or len(heard) < REPORTS_LIMIT):
-            said.append(Said(known.key(case), told, report.received, speaker))
+            said.append(Said(known.key(case), learnt, report.received, speaker))
     return said
 
 
@@ -247,8 +247,8 @@ def _named(vendor: VendorId, report: LossReported, of: str) -> CaseId:
 def _opened(known: Known, key: CaseKey, report: LossReported, found: Opens, speaker: Speaker) -> list[Change]:
     """Open a case with the report that is its first message."""
     beside = found.beside[0] if found.beside else None
-    told = {"former": found.former, "beside": beside, "rejected": found.rejected}
-    opening = Joined(report=report.model_copy(update=told))
+    fields = {"former": found.former, "beside": beside, "rejected": found.rejected}
+    opening = Joined(report=report.model_copy(update=fields))
     return [
         CaseOpened(key, known.container, report),
         *(ResetEnded(known.key(ended), report.received) for ended in found.ends),

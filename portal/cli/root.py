@@ -168,8 +168,8 @@ def _licences(opened: Opened) -> typer.Typer:
             if as_json:
                 print_json({"valid": True, "claims": claims})
                 return
-            told = f"licence {claims['sub']} generation {claims['generation']} for container {claims['container']}"
-            typer.echo(f"Good: {told}, signed by {claims['iss']}, and not expired.")
+            what = f"licence {claims['sub']} generation {claims['generation']} for container {claims['container']}"
+            typer.echo(f"Good: {what}, signed by {claims['iss']}, and not expired.")
             typer.echo("This says nothing of whether it is blocked: only a contact or the vendor's blacklist does.")
 
     return app
@@ -223,8 +223,8 @@ def _vendors(opened: Opened) -> typer.Typer:
             if as_json:
                 print_json({"vendor": vendor, "added": added, "inbox": f"lostfound.{vendor}.inbox"})
                 return
-            told = "is added" if added else "was there already"
-            typer.echo(f"Vendor {vendor} {told}; its inbox is the topic lostfound.{vendor}.inbox.")
+            what = "is added" if added else "was there already"
+            typer.echo(f"Vendor {vendor} {what}; its inbox is the topic lostfound.{vendor}.inbox.")
             if added and first is None:
                 tell(NO_POLICY.format(vendor=vendor))
 

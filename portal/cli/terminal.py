@@ -234,8 +234,8 @@ def bytes_of(path: Path, limit: int) -> bytes:
         with path.open("rb") as file:
             return file.read(limit + 1)
     except OSError as error:
-        told = UNREADABLE.get(type(error), (error.strerror or type(error).__name__).lower())
-    raise RefusalError(Code.UNREADABLE_FILE, f"{path} cannot be read: {told}", path=str(path), misfit=told)
+        misfit = UNREADABLE.get(type(error), (error.strerror or type(error).__name__).lower())
+    raise RefusalError(Code.UNREADABLE_FILE, f"{path} cannot be read: {misfit}", path=str(path), misfit=misfit)
 
 
 def json_of(path: Path) -> dict[str, Any]:

@@ -305,7 +305,7 @@ async def test_hostile_records_stop_nothing_and_nobody(tmp_path: Path) -> None:
 
 
 def _came_back_as_sent(records: dict[Place, tuple[bytes | None, dict[str, bytes]]], sent: dict[Place, Record]) -> None:
-    """A letter has the bytes of the record at its place, what states nothing is one, and none is an error of ours."""
+    """A dead letter has the bytes of the record at its place, what states nothing is one, and none is ours."""
     bombs, unreadable = 0, 0
     for place, (value, headers) in records.items():
         code = Code(headers["lostfound-code"].decode())
@@ -318,7 +318,7 @@ def _came_back_as_sent(records: dict[Place, tuple[bytes | None, dict[str, bytes]
     assert (bombs, unreadable) == (len(CODECS), 2)
     for place, record in sent.items():
         if code := _refused(record):
-            assert place in records, f"{record} at {place} is no letter"
+            assert place in records, f"{record} at {place} is no dead letter"
             assert records[place][1]["lostfound-code"].decode() in (code, Code.INFLATES_TOO_FAR)
 
 

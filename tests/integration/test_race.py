@@ -104,14 +104,14 @@ async def _round(stock: Stock, number: int) -> None:
         with suppress(RefusalError):  # it came before the block
             answers.append(await backend.issue(order))
 
-    deeds: list[Callable[[], Awaitable[object]]] = [
+    calls: list[Callable[[], Awaitable[object]]] = [
         partial(stock.contact, key.serial),
         partial(backend.block, BlockOrder(key=key, measures=measures)),
         partial(backend.reserve, quota),
         issue,
     ]
-    Random(number).shuffle(deeds)
-    await asyncio.gather(*(deed() for deed in deeds))
+    Random(number).shuffle(calls)
+    await asyncio.gather(*(call() for call in calls))
     answer = answers[0] if answers else await backend.issue(order)
     assert isinstance(answer, Issued)
     assert (answer.target, answer.licences[0].generation) == (f"spare-{number}", 2)

@@ -47,8 +47,8 @@ class Faults(Progress):
         self.oracle.broken.add(activity)
 
     def crash(self, case: Case) -> None:
-        """A deed done again changes nothing; one that found no target or recovery left may find one now, so those are
-        left out."""
+        """An action done again changes nothing; one that found no target or recovery left may find one now, so those
+        are left out."""
         before = len(self.world.facts)
         self.world.crash(CaseId(case.name))
         must(len(self.world.facts) == before, "a crash adds facts")

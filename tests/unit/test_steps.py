@@ -1,4 +1,4 @@
-"""What a case does next, from its state alone: the deed with all that the backend must be told for it, or a rest."""
+"""What a case does next, from its state alone: the activity with all that the backend must know, or a rest."""
 
 from typing import Any
 

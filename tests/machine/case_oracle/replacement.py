@@ -49,10 +49,10 @@ class Replacement(Rules):
         if case.status == "replacing":
             self._issue(case)
 
-    def _fails(self, case: Case, deed: str) -> bool:
-        if deed in self.broken:
+    def _fails(self, case: Case, action: str) -> bool:
+        if action in self.broken:
             case.stuck_in, case.status = case.status, "stuck"
-        return deed in self.broken
+        return action in self.broken
 
     def _targets(self, case: Case) -> tuple[set[str], set[str]]:
         """The containers that may take a dongle's replacement, and those that must not be passed over."""
