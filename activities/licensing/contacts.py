@@ -2,8 +2,8 @@
 
 An ordinary contact, of a container that shows nothing but itself and for which nothing is ordered, is the most frequent
 operation of all. It takes two statements: one looks, the other takes the container's lock and writes, if the head of
-its stream is still the one that was seen. For whatever changes how a contact is judged is a fact in that stream, stated by
-the transaction that changes it, under that lock; only of a theft that is reported between the two the contact came
+its stream is still the one that was seen. For whatever changes how a contact is judged is a fact in that stream, stated
+by the transaction that changes it, under that lock; only of a theft that is reported between the two the contact came
 before. Any other contact is judged in a transaction that has the lock first.
 """
 

@@ -162,6 +162,8 @@ def judge(known: Known, statement: ContactStatement) -> Judgement:
     _judge_container(known, generation, refusals, stolen)
     if stolen and generation == known.container.generation:
         _judge_held(known, refusals)
+    elif _is_a_stranger(known, statement, machine, generation):
+        return Judgement(refused=refusals.all() or Refused(Code.FINGERPRINT_MISMATCH))
     elif not refusals.by_subject:
         _judge_presented(known, statement.licences, refusals)
         served = _judge_held(known, refusals)
@@ -268,6 +270,15 @@ def _generation(known: Known, statement: ContactStatement, machine: int | None) 
         return container.generation
     unknown = container.kind is Kind.ACT and statement.fingerprint
     return Judgement(refused=Refused(Code.FINGERPRINT_MISMATCH if unknown else Code.GENERATION_MISSING))
+
+
+def _is_a_stranger(known: Known, statement: ContactStatement, machine: int | None, generation: int) -> bool:
+    """Whether a contact names the current generation, which a case bound to its machine, and shows another one that is
+    no known machine: it gets nothing of it, learns of nothing and confirms nothing. At the first generation hardware
+    may have changed."""
+    container = known.container
+    current = generation == container.generation > 1
+    return container.kind is Kind.ACT and current and machine is None and bool(statement.fingerprint)
 
 
 def _activation(known: Known, statement: ContactStatement, machine: int | None) -> Judgement | int:

@@ -87,6 +87,21 @@ async def test_without_its_generation_the_old_machine_gets_nothing_of_the_new_on
     assert len((await stock.contact("A-1", generation=2)).files) == 1
 
 
+async def test_a_machine_that_nobody_knows_gets_nothing_of_the_replacement_though_it_names_its_generation(
+    stock: Stock,
+) -> None:
+    await stock.container("A-1", "L-1", kind=Kind.ACT)
+    order = await awaiting(stock)
+    await stock.activate("A-1", NEW, activation_code=await code(stock))
+    await stock.backend.issue(order)
+
+    answer = await stock.contact("A-1", ("L-1", 1), fingerprint=OTHER, generation=2)
+
+    assert (answer.refused, answer.code, answer.cases, answer.files) == (True, Code.FINGERPRINT_MISMATCH, (), ())
+    assert (await stock.contact("A-1", fingerprint=OTHER, generation=1)).cases == (order.key,)
+    assert len((await stock.contact("A-1", fingerprint=NEW, generation=2)).files) == 1
+
+
 async def test_one_activation_serves_all_open_cases_of_a_container_that_wait_for_one(stock: Stock) -> None:
     await stock.container("A-1", "L-1", "L-2", kind=Kind.ACT)
     first = await awaiting(stock, "L-1", reason=Reason.HARDWARE_REPLACED)

@@ -283,6 +283,20 @@ def test_above_the_first_generation_a_machine_is_known_by_its_fingerprint() -> N
     assert judge(act(generation=1), contact(fingerprint={"board": "b3"})).refused is None
 
 
+def test_above_the_first_generation_a_stranger_that_names_the_current_one_gets_and_confirms_nothing() -> None:
+    shown = contact(fingerprint={"board": "b3"}, generation=2, confirms=True)
+    removed = act(measures=(OF_NEW,))
+    blocked = act(measures=(replace(OF_NEW, subject=Subject.parse("container/3-1/2")),))
+
+    assert judge(act(), shown) == Judgement(refused=Refused(Code.FINGERPRINT_MISMATCH))
+    assert judge(removed, shown) == Judgement(refused=Refused(Code.FINGERPRINT_MISMATCH))
+    assert judge(blocked, shown) == Judgement(refused=Refused(Code.BLOCKED, (CASE,)))
+    assert judge(act(), shown.model_copy(update={"generation": 1})).refused == Refused(Code.SUPERSEDED, (CASE,))
+    assert judge(act(stolen=((OTHER, 2),)), shown).refused == Refused(Code.MACHINE_STOLEN, (OTHER,))
+    assert judge(act(), contact(generation=2)).refused is None
+    assert judge(act(generation=1), contact(fingerprint={"board": "b3"}, generation=1)).refused is None
+
+
 def with_code(*awaiting: Awaiting, code: str | None = GOOD) -> Known:
     waiting = awaiting or (Awaiting(CASE, 2, None, ActivationBy.CODE),)
     return act(awaiting=waiting, code=code)

@@ -68,6 +68,8 @@ class Contacts(Replacement):
             return True, blocking | cases, generation
         if blocking or generation <= container.returned:
             return True, blocking, generation
+        if container.kind == "act" and container.generation > 1 and fingerprint and machine is None:
+            return True, set(), None  # it names the machine that a case bound it to, and is another
         if any(name not in self.licences or number > self.licences[name].generation for name, number in presented):
             return None
         cases = set()
