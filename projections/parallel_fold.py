@@ -86,7 +86,7 @@ class Folding:
                 for share in others:
                     tasks.create_task(_fold_elsewhere(share, self._advanced))
                 tasks.create_task(fold(mine, self._advanced))
-        except* Exception as failures:
+        except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
 
     def _advanced(self, partition: int, offset: int, records: int) -> None:

@@ -1,11 +1,13 @@
 """An application over parts that a test has opened itself."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from events.principal import Principal, PrincipalRole
-from events.terms import PersonId, VendorId
+from events.terms import CaseId, PersonId, VendorId
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -23,6 +25,18 @@ class Given:
 
     async def cases(self) -> Any:
         return self.opened_cases
+
+    @asynccontextmanager
+    async def views(self) -> AsyncIterator["Unshown"]:
+        """Views that show no case yet."""
+        yield Unshown()
+
+
+class Unshown:
+    """Views in which nothing stands yet."""
+
+    async def line(self, vendor: VendorId, case: CaseId) -> None:
+        """No case is shown."""
 
 
 def principal(

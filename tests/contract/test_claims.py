@@ -252,7 +252,7 @@ async def test_a_theft_that_takes_over_a_rejected_reset_learns_of_the_rejection_
     assert (await stock.contents(theft.key))[1:] == [Rejected(case=reset.case)]
     approved = theft.model_copy(update={"number": 8, "taken": 3})
     assert isinstance(await stock.backend.issue(approved), Issued)
-    link = await stock.backend.access_link(stock.vendor, Serial("K-1"))
+    link = await stock.backend.access_link(principal(stock.vendor), Serial("K-1"))
     await stock.backend.set_access(stock.vendor, Serial("K-1"), link.token, "a password long enough", NOW)
 
 

@@ -430,7 +430,7 @@ async def test_rebuilt_views_equal_those_in_use(lostfound: Installation) -> None
         (("case", "show", "none"), "unknown_case"),
         (("licence", "show", "none"), "unknown_licence"),
         (("container", "show", "none"), "unknown_container"),
-        (("case", "list", "--vendor", "NOT A VENDOR"), "unknown_vendor"),
+        (("case", "list", "--vendor", "nobody"), "unknown_vendor"),
         (("licence", "verify", "/no/such/file"), "unreadable_file"),
     ],
 )

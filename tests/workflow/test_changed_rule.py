@@ -21,7 +21,7 @@ from infra.cli.operation import set_aside
 from infra.failing_cases import DIVERGED, failing_cases
 from infra.roles.worker import case_worker
 from tests.workflow.harness import Bench, eventually
-from workflows import loss_case
+from workflows import driver
 from workflows.case import CaseState
 from workflows.commands import Command
 from workflows.decider import ENROLMENT, decide
@@ -121,7 +121,7 @@ async def test_a_rule_that_changed_under_a_running_case_is_noticed_and_nothing_i
     assert f"case {key.case} believes something else than the log says: fact 5" in entry.sentence
     assert "differs in until;" in entry.sentence
     assert entry in (
-        await set_aside(bench.settings.model_copy(update={"temporal_address": address(bench.env.client)})) or ()
+        await set_aside(bench.settings.model_copy(update={"temporal_address": address(bench.env.client)}), []) or ()
     )
 
     monkeypatch.undo()
@@ -193,7 +193,7 @@ async def test_a_rule_that_changes_for_running_cases_too_changes_at_a_marked_poi
             for fact in facts
         ]
 
-    monkeypatch.setattr(loss_case, "decide", changed)
+    monkeypatch.setattr(driver, "decide", changed)
     await worker_for.replace()
     await spoken_to(bench, old, "R-2")
     new = await forgotten(bench, "new")

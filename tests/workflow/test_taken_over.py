@@ -12,6 +12,7 @@ from events.case_facts import LossReported
 from events.envelope import case_stream
 from events.statements import ContainerStatement, LicenceStatement
 from events.terms import Action, Kind, Mode, Outcome, Reason, Serial, Status
+from tests.given import principal
 from tests.workflow.harness import Bench, eventually
 from workflows.policy import Policy, Rule
 
@@ -47,7 +48,7 @@ async def test_a_theft_after_a_rejected_reset_that_is_not_closed_blocks_at_once_
     await bench.take(ContainerStatement(serial="K-1", kind=Kind.CLOUD, holder="h-1"))
     licence = {"licence": "L-1", "product": "cad", "ticket": "T-1", "issued": datetime.now(UTC)}
     await bench.take(LicenceStatement(serial="K-1", **licence))
-    link = await bench.backend.access_link(bench.vendor, Serial("K-1"))
+    link = await bench.backend.access_link(principal(bench.vendor), Serial("K-1"))
     await bench.application.set_access(bench.vendor, Serial("K-1"), link.token, "an old and long password")
     reset = await bench.report("R-1", "K-1", Reason.FORGOTTEN, Kind.CLOUD)
     await bench.until(reset, Status.AWAITING_APPROVAL)
