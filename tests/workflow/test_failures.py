@@ -134,9 +134,10 @@ class TestOnAServerThatDoesNotSkipTime:
 async def test_evidence_for_which_no_quota_can_be_asked_leaves_the_case_with_its_supervisor(bench: Bench) -> None:
     for serial in ("first", "lost"):
         await bench.container(serial, licences=1)
-    first, key = await bench.report("R-1", "first"), await bench.report("R-2")  # of the same holder: one quota
-    for case in (first, key):
-        await bench.until(case, Status.AWAITING_APPROVAL)
+    first = await bench.report("R-1", "first")
+    await bench.until(first, Status.AWAITING_APPROVAL)
+    key = await bench.report("R-2")  # of the same holder: one quota, which the first one's assessment used up
+    await bench.until(key, Status.AWAITING_APPROVAL)
     BROKEN.add("reserve")
 
     for case in (first, key):
